@@ -56,7 +56,8 @@ async def edit(clips: list[Path], folder: Path, **changes: Any) -> None:
         names[ref] = f"{number}.mp4"
         await anyio.Path(work / names[ref]).hardlink_to(ref)
     film = await editing.make_film(await editing.prepare(timeline, work, names), lambda _: None)
-    partial_files.commit_file(film.path, folder, "film", "mp4").unlink()
+    with partial_files.open_complete_file(film.path) as part:
+        part.commit(folder, "film", "mp4").unlink()
 
 
 def copy(clips: list[Path], folder: Path) -> None:

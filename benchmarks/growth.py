@@ -110,6 +110,16 @@ async def fill(folder: Path, count: int, *, unfinished: bool = False) -> None:
     await ledger.close()
 
 
+async def fill_database(url: str, count: int) -> None:
+    """Write a ledger with this number of tasks that still run into a PostgreSQL database."""
+    ledger = await Ledger.open(Path(), url=url)
+    change: dict[str, Any] = {"state": "running", "finished": None, "seconds": None, "results": [], "saved": False}
+    rows = [row_from_task(replace(task, **change, created=time.time())) for task in past_tasks(count)]
+    async with ledger.database.writing() as connection:
+        await connection.execute(sa.insert(tasks), rows)
+    await ledger.close()
+
+
 def start(folder: Path) -> subprocess.Popen[bytes]:
     """Start a server whose sandbox has the ledger in the folder `sandbox`."""
     settings = {"KIE_MCP_SANDBOX": "1", "KIE_MCP_DATA_DIR": str(folder), "KIE_MCP_OUTPUT_DIR": str(folder / "out")}

@@ -38,6 +38,7 @@ from kie_mcp.tasks.create_limiter import LedgerCreateLimiter
 from kie_mcp.tasks.downloads import Downloader
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.runner import Runner
+from kie_mcp.tasks.storage import FolderStorage
 from kie_mcp.tasks.uploads import Uploader
 
 TASKS = 1000
@@ -181,8 +182,18 @@ async def run_server(folder: Path, app: ASGIApp, clock: HastyClock) -> AsyncIter
         async with client, anyio.create_task_group() as group:
             group.start_soon(clock.run)
             uploader = Uploader(client, ledger, folders=AllowedFolders(), clock=clock)
-            downloader = Downloader(client, folder / "out", guarded=False)
-            runner = Runner(client, ledger, uploader, downloader, group, usual_seconds=ESTIMATED_SECONDS, clock=clock)
+            storage = FolderStorage(folder / "out")
+            downloader = Downloader(client, storage, guarded=False)
+            runner = Runner(
+                client,
+                ledger,
+                uploader,
+                downloader,
+                group,
+                storage=storage,
+                usual_seconds=ESTIMATED_SECONDS,
+                clock=clock,
+            )
             await runner.resume()
             yield runner
             group.cancel_scope.cancel()

@@ -1,7 +1,7 @@
 """Build the site of the documents into site: `scripts/docs`.
 
-The README's sections become its guide, docs/models.md one page for each tool, and the other documents one page each.
-What they link to outside of the site leads to the repository. A link that leads nowhere ends the build.
+The README becomes the first page, docs/models.md one page for each tool, and the other documents one page each. What
+they link to outside of the site leads to the repository. A link that leads nowhere ends the build.
 """
 
 import json
@@ -10,26 +10,22 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from project import ROOT, read_project
 
-ON_THE_FIRST_PAGE = ("Try it", "Set it up in a client", "A conversation")
-"""Sections of the README that stand on the first page."""
+from kie_mcp.catalog.names import name_model
+from kie_mcp.catalog.registry import FAMILIES
+
 DOCUMENTS = {
-    "hosts.md": "Hosts",
-    "prices.md": "Prices",
-    "reliability.md": "Reliability",
-    "operate.md": "Operate",
-    "performance.md": "Performance",
-    "conformance.md": "Conformance",
-    "architecture.md": "Architecture",
-    "add-a-model.md": "Add a model",
-    "tool-renaming.md": "Rename a tool",
+    "Guides": ("tasks.md", "money.md", "hosts.md"),
+    "Reference": ("settings.md", "tools.md", "prices.md", "performance.md", "conformance.md"),
+    "Servers": ("http.md", "operate.md", "security.md", "reliability.md"),
+    "Development": ("sandbox.md", "architecture.md", "add-a-model.md", "tool-renaming.md"),
 }
-"""Titles of the pages that are files of docs, if these exist."""
+"""Files of docs by the part of the navigation that they belong to; those of docs/guides come before its guides."""
 FROM_THE_ROOT = {"SECURITY.md": "Security policy", "CONTRIBUTING.md": "Contribute", "CHANGELOG.md": "Changes"}
 LINK = re.compile(r"(?<=\]\()(?!https?://|mailto:|cursor:)([^)#\s]*)(#[^)\s]*)?(?=\))")
 SECTION = re.compile(r"^## (.+)\n", re.MULTILINE)
@@ -43,7 +39,7 @@ class Page:
     """Path in the site's folder of sources."""
     title: str
     group: str
-    """The part of the navigation that it belongs to; empty for the first page."""
+    """The part of the navigation that it belongs to, such as `Models/Video`; empty for the first page."""
     text: str
     source: str
     """The file in the checkout that it comes from."""
@@ -51,62 +47,61 @@ class Page:
 
 def list_pages(root: Path = ROOT) -> list[Page]:
     """Return all pages, with links as their sources have them."""
-    pages = [*_split_readme(root), *_split_models(root)]
-    for name, title in DOCUMENTS.items():
-        if (root / "docs" / name).is_file():
-            text = (root / "docs" / name).read_text(encoding="utf-8")
-            pages.append(Page(name, title, "Reference", text, f"docs/{name}"))
+    pages = [Page("index.md", "Start", "", _read(root / "README.md"), "README.md")]
+    guides = [f"guides/{path.name}" for path in sorted((root / "docs" / "guides").glob("*.md"))]
+    for group, names in DOCUMENTS.items():
+        for name in [*(guides if group == "Guides" else ()), *names]:
+            text = _read(root / "docs" / name)
+            pages.append(Page(name, text.partition("\n")[0].removeprefix("# "), group, text, f"docs/{name}"))
+        if group == "Guides":
+            pages += _split_models(_read(root / "docs" / "models.md"))
     for name, title in FROM_THE_ROOT.items():
-        text = (root / name).read_text(encoding="utf-8")
-        pages.append(Page(f"project/{name.lower()}", title, "Project", text, name))
+        pages.append(Page(f"project/{name.lower()}", title, "Development", _read(root / name), name))
     return pages
 
 
-def _split_readme(root: Path) -> Iterator[Page]:
-    intro, *parts = SECTION.split((root / "README.md").read_text(encoding="utf-8"))
-    sections = dict(zip(parts[::2], parts[1::2], strict=True))
-    # The table of contents is the site's navigation.
-    first = re.sub(r"^- \[[^\]]+\]\(#.*\n", "", intro, flags=re.MULTILINE)
-    first += "".join(f"## {title}\n{text}" for title, text in sections.items() if title in ON_THE_FIRST_PAGE)
-    yield Page("index.md", "Start", "", first, "README.md")
-    for title, text in sections.items():
-        if title not in ON_THE_FIRST_PAGE:
-            yield Page(f"guide/{_slug(title)}.md", title, "Guide", f"# {title}\n{text}", "README.md")
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
 
 
-def _split_models(root: Path) -> Iterator[Page]:
-    intro, *parts = SECTION.split((root / "docs" / "models.md").read_text(encoding="utf-8"))
-    named = list(zip(parts[::2], parts[1::2], strict=True))
-    rows = "".join(f"- [{title}]({title.partition(':')[0]}.md)\n" for title, _ in named)
-    yield Page("models/index.md", "All tools and models", "Models", f"{intro}\n{rows}", "docs/models.md")
-    for title, text in named:
-        tool = title.partition(":")[0]
-        yield Page(f"models/{tool}.md", tool, "Models", f"# {title}\n{text}", "docs/models.md")
+def _split_models(text: str) -> Iterator[Page]:
+    """Yield the list of tools, and a page for each tool; legacy ones come last in both."""
+    intro, *parts = SECTION.split(text)
+    chapters = dict(zip(parts[::2], parts[1::2], strict=True))
+    titles = {re.sub(r".*\(`(.+)`\)", r"\1", heading): heading.partition(" (`")[0] for heading in chapters}
+    groups = {each.tool: "Legacy" if each.legacy else each.kind.capitalize() for each in FAMILIES}
+    names = {each.tool: ", ".join(dict.fromkeys(map(name_model, each.models))) for each in FAMILIES}
+    listed = ""
+    for group in dict.fromkeys(groups[tool] for tool in titles):
+        inside = [tool for tool in titles if groups[tool] == group]
+        listed += f"\n## {group}\n\n" + "".join(f"- [{titles[tool]}]({tool}.md): {names[tool]}\n" for tool in inside)
+    yield Page("models/index.md", "All models", "Models", f"{intro}\n{listed}", "docs/models.md")
+    for heading, (tool, title) in zip(chapters, titles.items(), strict=True):
+        chapter = f"# {heading}\n{chapters[heading]}"
+        yield Page(f"models/{tool}.md", title, f"Models/{groups[tool]}", chapter, "docs/models.md")
 
 
 def resolve_links(page: Page, pages: list[Page], root: Path = ROOT) -> str:
     """Return the text of a page with links that work on the site.
 
     Raises:
-        ValueError: When a link leads to no file of the checkout, or to no heading of a README's section.
+        ValueError: When a link leads to no file of the checkout.
     """
     repository = read_project(root).repository
-    by_source = {each.source: each for each in pages if each.source not in {"README.md", "docs/models.md"}}
-    by_source |= {"README.md": pages[0], "docs/models.md": next(each for each in pages if each.group == "Models")}
+    # Of the pages of one source, the first one has its beginning.
+    by_source = {each.source: each for each in reversed(pages)}
 
     def resolve(found: re.Match[str]) -> str:
         path, anchor = found[1], found[2] or ""
         if page.place.startswith("models/") and (not path or path.endswith(".md")) and not path.startswith("."):
             return found[0]
         target = os.path.normpath(PurePosixPath(page.source).parent / path) if path else page.source
-        if target == "README.md" and anchor:
-            slug = anchor.removeprefix("#")
-            section = next((each for each in pages if each.place == f"guide/{slug}.md"), None)
-            return _relate(section or pages[0], page) + ("" if section else anchor)
         if not path:
             return anchor
         if target in by_source:
             return _relate(by_source[target], page) + anchor
+        if _is_shown(PurePosixPath(target)):
+            return os.path.relpath(PurePosixPath(target).relative_to("docs"), PurePosixPath(page.place).parent)
         if not (root / target).exists():
             raise ValueError(f"{page.source} links to {path}, which is not there")
         return f"{repository}/blob/main/{target}{anchor}"
@@ -119,20 +114,15 @@ def _relate(target: Page, page: Page) -> str:
     return os.path.relpath(target.place, PurePosixPath(page.place).parent)
 
 
-def _slug(title: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+def _is_shown(file: PurePosixPath) -> bool:
+    """Tell whether a file of the checkout is a picture or a clip of the documents, which the site has as well."""
+    return file.parts[:1] == ("docs",) and file.suffix in {".webp", ".png", ".jpg", ".gif", ".mp4"}
 
 
 def write_configuration(pages: list[Page]) -> str:
     """Return zensical.toml of the site."""
     project = read_project()
-    groups: dict[str, list[Page]] = {}
-    for page in pages:
-        groups.setdefault(page.group, []).append(page)
-    nav = [f"  {{ {json.dumps(page.title)} = {json.dumps(page.place)} }}," for page in groups.pop("")]
-    for group, members in groups.items():
-        inside = ", ".join(f"{{ {json.dumps(page.title)} = {json.dumps(page.place)} }}" for page in members)
-        nav.append(f"  {{ {json.dumps(group)} = [{inside}] }},")
+    nav = _write_nav(pages, "")
     return "\n".join(
         [
             "[project]",
@@ -143,9 +133,7 @@ def write_configuration(pages: list[Page]) -> str:
             f"repo_name = {json.dumps(project.slug)}",
             'docs_dir = "pages"',
             'site_dir = "site"',
-            "nav = [",
-            *nav,
-            "]",
+            f"nav = [{nav}]",
             "[project.theme]",
             # Fonts would be loaded from another host.
             "font = false",
@@ -153,6 +141,15 @@ def write_configuration(pages: list[Page]) -> str:
             "",
         ]
     )
+
+
+def _write_nav(pages: Sequence[Page], group: str) -> str:
+    """Return the navigation of a group in TOML: its own pages, and those of the groups inside it under their names."""
+    lines = [f"{{ {json.dumps(page.title)} = {json.dumps(page.place)} }}" for page in pages if page.group == group]
+    start = f"{group}/" if group else ""
+    below = (page.group.removeprefix(start).partition("/")[0] for page in pages if page.group.startswith(start))
+    inside = dict.fromkeys(filter(None, below))
+    return ", ".join(lines + [f"{{ {json.dumps(name)} = [{_write_nav(pages, start + name)}] }}" for name in inside])
 
 
 def build_site(folder: Path, into: Path) -> None:
@@ -172,6 +169,11 @@ def build_site(folder: Path, into: Path) -> None:
         file = folder / "pages" / page.place
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(resolve_links(page, pages), encoding="utf-8")
+    for picture in (ROOT / "docs").rglob("*"):
+        if _is_shown(PurePosixPath(picture.relative_to(ROOT).as_posix())):
+            place = folder / "pages" / picture.relative_to(ROOT / "docs")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(picture, place)
     (folder / "zensical.toml").write_text(write_configuration(pages), encoding="utf-8")
     command = [str(Path(sys.executable).parent / "zensical"), "build", "--strict", "--clean"]
     subprocess.run(command, cwd=folder, check=True)

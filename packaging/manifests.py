@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from project import ROOT, Project, read_constraints, read_project
+from snippets import write_snippets
 
 TITLE = "KIE.ai media"
 """Name for people; lists of servers show it."""
@@ -242,13 +243,17 @@ def link_cursor() -> str:
 
 def link_vscode() -> str:
     """Return the link with which VS Code adds the server; it asks for the key."""
+    file = build_vscode_file()
+    packed = {"inputs": file["inputs"], "config": file["servers"][SERVER]}
+    query = "&".join(f"{key}={quote(_pack(value), safe='')}" for key, value in packed.items())
+    return f"https://insiders.vscode.dev/redirect/mcp/install?name={SERVER}&{query}"
+
+
+def build_vscode_file() -> Manifest:
+    """Return mcp.json of VS Code, which asks for the key and keeps it elsewhere."""
     inputs = [{"type": "promptString", "id": "kie-key", "description": "KIE.ai key", "password": True}]
     config = {"type": "stdio", "command": "uvx", "args": ["kie-mcp"], "env": {"KIE_API_KEY": "${input:kie-key}"}}
-    packed = {"inputs": inputs, "config": config}
-    query = "&".join(
-        f"{key}={quote(json.dumps(value, separators=(',', ':')), safe='')}" for key, value in packed.items()
-    )
-    return f"https://insiders.vscode.dev/redirect/mcp/install?name={SERVER}&{query}"
+    return {"inputs": inputs, "servers": {SERVER: config}}
 
 
 def _pack(value: object) -> str:
@@ -260,7 +265,7 @@ def write_links(page: str, project: Project) -> str:
     bundle = f"{project.repository}/releases/latest/download/{project.name}.mcpb"
     plugin = f"claude plugin install {project.name}@{project.name} --config api_key=your-key"
     ways = (
-        f"**Claude Desktop**: [download the bundle]({bundle}) and open it. Claude asks for the key and a daily cap.",
+        f"**Claude Desktop**: [download the bundle]({bundle}), open it, and press Install.",
         f"**Cursor**: [install]({link_cursor()}), and write your key in place of `your-key`.",
         f"**VS Code**: [install]({link_vscode()}). It asks for the key.",
         f"**Claude Code**: `claude plugin marketplace add {project.slug}`, then `{plugin}`.",
@@ -269,11 +274,10 @@ def write_links(page: str, project: Project) -> str:
     listed = "\n".join(f"- {way}" for way in ways)
     links = f"""\
 <!-- mcp-name: {project.registry_name} -->
-Once a version is published, these add the server:
+Once a version is published, these add the server as well:
 
 {listed}
-
-Or add it by hand, as below."""
+"""
     return LINKS.sub(lambda block: f"{block[1]}{links}\n{block[2]}", page)
 
 
@@ -317,7 +321,8 @@ def write_all(project: Project) -> dict[str, str]:
         place: json.dumps(build(project), indent=2, ensure_ascii=False) + "\n" for place, build in MANIFESTS.items()
     }
     files["packaging/mcpb/pyproject.toml"] = write_bundle_project(project)
-    files["README.md"] = write_links((ROOT / "README.md").read_text(encoding="utf-8"), project)
+    readme, hosts = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/hosts.md"))
+    files |= {"README.md": write_links(readme, project), "docs/hosts.md": write_snippets(hosts, build_vscode_file())}
     return files
 
 

@@ -1,10 +1,7 @@
 """Fixtures that all tests share: the sandbox in this process, the jumping clock, a server with a client."""
 
 import gc
-import sys
-import threading
-from collections import Counter
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx2
@@ -12,6 +9,7 @@ import hypothesis
 import pytest
 from mcp import Client
 from support import preloaded
+from support.accounts import make_key, run_provider
 from support.clock import JumpingClock
 from support.ledgers import find_url, use_server
 from support.new_model import NEW, SCHEMA
@@ -26,12 +24,10 @@ from kie_mcp.server.build import build_server
 # Compares KIE's figures with the ledger and the disk, and writes the table in docs/reliability.md.
 pytest_plugins = ["reconciliation"]
 
-TRACED_CASES = 20
-"""Cases of a table that run with coverage; the others reach hardly any other line, but would take twice the time."""
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-snapshots", action="store_true", help="Write tests/snapshots instead of comparing.")
+    parser.addoption("--write-pictures", action="store_true", help="Write the README's pictures into docs/images.")
     parser.addoption(
         "--database",
         choices=("sqlite", "postgresql"),
@@ -78,15 +74,6 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         end_shared_server(factory._basetemp)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    cases = Counter[str]()
-    for item in items:
-        table, _, case = item.nodeid.partition("[")
-        cases[table] += 1
-        if case and cases[table] > TRACED_CASES:
-            item.add_marker("untraced")
-
-
 def pytest_collection_finish() -> None:
     # Without this, each garbage collection would go through the thousands of collected tests.
     gc.collect()
@@ -95,21 +82,6 @@ def pytest_collection_finish() -> None:
 
 def pytest_sessionfinish() -> None:
     preloaded.end_parent()
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Run tests marked `untraced` without coverage: pytest-cov's own mark, `no_cover`, has no effect in a worker."""
-    if not item.get_closest_marker("untraced"):
-        return (yield)
-    trace, thread_trace = sys.gettrace(), threading.gettrace()
-    sys.settrace(None)
-    threading.settrace(None)
-    try:
-        return (yield)
-    finally:
-        sys.settrace(trace)
-        threading.settrace(thread_trace)
 
 
 # On a busy machine an example may take long, which is no error.
@@ -172,6 +144,13 @@ def keyless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     for name in ("KIE_API_KEY", "KIE_AI_API_KEY", "KIE_API_KEY_FILE", "KIE_MCP_SANDBOX"):
         monkeypatch.delenv(name, raising=False)
     return Settings(data_dir=tmp_path / "data", output_dir=tmp_path / "out")
+
+
+@pytest.fixture(scope="session")
+def issuer() -> Iterator[str]:
+    """A real OpenID provider, which signs with the key `one`."""
+    with run_provider(make_key("one")) as address:
+        yield address
 
 
 @pytest.fixture

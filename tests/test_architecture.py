@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "clock": set[str](),
     "errors": set[str](),
     "text": set[str](),
+    "page_parts": set[str](),
     "disk": set[str](),
     "setting_types": set(),
     "config": {"errors", "setting_types"},
@@ -26,7 +27,7 @@ MAY_IMPORT = {
     "kie": {"catalog", "clock", "disk", "errors", "text"},
     "ledger": {"catalog", "disk", "errors"},
     "tasks": {"ledger", "kie", "film", "media", "catalog", "clock", "disk", "errors", "text"},
-    "sandbox": {"kie", "catalog", "disk"},
+    "sandbox": {"kie", "catalog", "child_process", "disk"},
     "install": {"config", "child_process", "disk", "errors"},
     "doctor": {
         "install",
@@ -65,6 +66,7 @@ NOT_AT_START = (
     "aiosqlite",
     "alembic",
     "psycopg",
+    "obstore",
     "PIL",
     "rich",
     "typer",
@@ -79,6 +81,7 @@ NOT_AT_START = (
     "prometheus_client",
     "pythonjsonlogger",
     "opentelemetry.sdk",
+    "authlib",
     "kie_mcp.server.http",
     "kie_mcp.server.operation",
     "kie_mcp.catalog",
@@ -238,5 +241,33 @@ async def main():
 
 anyio.run(main)
 '''
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert ran.stdout.split() == []
+
+
+def test_a_ledger_on_sqlite_imports_neither_postgresql_nor_an_object_relational_mapper() -> None:
+    script = """
+import sys, tempfile
+from pathlib import Path
+
+import anyio
+
+from kie_mcp.ledger.ledger import Ledger
+
+async def main():
+    with tempfile.TemporaryDirectory() as folder:
+        ledger = await Ledger.open(Path(folder))
+        assert await ledger.find("t_1") is None
+        await ledger.close()
+
+anyio.run(main)
+print(*(name for name in ("sqlalchemy.orm", "sqlalchemy.dialects.postgresql", "psycopg") if name in sys.modules))
+
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from kie_mcp.ledger.async_engine import AsyncEngine as ours
+
+assert ours is AsyncEngine
+"""
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert ran.stdout.split() == []

@@ -120,6 +120,13 @@ def test_a_tool_that_does_not_exist_ends_the_start_with_the_nearest(
     assert "Traceback" not in run.stderr
 
 
+@pytest.mark.parametrize("option", [("--port", "1"), ("--workers", "2"), ("--log-format", "json"), ("--no-token",)])
+def test_an_option_for_http_is_refused_on_stdio(option: tuple[str, ...], tmp_path: Path) -> None:
+    run = run_command("serve", *option, cwd=tmp_path)
+    assert run.returncode == 2
+    assert "Add --http." in run.stderr
+
+
 def test_the_tools_are_told_with_what_they_take() -> None:
     run = run_command("tools", "--tools", "suno_music")
     assert run.returncode == 0
@@ -138,7 +145,7 @@ def test_the_sizes_are_told_tool_by_tool_against_what_they_may_take() -> None:
     assert len(lines["kling_video"]) == 2
     totals = [int(total.replace(",", "")) for total in lines["total"]]
     assert totals == [round(sum(map(count_tokens, Selection(size).tools))) for size in lines["tokens"]]
-    assert lines["at"] == ["most", "10,500", "2,600", "21,000"]
+    assert lines["at"] == ["most", "9,500", "2,400", "19,500"]
     one = run_command("tools", "--tokens", "--tools", "image").stdout
     assert "at most" in one
     assert "kling_video" not in one

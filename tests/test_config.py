@@ -494,3 +494,25 @@ def test_kie_calls_only_one_receiver(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KIE_MCP_CALLBACK_URL", "https://hooks.example/kie")
     with pytest.raises(ConfigurationError, match="KIE_MCP_PUBLIC_URL: KIE calls only one address"):
         load()
+
+
+@pytest.mark.parametrize("address", ["s3://media", "s3://media/", "s3://my-bucket.example/kie/results", "s3://b2c/a_b"])
+def test_a_bucket_may_have_a_prefix(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setenv("KIE_MCP_STORAGE", address)
+    assert load().storage == address
+
+
+@pytest.mark.parametrize(
+    "address", ["media", "/media", "s3://", "s3:///kie", "gs://media", "s3://media/a b", "s3://M/x"]
+)
+def test_what_names_no_bucket_is_refused(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setenv("KIE_MCP_STORAGE", address)
+    with pytest.raises(ConfigurationError, match="KIE_MCP_STORAGE"):
+        load()
+
+
+@pytest.mark.parametrize("hours", ["0", "169", "-1", "nan"])
+def test_links_work_for_no_time_that_s3_does_not_take(monkeypatch: pytest.MonkeyPatch, hours: str) -> None:
+    monkeypatch.setenv("KIE_MCP_LINK_HOURS", hours)
+    with pytest.raises(ConfigurationError, match="KIE_MCP_LINK_HOURS"):
+        load()

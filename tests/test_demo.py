@@ -10,6 +10,7 @@ from PIL import Image
 from rich.console import Console
 from support import films
 from support.commands import run_command
+from support.marks import read_marks
 from support.programs import needs_ffmpeg
 from support.runners import saved_files
 
@@ -56,8 +57,12 @@ def test_the_demo_makes_a_film_of_scenes_with_voice_music_and_titles(tmp_path: P
     (film,) = (tmp_path / "demo-output").glob("*kie-mcp-edit*.mp4")
     assert film.name in run.stdout
     pixels = films.read_pixels(film, "iw/2:ih-8")
-    # A card of 1.5 s, and three clips of 2 s of which each begins half a second earlier, at 12 frames a second.
-    assert len(pixels) == 12 * 6
+    # A card of 1.5 s, and three clips of 5 s of which each begins half a second earlier, at 12 frames a second.
+    assert len(pixels) == 12 * 15
+    scenes = sorted((tmp_path / "demo-output").glob("*kling*.mp4"), key=lambda scene: scene.stat().st_mtime_ns)
+    marks = read_marks(film)
+    in_the_middle = [marks[round(12 * (3.5 + 4.5 * number))][0] for number in range(3)]
+    assert in_the_middle == [read_marks(scene)[0][0] for scene in scenes]
     assert films.name_color(pixels[0]) == "black"
     assert films.measure_loudness(film) == pytest.approx(-14, abs=1)
 

@@ -3,10 +3,12 @@
 import contextlib
 import json
 import os
+import re
 import sqlite3
 import sys
 import threading
 from collections.abc import Iterator, Mapping
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -14,10 +16,12 @@ from typing import Any, ClassVar
 
 import anyio
 import pytest
+from anyio import to_thread
 from support.commands import run_command, serve_command
 from support.fake_kie import KEY
-from support.ledgers import task
+from support.ledgers import find_database, find_url, open_ledger, task
 from support.programs import needs_ffmpeg
+from support.s3_server import BUCKET, needs_s3, run_s3_server
 from typer.testing import CliRunner
 
 from kie_mcp import __version__
@@ -55,7 +59,7 @@ def place(home: Path, settings: Mapping[str, str]) -> dict[str, str]:
 
 def run_doctor(home: Path, *arguments: str, **settings: str) -> CompletedProcess[str]:
     """Run the doctor as a process of its own."""
-    return run_command("doctor", *arguments, cwd=home, **place(home, settings))
+    return run_command("doctor", "--no-update", *arguments, cwd=home, **place(home, settings))
 
 
 def examine(home: Path, *, ends_with: int = 0, **settings: str) -> dict[str, dict[str, Any]]:
@@ -63,7 +67,7 @@ def examine(home: Path, *, ends_with: int = 0, **settings: str) -> dict[str, dic
     chosen = settings if "KIE_API_KEY" in settings else SANDBOX | settings
     unset = {name: None for name in os.environ if name.startswith("KIE_")}
     with contextlib.chdir(home):
-        run = CliRunner().invoke(cli, ["doctor", "--json"], env={**unset, **place(home, chosen)})
+        run = CliRunner().invoke(cli, ["doctor", "--json", "--no-update"], env={**unset, **place(home, chosen)})
     assert (run.exit_code, run.stderr) == (ends_with, "")
     report = json.loads(run.stdout)
     assert report["works"] is (ends_with == 0)
@@ -350,6 +354,52 @@ def test_a_working_folder_that_was_deleted_ends_nothing(home: Path, tmp_path: Pa
 
 def test_results_that_are_not_saved_need_no_folder(home: Path) -> None:
     assert "KIE_MCP_SAVE" in examine(home, KIE_MCP_SAVE="0", KIE_MCP_OUTPUT_DIR="/proc/sys")["output folder"]["text"]
+
+
+@needs_s3
+def test_a_bucket_is_tried_and_left_as_it_is(home: Path, tmp_path: Path) -> None:
+    with run_s3_server(tmp_path / "s3") as server:
+        right: dict[str, Any] = dict(server.environment())
+        found = examine(home, KIE_MCP_STORAGE=f"s3://{BUCKET}/kie", **right)["bucket"]
+        assert (found["status"], found["text"]) == ("ok", f"s3://{BUCKET}/kie takes files.")
+        assert server.read_objects("") == {}
+        wrong: dict[str, Any] = server.environment() | {"AWS_SECRET_ACCESS_KEY": "a secret that is wrong"}
+        told = examine(home, ends_with=1, KIE_MCP_STORAGE=f"s3://{BUCKET}/kie", **wrong)["bucket"]
+        assert (told["status"], "403 SignatureDoesNotMatch" in told["text"]) == ("mend", True)
+    gone: dict[str, Any] = dict(server.environment())
+    told = examine(home, ends_with=1, KIE_MCP_STORAGE=f"s3://{BUCKET}/kie", **gone)["bucket"]
+    assert "ConnectError" in told["text"]
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+@pytest.mark.usefixtures("database")
+@pytest.mark.anyio
+async def test_a_database_is_examined_and_left_as_it_is(home: Path) -> None:
+    url = find_url(home)
+    found = (await to_thread.run_sync(partial(examine, home, KIE_MCP_DATABASE_URL=url)))["ledger"]
+    assert re.fullmatch(r"PostgreSQL \S+.* is reached; the first call makes the ledger there\.", found["text"])
+    ledger = await open_ledger(home, schema="kie_mcp_sandbox")
+    await ledger.add(task("t_1"))
+    await ledger.close()
+    found = (await to_thread.run_sync(partial(examine, home, KIE_MCP_DATABASE_URL=url)))["ledger"]
+    assert found["text"].endswith(f"has 1 tasks, version {NEWEST_VERSION}.")
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+@pytest.mark.usefixtures("database")
+def test_a_database_that_cannot_hold_the_ledger_is_told_without_its_url(home: Path) -> None:
+    url = find_url(home)
+    found_in = find_database(home)
+    assert found_in
+    server, name = found_in
+    server.execute("postgres", f"ALTER DATABASE {name} OWNER TO postgres", f"REVOKE ALL ON DATABASE {name} FROM kie")
+    told = examine(home, ends_with=1, KIE_MCP_DATABASE_URL=url)["ledger"]
+    assert "lacks the right to create a schema" in told["text"]
+    with server.lose(name):
+        told = examine(home, ends_with=1, KIE_MCP_DATABASE_URL=url)["ledger"]
+    assert (told["status"], "cannot be used" in told["text"]) == ("mend", True)
+    told = examine(home, ends_with=1, KIE_MCP_DATABASE_URL="postgresql://kie:secret@127.0.0.1:1/none")["ledger"]
+    assert "secret" not in repr(told)
 
 
 def test_the_ledger_is_counted_and_left_as_it_is(home: Path) -> None:

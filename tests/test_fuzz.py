@@ -11,8 +11,6 @@ from fuzz.__main__ import Targets, run_kind
 from fuzz.servers import Broken, StdioServer, run_in_process
 from kie_mcp.ledger.sqlite import FILE_NAME
 
-pytestmark = pytest.mark.untraced
-
 
 def test_a_call_that_is_answered_as_internal_is_a_failure(tmp_path: Path) -> None:
     with run_in_process(tmp_path) as server:

@@ -14,8 +14,25 @@ from kie_mcp.cli.commands import cli
 from kie_mcp.config import Settings
 from kie_mcp.server import elicitation, health
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-SHELL = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+README = read("README.md")
+DOCUMENTS = (
+    README,
+    read("CONTRIBUTING.md"),
+    *(read(f"docs/{name}.md") for name in ("hosts", "http", "sandbox", "tools")),
+)
+SHELL = [
+    line
+    for document in DOCUMENTS
+    for block in re.findall(r"```sh\n(.*?)```", document, re.DOTALL)
+    for line in block.splitlines()
+]
+MOST_LINES = 250
+"""Lines of the README, so that it is read in five minutes."""
 
 
 def variables(name: str) -> list[str]:
@@ -29,7 +46,7 @@ def variables(name: str) -> list[str]:
 
 
 def test_the_settings_table_names_every_setting_and_its_default() -> None:
-    rows = dict(re.findall(r"^\| `(KIE_\w+)` \| ([^|]*)\|", README, re.MULTILINE))
+    rows = dict(re.findall(r"^\| `(KIE_\w+)` \| ([^|]*)\|", read("docs/settings.md"), re.MULTILINE))
     assert set(rows) == {variable for name in Settings.model_fields for variable in variables(name)}
     for name, field in Settings.model_fields.items():
         if isinstance(field.default, (str, int, float)) and field.default != "":
@@ -39,34 +56,37 @@ def test_the_settings_table_names_every_setting_and_its_default() -> None:
 
 def test_the_table_of_errors_names_every_category() -> None:
     # Two are raised by the server alone.
-    assert elicitation.Declined.category in README
-    assert health.Unhealthy.category in README
+    table = read("docs/money.md")
+    assert elicitation.Declined.category in table
+    assert health.Unhealthy.category in table
     kinds = [errors.KieMcpError]
     for kind in kinds:
         kinds += kind.__subclasses__()
-    shown = re.findall(r"^\| `([a-z_]+)` \|.*\| (?:no|perhaps|`billed`.*) \|$", README, re.MULTILINE)
+    shown = re.findall(r"^\| `([a-z_]+)` \|.*\| (?:no|perhaps|`billed`.*) \|$", table, re.MULTILINE)
     assert sorted(shown) == sorted({kind.category for kind in kinds})
 
 
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= MOST_LINES
+
+
 @pytest.mark.parametrize("line", sorted({line for line in SHELL if "kie-mcp " in line and "claude" not in line}))
-def test_commands_in_the_readme_exist(line: str) -> None:
+def test_commands_in_the_documents_exist(line: str) -> None:
     _, _, arguments = line.partition("kie-mcp ")
     result = CliRunner().invoke(cli, [*shlex.split(arguments, comments=True), "--help"])
     assert result.exit_code == 0, result.output
 
 
 @pytest.mark.parametrize("line", [line for line in SHELL if line.startswith("scripts/")])
-def test_scripts_in_the_readme_exist_and_run(line: str) -> None:
+def test_scripts_in_the_documents_exist_and_run(line: str) -> None:
     script = ROOT / line.split(maxsplit=1)[0]
     assert script.stat().st_mode & 0o111
     assert script.read_text(encoding="utf-8").startswith("#!/bin/sh\n")
 
 
-def test_configurations_are_json_and_the_example_is_the_readme_s() -> None:
-    blocks = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", README, re.DOTALL)]
-    assert len(blocks) == 2
-    example = json.loads((ROOT / "claude_desktop_config.example.json").read_text(encoding="utf-8"))
-    assert example == blocks[0]
+def test_the_example_of_a_configuration_is_the_readme_s() -> None:
+    (block,) = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
+    assert json.loads(read("claude_desktop_config.example.json")) == json.loads(block)
 
 
 def test_links_within_the_readme_lead_somewhere() -> None:
@@ -75,4 +95,4 @@ def test_links_within_the_readme_lead_somewhere() -> None:
 
 
 def test_the_changelog_tells_of_this_version() -> None:
-    assert f"## [{__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"## [{__version__}]" in read("CHANGELOG.md")

@@ -1,4 +1,4 @@
-"""Every promise of the README and docs/reliability.md, held against the list of tests in requirements.toml."""
+"""Every promise of the documents, held against the list of tests in requirements.toml."""
 
 import ast
 import re
@@ -12,7 +12,7 @@ from support.paths import ROOT
 REQUIREMENTS: dict[str, Any] = tomllib.loads((ROOT / "tests" / "requirements.toml").read_text(encoding="utf-8"))
 PROMISES: list[dict[str, Any]] = REQUIREMENTS["promise"]
 NOTES: list[dict[str, Any]] = REQUIREMENTS["note"]
-SECURITY = "README.md", "Security"
+SECURITY = "docs/security.md", "Security"
 DOCUMENT = ROOT / "docs" / "reliability.md"
 COMMAND = "pytest tests/test_requirements.py --write-reliability"
 START, END = f"<!-- security: {COMMAND} -->\n", "<!-- /security -->\n"
@@ -70,7 +70,7 @@ def test_an_id_is_given_once() -> None:
 
 
 def list_security_promises() -> str:
-    """Return a table of the sentences in the README's section on security, in their order, with their tests."""
+    """Return a table of the sentences of docs/security.md, in their order, with their tests."""
     body = " ".join(section(*SECURITY))
     promises = [each for each in PROMISES if each["document"] == SECURITY[0] and each["text"] in body]
     rows = ["| promise | held by |", "|---|---|"]

@@ -27,8 +27,8 @@ PREFIX = "KIE_MCP_"
 KEY_PAGE = "https://kie.ai/api-key"
 """Where people make their API keys."""
 NO_KEY = (
-    f"Get a key at {KEY_PAGE} and set KIE_API_KEY in the server's environment "
-    "(or name a file that holds it in KIE_API_KEY_FILE), then restart the server. "
+    f"Get a key at {KEY_PAGE} and run `kie-mcp install`, which asks for it, or set KIE_API_KEY in the server's "
+    "environment (or name a file that holds it in KIE_API_KEY_FILE). Then restart the client. "
     "Without a key, KIE_MCP_SANDBOX=1 tries everything on a built-in KIE for free."
 )
 
@@ -93,7 +93,11 @@ class Settings(BaseSettings):
     output_dir: ExpandedPath = Field(default_factory=lambda: platformdirs.user_downloads_path() / "kie-mcp")
     """Folder to which the results of tasks are downloaded."""
     save: bool = True
-    """Whether the results of tasks are downloaded to `output_dir`."""
+    """Whether the results of tasks are downloaded to `output_dir` or `storage`."""
+    storage: str = Field("", pattern=r"^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.-]+)*/?)?$")
+    """Bucket and beginning of names for the results of tasks, `s3://bucket/prefix`, instead of `output_dir`."""
+    link_hours: float = Field(24, gt=0, le=168)
+    """Hours for which the links to results in a bucket work; each answer has new ones."""
     links: bool = False
     """Whether answers contain MCP resource links to saved files; several hosts and frameworks fail at such links."""
     read_dirs: Annotated[tuple[ExpandedPath, ...], NoDecode] = ()
@@ -123,6 +127,17 @@ class Settings(BaseSettings):
     """Whether each HTTP caller sends its own KIE key, which pays, and by which it is one of several tenants."""
     tenant_secret: SecretStr | None = None
     """Secret by which the names of such tenants are computed; if None, the server makes one in `data_dir`."""
+    oidc_issuer: Url | Literal[""] = ""
+    """Address of the OpenID provider whose access tokens `serve --http` takes instead of one token for all callers."""
+    oidc_audience: str = ""
+    """What access tokens have to be issued for, if that is not the address of the MCP endpoint."""
+    oidc_client_id: str = ""
+    oidc_client_secret: SecretStr | None = None
+    """This server's own id and secret at the provider, to ask it about tokens that are not signed."""
+    account_keys: Literal["operator", "person"] = "operator"
+    """Whose KIE key pays for the calls of accounts: the operator's, or that of each person, stored encrypted."""
+    encryption_keys: SecretStr | None = None
+    """Keys by which stored KIE keys are encrypted (the first) and read (all); if None, a file in `data_dir` has one."""
     workers: int = Field(1, ge=1, le=64)
     """Number of processes in which `serve --http` runs, on one port and one ledger."""
     log_format: Literal["text", "json"] = "text"
@@ -178,10 +193,11 @@ class Settings(BaseSettings):
         return SecretStr(url)
 
     def for_tenant(self, name: str, key: SecretStr | None, callback_secret: SecretStr | None) -> Self:
-        """Return the settings of one tenant, which has folders of its own, and a KIE key of its own if one is given."""
+        """Return the settings of one tenant, which has places of its own, and a KIE key of its own if one is given."""
         folders = {"data_dir": self.data_dir / "tenants" / name, "output_dir": self.output_dir / name}
+        bucket = {"storage": f"{self.storage.rstrip('/')}/{name}"} if self.storage else {}
         keys = {"api_key": key, "keyring": False} if key else {"api_key_file": self.key_file}
-        return self.model_copy(update={**folders, **keys, "callback_secret": callback_secret})
+        return self.model_copy(update={**folders, **bucket, **keys, "callback_secret": callback_secret})
 
     @property
     def ledger_url(self) -> str:

@@ -22,13 +22,17 @@ _F_GETPATH = 50
 """The fcntl command of macOS that returns the path of an open file."""
 
 
-def open_file(path: Path) -> IO[bytes]:
+def open_file(path: Path, *, writable: bool = False) -> IO[bytes]:
     """Open a regular file for reading.
+
+    Args:
+        path: The file.
+        writable: Whether it can be written as well.
 
     Raises:
         OSError: When there is no such file, it cannot be read, or it is a link, a folder, a pipe or a device.
     """
-    return _open(path, os.O_RDONLY, "rb")
+    return _open(path, os.O_RDWR, "r+b") if writable else _open(path, os.O_RDONLY, "rb")
 
 
 def open_own_file(path: Path, *, private: bool = True) -> IO[bytes]:

@@ -75,6 +75,10 @@ class ConfirmationNeeded(KieMcpError):
     """Confirmation id: once a person has agreed, the caller repeats the call with this id in the argument `confirm`."""
     setting: str = ""
     """The setting because of which a person is asked: `KIE_MCP_CONFIRM_ABOVE` or `KIE_MCP_CONFIRM_HOURLY`."""
+    credits: float | None = None
+    """The most credits that the call may cost; None when nobody has looked."""
+    balance: float | None = None
+    """The credits of the account; None when nobody has looked."""
 
 
 class NotAllowed(KieMcpError):

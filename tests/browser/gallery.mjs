@@ -1,6 +1,7 @@
 // Looks at the gallery in a browser: node gallery.mjs HOST_PAGE FOLDER CHROMIUM MODULES [SCENE]
 // Prints which scenes were played and what went wrong in each, as JSON.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import path from "node:path";
 import { playScenes } from "./chromium.mjs";
 
@@ -9,6 +10,8 @@ const [site, folder, executable, modules, ...wanted] = process.argv.slice(2);
 const MEDIA = "https://tempfile.aiquickdraw.com";
 const PATIENCE = 20_000;
 const AT_ONCE = 4;
+const WIDTHS = [320, 390, 768, 1440];
+const AXE = readFileSync(path.join(modules, "axe-core", "axe.min.js"), "utf8");
 
 // A page of the host with the gallery in it.
 async function open(browser, { width = 760, height = 200, system = "light", ...shown } = {}) {
@@ -41,7 +44,17 @@ async function open(browser, { width = 760, height = 200, system = "light", ...s
     refuse: (refusing) => inHost((flag) => { chat.refusing = flag; }, refusing),
     asked: (method) => inHost((name) => chat.asked.filter((each) => each.method === name).map((each) => each.params), method),
     state: (word, nth = 0) => view.locator(".state", { hasText: word }).nth(nth).waitFor(),
-    frames: (state) => view.locator(`.frame[data-state="${state}"]`),
+    frames: (state) => view.locator(`#cards .frame[data-state="${state}"]`),
+    button: (name) => view.getByRole("button", { name, exact: true }),
+    buttons: async () => view.locator("#cards .acts:not([hidden]) button").allTextContents(),
+    said: async () => (await inHost(() => chat.asked.filter((each) => each.method === "ui/message").map((each) => each.params.content[0].text))),
+    inner: () => page.frames().find((frame) => frame.parentFrame()),
+    async accessible(what) {
+      const inner = page.frames().find((frame) => frame.parentFrame());
+      await inner.evaluate(AXE);
+      const { violations } = await inner.evaluate(() => axe.run());
+      assert.deepEqual(violations.map(({ id, nodes }) => `${what}: ${id} ${nodes.map((each) => each.html).slice(0, 2)}`), []);
+    },
     async photo(name) {
       await page.waitForTimeout(250);
       // Beyond the window a frame is not painted.
@@ -52,13 +65,17 @@ async function open(browser, { width = 760, height = 200, system = "light", ...s
     },
     fits: async () => {
       const inner = page.frames().find((frame) => frame.parentFrame());
-      const [scroll, width, height] = await inner.evaluate(() => {
-        const { scrollWidth, clientWidth } = document.documentElement;
-        return [scrollWidth, clientWidth, document.body.getBoundingClientRect().height];
-      });
-      assert.ok(scroll <= width, `${scroll} px in ${width}`);
-      const said = await inHost(() => chat.sizes.at(-1).height);
-      assert.ok(Math.abs(said - height) <= 1, `${said} px told, ${height} px high`);
+      for (let left = 40; ; left -= 1) {
+        const [scroll, width, height] = await inner.evaluate(() => {
+          const { scrollWidth, clientWidth } = document.documentElement;
+          return [scrollWidth, clientWidth, document.body.getBoundingClientRect().height];
+        });
+        assert.ok(scroll <= width, `${scroll} px in ${width}`);
+        const said = await inHost(() => chat.sizes.at(-1).height);
+        if (Math.abs(said - height) <= 1) return;
+        assert.ok(left, `${said} px told, ${height} px high`);
+        await page.waitForTimeout(50);
+      }
     },
   };
 }
@@ -66,89 +83,95 @@ async function open(browser, { width = 760, height = 200, system = "light", ...s
 const only = async ({ asked }) => new Set((await asked("tools/call")).map(({ name }) => name));
 
 const scenes = {
-  async "runs"(browser) {
-    const at = await open(browser);
+  async "a place of the asked shape is kept while it runs, and the bar never stands at its end"(browser) {
+    const at = await open(browser, { context: { toolInfo: { tool: { name: "nano_banana_image" } } } });
     const prompt = "A red fox in fresh snow at first light, its breath in the cold air (stall)";
-    await at.run("nano_banana_image", { prompt });
+    await at.page.evaluate((given) => chat.tell("ui/notifications/tool-input", { arguments: given }), { prompt, aspect_ratio: "16:9" });
+    const place = at.view.locator(".frame").first();
+    const shape = async () => { const { width, height } = await place.boundingBox(); return (width / height).toFixed(2); };
+    assert.equal(await shape(), "1.78");
+    await at.run("nano_banana_image", { prompt, aspect_ratio: "16:9" });
     await at.state("Running");
     assert.equal(await at.view.locator(".title").textContent(), prompt);
+    assert.equal(await at.view.locator(".model").textContent(), "Nano Banana 2.1");
     assert.equal(await at.view.locator(".cost").textContent(), "about 4 credits");
+    assert.equal(await shape(), "1.78");
     const bar = at.view.getByRole("progressbar", { name: "Progress" });
-    assert.match(await bar.getAttribute("aria-valuetext"), /^\d+ s of usually \d+ s$/);
-    const now = () => bar.getAttribute("aria-valuenow").then(Number);
-    const [before, time] = [await now(), await at.view.locator(".time").textContent()];
-    await at.page.waitForTimeout(3000);
-    assert.notEqual(await at.view.locator(".time").textContent(), time);
-    assert.ok((await now()) > before);
-    assert.ok((await now()) < 100);
-    assert.equal(await at.view.getByRole("button").count(), 0);
     await at.photo("running");
+    await at.view.locator(".time", { hasText: /^Longer than usual: \d+ s$/ }).waitFor();
+    assert.equal(await bar.getAttribute("aria-valuenow"), null);
+    assert.equal((await at.buttons()).length, 0);
     await at.fits();
     assert.deepEqual(await only(at), new Set(["gallery_task"]));
     // Once a second the time is told to the eye alone, or a screen reader would never be silent.
     assert.match(await at.view.locator("#news").textContent(), /: Running$/);
     await at.tell("ui/notifications/host-context-changed", { theme: "dark" });
-    await at.photo("running-dark");
+    await at.photo("longer-dark");
     await at.refuse(true);
     const asked = (await at.asked("tools/call")).length;
-    await at.page.waitForTimeout(7000);
+    await at.page.waitForTimeout(5000);
     const more = (await at.asked("tools/call")).length - asked;
     assert.ok(more >= 1 && more <= 3, `${more} more questions`);
     return at;
   },
 
-  async "is done"(browser) {
-    const at = await open(browser);
-    const prompt = "A red fox in fresh snow at first light, its breath in the cold air";
-    const { status } = await at.run("nano_banana_image", { prompt });
+  async "what is done can be enlarged, saved, and used by the agent, by keyboard alone"(browser) {
+    const at = await open(browser, { context: { availableDisplayModes: ["inline", "fullscreen"], displayMode: "inline" } });
+    const { view, page } = at, prompt = "A red fox in fresh snow at first light";
+    const { task_id: id, status } = await at.run("nano_banana_image", { prompt });
     assert.equal(status, "running");
     await at.state("Done");
-    assert.equal(await at.view.getByRole("progressbar").count(), 0);
     await at.frames("shown").waitFor();
-    assert.equal(await at.view.locator(".cost").textContent(), "4 credits");
-    assert.match(await at.view.locator(".path").textContent(), /^Saved as .+\.jpg$/);
-    assert.match(await at.view.locator("#news").textContent(), /: Done$/);
-    const picture = at.view.getByRole("img", { name: `Picture: ${prompt}` });
-    assert.match(await picture.getAttribute("src"), new RegExp(`^${MEDIA}/`));
+    assert.equal(await view.locator(".cost").textContent(), "4 credits");
+    assert.match(await view.locator("#cards .path").textContent(), /^Saved as .+\.jpg$/);
+    assert.match(await view.locator("#cards").getByRole("img", { name: `Picture: ${prompt}` }).getAttribute("src"), new RegExp(`^${MEDIA}/`));
+    const [frame, body] = [await view.locator(".frame").boundingBox(), await view.locator("main").boundingBox()];
+    assert.ok(Math.abs((frame.x - body.x) - (body.x + body.width - frame.x - frame.width)) < 2, "in the middle");
     await at.photo("done");
     await at.fits();
-    return at;
-  },
-
-  async "its buttons ask the host"(browser) {
-    const at = await open(browser);
-    const { task_id: id } = await at.run("nano_banana_image", { prompt: "a fox to click at" });
-    await at.frames("shown").waitFor();
-    const { view, page } = at;
     // With the keyboard alone.
     const order = [];
-    await view.locator("body").evaluate((body) => { body.tabIndex = -1; body.focus(); });
-    for (let step = 0; step < 4; step += 1) {
+    await view.locator("body").evaluate((element) => { element.tabIndex = -1; element.focus(); });
+    await page.keyboard.press("Tab");
+    assert.match(await view.locator(":focus").getAttribute("aria-label"), /^Enlarge: /);
+    for (let step = 0; step < 7; step += 1) {
       await page.keyboard.press("Tab");
       const focused = view.locator(":focus-visible");
       order.push(await focused.textContent());
       assert.notEqual(await focused.evaluate((each) => getComputedStyle(each).outlineStyle), "none");
       await page.keyboard.press("Enter");
-      await page.waitForTimeout(100);
+      await view.locator("#cards .acts button:disabled").waitFor({ state: "detached" });
     }
-    await at.photo("focus");
-    assert.deepEqual(order.map((each) => each.trim()), ["Save", "Open", "Use as input", "Another take"]);
+    assert.deepEqual(order, ["Save", "Open", "Another take", "Use as input", "Upscale", "Animate", "Remove background"]);
     const [{ contents: [link] }] = await at.asked("ui/download-file");
     assert.equal(link.type, "resource_link");
     assert.match(link.name, /-1\.jpg$/);
     const [{ url }] = await at.asked("ui/open-link");
     assert.equal(url, link.uri);
-    assert.ok(url.startsWith(`${MEDIA}/`));
-    const said = (await at.asked("ui/message")).map(({ role, content }) => [role, content[0].text]);
-    assert.equal(said.length, 2);
-    assert.match(said[0][1], new RegExp(`task:${id}#1 as the input`));
-    assert.match(said[1][1], new RegExp(`another take of task ${id}`));
-    assert.ok(said.every(([role]) => role === "user"));
+    const said = await at.said();
+    assert.equal(said.length, 5);
+    assert.match(said[0], new RegExp(`another take of task ${id}`));
+    assert.match(said[1], new RegExp(`task:${id}#1 as the input`));
+    assert.match(said[2], new RegExp(`^Upscale task:${id}#1\\. Tell me the price first`));
+    // Enlarged, and as large as the host lets it be.
+    await view.locator(".frame").focus();
+    await page.keyboard.press("Enter");
+    await view.locator("#viewer .stage img").waitFor();
+    await page.waitForTimeout(200);
+    assert.ok((await view.locator("#viewer .stage img").boundingBox()).height > 300);
+    await at.accessible("viewer");
+    await at.photo("viewer");
+    await at.button("Full screen").click();
+    await page.locator('iframe[data-mode="fullscreen"]').waitFor();
+    assert.equal(await at.button("Full screen").getAttribute("aria-pressed"), "true");
+    await page.keyboard.press("Escape");
+    await page.locator('iframe[data-mode="inline"]').waitFor();
+    assert.match(await view.locator(":focus").getAttribute("aria-label"), /^Enlarge: /);
     await at.refuse(true);
-    await view.getByRole("button", { name: "Another take" }).click();
-    await view.locator(".said", { hasText: "Say it yourself: Make another take" }).waitFor();
-    await view.getByRole("button", { name: "Save" }).click();
-    await view.locator(".said", { hasText: "It was not saved." }).waitFor();
+    await at.button("Another take").click();
+    await view.locator("#cards .said", { hasText: "Say it yourself: Make another take" }).waitFor();
+    await at.button("Save").click();
+    await view.locator("#cards .said", { hasText: "It was not saved." }).waitFor();
     assert.deepEqual(await only(at), new Set(["gallery_task"]));
     return at;
   },
@@ -157,39 +180,62 @@ const scenes = {
     const at = await open(browser, { capabilities: { serverTools: {} } });
     await at.run("nano_banana_image", { prompt: "a fox in a small house" });
     await at.frames("shown").waitFor();
-    const names = await at.view.getByRole("button").allTextContents();
-    assert.deepEqual(names.map((each) => each.trim()), ["Use as input", "Another take"]);
+    assert.deepEqual(await at.buttons(), ["Another take", "Use as input", "Upscale", "Animate", "Remove background"]);
+    await at.view.locator(".frame").click();
+    assert.equal(await at.button("Full screen").count(), 0);
+    assert.equal(await at.button("Next").count(), 0);
     return at;
   },
 
-  async "four pictures"(browser) {
+  async "four pictures have one row of buttons, and are gone through one by one"(browser) {
     const at = await open(browser, { width: 900, context: { theme: "dark" } });
     const { task_id: id } = await at.run("seedream_image", { prompt: "Four foxes, one for each season", count: 4, aspect_ratio: "4:3" });
     await at.frames("shown").nth(3).waitFor();
     await at.photo("four-wide-dark");
-    await at.fits();
-    const lefts = async () => new Set(await at.view.locator(".frame").evaluateAll((all) => all.map((each) => each.getBoundingClientRect().left))).size;
+    const lefts = async () => new Set(await at.view.locator("#cards .frame").evaluateAll((all) => all.map((each) => each.getBoundingClientRect().left))).size;
     assert.equal(await lefts(), 4);
     await at.page.setViewportSize({ width: 320, height: 200 });
     await at.photo("four-narrow-dark");
     assert.equal(await lefts(), 2);
     await at.fits();
-    await at.tell("ui/notifications/host-context-changed", { theme: "light" });
-    await at.page.evaluate(() => { document.body.dataset.theme = "light"; });
-    await at.photo("four-narrow-light");
     await at.page.setViewportSize({ width: 720, height: 200 });
-    await at.photo("four-light");
-    const save = at.view.getByRole("button", { name: "Save: Picture 3 of 4" });
-    await save.click();
-    const [{ contents: [link] }] = await at.asked("ui/download-file");
-    assert.match(link.name, /-3\.png$/);
-    await at.view.getByRole("button", { name: "Use as input: Picture 2 of 4" }).click();
-    await at.view.locator(".said", { hasText: "Told the agent." }).waitFor();
-    assert.match((await at.asked("ui/message"))[0].content[0].text, new RegExp(`task:${id}#2 `));
+    assert.equal(await at.view.locator("#cards .acts").count(), 1);
+    await at.button("Save all").click();
+    const [{ contents }] = await at.asked("ui/download-file");
+    assert.equal(contents.length, 4);
+    assert.match(contents[2].name, /-3\.png$/);
+    await at.button("Upscale").click();
+    assert.match((await at.said())[0], new RegExp(`^Upscale task:${id}#1, task:${id}#2, .+#4\\. Ask me which`));
+    await at.view.getByRole("button", { name: "Enlarge: Picture 2 of 4" }).click();
+    await at.view.locator("#viewer-title", { hasText: "2 of 4" }).waitFor();
+    await at.page.keyboard.press("ArrowRight");
+    await at.view.locator("#viewer-title", { hasText: "3 of 4" }).waitFor();
+    await at.button("Previous").click();
+    await at.view.locator("#viewer-title", { hasText: "2 of 4" }).waitFor();
+    await at.view.locator("#viewer").getByRole("button", { name: "Use as input" }).click();
+    assert.match((await at.said())[1], new RegExp(`task:${id}#2 `));
     return at;
   },
 
-  async "video and sound"(browser) {
+  async "an edit is laid on what it was made from"(browser) {
+    const at = await open(browser);
+    const { task_id: fox } = await at.run("nano_banana_image", { prompt: "a fox by day" });
+    await at.frames("shown").waitFor();
+    await at.run("nano_banana_image", { prompt: "make it night", images: [`task:${fox}#1`] });
+    await at.frames("shown").nth(1).waitFor();
+    await at.view.locator(".frame").nth(1).click();
+    await at.button("Before and after").click();
+    const slider = at.view.getByRole("slider", { name: "How much of the picture before is shown" });
+    await slider.focus();
+    await at.page.keyboard.press("ArrowRight");
+    assert.equal(await at.view.locator(".compare").evaluate((each) => each.style.getPropertyValue("--at")), "51%");
+    assert.equal(await at.view.locator(".compare canvas.before").count(), 1);
+    await at.accessible("before and after");
+    await at.photo("before-after");
+    return at;
+  },
+
+  async "clips play, and songs have a title, a cover and a length"(browser) {
     const at = await open(browser);
     const [video, song] = await Promise.all([
       at.page.evaluate(() => call("kling_video", { prompt: "The fox looks around" })),
@@ -199,15 +245,72 @@ const scenes = {
     await at.run("get_task", { task_ids: ids, wait_seconds: 10 });
     await at.state("Done", 1);
     await at.frames("shown").nth(2).waitFor();
-    assert.deepEqual(await at.view.locator(".title").allTextContents(), ["The fox looks around", "A song for a fox"]);
-    assert.equal(await at.view.locator("video[controls][aria-label='Video: The fox looks around']").count(), 1);
+    assert.deepEqual(await at.view.locator("#cards .title").allTextContents(), ["The fox looks around", "A song for a fox"]);
+    assert.equal(await at.view.locator("video[controls]").count(), 1);
     assert.equal(await at.view.locator("audio[controls]").count(), 2);
+    assert.match((await at.view.locator(".song .name").allTextContents()).join(), /\d:\d\d.*\d:\d\d/);
     await at.photo("video-and-sound");
     await at.page.setViewportSize({ width: 320, height: 200 });
     await at.tell("ui/notifications/host-context-changed", { theme: "dark" });
     await at.photo("video-and-sound-narrow-dark");
     await at.fits();
     assert.equal(await at.view.locator("article").count(), 2);
+    return at;
+  },
+
+  async "a task that is asked after again has one card"(browser) {
+    const at = await open(browser);
+    const { task_id: id } = await at.run("nano_banana_image", { prompt: "a fox to ask after" });
+    await at.frames("shown").waitFor();
+    const again = await open(browser);
+    await again.run("get_task", { task_ids: [id] });
+    await again.button("Show it here").waitFor();
+    assert.equal(await again.view.locator(".frame:visible").count(), 0);
+    assert.equal(await again.view.locator(".title").textContent(), "a fox to ask after");
+    await again.photo("folded");
+    await again.button("Show it here").click();
+    await again.frames("shown").waitFor();
+    // The same page is asked again: still one.
+    await again.result({ structuredContent: (await again.page.evaluate((task) => call("get_task", { task_ids: [task] }), id)).structuredContent });
+    assert.equal(await again.view.locator("article").count(), 1);
+    assert.deepEqual(again.trouble, []);
+    return at;
+  },
+
+  async "models are compared, many are made, what was made is found, and a film is shown"(browser) {
+    const at = await open(browser, { width: 900 });
+    const prompt = "A lighthouse in a storm";
+    await at.run("compare_models", { prompt, models: ["z-image", "qwen-image"], max_credits: 50 });
+    await at.frames("shown").nth(1).waitFor();
+    assert.equal(await at.view.locator(".group > h2").textContent(), prompt);
+    assert.deepEqual(await at.view.locator(".group .title").allTextContents(), ["Z-Image", "Qwen"]);
+    await at.photo("compare");
+    await at.fits();
+    const batch = await open(browser, { context: { theme: "dark" } });
+    await batch.run("make_batch", { model: "z-image", prompts: ["a cat", "a dog", "an owl at night"], max_credits: 60 });
+    await batch.view.locator("figcaption", { hasText: "3. an owl at night" }).waitFor();
+    assert.match(await batch.view.locator(".time").textContent(), /^\d of 3, /);
+    await batch.photo("batch-running-dark");
+    await batch.state("Done");
+    await batch.frames("shown").nth(2).waitFor();
+    await batch.photo("batch-dark");
+    await batch.accessible("batch");
+    const found = await open(browser, { width: 700 });
+    await found.run("library", { words: "lighthouse" });
+    await found.frames("shown").nth(1).waitFor();
+    assert.deepEqual(await found.view.locator("figcaption").allTextContents(), [prompt, prompt]);
+    await found.view.locator(".frame").first().click();
+    await found.view.locator("#viewer .stage img, #viewer .stage canvas").waitFor();
+    await found.page.keyboard.press("Escape");
+    await found.photo("library");
+    const none = await open(browser);
+    await none.run("library", { words: "nothing of the kind" });
+    await none.view.locator(".note", { hasText: "Nothing like that was made." }).waitFor();
+    const film = await open(browser);
+    await film.result({ structuredContent: { task_id: "t_film", status: "succeeded", model: "kie-mcp/edit", credits: 0, elapsed_seconds: 4, is_free: true, media: [{ path: "/films/fox.mp4", facts: "0:12 MP4" }] } });
+    assert.deepEqual([await film.view.locator(".title").textContent(), await film.view.locator(".cost").textContent()], ["Film", "Free"]);
+    assert.ok((await film.buttons()).includes("Change it"));
+    for (const each of [batch, found, none, film]) assert.deepEqual(each.trouble, []);
     return at;
   },
 
@@ -224,22 +327,37 @@ const scenes = {
     assert.deepEqual(await at.view.locator(".frame canvas").evaluate(({ width, height }) => [width, height]), [512, 512]);
     assert.match(await at.view.locator(".frame video").getAttribute("src"), /^data:video\/mp4;base64,/);
     assert.deepEqual(await only(at), new Set(["gallery_task"]));
-    await at.photo("blocked");
     return at;
   },
 
-  async "media that are nowhere"(browser) {
-    const at = await open(browser, { csp: "none" });
-    await at.result({ structuredContent: {
-      task_id: "t_gone", status: "succeeded", model: "m", elapsed_seconds: 3,
-      media: [{ url: `${MEDIA}/gone.png` }, { url: `${MEDIA}/gone.mp4` }, { path: "/tmp/a.mid", mime_type: "audio/midi" }],
-    } });
-    await at.frames("gone").nth(2).waitFor();
-    const told = await at.view.locator(".frame p").allTextContents();
-    assert.match(told[0], /cannot show it\. Open shows it/);
-    assert.match(told[1], /cannot play it/);
-    assert.equal(told[2], "No preview.");
-    await at.photo("gone");
+  async "every state fits and is accessible at every width, light and dark"(browser) {
+    let at;
+    const states = [
+      { task_id: "t_runs", status: "running", model: "kling-3.0/video", prompt: "A fox runs through the forest", kind: "video", estimated_credits: [90, 90], elapsed_seconds: 12, usual_seconds: 90 },
+      { task_id: "t_gone", status: "succeeded", model: "z-image", prompt: "Gone", elapsed_seconds: 3, credits: 1, media: [{ url: `${MEDIA}/gone.png` }, { url: `${MEDIA}/gone.mp4` }, { path: "/tmp/a.mid", mime_type: "audio/midi" }] },
+      { task_id: "t_words", status: "succeeded", model: "ai-music-api/generate-lyrics", prompt: "the sea", kind: "text", elapsed_seconds: 9, texts: ["[Verse]\nthe sea, I sing of the sea", "[Chorus]\nOh, the sea!"] },
+      { task_id: "t_fails", status: "failed", model: "qwen/text-to-image", prompt: "A fox that cannot be", credits: 0, error: { category: "kie", message: "KIE had trouble.", billed: false, retryable: true, next_step: "The same call may work later." } },
+      { task_id: "t_lost", status: "unknown", model: "veo3", prompt: "Nobody knows", error: { category: "unknown_outcome", message: "KIE did not answer.", billed: null, next_step: "Look into KIE's log." } },
+      { status: "quoted", model: "veo3", estimated_credits: [250, 250], estimated_usd: [1.25, 1.25], basis: "price list", balance: 9674, balance_usd: 48.37, balance_after: 9424 },
+    ];
+    for (const system of ["light", "dark"]) {
+      await at?.page.context().close();
+      at = await open(browser, { width: 1440, system, csp: "none", context: { theme: system } });
+      for (const each of states) await at.result({ structuredContent: each });
+      await at.frames("gone").nth(2).waitFor();
+      const told = await at.view.locator(".frame p").allTextContents();
+      assert.match(told[0], /cannot show it\. Open shows it/);
+      assert.match(told[1], /cannot play it/);
+      assert.equal(told[2], "No preview.");
+      assert.deepEqual(await at.view.locator("article .state").allTextContents(), ["Running", "Done", "Done", "Failed", "Unknown", "Price"]);
+      for (const width of WIDTHS) {
+        await at.page.setViewportSize({ width, height: 300 });
+        await at.page.waitForTimeout(100);
+        await at.fits();
+        if (width === 320 || width === 1440) await at.photo(`states-${width}-${system}`);
+      }
+      await at.accessible(system);
+    }
     return at;
   },
 
@@ -267,53 +385,69 @@ const scenes = {
     await at.state("Failed");
     await at.view.locator(".message", { hasText: "told to let this task fail" }).waitFor();
     assert.match(await at.view.locator(".advice").textContent(), /charged/);
-    await at.photo("failed");
-    await at.fits();
+    assert.ok((await at.buttons()).includes("Try again"));
     const other = await open(browser);
     await other.run("kling_video", { prompt: "a fox", duration: 99 });
     await other.state("Failed");
     assert.match(await other.view.locator(".advice").textContent(), /^Nothing was charged\./);
-    assert.equal(await other.view.getByRole("button").count(), 0);
-    await other.photo("refused");
+    assert.equal((await other.buttons()).length, 0);
     assert.deepEqual(other.trouble, []);
     return at;
   },
 
-  async "a price and a question"(browser) {
+  async "a price and a question are cards of their own, with two answers"(browser) {
     const at = await open(browser);
+    await at.page.evaluate(() => chat.tell("ui/notifications/tool-input", { arguments: { prompt: "a fox at a price", quote: true } }));
+    await at.state("Asking for the price");
     await at.run("kling_video", { prompt: "a fox at a price", quote: true });
     await at.state("Price");
-    assert.equal(await at.view.locator(".cost").textContent(), "about 90 credits");
-    assert.match(await at.view.locator(".note").textContent(), /^Nothing was made or charged\. [\d,]+ credits would be left\.$/);
+    assert.match((await at.view.locator(".price dd").allTextContents()).join("; "), /^90 credits \(\$0\.45\); .+; [\d.,]+ credits \(\$[\d.,]+\) - [\d.,]+ credits afterwards$/);
+    assert.equal(await at.view.locator("#cards .note").textContent(), "Nothing was made or charged.");
     assert.equal(await at.view.getByRole("progressbar").count(), 0);
-    assert.equal(await at.view.getByRole("button").count(), 0);
+    assert.deepEqual(await at.buttons(), ["Go ahead", "Not now"]);
     await at.photo("quoted");
     await at.fits();
+    await at.button("Go ahead").click();
+    await at.button("Not now").click();
+    await at.view.locator("#cards .said", { hasText: "Told the agent." }).waitFor();
+    assert.deepEqual(await at.said(), [
+      'Go ahead: make what you told me the price of (Kling 3.0, "a fox at a price"). I agree to 90 credits.',
+      'Do not make it (Kling 3.0, "a fox at a price"). Ask me what to do instead.',
+    ]);
+    assert.deepEqual(await at.asked("tools/call"), []);
     // The quote of a call that was made before names its task.
     const again = await open(browser);
-    await again.result({ structuredContent: { status: "quoted", task_id: "t_before", model: "m", balance_after: 7, note: "Made before." } });
+    await again.result({ structuredContent: { status: "quoted", task_id: "t_before", model: "m", balance: 7, balance_after: 7, note: "Made before." } });
     await again.state("Price");
-    assert.equal(await again.view.locator(".note").textContent(), "Nothing was made or charged. 7 credits would be left. Made before.");
-    assert.deepEqual(await again.asked("tools/call"), []);
+    assert.equal(await again.view.locator("#cards .note").textContent(), "Nothing was made or charged. Made before.");
+    assert.deepEqual(await again.buttons(), ["Show it"]);
+    const several = await open(browser, { width: 320 });
+    await several.run("compare_models", { prompt: "a fox", models: ["z-image", "qwen-image"], max_credits: 50, quote: true });
+    await several.state("Price");
+    assert.match((await several.view.locator(".price").textContent()), /Z-Image.+credits?Qwen.+credits?/);
+    await several.fits();
+    await several.photo("quoted-several-narrow");
     const question = await open(browser, { context: { theme: "dark" } });
-    await question.result({ isError: true, structuredContent: { status: "failed", error: {
+    await question.run("suno_music", { prompt: "a song that is asked for" });
+    await question.result({ isError: true, structuredContent: { status: "failed", model: "veo3", estimated_credits: [250, 250], estimated_usd: [1.25, 1.25], balance: 9000, balance_usd: 45, error: {
       category: "confirmation_needed", retryable: false, billed: false,
       message: "veo3 may cost 250 credits ($1.25): so much needs the user's word.",
       next_step: "Ask the user. If they agree, make the same call with confirm: 'c_abcdefgh2345' within 5 minutes.",
     } } });
     await question.state("Waits for your answer");
-    assert.match(await question.view.locator(".message").textContent(), /250 credits/);
-    assert.equal(await question.view.locator(".advice").textContent(), "Nothing was charged. Answer in the chat.");
-    const [tone, bad] = await question.view.locator(".state").evaluate((state) => {
-      const root = getComputedStyle(state);
-      const probe = document.createElement("i");
+    const asked = question.view.locator('article[data-state="asked"]');
+    assert.match(await asked.locator(".price").textContent(), /250 credits \(\$1\.25\).+9,000 credits \(\$45\) - 8,750 credits afterwards/);
+    assert.equal(await asked.locator(".advice").textContent(), "Nothing was charged.");
+    assert.deepEqual(await asked.locator("button").allTextContents(), ["Go ahead", "Not now"]);
+    const [tone, bad] = await asked.locator(".state").evaluate((state) => {
+      const probe = state.appendChild(document.createElement("i"));
       probe.style.color = "var(--bad)";
-      state.append(probe);
-      const colours = [root.color, getComputedStyle(probe).color];
+      const colours = [getComputedStyle(state).color, getComputedStyle(probe).color];
       probe.remove();
       return colours;
     });
     assert.notEqual(tone, bad);
+    await question.accessible("question");
     await question.photo("asked-dark");
     // Hosts that pass the text alone.
     for (const [content, isError, word] of [
@@ -329,7 +463,7 @@ const scenes = {
       assert.deepEqual(plain.trouble, []);
       await plain.page.context().close();
     }
-    assert.deepEqual([...again.trouble, ...question.trouble], []);
+    for (const each of [again, several, question]) assert.deepEqual(each.trouble, []);
     return at;
   },
 
@@ -338,7 +472,6 @@ const scenes = {
     await at.run("suno_lyrics", { prompt: "the sea" });
     await at.view.locator(".text").first().waitFor();
     assert.match(await at.view.locator(".text").first().textContent(), /\n\n\[Verse\]\n/);
-    await at.photo("words");
     // A host that passes the text alone.
     const plain = await open(browser);
     const made = await at.page.evaluate(() => call("nano_banana_image", { prompt: "only told" }));
@@ -373,7 +506,7 @@ const scenes = {
     const facts = await inner.evaluate(() => ({
       title: document.title,
       scripts: document.querySelectorAll("script").length,
-      strangers: document.querySelectorAll("main img:not(.frame img), main script, main iframe").length,
+      strangers: document.querySelectorAll("main img:not(.frame img), main script, main iframe, dialog img").length,
       sources: [...document.querySelectorAll("[src]")].map((each) => each.getAttribute("src")),
       handlers: [...document.querySelectorAll("*")].flatMap((each) => each.getAttributeNames()).filter((name) => name.startsWith("on")),
     }));

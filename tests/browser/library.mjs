@@ -102,18 +102,20 @@ const scenes = {
     await page.getByRole("searchbox").fill("make it night");
     await page.waitForFunction(() => document.querySelectorAll(".tile").length === 1);
     await page.locator(".open").first().click();
-    await page.getByRole("heading", { name: "Made from" }).waitFor();
+    await page.getByRole("heading", { name: "Lineage" }).waitFor();
     const prompt = await page.locator(".prompt").textContent();
     assert.match(prompt, /<b>stars<\/b>/);
     await page.getByRole("button", { name: "Copy prompt" }).click();
     await page.getByRole("button", { name: "Copied" }).waitFor();
     assert.equal(await page.evaluate(() => navigator.clipboard.readText()), prompt);
     await page.getByRole("button", { name: "Before and after" }).click();
-    await page.locator(".pair img").nth(1).waitFor();
-    await page.waitForTimeout(300);
-    await photo(page, "pair");
-    await page.locator(".related button").first().click();
-    await page.getByRole("heading", { name: "Used for" }).waitFor();
+    await page.getByRole("slider", { name: "How much of the picture before is shown" }).press("ArrowRight");
+    assert.equal(await page.locator(".compare").evaluate((each) => each.style.getPropertyValue("--at")), "51%");
+    await accessible(page, "before and after");
+    await photo(page, "before-after");
+    await page.getByRole("button", { name: /^Made from: A red fox/ }).click();
+    await page.getByRole("button", { name: /^Used for: Make it night/ }).waitFor();
+    assert.equal(await page.locator(".graph path").count(), 1);
     await page.keyboard.press("Escape");
     await page.getByRole("searchbox").fill("");
     await page.waitForFunction((count) => document.querySelectorAll(".tile").length === count, all);
@@ -159,8 +161,68 @@ const scenes = {
     const text = await page.locator("#chat textarea").inputValue();
     for (const id of ids) assert.ok(text.includes(`task:${id}#1`), text);
     await page.keyboard.press("Escape");
+    await page.getByRole("button", { name: "Make a film" }).click();
+    await page.locator("#chat").waitFor();
+    assert.match(await page.locator("#chat textarea").inputValue(), new RegExp(`^Join these to a film with edit_media.+:\n- task:${ids[0]}#1`));
+    await page.keyboard.press("Escape");
     await page.getByRole("button", { name: "Clear", exact: true }).click();
     assert.equal(await page.locator("input:checked").count(), 0);
+    await page.locator("select[name=kind]").selectOption("film");
+    await page.getByText("Nothing like that was made.").waitFor();
+    return at;
+  },
+
+  async "favourites and tags are kept, a dropped file gets an address, and what is deleted goes to the trash"(browser) {
+    const at = await open(browser);
+    const { page } = at;
+    await shown(page);
+    const count = (wanted) => page.waitForFunction((number) => document.querySelectorAll(".tile").length === number, wanted);
+    const all = await page.locator(".tile").count();
+    await page.getByRole("button", { name: "Favourite: an owl at night" }).click();
+    await page.locator('.star[aria-pressed="true"]').waitFor();
+    await page.locator(".tile", { hasText: "an owl at night" }).locator(".open").click();
+    await page.getByLabel("Tags, with commas").fill("birds, <b>winter</b>");
+    await page.getByRole("button", { name: "Keep", exact: true }).click();
+    await page.locator("#tags option").nth(1).waitFor({ state: "attached" });
+    await accessible(page, "tags");
+    await photo(page, "tags");
+    await page.keyboard.press("Escape");
+    assert.deepEqual(await page.locator(".tags span").allTextContents(), ["<b>winter</b>", "birds"]);
+    await page.reload();
+    await shown(page);
+    await page.locator("select[name=only]").selectOption("favourite");
+    await count(1);
+    await photo(page, "favourites");
+    await page.locator("select[name=only]").selectOption("");
+    await count(all);
+    // A file from elsewhere.
+    const png = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+    const drag = (name) => page.evaluate(([content, event]) => {
+      const data = new DataTransfer();
+      data.items.add(new File([Uint8Array.from(atob(content), (each) => each.charCodeAt(0))], "dot.png", { type: "image/png" }));
+      dispatchEvent(new DragEvent(event, { dataTransfer: data, bubbles: true, cancelable: true }));
+    }, [png, name]);
+    await drag("dragenter");
+    await page.locator("#drop").waitFor();
+    await photo(page, "drop");
+    await drag("drop");
+    await page.locator("#chat").waitFor();
+    assert.match(await page.locator("#chat textarea").inputValue(), /^Use these files with kie-mcp:\n- kie:\/\/uploads\/\w+: .+\.png, until /);
+    await page.keyboard.press("Escape");
+    // Only after a question.
+    await page.locator(".tile", { hasText: "a dog" }).locator("input").check();
+    await page.getByRole("button", { name: "Delete", exact: true }).click();
+    await page.getByRole("heading", { name: "Delete a dog?" }).waitFor();
+    await accessible(page, "question");
+    await photo(page, "delete");
+    await page.locator("#ask").getByRole("button", { name: "Keep" }).click();
+    assert.equal(await page.locator(".tile").count(), all);
+    await page.locator("#selection").getByRole("button", { name: "Delete" }).click();
+    await page.locator("#ask").getByRole("button", { name: "Delete" }).click();
+    await count(all - 1);
+    await page.locator("select[name=only]").selectOption("trashed");
+    await count(1);
+    assert.equal(await page.locator(".title").textContent(), "a dog");
     return at;
   },
 
@@ -186,16 +248,26 @@ const scenes = {
     await page.locator(".tile").first().waitFor();
     const paint = await page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0].startTime);
     assert.ok(paint < 1000, `first paint after ${paint} ms`);
-    assert.ok((await page.locator(".tile").count()) < 200);
+    const count = () => page.evaluate(() => here.items.length);
+    assert.ok((await count()) < 200);
     const end = Date.now() + 20_000;
-    for (let seen = 0; seen < 1000; seen = await page.locator(".tile").count()) {
+    for (let seen = 0; seen < 1000; seen = await count()) {
       assert.ok(Date.now() < end, `stuck at ${seen}`);
       await page.evaluate(() => scrollTo(0, document.documentElement.scrollHeight));
       await page.waitForTimeout(30);
     }
-    const names = await page.locator(".title").evaluateAll((titles) => titles.map((each) => each.textContent));
+    const names = await page.evaluate(() => here.items.map((each) => each.prompt));
     assert.equal(new Set(names).size, names.length);
     assert.deepEqual(names.slice(0, 2), ["thing 9999", "thing 9998"]);
+    // However far one scrolls, few of them are elements, and they stand in their order.
+    const shown = await page.locator(".title").allTextContents();
+    assert.ok(shown.length < 150, `${shown.length} tiles`);
+    assert.deepEqual(shown, names.slice(names.indexOf(shown[0]), names.indexOf(shown[0]) + shown.length));
+    await page.locator(".open").last().focus();
+    await page.keyboard.press("ArrowLeft");
+    assert.equal(await page.evaluate(() => document.activeElement.querySelector(".title").textContent), shown.at(-2));
+    await page.evaluate(() => scrollTo(0, 0));
+    await page.locator(".title", { hasText: /^thing 9999$/ }).waitFor();
     // The files of these things are gone, and a browser writes every 404 into its console.
     assert.ok(trouble.splice(0).every((each) => each.includes("/library/thumbnails/")));
     return at;

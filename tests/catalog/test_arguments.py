@@ -30,7 +30,6 @@ def needed(id_: str) -> dict[str, Any]:
     return required | ARGUMENTS.get(id_, {})
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("id_", MODELS)
 def test_an_empty_optional_argument_is_left_out(id_: str) -> None:
     given = needed(id_)

@@ -34,7 +34,6 @@ def comes_back(call: KieModel) -> None:
         assert parse(call.id, call.received(pasted)).sent(resolve) == fields
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("id_", MODELS)
 def test_what_a_model_sends_is_read_back_in_the_spelling_of_every_way(id_: str) -> None:
     accepted = []

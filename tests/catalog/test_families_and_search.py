@@ -198,7 +198,6 @@ anything = st.recursive(
 )
 
 
-@pytest.mark.untraced
 @given(data=st.data())
 def test_whatever_a_caller_sends_is_a_call_or_a_reason_why_not(data: st.DataObject) -> None:
     family = data.draw(st.sampled_from(FAMILIES))
@@ -320,7 +319,6 @@ def test_what_a_field_admits_is_spelled_in_few_words(schema: dict[str, Any], sho
     assert describe_constraint(schema, shown) == words
 
 
-@pytest.mark.untraced
 @every_model
 def test_a_description_of_a_model_fits_into_600_tokens_and_lists_all_it_takes(model: type[KieModel]) -> None:
     entry = search.find_by_name(model.id.upper())

@@ -59,7 +59,6 @@ def list_broken() -> Iterator[Any]:
                     yield pytest.param(family, model, name, value, words, id=f"{model.id}, {name}: {words[:40]}")
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize(("family", "model", "name", "value", "words"), list(list_broken()))
 def test_a_refusal_names_the_argument_and_its_limit(
     family: Family, model: type[KieModel], name: str, value: Any, words: str

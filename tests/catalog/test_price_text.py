@@ -45,7 +45,6 @@ def read(words: str, model_id: str = "vendor/new", /, **given: Any) -> tuple[flo
 ROWS = [(text["from"], text["words"], each["call"], each.get("credits")) for text in TEXTS for each in text["reads"]]
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize(("model_id", "words", "given", "credits_"), ROWS)
 def test_a_price_text_of_kies_is_read_as_it_is_meant(
     model_id: str, words: str, given: dict[str, Any], credits_: list[float] | None
@@ -153,7 +152,6 @@ def test_a_rate_for_a_minute_is_paid_for_each_minute_that_begins() -> None:
     assert read("2 credits per minute") == (2, 10)
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize(
     ("words", "given", "least"),
     [

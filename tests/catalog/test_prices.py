@@ -85,7 +85,6 @@ def is_open(id_: str, when: Mapping[str, Any]) -> bool:
 RATES = [(id_, rate["when"]) for id_ in PUBLISHED for rate in facts_of(id_)["rates"] if not is_open(id_, rate["when"])]
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize(("id_", "when"), RATES, ids=[f"{id_}: {' '.join(map(str, w.values()))}" for id_, w in RATES])
 def test_each_rate_that_kie_publishes_is_that_of_the_catalogue(id_: str, when: dict[str, Any]) -> None:
     if f"{id_}: {' '.join(map(str, when.values()))}" in UNREACHABLE:
@@ -100,7 +99,6 @@ def test_each_rate_that_kie_publishes_is_that_of_the_catalogue(id_: str, when: d
         assert estimate.assumed == ""
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("id_", PUBLISHED)
 def test_no_call_can_cost_more_than_its_estimate(id_: str) -> None:
     """With a length for every file, with none, and with all between."""
@@ -220,7 +218,6 @@ def test_the_sandbox_never_charges_more_than_the_estimate() -> None:
                 assert offer.price(build_body(call, "jobs", str)) <= high, (path, call.id)
 
 
-@pytest.mark.untraced
 def test_the_list_of_prices_has_every_model_and_the_bound_of_its_dearest_call() -> None:
     rows = {row.split("`")[1]: row for row in format_prices().splitlines() if row.startswith("| `")}
     assert rows.keys() == MODELS.keys()

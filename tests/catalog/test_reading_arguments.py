@@ -17,8 +17,6 @@ from kie_mcp.catalog.registry import FAMILIES, MODELS
 from kie_mcp.catalog.spellings import HOST_ARGUMENTS, NEAR_NAMES
 from kie_mcp.server.tools.registry import TOOLS
 
-pytestmark = pytest.mark.untraced
-
 TOOL = {family.tool: family for family in FAMILIES}
 UTILITY = {tool.name: tool for tool in TOOLS}
 A, B = "https://files.example/a.jpg", "https://files.example/b.jpg"

@@ -135,7 +135,6 @@ def test_what_no_model_does_is_said_with_the_nearest(words: str, nearest: str | 
     assert (nearest in find_tools(words)) if nearest else not found.entries
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize(
     ("phrase", "targets"), [(phrase, need.targets) for need in NEEDS for phrase in need.phrases], ids=str
 )

@@ -93,7 +93,6 @@ def test_a_text_is_cut_at_the_end_of_a_sentence_else_of_a_clause_else_of_a_word(
     assert split_text(text, most)[: len(parts)] == parts
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize(
     "piece", [".", "!", "…", ".!", ". ", ".\n", "\n", "\n.", '."', "。", "[", "<a", " –", " ", "\u0301"]
 )

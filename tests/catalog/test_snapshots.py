@@ -1,6 +1,6 @@
 """What clients are told and what KIE is sent, held against what was agreed: tests/snapshots.
 
-`scripts/test --no-cov tests/catalog/test_snapshots.py --write-snapshots` writes them anew; a change is then read in the
+`scripts/test tests/catalog/test_snapshots.py --write-snapshots` writes them anew; a change is then read in the
 diff.
 """
 

@@ -146,7 +146,6 @@ def test_only_these_bodies_stand_on_no_page() -> None:
     )
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize(("ids", "way"), DOCUMENTED, ids=[f"{ids[0]} by {way}" for ids, way in DOCUMENTED])
 def test_every_call_makes_a_body_that_kie_documents_and_reaches_every_field_of_it(ids: list[str], way: str) -> None:
     schema = documented(ids[0], way)

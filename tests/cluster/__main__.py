@@ -29,9 +29,9 @@ async def main() -> int:
             print(f"{time.monotonic() - began:5.1f} s  one replica has ended in {took:.1f} s while a video runs")
             ended = await follow(cluster.url, str(video["task_id"]))
             print(f"{time.monotonic() - began:5.1f} s  the video is {ended['status']}")
-            files = [path for path in cluster.media.iterdir() if path.suffix in (".jpg", ".jpeg", ".png", ".mp4")]
-            print(f"        {len(files)} files are saved, and KIE has accepted {len(cluster.read_accepted())} tasks")
-            return int((picture["status"], ended["status"], len(files)) != ("succeeded", "succeeded", 2))
+            files = cluster.count_results()
+            print(f"        {files} files are saved, and KIE has accepted {len(cluster.read_accepted())} tasks")
+            return int((picture["status"], ended["status"], files) != ("succeeded", "succeeded", 2))
 
 
 if __name__ == "__main__":

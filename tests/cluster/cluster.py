@@ -1,4 +1,4 @@
-"""The pieces of compose.yaml as processes of this machine: a database, two replicas, nginx, and KIE's sandbox."""
+"""The pieces of compose.yaml as processes of this machine: a database, a bucket, replicas, nginx, KIE's sandbox."""
 
 import os
 import shutil
@@ -15,6 +15,7 @@ from string import Template
 import httpx2
 from support.commands import COMMAND, environment
 from support.paths import ROOT
+from support.s3_server import BUCKET, S3Server, find_s3_server, run_s3_server
 
 from kie_mcp.config import Settings
 
@@ -22,6 +23,7 @@ TOKEN = "a long random text"
 TEMPLATE = ROOT / "deploy" / "nginx.conf.template"
 NO_NGINX = "nginx is not installed here (Debian and Ubuntu: apt install nginx-light)"
 START_SECONDS = 60
+PREFIX = "kie"
 
 NGINX = """\
 daemon off;
@@ -77,9 +79,17 @@ class Cluster:
     """The address of MCP at the proxy."""
     kie: str
     """The address of the sandbox."""
+    bucket: S3Server | None
+    """The server of the bucket with the results; None if they are in a folder."""
     replicas: list[Replica]
     media: Path
     """The folder of saved results."""
+
+    def count_results(self) -> int:
+        """Return the number of saved results."""
+        names = [str(each) for each in self.media.glob("*")]
+        names += self.bucket.read_objects(PREFIX) if self.bucket else []
+        return sum(name.endswith((".jpg", ".jpeg", ".png", ".mp4")) for name in names)
 
     def read_accepted(self) -> list[dict[str, object]]:
         """Return what the sandbox has accepted."""
@@ -112,6 +122,9 @@ def run_cluster(folder: Path, *, seconds: float, replicas: int = 2) -> Iterator[
             "KIE_MCP_CONFIRM_HOURLY": "0",
             **running.enter_context(_run_database()),
         }
+        bucket = running.enter_context(run_s3_server(folder / "bucket")) if find_s3_server() else None
+        if bucket:
+            settings |= {"KIE_MCP_STORAGE": f"s3://{BUCKET}/{PREFIX}", **bucket.environment()}
         sandbox = {"KIE_MCP_DATA_DIR": str(folder / "kie")}
         command = ("sandbox", "--port", str(kie_port), "--seconds", str(seconds), "--credits", "100000")
         running.enter_context(_run([*COMMAND, *command], folder / "kie.log", **sandbox))
@@ -123,7 +136,7 @@ def run_cluster(folder: Path, *, seconds: float, replicas: int = 2) -> Iterator[
         running.enter_context(_run_nginx(folder / "nginx", proxy_port, ports))
         _wait_for(lambda: all(each.is_ready() for each in started), folder)
         _wait_for(lambda: _answers(f"{proxy}/healthz"), folder)
-        yield Cluster(f"{proxy}/mcp", kie, started, folder / "media")
+        yield Cluster(f"{proxy}/mcp", kie, bucket, started, folder / "media")
 
 
 @contextmanager

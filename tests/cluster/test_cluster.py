@@ -25,7 +25,7 @@ async def test_a_task_goes_on_when_its_replica_ends(tmp_path: Path) -> None:
         assert watched_by.end() < 10
         ended = await follow(cluster.url, made["task_id"])
         assert ended["status"] == "succeeded"
-        assert len(cluster.read_accepted()) == 1
+        assert (len(cluster.read_accepted()), cluster.count_results()) == (1, 1)
         assert other.is_ready()
         # uvicorn ends the process by the same signal, once all is done.
         assert watched_by.process.returncode == -signal.SIGTERM
@@ -37,7 +37,8 @@ async def test_a_task_goes_on_when_its_replica_ends(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not shutil.which("docker-compose"), reason="docker-compose is not installed here")
 def test_the_compose_file_is_valid() -> None:
-    settings = {"KIE_MCP_HTTP_TOKEN": "a long random text", "POSTGRES_PASSWORD": "secret", "PATH": "/usr/bin:/bin"}
+    secrets = dict.fromkeys(("KIE_MCP_HTTP_TOKEN", "POSTGRES_PASSWORD", "STORAGE_SECRET"), "a long random text")
+    settings = {**secrets, "PATH": "/usr/bin:/bin"}
     command = ["docker-compose", "-f", "compose.yaml", "config"]
     ran = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr

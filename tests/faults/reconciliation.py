@@ -17,7 +17,7 @@ from support.runners import model_call, saved_files
 
 from kie_mcp.kie.routes import JOBS
 from kie_mcp.ledger.sqlite import FILE_NAME
-from kie_mcp.ledger.task import BATCH, FINAL, IN_PARTS
+from kie_mcp.ledger.task import BATCH, EDIT, FINAL, IN_PARTS, WITHOUT_CREDITS
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.order import Order
 
@@ -92,9 +92,7 @@ def reckon(kie: Sandbox, folder: Path) -> Figures:
     # Whatever KIE took is known by its id, or known to be unknown.
     lost = [task for task in kie.accepted if task.id not in by_id]
     assert len(lost) <= states["unknown"]
-    assert all(
-        row["credits"] in (None, 0) for row in rows if not row["kie_id"] and row["route"] not in (IN_PARTS, BATCH)
-    )
+    assert all(row["credits"] in (None, 0) for row in rows if not row["kie_id"] and row["route"] not in WITHOUT_CREDITS)
 
     # No call was paid twice. One that failed at KIE cost nothing and may be made again.
     now, paths = kie._clock(), set[Path]()
@@ -120,13 +118,12 @@ def reckon(kie: Sandbox, folder: Path) -> Figures:
         assert whole["credits"] == (None if None in costs else pytest.approx(sum(costs)))
         paths.update(Path(result["path"]) for result in json.loads(whole["results"]))
 
-    # A batch tells what its items cost, has their files in their order, and reserves nothing any more.
-    for batch in (row for row in rows if row["route"] == BATCH):
-        items = [row for item in json.loads(batch["request"])["items"] for row in rows if row["id"] == item["task_id"]]
-        assert batch["credits"] in (None, pytest.approx(sum(item["credits"] or 0 for item in items)))
-        made = [result["path"] for item in items for result in json.loads(item["results"])]
-        assert [result["path"] for result in json.loads(batch["results"])] == made
-        assert (batch["credits"] or batch["reserved"]) <= json.loads(batch["request"])["max_credits"]
+    _reckon_batches(kie, rows)
+
+    # A film costs nothing, and has its file.
+    for film in (row for row in rows if row["route"] == EDIT):
+        assert (film["kie_id"], film["credits"], film["reserved"]) == (None, 0, 0)
+        paths.update(Path(result["path"]) for result in json.loads(film["results"]))
 
     # No file is there twice, or half.
     out = folder / "out"
@@ -136,6 +133,21 @@ def reckon(kie: Sandbox, folder: Path) -> Figures:
     recorded = ", ".join(f"{count} {state}" for state, count in sorted(shown.items()))
     charged = round(sum(task.charge(now) for task in kie.accepted), 2)
     return Figures(len(kie.accepted), charged, recorded or "nothing", len(files))
+
+
+def _reckon_batches(kie: Sandbox, rows: Sequence[Mapping[str, Any]]) -> None:
+    """A batch tells what its items cost, has their files in their order, and is within its budget, also by KIE."""
+    by_id, now = {row["id"]: row for row in rows}, kie._clock()
+    charges = {task.id: task.charge(now) for task in kie.accepted}
+    for batch in (row for row in rows if row["route"] == BATCH):
+        kept = json.loads(batch["request"])
+        items = [(item, by_id[item["task_id"]]) for item in kept["items"] if item["task_id"]]
+        paid = [row for item, row in items if item["reserved"]]
+        assert batch["credits"] in (None, pytest.approx(sum(row["credits"] or 0 for row in paid)))
+        assert (batch["credits"] or batch["reserved"]) <= kept["max_credits"]
+        assert sum(charges.get(row["kie_id"], 0) for row in paid) <= kept["max_credits"]
+        made = [result["path"] for _, row in items for result in json.loads(row["results"])]
+        assert [result["path"] for result in json.loads(batch["results"])] == made
 
 
 @pytest.fixture

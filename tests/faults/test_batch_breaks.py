@@ -6,24 +6,28 @@ import anyio
 import pytest
 from reconciliation import Compare, order, reckon, settle
 from starlette.types import Message, Receive, Scope, Send
-from support.clock import JumpingClock, let_others_run
+from support.clock import JumpingClock, WallClock, let_others_run
 from support.runners import InterceptedKie, run_runner, run_to_end
 
 from kie_mcp.errors import CapReached, ConfirmationNeeded
 from kie_mcp.ledger.leases import LEASE_SECONDS
 from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.tasks.adoption import NOT_CREATED
 from kie_mcp.tasks.batch import Batch
 from kie_mcp.tasks.caps import Caps, Rules
 from kie_mcp.tasks.runner import Runner
 
-pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
+pytestmark = pytest.mark.anyio
 
 PROMPTS = ("a heron", "a fox", "an owl")
 COUNT, COST = len(PROMPTS), 4
 BUDGET = COUNT * COST
 RULES = Rules(Caps(day=BUDGET), repeat_window=24 * 3600)
 """Rules by which no item may be paid twice: there is no credit left for it."""
+HOUR = 3600
+LOST_ANSWERS = {"502": ("502", "after:502"), "connection reset": ("reset-before", "reset-after")}
+"""Faults of a create, before and after KIE has accepted it."""
 REQUESTS = 12
 """At how many of the first requests to KIE the server is killed."""
 
@@ -62,6 +66,12 @@ async def _drop(_: Message) -> None:
     pass
 
 
+async def retry(runner: Runner, task: Task, budget: float = BUDGET) -> Task:
+    """Make what is missing in a batch."""
+    items = await runner.build_items([each.build_order() for each in Batch.read(task).find_missing()])
+    return await run_to_end(runner, await runner.submit_batch(Batch(items, budget, task.id)))
+
+
 @pytest.mark.parametrize("taken", [False, True], ids=["before KIE gets it", "after KIE took it"])
 @pytest.mark.parametrize("number", range(1, REQUESTS + 1))
 async def test_a_server_that_is_killed_at_a_request_of_a_batch_loses_nothing_and_pays_nothing_twice(
@@ -94,9 +104,7 @@ async def test_an_item_fails_and_is_made_again(
     sandbox.inject_fault("create", "fail")
     async with run_runner(tmp_path, sandbox.app, clock, rules=RULES) as runner:
         task = await make(runner)
-        (missing,) = Batch.read(task).find_missing()
-        items = await runner.build_items([missing.build_order()])
-        again = await run_to_end(runner, await runner.submit_batch(Batch(items, COST, task.id)))
+        again = await retry(runner, task, COST)
         await settle(clock, tmp_path)
     assert (task.state, task.credits, len(task.results)) == ("succeeded", 2 * COST, 2)
     assert (again.state, again.credits, len(again.results)) == ("succeeded", COST, 1)
@@ -187,3 +195,73 @@ async def test_a_batch_that_its_caller_cancels_starts_no_further_item(
         task = await run_to_end(runner, task)
     assert [item.state for item in Batch.read(task).items].count("left out") >= COUNT - 1
     assert len(sandbox.accepted) <= 1
+
+
+@pytest.mark.parametrize("how", LOST_ANSWERS)
+@pytest.mark.parametrize("accepted", [False, True], ids=["before KIE accepted", "after KIE accepted"])
+async def test_the_answer_to_an_item_is_lost_and_what_is_settled_later_is_in_the_batch(
+    tmp_path: Path, sandbox: Sandbox, clock: JumpingClock, compare: Compare, how: str, accepted: bool
+) -> None:
+    sandbox.inject_fault("create", LOST_ANSWERS[how][accepted])
+    async with run_runner(tmp_path, sandbox.app, clock, rules=RULES) as runner:
+        task = await make(runner)
+        (lost,) = (item for item in Batch.read(task).items if item.state == "unknown")
+        assert (len(task.results), task.credits) == (COUNT - 1, None)
+        known = {(await runner.get(item.task_id)).kie_id for item in Batch.read(task).items}
+        outcome = next((made.id for made in sandbox.accepted if made.id not in known), NOT_CREATED)
+        await runner.resolve(lost.task_id, outcome)
+        task = await run_to_end(runner, await runner.get(task.id))
+        if not accepted:
+            assert Batch.read(task).find_missing()[0].task_id == lost.task_id
+            assert len((await retry(runner, task)).results) == 1
+        await settle(clock, tmp_path)
+    assert [result.label for result in task.results] == [f"item {n}: {PROMPTS[n - 1]}" for n in made_items(task)]
+    assert task.credits == len(task.results) * COST
+    compare(
+        sandbox,
+        f"the answer to an item of a batch is lost: {how}",
+        f"create, {'after' if accepted else 'before'} KIE accepted; settled{'' if accepted else ', made again'}",
+        accepted=COUNT,
+        charged=BUDGET,
+        recorded="4 succeeded" if accepted else "1 failed, 5 succeeded",
+        saved=COUNT,
+    )
+
+
+def made_items(task: Task) -> list[int]:
+    return [number for number, item in enumerate(Batch.read(task).items, start=1) if item.state == "succeeded"]
+
+
+@pytest.mark.parametrize("number", [4, 5, 6])
+async def test_items_that_were_started_are_found_again_though_the_clock_was_set_back(
+    tmp_path: Path, number: int
+) -> None:
+    clock = WallClock()
+    sandbox = Sandbox(seconds=4, clock=clock.monotonic)
+    gate = KilledAt(sandbox, number, taken=True)
+    async with run_runner(tmp_path, gate, clock, rules=RULES, crash=True) as runner:
+        task = await submit(runner)
+        clock.ahead -= HOUR
+        while not gate.reached.is_set():
+            clock.now += 1
+            await let_others_run()
+    clock.now += 2 * LEASE_SECONDS
+    async with run_runner(tmp_path, sandbox.app, clock, rules=RULES) as runner:
+        task = await run_to_end(runner, await runner.get(task.id))
+        items = Batch.read(task).items
+        assert {(await runner.get(item.task_id)).created < task.created for item in items} == {True}
+    # Whatever was on its way to KIE is not sent again.
+    unknown = sum(item.state == "unknown" for item in items)
+    assert COUNT - unknown <= reckon(sandbox, tmp_path).accepted <= COUNT
+
+
+async def test_what_failed_is_made_again_though_the_clock_was_set_back(tmp_path: Path) -> None:
+    clock = WallClock()
+    sandbox = Sandbox(seconds=4, clock=clock.monotonic)
+    sandbox.inject_fault("create", "fail")
+    async with run_runner(tmp_path, sandbox.app, clock, rules=RULES) as runner:
+        task = await make(runner)
+        clock.ahead -= HOUR
+        again = await retry(runner, task)
+    assert (again.state, len(again.results)) == ("succeeded", 1)
+    reckon(sandbox, tmp_path)

@@ -6,7 +6,7 @@ import anyio
 import pytest
 from reconciliation import Compare, order, settle
 from starlette.responses import Response
-from support.clock import JumpingClock
+from support.clock import WallClock
 from support.runners import InterceptedKie, run_runner
 
 from kie_mcp.kie.routes import JOBS
@@ -17,18 +17,9 @@ from kie_mcp.sandbox.file_store import MEDIA_PATH
 from kie_mcp.tasks.caps import Rules
 from kie_mcp.tasks.runner import Runner
 
-pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
+pytestmark = pytest.mark.anyio
 
 HOUR, DAY = 3600.0, 24 * 3600.0
-
-
-class WallClock(JumpingClock):
-    """One whose time of day can be set; what it measures goes on evenly."""
-
-    ahead = 0.0
-
-    def time(self) -> float:
-        return self.now + self.ahead
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from kie_mcp.sandbox.faults import build_envelope
 from kie_mcp.tasks.caps import Rules
 from kie_mcp.tasks.order import Order
 
-pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
+pytestmark = pytest.mark.anyio
 
 BEFORE, AFTER = "create, before KIE accepted", "create, after KIE accepted"
 CREATE = f"POST {JOBS.create}"

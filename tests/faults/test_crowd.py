@@ -17,7 +17,7 @@ from kie_mcp.tasks.caps import Rules
 from kie_mcp.tasks.download_slots import CONCURRENT_DOWNLOADS_PER_HOST
 from kie_mcp.tasks.runner import Runner
 
-pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
+pytestmark = pytest.mark.anyio
 
 CROWD = 200
 

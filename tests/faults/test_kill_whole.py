@@ -103,7 +103,6 @@ async def assert_saved(folder: Path, sandbox: Sandbox, task: Task) -> None:
     assert sorted(contents.values()) == sorted(each.read_bytes() for each in copies)
 
 
-@pytest.mark.untraced
 @pytest.mark.anyio
 @pytest.mark.parametrize("share", range(1, SHARES + 1))
 async def test_a_server_killed_between_any_two_steps_of_a_long_speech_pays_no_part_twice(

@@ -23,7 +23,7 @@ from kie_mcp.sandbox.file_store import MEDIA_PATH
 from kie_mcp.tasks.balance import FRESH_SECONDS
 from kie_mcp.tasks.caps import Rules
 
-pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
+pytestmark = pytest.mark.anyio
 
 
 def on_server(

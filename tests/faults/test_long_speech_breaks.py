@@ -23,7 +23,7 @@ from kie_mcp.tasks.caps import Caps, Rules
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.runner import Runner
 
-pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
+pytestmark = pytest.mark.anyio
 
 TEXT = " ".join(f"Sentence {number} is one of many in this story." for number in range(270))
 """About 12,000 characters, which KIE takes in three parts."""

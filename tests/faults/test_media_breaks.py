@@ -14,7 +14,7 @@ from kie_mcp.ledger.task import KEPT_FOR
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.caps import Rules
 
-pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
+pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.parametrize("code", [403, 404, 410])

@@ -16,7 +16,6 @@ from kie_mcp.tasks.caps import Rules
 
 pytestmark = [
     pytest.mark.anyio,
-    pytest.mark.untraced,
     pytest.mark.parametrize("database", ["postgresql"], indirect=True),
     pytest.mark.usefixtures("database"),
 ]

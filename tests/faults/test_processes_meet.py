@@ -20,7 +20,7 @@ from kie_mcp.sandbox.file_store import MEDIA_PATH
 from kie_mcp.tasks.caps import Rules
 from kie_mcp.tasks.runner import Runner
 
-pytestmark = [pytest.mark.anyio, pytest.mark.untraced, pytest.mark.on_postgresql]
+pytestmark = [pytest.mark.anyio, pytest.mark.on_postgresql]
 
 
 class Halt:

@@ -13,7 +13,7 @@ from kie_mcp.ledger.sqlite import FILE_NAME
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.caps import Rules
 
-pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
+pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.parametrize(

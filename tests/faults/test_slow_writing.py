@@ -16,7 +16,7 @@ from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.caps import Rules
 
-pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
+pytestmark = pytest.mark.anyio
 
 BUSY = 0.05
 """Seconds that a locked ledger is waited for here."""

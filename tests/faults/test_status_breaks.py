@@ -18,7 +18,7 @@ from kie_mcp.tasks.caps import Rules
 from kie_mcp.tasks.transitions import GRACE_SECONDS
 from kie_mcp.tasks.watcher import FRESH_SECONDS
 
-pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
+pytestmark = pytest.mark.anyio
 
 LOOK = f"GET {JOBS.status}"
 IN_A_ROW = 6

@@ -14,7 +14,7 @@ from support.programs import needs_ffmpeg
 
 from kie_mcp.errors import InvalidCall
 
-pytestmark = [pytest.mark.anyio, needs_ffmpeg, pytest.mark.untraced]
+pytestmark = [pytest.mark.anyio, needs_ffmpeg]
 
 HDR = (
     *("-c:v", "libx265", "-pix_fmt", "yuv420p10le", "-x265-params", "log-level=0"),

@@ -52,7 +52,9 @@ def test_the_key_goes_into_the_keyring_and_the_server_takes_it_from_there(
     entry = json.loads((tmp_path / ".cursor/mcp.json").read_text(encoding="utf-8"))["mcpServers"]["kie"]
     assert entry["env"] == {"KIE_MCP_KEYRING": "1"}
     assert not (tmp_path / ".local").exists()
-    found = json.loads(run(settings, "doctor", "--json", **entry["env"], KIE_MCP_BASE_URL="http://127.0.0.1:9").stdout)
+    found = json.loads(
+        run(settings, "doctor", "--json", "--no-update", **entry["env"], KIE_MCP_BASE_URL="http://127.0.0.1:9").stdout
+    )
     (key,) = (each for each in found["findings"] if each["name"] == "key")
     assert (key["status"], key["text"]) == ("ok", "It is in the keyring and has 32 characters.")
 

@@ -27,7 +27,6 @@ def urls(status: Status) -> list[str]:
     return [media.url for media in status.media]
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize(
     ("shape", "fields"),
     [
@@ -72,7 +71,6 @@ def test_a_link_anywhere_in_the_result_is_the_result(shape: str, fields: dict[st
     assert (status.texts, status.unread) == ((), "")
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("place", ["resultUrls", "elsewhere"])
 @pytest.mark.parametrize(
     ("written", "expected"),
@@ -107,7 +105,6 @@ def test_links_are_taken_as_a_whole_and_one_by_one(
     assert urls(status) == expected
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize(
     "said",
     [
@@ -130,7 +127,6 @@ URL_SAFE = base64.urlsafe_b64encode(CONTENT).decode()
 DATA_URI = f"data:image/png;base64,{FILE}"
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize(
     ("result", "expected"),
     [
@@ -148,7 +144,6 @@ def test_a_file_inside_the_answer_is_the_result(result: Any, expected: str) -> N
     assert urls(read("jobs", resultJson=json.dumps(result))) == [expected]
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("said", ["a" * 300, "la la " * 1000, "line\n\n" * 1000, ".".join(["e" * 90] * 9)])
 def test_other_long_texts_are_no_files(said: str) -> None:
     status = read("jobs", resultJson=json.dumps({"answer": said}))
@@ -156,7 +151,6 @@ def test_other_long_texts_are_no_files(said: str) -> None:
     assert json.dumps(json.dumps({"answer": said[:50]}))[1:-4] in status.unread
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("page", ["https://k", "https://k.example/docs", "https://k/a.html", "https://k/a.php?x=1.png"])
 def test_an_answer_in_words_may_name_a_web_page(page: str) -> None:
     status = read("jobs", resultJson=json.dumps({"answer": f"hello; see {page} for more"}))
@@ -164,7 +158,6 @@ def test_an_answer_in_words_may_name_a_web_page(page: str) -> None:
     assert "hello; see" in status.unread
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("result", [{"video": {"url": CLIP}}, {"bodyImageUrls": [CLIP]}, CLIP], ids=str)
 def test_files_are_looked_for_although_there_is_text(result: Any) -> None:
     status = read("jobs", resultJson=json.dumps({"resultObject": result}))
@@ -172,7 +165,6 @@ def test_files_are_looked_for_although_there_is_text(result: Any) -> None:
     assert status.texts
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("name", ["referenceUrl", "prompt_image", "input", "coverUrl"])
 def test_a_file_with_a_doubtful_name_in_the_result_is_kept_if_it_is_the_only_one(name: str) -> None:
     status = read("jobs", resultJson=json.dumps({name: PICTURE}))
@@ -189,13 +181,11 @@ def test_a_link_beside_the_result_that_is_not_taken_is_told() -> None:
     assert PICTURE in read("jobs", prompt_image={"url": PICTURE}).unread
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("fields", [{"hasAudio": False}, {"videoDuration": 0}, {"video_mode": "std"}, {"musicId": ""}])
 def test_a_flag_about_sound_makes_a_picture_no_cover(fields: dict[str, Any]) -> None:
     assert urls(read("jobs", resultJson=json.dumps({"imageUrl": PICTURE, **fields}))) == [PICTURE]
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("name", ["source_audio_url", "sourceAudioUrl", "previewVideo", "source_url"])
 def test_a_song_comes_before_its_cover_whatever_its_field_is_called(name: str) -> None:
     status = read("jobs", resultJson=json.dumps({"works": [{name: SONG, "image_url": COVER}]}))
@@ -205,14 +195,12 @@ def test_a_song_comes_before_its_cover_whatever_its_field_is_called(name: str) -
     assert urls(both) == ["https://k/2.mp3", SONG, "https://k/2.jpg"]
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("name", ["sourceAudioUrl", "source_audio_url"])
 def test_the_source_of_a_song_stands_in_for_its_file(name: str) -> None:
     songs = [{"audioUrl": "https://k/2.mp3", name: "https://k/3.mp3"}, {"audioUrl": "", name: SONG, "imageUrl": COVER}]
     assert urls(read("suno-music", response={"sunoData": songs})) == ["https://k/2.mp3", SONG]
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("shape", [name for name, row in SHAPES.items() if row.makes_results and name != "credits"])
 @pytest.mark.parametrize("as_list", [False, True])
 def test_every_route_is_searched_and_a_record_may_be_in_a_list(shape: str, *, as_list: bool) -> None:

@@ -553,7 +553,6 @@ JSON = st.recursive(
 )
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("shape", SHAPES)
 def test_no_answer_whatever_raises(shape: str) -> None:
     @given(st.one_of(JSON, st.builds(answer, JSON, st.sampled_from([200, 404, 408, 422, 500, 501]) | JSON, JSON)))

@@ -91,15 +91,10 @@ CREATE TABLE uploads (
 
 CREATE INDEX ix_uploads_sha256 ON uploads (sha256);
 
-CREATE TABLE reservations (
-    id TEXT NOT NULL,
-    tenant TEXT NOT NULL,
-    holder TEXT NOT NULL,
-    created FLOAT NOT NULL,
-    credits FLOAT NOT NULL,
-    ended BOOLEAN NOT NULL,
-    PRIMARY KEY (id)
+CREATE TABLE marks (
+    task TEXT NOT NULL,
+    mark TEXT NOT NULL,
+    PRIMARY KEY (task, mark)
 );
 
-CREATE INDEX ix_reservations_created ON reservations (created);
-CREATE INDEX ix_reservations_ended ON reservations (ended);
+CREATE INDEX ix_marks_mark ON marks (mark);

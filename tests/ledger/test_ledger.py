@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy
 import sqlalchemy.exc
 from support.ledgers import NOW, ids, open_ledger, task
 
 from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.ledger.rows import row_from_task
+from kie_mcp.ledger.tables import tasks
 from kie_mcp.ledger.task import FINAL, Result, State, new_id
 
 pytestmark = [pytest.mark.anyio, pytest.mark.on_postgresql]
@@ -85,9 +88,11 @@ async def test_a_prompt_is_found_whatever_characters_it_and_the_words_have(ledge
 
 
 async def test_the_same_id_is_not_written_twice(ledger: Ledger) -> None:
-    await ledger.add(task("t_1"))
-    with pytest.raises(sqlalchemy.exc.IntegrityError):
-        await ledger.add(task("t_1"))
+    await ledger.add(task("t_1", tool="first"))
+    known = await ledger.add(task("t_1", tool="second"))
+    assert known
+    assert known.tool == "first"
+    assert [each.tool for each in await ledger.page(limit=10)] == ["first"]
 
 
 def test_ids_are_readable_and_differ() -> None:
@@ -207,3 +212,13 @@ async def test_an_id_of_kies_is_not_deleted_by_a_process_that_does_not_know_it(t
     await ledger.close()
     assert found
     assert (found.kie_id, found.state) == ("5f0c", "unknown")
+
+
+async def test_an_error_of_the_database_tells_no_prompt(ledger: Ledger) -> None:
+    known = task("t_1", arguments={"prompt": "a secret heron"})
+    await ledger.add(known)
+    with pytest.raises(sqlalchemy.exc.IntegrityError) as caught:
+        async with ledger.database.writing() as connection:
+            await connection.execute(sqlalchemy.insert(tasks).values(row_from_task(known)))
+    assert "secret" not in str(caught.value)
+    assert "INSERT INTO tasks" in str(caught.value)

@@ -11,6 +11,7 @@ from support.postgresql import PostgresqlServer, find_programs
 
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.ledger.ledger import Ledger, LedgerError
+from kie_mcp.ledger.postgresql import check_system
 
 pytestmark = [
     pytest.mark.anyio,
@@ -150,3 +151,10 @@ async def test_a_database_that_cannot_be_used_says_why_and_no_password(url: str,
         await Ledger.open(Path(), url=url)
     assert "KIE_MCP_DATABASE_URL" in caught.value.next_step
     assert "secret" not in str(caught.value)
+
+
+def test_on_windows_it_is_refused_with_what_to_do() -> None:
+    check_system("linux")
+    with pytest.raises(ConfigurationError, match="Windows") as refused:
+        check_system("win32")
+    assert "KIE_MCP_DATABASE_URL" in refused.value.next_step

@@ -1,13 +1,23 @@
 """`kie-mcp library`, as a process of its own."""
 
+import json
 import stat
+import sys
 import time
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
+import anyio.to_thread
+import pytest
+from mcp import Client
+from support.answers import answer
 from support.commands import serve_command
 
+from kie_mcp import disk
+from kie_mcp.config import Settings
+from kie_mcp.library_page.changes import PAGE_HEADER
 from kie_mcp.library_page.serving import OPENER
 
 
@@ -47,3 +57,55 @@ def test_without_open_only_the_address_is_told(tmp_path: Path) -> None:
     with serve_command("library", "--port", "0", BROWSER="false", KIE_MCP_DATA_DIR=str(tmp_path)) as address:
         assert read(address, "/library/api/months")[0] == 200
         assert not (tmp_path / OPENER).exists()
+
+
+def change(address: str, place: str) -> tuple[int, str]:
+    """Return the status and the answer of a change, asked for with the token of an address."""
+    parts = urlsplit(address)
+    headers = {"Authorization": f"Bearer {parts.fragment}", PAGE_HEADER: "library"}
+    request = Request(f"http://{parts.netloc}{place}", data=b"{}", headers=headers, method="POST")
+    try:
+        with urlopen(request, timeout=20) as response:
+            return response.status, response.read().decode()
+    except HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def is_there(path: Path) -> bool:
+    """Return whether a file is there."""
+    return path.exists()
+
+
+@pytest.mark.anyio
+@pytest.mark.skipif(sys.platform != "linux", reason="the folder of the trash is set as Linux does it")
+@pytest.mark.parametrize("has_trash", [True, False])
+async def test_what_is_deleted_goes_to_the_trash_and_stays_where_there_is_none(
+    tmp_path: Path, settings: Settings, client: Client, has_trash: bool
+) -> None:
+    made = answer(await client.call_tool("nano_banana_image", {"prompt": "a fox"}))
+    path, id_ = Path(made["media"][0]["path"]), made["task_id"]
+    beside = path.with_name(f"{path.name}.json")
+    assert is_there(beside)
+    share = tmp_path / "share"
+    if not has_trash:
+        disk.replace_file(share, b"no folder")
+    places = {"KIE_MCP_DATA_DIR": str(settings.data_dir), "XDG_DATA_HOME": str(share), "KIE_MCP_SANDBOX": "1"}
+    with serve_command("library", "--port", "0", **places) as address:
+        code, told = await anyio.to_thread.run_sync(change, address, f"/library/api/tasks/{id_}/trash")
+        shown = (await anyio.to_thread.run_sync(read, address, "/library/api/items"))[1]
+        hidden = (await anyio.to_thread.run_sync(read, address, "/library/api/items?only=trashed"))[1]
+    if has_trash:
+        assert (code, json.loads(told)["trashed"]) == (200, True)
+        assert is_there(share / "Trash" / "files" / path.name)
+        assert is_there(share / "Trash" / "files" / beside.name)
+        assert not is_there(path)
+        assert id_.encode() not in shown
+        assert id_.encode() in hidden
+    else:
+        assert code == 400
+        assert "cannot be moved to the trash" in told
+        assert is_there(path)
+        assert is_there(beside)
+        assert id_.encode() in shown
+    # The row stays, with what it cost.
+    assert answer(await client.call_tool("get_task", {"task_ids": id_}))["credits"] == made["credits"]

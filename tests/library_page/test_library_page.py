@@ -19,6 +19,7 @@ from support.servers import serve_app
 from kie_mcp.clock import Clock
 from kie_mcp.config import Settings
 from kie_mcp.library_page.archive import MISSING
+from kie_mcp.library_page.changes import PAGE_HEADER
 from kie_mcp.library_page.opened_file import find_range
 from kie_mcp.library_page.serving import build_local_page
 from kie_mcp.library_page.signed_links import SignedLinks
@@ -30,6 +31,7 @@ pytestmark = pytest.mark.anyio
 
 TOKEN = "a-long-random-text"
 WITH_TOKEN = {"Authorization": f"Bearer {TOKEN}"}
+FROM_PAGE = {PAGE_HEADER: "library"}
 
 
 @pytest.fixture
@@ -83,10 +85,78 @@ async def test_a_web_page_cannot_reach_the_library_through_a_name_of_its_own(htt
             assert (await http.get(place, headers=WITH_TOKEN | headers)).status_code == code
 
 
-async def test_no_request_changes_anything_so_none_can_be_forged(http: httpx2.AsyncClient) -> None:
+async def test_only_the_page_itself_changes_something(http: httpx2.AsyncClient, client: Client) -> None:
+    id_ = await make_picture(client)
+    (file,) = await list_files(http)
+    for place in (f"tasks/{id_}/marks", f"tasks/{id_}/trash", "uploads?name=a.png"):
+        for headers, code in (
+            (WITH_TOKEN, 403),
+            (WITH_TOKEN | FROM_PAGE | {"Origin": "http://localhost:1"}, 403),
+            (FROM_PAGE, 401),
+            (WITH_TOKEN | FROM_PAGE | {"Origin": "https://evil.example"}, 403),
+        ):
+            response = await http.post(f"/library/api/{place}", json={"favourite": True}, headers=headers)
+            assert response.status_code == code
     for method in ("POST", "PUT", "DELETE", "PATCH"):
-        for place in ("/library", "/library/api/items", "/library/api/tasks/t_x", "/library/api/selection"):
-            assert (await http.request(method, place, headers=WITH_TOKEN)).status_code == 405
+        for place in ("/library", "/library/api/items", f"/library/api/tasks/{id_}", "/library/api/selection"):
+            assert (await http.request(method, place, headers=WITH_TOKEN | FROM_PAGE)).status_code == 405
+    assert not (await ask(http, "items"))["items"][0]["favourite"]
+    assert (await http.get(file["url"])).status_code == 200
+
+
+async def change(http: httpx2.AsyncClient, place: str, **given: Any) -> httpx2.Response:
+    return await http.post(f"/library/api/{place}", json=given, headers=WITH_TOKEN | FROM_PAGE)
+
+
+async def test_favourites_and_tags_are_kept_and_found(http: httpx2.AsyncClient, client: Client) -> None:
+    fox, owl = [await make_picture(client, prompt) for prompt in ("a fox", "an owl")]
+    assert (
+        await change(http, f"tasks/{fox}/marks", favourite=True, tags=["winter", " for the, film ", ""])
+    ).json() == {
+        "favourite": True,
+        "trashed": False,
+        "tags": ["for the film", "winter"],
+    }
+    await change(http, f"tasks/{owl}/marks", tags=["winter"])
+    assert [each["id"] for each in (await ask(http, "items", only="favourite"))["items"]] == [fox]
+    assert [each["id"] for each in (await ask(http, "items", tag="winter"))["items"]] == [owl, fox]
+    assert (await ask(http, "items", tag="winter", only="favourite"))["items"][0]["tags"] == ["for the film", "winter"]
+    assert (await ask(http, "page"))["tags"] == ["for the film", "winter"]
+    await change(http, f"tasks/{fox}/marks", favourite=False)
+    assert (await ask(http, "items", only="favourite"))["items"] == []
+    assert (await ask(http, "page"))["tags"] == ["for the film", "winter"]
+
+
+async def test_marks_that_make_no_sense_are_refused(http: httpx2.AsyncClient, client: Client) -> None:
+    id_ = await make_picture(client)
+    for given in (
+        {"tags": "winter"},
+        {"tags": [1]},
+        {"tags": ["x" * 41]},
+        {"tags": ["x"] * 21},
+        {"tags": ["x" * 30_000]},
+    ):
+        assert (await change(http, f"tasks/{id_}/marks", **given)).status_code == 400
+    assert (await change(http, "tasks/t_unknown/marks", favourite=True)).status_code == 400
+    for body in (b"", b"[]", b"{", b"[" * 9000):
+        refused = await http.post(f"/library/api/tasks/{id_}/marks", content=body, headers=WITH_TOKEN | FROM_PAGE)
+        assert refused.status_code == 400
+
+
+async def test_a_dropped_file_gets_an_address_to_paste_and_costs_nothing(
+    http: httpx2.AsyncClient, client: Client
+) -> None:
+    PIL.Image.new("RGB", (300, 300), "teal").save(picture := BytesIO(), "PNG")
+    before = answer(await client.call_tool("get_credits", {}))["credits"]
+    sent = await http.post(
+        "/library/api/uploads?name=teal.png", content=picture.getvalue(), headers=WITH_TOKEN | FROM_PAGE
+    )
+    assert sent.status_code == 201
+    assert sent.json()["resource"].startswith("kie://uploads/")
+    assert answer(await client.call_tool("get_credits", {}))["credits"] == before
+    refused = await http.post("/library/api/uploads", content=b"no media", headers=WITH_TOKEN | FROM_PAGE)
+    assert refused.status_code == 400
+    assert "error" in refused.json()
 
 
 async def test_every_answer_forbids_scripts_from_elsewhere_and_frames(http: httpx2.AsyncClient, client: Client) -> None:
@@ -227,8 +297,14 @@ async def test_a_task_tells_what_it_was_made_from_and_used_for(http: httpx2.Asyn
     edit = answer(await client.call_tool("nano_banana_image", {"prompt": "at night", "images": [f"task:{fox}#1"]}))[
         "task_id"
     ]
-    assert [each["id"] for each in (await ask(http, f"tasks/{fox}"))["used_for"]] == [edit]
-    assert [each["id"] for each in (await ask(http, f"tasks/{edit}"))["made_from"]] == [fox]
+    film = answer(await client.call_tool("nano_banana_image", {"prompt": "in snow", "images": [f"task:{edit}#1"]}))[
+        "task_id"
+    ]
+    for id_, steps in ((fox, [0, 1, 2]), (edit, [-1, 0, 1]), (film, [-2, -1, 0])):
+        lineage = (await ask(http, f"tasks/{id_}"))["lineage"]
+        assert [lineage["steps"][each] for each in (fox, edit, film)] == steps
+        assert sorted(lineage["edges"]) == sorted([[fox, edit], [edit, film]])
+        assert {each["id"] for each in lineage["items"]} == {fox, edit, film}
 
 
 async def test_a_batch_shows_its_items_and_a_month_its_costs(http: httpx2.AsyncClient, client: Client) -> None:
@@ -259,6 +335,9 @@ async def test_over_http_the_library_is_behind_the_same_token_and_tells_no_path(
         assert (await stranger.get(f"/library/files/{id_}/1")).status_code == 403
         whole = await ask(http, f"tasks/{id_}")
         assert str(settings.output_dir) not in str(whole)
+        # The trash of the server's machine is nobody's there.
+        assert (await http.post(f"/library/api/tasks/{id_}/trash", headers=FROM_PAGE)).status_code == 404
+        assert (await http.post(f"/library/api/tasks/{id_}/marks", headers=FROM_PAGE, json={})).status_code == 200
         # A signed link needs no token, because a browser sends none for a picture.
         picture = await stranger.get(whole["files"][0]["url"])
         assert picture.headers["content-type"] == "image/jpeg"

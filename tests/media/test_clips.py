@@ -34,7 +34,6 @@ async def fit(given: Content, limits: Limits, *, keep_metadata: bool = False) ->
 
 
 @needs_ffmpeg
-@pytest.mark.untraced
 @pytest.mark.parametrize("name", [*SOUNDS, *CLIPS, "covered.mp3", "padded.mp3"])
 async def test_each_clip_or_sound_becomes_one_that_the_model_takes(name: str, tmp_path: Path) -> None:
     limits = CLIP if TYPES[name].startswith("video") else SOUND

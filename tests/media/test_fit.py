@@ -249,7 +249,6 @@ def test_deep_colours_are_scaled_and_not_cut() -> None:
     assert brightness(look(fitted), 32) == pytest.approx(125, abs=4)
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("name", [*PICTURES, *BY_HAND])
 def test_a_picture_that_was_cut_is_not_sent(name: str) -> None:
     data = encode(name)

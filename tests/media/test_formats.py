@@ -16,7 +16,6 @@ def brand(major: bytes, *compatible: bytes) -> bytes:
     return box(b"ftyp", major + bytes(4) + b"".join(compatible)) + box(b"mdat", bytes(8))
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("name", TYPES)
 def test_each_kind_of_file_is_known(name: str) -> None:
     if name in NEED_FFMPEG and not PROGRAM:
@@ -121,7 +120,6 @@ def test_what_is_no_media_is_not_taken_for_it(content: bytes) -> None:
     assert formats.detect_mime_type(content) is None
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("name", TYPES)
 @pytest.mark.parametrize("count", [2, 4, 8, 12, 16, 24, 32])
 def test_magic_bytes_and_then_text_are_no_media(name: str, count: int) -> None:
@@ -132,7 +130,6 @@ def test_magic_bytes_and_then_text_are_no_media(name: str, count: int) -> None:
     assert formats.detect_mime_type(content) is None
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("name", TYPES)
 def test_broken_files_raise_nothing(name: str) -> None:
     if name in NEED_FFMPEG and not PROGRAM:

@@ -126,7 +126,6 @@ def test_a_whole_file_has_no_damage(name: str) -> None:
     assert damage((WHOLE | LENIENT)[name]) == ""
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("name", TYPES)
 def test_what_programs_write_has_no_damage(name: str) -> None:
     if name in NEED_FFMPEG and not PROGRAM:
@@ -134,7 +133,6 @@ def test_what_programs_write_has_no_damage(name: str) -> None:
     assert find_damage(io.BytesIO(encode(name)), TYPES[name]) == ""
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("name", TYPES)
 def test_what_programs_write_is_known_whatever_the_host_calls_it(name: str) -> None:
     if name in NEED_FFMPEG and not PROGRAM:
@@ -144,7 +142,6 @@ def test_what_programs_write_is_known_whatever_the_host_calls_it(name: str) -> N
     assert found == TYPES[name]
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.9])
 @pytest.mark.parametrize("name", WHOLE)
 def test_a_file_that_breaks_off_is_noticed(name: str, share: float) -> None:

@@ -55,7 +55,6 @@ def measure(path: Path, content: bytes) -> float | None:
 
 
 @needs_ffmpeg
-@pytest.mark.untraced
 @pytest.mark.parametrize("name", [*SOUNDS, *CLIPS, "padded.mp3", "covered.mp3", "piped.wav"])
 def test_the_length_of_each_kind_of_file_is_known_with_ffmpeg(name: str, tmp_path: Path) -> None:
     # Encoders add up to 0.1 s of silence, or a frame.
@@ -63,7 +62,6 @@ def test_the_length_of_each_kind_of_file_is_known_with_ffmpeg(name: str, tmp_pat
 
 
 @needs_ffmpeg
-@pytest.mark.untraced
 @pytest.mark.usefixtures("without_ffmpeg")
 @pytest.mark.parametrize("name", [*SOUNDS, *CLIPS, "padded.mp3", "covered.mp3"])
 def test_without_ffmpeg_a_length_is_right_or_unknown(name: str, tmp_path: Path) -> None:
@@ -201,7 +199,6 @@ JOINED = {
 
 
 @needs_ffmpeg
-@pytest.mark.untraced
 @pytest.mark.parametrize("name", JOINED)
 def test_of_joined_files_not_only_one_is_measured(name: str, tmp_path: Path) -> None:
     """A length of a part would make a task look cheaper than it is."""

@@ -82,7 +82,6 @@ async def test_a_picture_of_any_shape_is_shown(size: tuple[int, int], tmp_path: 
     assert max(image.size) <= 1024
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("budget", [200_000, 45_000, 20_000, 2_000, 800])
 async def test_what_is_hard_to_pack_still_fits_into_its_budget(budget: int, tmp_path: Path) -> None:
     noise = PIL.Image.merge("RGB", [PIL.Image.effect_noise((700, 700), 200) for _ in range(3)])
@@ -369,7 +368,6 @@ async def test_a_sheet_of_nothing_that_can_be_shown_is_no_picture(tmp_path: Path
     assert "2. Not saved." in rendered.note
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("side", [1024, 300])
 @pytest.mark.parametrize("count", [2, 7, 20])
 @pytest.mark.parametrize("size", [(160, 90), (1100, 600), (600, 1100), (2000, 20), (20, 2000), (1, 1)])

@@ -14,7 +14,6 @@ ERROR = b'{"code": 404, "msg": "not found"}'
 BINARY = b"\x93\x01\x02\x03 no magic"
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize(
     ("content", "declared", "name", "expected"),
     [
@@ -53,7 +52,6 @@ def test_what_a_model_made_is_known_by_its_content(content: bytes, declared: str
     assert identify(BytesIO(content), declared=declared, url=url, takes_text=False) == expected
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("takes_text", [False, True])
 @pytest.mark.parametrize("declared", ["image/png", "text/html", "application/octet-stream", ""])
 @pytest.mark.parametrize("content", [b"", b" \r\n", PAGE, DENIED, PAGE.decode().encode("utf-16"), b"<html>\xb4\xed"])
@@ -61,7 +59,6 @@ def test_a_web_page_is_no_result_whatever_the_host_calls_it(content: bytes, decl
     assert identify(BytesIO(content), declared=declared, url="https://files.example/1.png", takes_text=takes_text) == ""
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("declared", ["image/png", "application/json", "text/plain", ""])
 @pytest.mark.parametrize(
     "content", [ERROR, b"[]", b"Not Found", b"error code: 1010", b"[Verse]\nA heron", "Нет файла".encode(), b"?"]

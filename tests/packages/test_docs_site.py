@@ -67,8 +67,8 @@ def test_every_tool_that_makes_something_has_a_page(site: Path) -> None:
 
 
 def test_a_sign_that_is_escaped_for_the_forge_is_shown(site: Path) -> None:
-    text = (site / "models" / "veo_video" / "index.html").read_text(encoding="utf-8")
-    assert "Files: URL, path or task:&lt;id&gt;#&lt;n&gt;." in text
+    text = (site / "models" / "elevenlabs_dialogue" / "index.html").read_text(encoding="utf-8")
+    assert "Speak a dialogue with ElevenLabs v3. [laughs] and the like are acted." in text
 
 
 def test_nothing_on_the_site_comes_from_another_host(site: Path) -> None:
@@ -90,10 +90,10 @@ def test_a_link_out_of_the_site_leads_to_the_repository() -> None:
         "x.md",
         "X",
         "Reference",
-        "[a](../src/kie_mcp/config.py) [b](../README.md#settings) [c](prices.md#x)",
+        "[a](../src/kie_mcp/config.py) [b](../README.md#limits) [c](prices.md#x)",
         "docs/x.md",
     )
     assert resolve_links(page, pages) == (
-        f"[a]({read_project().repository}/blob/main/src/kie_mcp/config.py) [b](guide/settings.md) [c](prices.md#x)"
+        f"[a]({read_project().repository}/blob/main/src/kie_mcp/config.py) [b](index.md#limits) [c](prices.md#x)"
     )
     assert (ROOT / "src" / "kie_mcp" / "config.py").is_file()

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.anyio
 
 PROJECT = read_project()
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+HOSTS = (ROOT / "docs" / "hosts.md").read_text(encoding="utf-8")
 SCHEMA = json.loads((Path(__file__).parent / "server.schema.json").read_text(encoding="utf-8"))
 LINKS = re.findall(r"\]\((https://(?:cursor\.com|insiders\.vscode\.dev)/.*?)\)", README)
 
@@ -84,11 +85,11 @@ def test_the_link_for_cursor_adds_the_server() -> None:
     )
 
 
-def test_the_link_for_vs_code_adds_the_server_of_the_readme() -> None:
+def test_the_link_for_vs_code_adds_the_server_of_the_document() -> None:
     (link,) = [urlsplit(each) for each in LINKS if "vscode" in each]
     query = parse_qs(link.query)
     (shown,) = [
-        json.loads(block) for block in re.findall(r"```json\n(.*?)```", README, re.DOTALL) if '"inputs"' in block
+        json.loads(block) for block in re.findall(r"```json\n(.*?)```", HOSTS, re.DOTALL) if '"inputs"' in block
     ]
     assert json.loads(query["inputs"][0]) == shown["inputs"]
     assert {query["name"][0]: json.loads(query["config"][0])} == shown["servers"]

@@ -92,6 +92,9 @@ def test_every_link_of_the_package_s_page_leads_somewhere(metadata: Message) -> 
     inside = re.findall(rf"\]\({project.repository}/blob/v{project.version}/([^)#]+)", page)
     assert len(inside) >= 5
     assert [path for path in inside if not (ROOT / path).exists()] == []
+    pictures = re.findall(rf"!\[[^\]]+\]\({project.repository}/raw/v{project.version}/([^)]+)\)", page)
+    assert len(pictures) == page.count("![") == 2
+    assert [path for path in pictures if not (ROOT / path).is_file()] == []
 
 
 def test_the_package_s_page_tells_where_everything_is(metadata: Message) -> None:

@@ -55,7 +55,6 @@ def opens(url: str, content: bytes) -> bool:
                 return image.width >= 64
 
 
-@pytest.mark.untraced
 @every_model
 async def test_every_model_runs_every_way_to_media_that_open(old_kie: Kie, offers: list[Offer]) -> None:
     for number, offer in enumerate(offers, start=1):
@@ -76,7 +75,6 @@ async def test_every_model_runs_every_way_to_media_that_open(old_kie: Kie, offer
             assert opens(media.url, file.content)
 
 
-@pytest.mark.untraced
 @every_model
 async def test_a_task_told_to_fail_does_so_in_its_familys_words_and_costs_nothing(
     old_kie: Kie, offers: list[Offer]
@@ -90,7 +88,6 @@ async def test_a_task_told_to_fail_does_so_in_its_familys_words_and_costs_nothin
         assert old_kie.sandbox.balance == 1000
 
 
-@pytest.mark.untraced
 @every_model
 async def test_a_success_can_come_without_urls(old_kie: Kie, offers: list[Offer]) -> None:
     for offer in offers:

@@ -1,6 +1,6 @@
 """A golden file of each kind of answer: tests/snapshots/answers.
 
-`scripts/test --no-cov tests/server/test_answers_golden.py --write-snapshots` writes them anew. Ids, times and folders
+`scripts/test tests/server/test_answers_golden.py --write-snapshots` writes them anew. Ids, times and folders
 differ each time, so they have other names there.
 """
 
@@ -203,7 +203,6 @@ SCENES: dict[str, tuple[Scene, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("name", SCENES)
 async def test_an_answer_is_as_agreed_and_its_two_forms_say_the_same(
     request: pytest.FixtureRequest,

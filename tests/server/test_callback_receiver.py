@@ -191,6 +191,7 @@ def _forward(calls: list[int]) -> Any:
     return forward
 
 
+@pytest.mark.on_postgresql
 async def test_a_call_at_one_server_wakes_the_watcher_in_another(settings: Settings, clock: JumpingClock) -> None:
     secret = SecretStr(SECRET)
     async with (
@@ -200,13 +201,17 @@ async def test_a_call_at_one_server_wakes_the_watcher_in_another(settings: Setti
         await one.start()
         await clock.sleep(3)
         await two.app.runner()
+        changes = (await one.app.runner()).ledger.database.changes
+        await wait_until(lambda: changes.are_told or not settings.database_url)
         one.kie.requests.clear()
         assert (await post(two, one.address)).status_code == 200
         await clock.sleep(LOOK_SECONDS)
         await wait_until(lambda: bool(one.kie.requests))
         assert len(one.kie.requests) == 1
         assert two.kie.requests == []
-        assert not list((settings.state_dir / FOLDER).iterdir())
+        # PostgreSQL tells it; where there is none, a file did, and is gone.
+        assert (settings.state_dir / FOLDER).exists() == (not settings.database_url)
+        assert not list(settings.state_dir.glob(f"{FOLDER}/*"))
 
 
 async def test_a_server_that_cannot_be_opened_asks_kie_to_call_again(settings: Settings, clock: JumpingClock) -> None:

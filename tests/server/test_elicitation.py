@@ -128,7 +128,6 @@ async def test_the_user_is_asked_once_and_the_task_is_made(
     assert len(sandbox.accepted) == 1
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("era", ERAS)
 @pytest.mark.parametrize("tool", ["veo_video", "run_model"])
 @pytest.mark.parametrize(

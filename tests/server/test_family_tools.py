@@ -22,7 +22,7 @@ from kie_mcp.server.build import build_server
 from kie_mcp.server.generate import QUICK_SECONDS
 from kie_mcp.server.tools.tool_list import build_tools
 
-pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
+pytestmark = pytest.mark.anyio
 
 SECTION = {"prompt": "a new verse", "lyrics": "all verses", "style": "folk", "title": "Fox", "start": 10, "end": 20}
 

@@ -15,6 +15,7 @@ from mcp import Client
 from mcp.client.extension import advertise
 from mcp.server.apps import APP_MIME_TYPE, EXTENSION_ID
 from mcp_types import TextResourceContents, Tool
+from mutagen.id3 import APIC, ID3
 from PIL import Image
 from support.servers import serve_app
 
@@ -25,15 +26,17 @@ from kie_mcp.errors import InvalidCall
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server.app import App
 from kie_mcp.server.build import build_server
-from kie_mcp.server.extensions import gallery
+from kie_mcp.server.extensions import card_facts, gallery
 from kie_mcp.server.http import PATH, build_http_app
 from kie_mcp.server.selection import Selection
 from kie_mcp.server.tools import tool_list
 
 pytestmark = pytest.mark.anyio
 
-PAGE = (Path(gallery.__file__).parent / "gallery.html").read_text(encoding="utf-8")
+PAGE = gallery.build_page()
 ERAS = pytest.mark.parametrize("era", ["legacy", "auto"])
+make_tags: Any = ID3
+make_cover: Any = APIC
 HOSTILE = """<img src=x onerror="alert(1)">\n</script>"""
 
 
@@ -77,7 +80,7 @@ async def test_a_host_of_either_era_is_told_which_tools_show_the_gallery(app: Ap
         tools = (await client.list_tools()).tools
         assert any(each.uri == gallery.URI for each in (await client.list_resources()).resources)
     showing = {tool.name for tool in tools if ui_meta(tool) == {"resourceUri": gallery.URI}}
-    assert showing == {family.tool for family in FAMILIES} & app.selection.names | {"get_task", "run_model"}
+    assert showing == {family.tool for family in FAMILIES} & app.selection.names | gallery.SHOWN_TOOLS
     (own,) = (tool for tool in tools if tool.name not in app.selection.names)
     assert own == gallery.GALLERY_TASK
     assert ui_meta(own) == {"visibility": ["app"]}
@@ -171,7 +174,7 @@ def test_the_page_s_own_list_of_media_hosts_is_the_policy_s() -> None:
     assert [f"https://{host}" for host in json.loads(listed)] == gallery.MEDIA_HOSTS
     # No address reaches an element but through that check.
     assert PAGE.count(".src = ") == 1
-    assert "!mayLoad(source)) { this.refuse(source); return; }" in PAGE
+    assert 'if (kind === "file" || !mayLoad(source)) throw new Error("not from there");' in PAGE
 
 
 def test_the_page_is_one_small_file_that_loads_nothing() -> None:
@@ -268,6 +271,59 @@ async def test_what_is_not_saved_has_no_preview(
         made = await call_tool(client, "nano_banana_image", prompt="a fox")
         told = await call_tool(client, "gallery_task", task_id=made["task_id"], preview=[1])
     assert told["previews"] == {}
+
+
+async def test_an_edit_comes_with_the_picture_that_was_edited(host: Client) -> None:
+    fox = await call_tool(host, "seedream_image", prompt="a fox")
+    edit = await call_tool(host, "seedream_image", prompt="at night", images=[f"task:{fox['task_id']}#1"])
+    told = await call_tool(host, "gallery_task", task_id=edit["task_id"], preview=[0])
+    assert told["has_before"]
+    head, _, content = told["previews"]["0"].partition(",")
+    assert head == "data:image/jpeg;base64"
+    with Image.open(io.BytesIO(base64.b64decode(content))) as before, Image.open(saved_path(fox)) as original:
+        assert before.width / before.height == pytest.approx(original.width / original.height, abs=0.01)
+    told = await call_tool(host, "gallery_task", task_id=fox["task_id"], preview=[0])
+    assert "has_before" not in told
+    assert told["previews"] == {}
+
+
+async def test_a_song_comes_with_its_title_and_the_cover_in_its_file(host: Client) -> None:
+    made = await call_tool(host, "suno_music", prompt="la la", style="folk", title="The Fox", lyrics="la la")
+    await call_tool(host, "get_task", task_ids=made["task_id"], wait_seconds=60)
+    told = await call_tool(host, "gallery_task", task_id=made["task_id"])
+    assert told["title"] == "The Fox"
+    assert not any("cover" in each for each in told["media"])
+    Image.new("RGB", (900, 900), "teal").save(picture := io.BytesIO(), "PNG")
+    tags = make_tags()
+    tags.add(make_cover(mime="image/png", type=3, data=picture.getvalue()))
+    tags.save(saved_path(told))
+    first, second = (await call_tool(host, "gallery_task", task_id=made["task_id"]))["media"]
+    with Image.open(io.BytesIO(base64.b64decode(first["cover"].partition(",")[2]))) as cover:
+        assert cover.size == (144, 144)
+    assert "cover" not in second
+
+
+async def test_a_batch_comes_with_what_each_item_has_made(host: Client) -> None:
+    made = await call_tool(host, "make_batch", model="z-image", prompts=["a cat", "a dog"], max_credits=9)
+    await call_tool(host, "get_task", task_ids=made["task_id"], wait_seconds=60)
+    told = await call_tool(host, "gallery_task", task_id=made["task_id"])
+    assert told["prompt"] == "a cat · a dog"
+    assert [(each["prompt"], len(each["media"])) for each in told["items"]] == [("a cat", 1), ("a dog", 1)]
+
+
+async def test_a_second_page_is_told_that_a_card_is_there_until_the_user_wants_it_or_it_is_long_ago(
+    host: Client, clock: Clock
+) -> None:
+    made = await call_tool(host, "seedream_image", prompt="a fox")
+
+    async def ask(view: str, **more: Any) -> bool:
+        return "shown_elsewhere" in await call_tool(host, "gallery_task", task_id=made["task_id"], view=view, **more)
+
+    assert [await ask(view) for view in ("first", "second", "first", "")] == [False, True, False, False]
+    assert not await ask("second", here=True)
+    assert await ask("first")
+    await clock.sleep(card_facts.KEEPS_VIEW_SECONDS)
+    assert not await ask("first")
 
 
 async def test_numbers_may_come_as_text(host: Client) -> None:

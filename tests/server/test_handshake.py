@@ -68,7 +68,6 @@ def conversation(version: str, capabilities: dict[str, Any]) -> list[dict[str, A
     ]
 
 
-@pytest.mark.untraced
 @pytest.mark.anyio
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("version", [*HANDSHAKE_PROTOCOL_VERSIONS, *MODERN_PROTOCOL_VERSIONS, "2031-01-01"])
@@ -94,7 +93,6 @@ def changed(value: Any) -> Iterator[Any]:
             yield from ([*value[:place], each, *value[place + 1 :]] for each in changed(part))
 
 
-@pytest.mark.untraced
 @pytest.mark.anyio
 @pytest.mark.parametrize("name", ["usual", "gallery and tasks", "older tasks", "others"])
 async def test_a_request_that_the_sdk_refuses_is_never_answered_from_the_file(name: str) -> None:

@@ -20,6 +20,7 @@ from kie_mcp.server.app import App
 from kie_mcp.server.build import build_server
 from kie_mcp.server.http import build_http_app
 from kie_mcp.server.listener import listen as listen_on
+from kie_mcp.server.listener import open_port
 from kie_mcp.server.selection import Selection
 
 pytestmark = pytest.mark.anyio
@@ -211,3 +212,11 @@ async def test_a_web_page_cannot_reach_the_server_through_a_name_of_its_own(
     async with serve_app(build_http_app(remote, host=listening)) as url, httpx2.AsyncClient() as http:
         response = await http.post(url, json=PING, headers=JSON | headers)
     assert response.status_code == code
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_no_piece_of_an_answer_waits_for_an_acknowledgement(host: str) -> None:
+    with open_port(host, 0, 10) as bound, socket.create_connection(bound.getsockname()[:2]):
+        connection, _ = bound.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

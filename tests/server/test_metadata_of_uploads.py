@@ -13,7 +13,7 @@ from support.answers import answer, text
 from support.encoded_media import BOTH, PATTERN, SINE, encode_picture, heic, paint, phone_exif, run_ffmpeg
 from support.programs import needs_ffmpeg
 
-pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
+pytestmark = pytest.mark.anyio
 
 MARKS = (b"Cameramaker", b"S\0E\0C\0R\0E\0T", b"SECRET", b"+52.5200")
 TAGS = ("-metadata", "title=SECRET", "-metadata", "comment=SECRET", "-metadata", "location=+52.5200+013.4050/")

@@ -59,6 +59,27 @@ async def test_what_is_found_by_words_is_small(client: Client, words: str) -> No
     assert count_tokens(result) <= 1000
 
 
+@pytest.mark.parametrize(
+    ("words", "tool"),
+    [
+        ("join my clips with a cross-fade", "edit_media"),
+        ("edit video", "edit_media"),
+        ("trim it and add music", "edit_media"),
+        ("a GIF of a cat", "edit_media"),
+        ("many product photos", "make_batch"),
+        ("cut out the background", ""),
+        ("combine images", ""),
+        ("first frame, last frame", ""),
+        ("ideogram", ""),
+    ],
+)
+async def test_a_wish_that_needs_no_model_leads_to_the_free_tool(client: Client, words: str, tool: str) -> None:
+    result = await client.call_tool("find_models", {"words": words})
+    note = answer(result).get("note", "")
+    assert {name for name in ("edit_media", "make_batch") if name in note} == ({tool} if tool else set())
+    assert note in text(result)
+
+
 async def test_the_answer_says_in_both_forms_that_no_model_does_it(client: Client) -> None:
     result = await client.call_tool("find_models", {"words": "transcribe"})
     assert answer(result)["note"].startswith("No model writes down speech.")
@@ -66,7 +87,6 @@ async def test_the_answer_says_in_both_forms_that_no_model_does_it(client: Clien
     assert [row["tool"] for row in answer(result)["models"]] == ["suno_timestamped_lyrics"]
 
 
-@pytest.mark.untraced
 async def test_a_model_is_described_in_600_tokens(client: Client) -> None:
     for id_ in MODELS:
         result = await client.call_tool("describe_model", {"model": id_})

@@ -129,14 +129,17 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Observed:
             "KIE_MCP_HTTP_TOKEN": TOKEN,
             "KIE_MCP_CONFIRM_HOURLY": "0",
             "KIE_MCP_WAIT_SECONDS": "40",
-            "KIE_MCP_WORKERS": "2",
-            "KIE_MCP_LOG_FORMAT": "json",
-            "KIE_MCP_METRICS_PORT": str(port),
+            # The options win over these.
+            "KIE_MCP_WORKERS": "1",
+            "KIE_MCP_LOG_FORMAT": "text",
             "KIE_MCP_TRACES": "1",
             "OTEL_EXPORTER_OTLP_ENDPOINT": place,
             "OTEL_BSP_SCHEDULE_DELAY": "200",
         }
-        with serve_and_record_command(seen.log, [*COMMAND, "serve", "--http", "--port", "0"], settings) as url:
+        options = ("--workers", "2", "--metrics-port", str(port), "--log-format", "json")
+        with serve_and_record_command(
+            seen.log, [*COMMAND, "serve", "--http", "--port", "0", *options], settings
+        ) as url:
             anyio.run(make_pictures, url)
             with httpx2.Client() as http:
                 seen.numbers = [http.get(f"http://127.0.0.1:{port + each}/metrics").text for each in range(2)]

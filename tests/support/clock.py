@@ -91,6 +91,16 @@ class JumpingClock(Clock):
             await let_others_run()
 
 
+class WallClock(JumpingClock):
+    """A clock whose time of day can be set; what it measures goes on evenly."""
+
+    ahead = 0.0
+    """Seconds by which the time of day is wrong."""
+
+    def time(self) -> float:
+        return self.now + self.ahead
+
+
 def ready_callbacks(loop: object) -> Sized:
     """Return the callbacks that a loop will run next.
 

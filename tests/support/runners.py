@@ -26,6 +26,7 @@ from kie_mcp.tasks.caps import Rules
 from kie_mcp.tasks.create_limiter import LedgerCreateLimiter
 from kie_mcp.tasks.downloads import Downloader
 from kie_mcp.tasks.runner import Runner
+from kie_mcp.tasks.storage import FolderStorage, Storage
 from kie_mcp.tasks.uploads import Uploader
 from support.clock import JumpingClock
 from support.ledgers import open_ledger, select_rows
@@ -75,6 +76,7 @@ async def run_runner(
     save: bool = True,
     service: bool = False,
     url: str = "",
+    storage: Storage | None = None,
     callbacks: Callbacks | None = None,
     rules: Rules = NO_REPEATS,
     usual_seconds: float | None = 4,
@@ -94,6 +96,7 @@ async def run_runner(
         save: Whether results are saved.
         service: Whether the client uses the routes `/api/v1/<service>/generate`.
         url: The address of a KIE, instead of `app`.
+        storage: Where results are kept; None for a folder of this machine.
         callbacks: The addresses that KIE is given for its callbacks.
         rules: Repeat window, caps and the limit for confirmation.
         usual_seconds: The usual length of tasks in seconds; None takes the model's.
@@ -117,7 +120,8 @@ async def run_runner(
         create_limiter=wrap_limiter(LedgerCreateLimiter(ledger, clock)),
     )
     publisher = Uploader(client, ledger, folders=AllowedFolders([folder]), clock=clock, guarded=False)
-    saver = Downloader(client, folder / "out", guarded=False) if save else None
+    storage = storage or FolderStorage(folder / "out")
+    saver = Downloader(client, storage, guarded=False) if save else None
     try:
         async with client, anyio.create_task_group() as group:
             runner = Runner(
@@ -126,6 +130,7 @@ async def run_runner(
                 publisher,
                 saver,
                 group,
+                storage=storage,
                 rules=rules,
                 callbacks=callbacks,
                 usual_seconds=usual_seconds,

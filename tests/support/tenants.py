@@ -13,6 +13,7 @@ from kie_mcp.config import Settings
 from kie_mcp.server.accounts.caller import SCOPE, Caller
 from kie_mcp.server.app import App
 from kie_mcp.server.http import PATH, build_app_for_tenants
+from kie_mcp.tasks.permission import Permission
 from support.clock import JumpingClock
 from support.servers import serve_app
 
@@ -34,7 +35,9 @@ class _KnowByName:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and (caller := CALLERS.get(dict(scope["headers"]).get(NAME, b"").decode())):
-            scope = {**scope, SCOPE: caller}
+            with Permission(caller.may_spend, lacks="the right to").apply():
+                await self._app({**scope, SCOPE: caller}, receive, send)
+            return
         await self._app(scope, receive, send)
 
 

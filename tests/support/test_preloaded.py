@@ -24,7 +24,12 @@ def test_a_command_gets_arguments_environment_and_folder(forked: bool, tmp_path:
     # The clients that this user has are none of the test's.
     settings["HOME"] = str(tmp_path)
     ran = subprocess.run(
-        [*choose(forked), "doctor", "--json"], env=settings, cwd=tmp_path, capture_output=True, text=True, check=True
+        [*choose(forked), "doctor", "--json", "--no-update"],
+        env=settings,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     findings = {each["name"]: each["text"] for each in json.loads(ran.stdout)["findings"]}
     assert str(tmp_path / "here") in findings["output folder"]

@@ -19,7 +19,7 @@ from kie_mcp.media.lengths import MAX_SECONDS, measure_seconds
 from kie_mcp.media.limits import Content
 from kie_mcp.tasks.fitting import check_file
 
-pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
+pytestmark = pytest.mark.anyio
 
 MUTATIONS = 12
 """How many broken files are made of each whole one."""

@@ -74,7 +74,8 @@ async def test_a_second_runner_on_the_same_client_takes_nothing_from_the_first(
 ) -> None:
     async with run_runner(tmp_path, sandbox.app, clock) as first, anyio.create_task_group() as group:
         uploader = Uploader(first.client, first.ledger, folders=AllowedFolders([tmp_path]), clock=clock)
-        second = Runner(first.client, first.ledger, uploader, None, group, rules=NO_REPEATS, clock=clock)
+        parts = (first.client, first.ledger, uploader, None, group)
+        second = Runner(*parts, storage=first.storage, rules=NO_REPEATS, clock=clock)
         for runner in (first, second, first):
             task = await runner.submit(Order("veo_video", model_call("veo_video")))
             assert (await run_to_end(runner, task)).state == "succeeded"

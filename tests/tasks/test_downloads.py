@@ -30,6 +30,7 @@ from kie_mcp.server import answers
 from kie_mcp.tasks import partial_files
 from kie_mcp.tasks.download_slots import CONCURRENT_DOWNLOADS_PER_HOST
 from kie_mcp.tasks.downloads import Downloader
+from kie_mcp.tasks.storage import FolderStorage
 
 pytestmark = pytest.mark.anyio
 
@@ -116,7 +117,7 @@ async def client(host: Host, clock: JumpingClock) -> AsyncIterator[KieClient]:
 
 @pytest.fixture
 def downloader(client: KieClient, folder: Path) -> Downloader:
-    return Downloader(client, folder)
+    return Downloader(client, FolderStorage(folder))
 
 
 def task(*urls: str, **more: Any) -> Task:
@@ -296,7 +297,7 @@ async def test_only_what_is_missing_is_fetched(downloader: Downloader, host: Hos
 
 
 async def test_content_without_a_link_is_written(downloader: Downloader, folder: Path) -> None:
-    result = downloader.write_file(task(), 1, midi.build_midi_file("[]"), "audio/midi")
+    result = await downloader.write_file(task(), 1, midi.build_midi_file("[]"), "audio/midi")
     path = str(folder / "2027-01-15-bytedance-seedance-1.5-pro-t_1-1.mid")
     assert result == Result("", path, "audio/midi", facts="MIDI, 14 bytes")
     assert list(files(folder).values()) == [midi.build_midi_file("[]")]
@@ -308,7 +309,7 @@ async def test_the_path_is_whole_whatever_the_folder_is_called(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     for folder, expected in (("out", tmp_path / "out"), ("~/out", tmp_path / "home" / "out")):
-        await Downloader(client, Path(folder)).download(made := task(f"{KIE}/1.png"))
+        await Downloader(client, FolderStorage(Path(folder))).download(made := task(f"{KIE}/1.png"))
         assert made.results[0].path.startswith(f"{expected}{os.sep}")
 
 
@@ -379,7 +380,7 @@ async def test_a_redirect_does_not_lead_there_either(
 async def test_a_host_that_only_begins_like_ours_is_not_trusted(client: KieClient, folder: Path) -> None:
     client.base_url = client.upload_url = "https://127.0.0.1"
     with pytest.raises(InvalidCall, match="private address"):
-        await Downloader(client, folder).download(task("https://127.0.0.1:8443/1.png"))
+        await Downloader(client, FolderStorage(folder)).download(task("https://127.0.0.1:8443/1.png"))
 
 
 class Peer(httpx2.AsyncBaseTransport):
@@ -399,13 +400,13 @@ class Peer(httpx2.AsyncBaseTransport):
 async def test_a_name_that_leads_elsewhere_the_second_time_is_caught(folder: Path, address: str) -> None:
     async with KieClient("secret", transport=Peer(address)) as client:
         with pytest.raises(InvalidCall, match="private address"):
-            await Downloader(client, folder).download(task("https://8.8.8.8/1.png"))
-        await Downloader(client, folder, guarded=False).download(task("https://8.8.8.8/1.png"))
+            await Downloader(client, FolderStorage(folder)).download(task("https://8.8.8.8/1.png"))
+        await Downloader(client, FolderStorage(folder), guarded=False).download(task("https://8.8.8.8/1.png"))
 
 
 async def test_a_public_address_is_followed(folder: Path) -> None:
     async with KieClient("secret", transport=Peer("8.8.8.8")) as client:
-        await Downloader(client, folder).download(made := task("https://8.8.8.8/1.png"))
+        await Downloader(client, FolderStorage(folder)).download(made := task("https://8.8.8.8/1.png"))
     assert made.results[0].mime_type == "image/png"
 
 
@@ -419,9 +420,9 @@ async def test_redirects_are_followed_but_not_for_ever(downloader: Downloader, h
 
 async def test_a_file_that_is_too_large_is_given_up(client: KieClient, folder: Path) -> None:
     with pytest.raises(InvalidCall, match=r"kie.test is larger than 0.0 GB"):
-        await Downloader(client, folder, largest=len(PICTURE) - 1).download(task(f"{KIE}/1.png"))
+        await Downloader(client, FolderStorage(folder), largest=len(PICTURE) - 1).download(task(f"{KIE}/1.png"))
     assert files(folder) == {}
-    await Downloader(client, folder, largest=len(PICTURE)).download(task(f"{KIE}/1.png"))
+    await Downloader(client, FolderStorage(folder), largest=len(PICTURE)).download(task(f"{KIE}/1.png"))
 
 
 async def test_a_file_that_is_not_there_leaves_nothing_and_does_not_stop_the_next(
@@ -456,14 +457,14 @@ async def test_a_file_that_breaks_off_is_kept_for_the_next_attempt(folder: Path)
         known.results[0].url = f"{url}/1.png"
         # Every answer begins at the start again: that does not help.
         with pytest.raises(httpx2.RemoteProtocolError):
-            await Downloader(client, folder).download(known)
+            await Downloader(client, FolderStorage(folder)).download(known)
     assert sorted(files(folder).values()) == [b'{"validator": "\\"1\\"", "total": %d}' % SIZE, PICTURE[:-1]]
     assert all(name.startswith(".") for name in files(folder))
     head = b'HTTP/1.1 206 Partial Content\r\nETag: "1"\r\nContent-Length: 1\r\nContent-Range: bytes %d-%d/%d\r\n\r\n'
     rest = head % (len(PICTURE) - 1, len(PICTURE) - 1, len(PICTURE)) + PICTURE[-1:]
     async with answering(rest) as url, KieClient("secret", base_url=url) as client:
         known.results[0].url = f"{url}/1.png"
-        await Downloader(client, folder).download(known)
+        await Downloader(client, FolderStorage(folder)).download(known)
     ((name, content),) = files(folder).items()
     assert name.endswith(".png")
     assert content == PICTURE
@@ -477,7 +478,7 @@ async def test_what_is_there_already_is_all_of_it(folder: Path) -> None:
         async with answering(answer) as url, KieClient("secret", base_url=url) as client:
             known.results[0].url = f"{url}/1.png"
             with suppress(httpx2.TransportError):
-                await Downloader(client, folder).download(known)
+                await Downloader(client, FolderStorage(folder)).download(known)
     assert list(files(folder).values()) == [PICTURE]
     assert known.results[0].mime_type == "image/png"
 
@@ -578,9 +579,9 @@ async def test_a_restarted_server_and_a_fresh_link_go_on_only_with_the_same_vers
     host.answers.append(rest(etag=VERSION["etag"]) if same else Response(OTHER, headers={"etag": '"wolf"'}))
     host.fresh = f"{KIE}/scripted?fresh"
     with pytest.raises(httpx2.HTTPStatusError):
-        await Downloader(client, folder).download(task(f"{KIE}/scripted"))
+        await Downloader(client, FolderStorage(folder)).download(task(f"{KIE}/scripted"))
     assert len(files(folder)) == 2
-    await Downloader(client, folder).download(task(f"{KIE}/scripted"))
+    await Downloader(client, FolderStorage(folder)).download(task(f"{KIE}/scripted"))
     assert host.asked[3].url.query == "fresh"
     assert host.asked[3].headers["if-range"] == VERSION["etag"]
     assert list(files(folder).values()) == [expected]
@@ -631,7 +632,7 @@ async def test_a_full_disk_leaves_nothing(downloader: Downloader, folder: Path) 
 
 async def test_a_file_in_place_of_the_folder_is_an_error(client: KieClient) -> None:
     with pytest.raises(FileExistsError):
-        await Downloader(client, Path(__file__)).download(task(f"{KIE}/1.png"))
+        await Downloader(client, FolderStorage(Path(__file__))).download(task(f"{KIE}/1.png"))
 
 
 async def test_only_a_few_files_are_fetched_at_once(downloader: Downloader, host: Host) -> None:

@@ -21,9 +21,16 @@ LEFT = (
     ".2027-01-15-veo3-fast-{id}-2.part.version",
     ".2027-01-15-veo3-fast-{id}-1.mp4.part",
     "parts/.2027-01-15-veo3-fast-{id}-1.part",
+    ".{id}.s_aaaaaaaaaaa2.edit/0.mp4",
 )
-"""The partial files of a result, of its sidecar and of a part, and a version whose file has its final name."""
-OTHERS = f"2027-01-15-veo3-fast-{SAVED}-1.mp4", f"2027-01-15-veo3-fast-{SAVED}-1.part", ".notes.part", f".{SAVED}.txt"
+"""The partial files of a result, of its sidecar and of a part, a version whose file has its final name, and an edit."""
+OTHERS = (
+    f"2027-01-15-veo3-fast-{SAVED}-1.mp4",
+    f"2027-01-15-veo3-fast-{SAVED}-1.part",
+    ".notes.part",
+    f".{SAVED}.txt",
+    f"{SAVED}.edit/a",
+)
 """Results, and files of the user."""
 
 

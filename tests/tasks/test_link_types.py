@@ -19,6 +19,7 @@ from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.tasks.allowed_folders import AllowedFolders
 from kie_mcp.tasks.link_types import HEAD_BYTES, LinkTypes
 from kie_mcp.tasks.references import References
+from kie_mcp.tasks.storage import FolderStorage
 from kie_mcp.tasks.uploads import Uploader
 
 pytestmark = pytest.mark.anyio
@@ -62,7 +63,8 @@ async def far_client(host: Host, clock: JumpingClock) -> AsyncIterator[KieClient
 @pytest.fixture
 async def references(tmp_path: Path, far_client: KieClient, clock: JumpingClock) -> AsyncIterator[References]:
     ledger = await Ledger.open(tmp_path / "data")
-    yield References(Uploader(far_client, ledger, folders=AllowedFolders(), clock=clock, guarded=False), ledger, clock)
+    uploader = Uploader(far_client, ledger, folders=AllowedFolders(), clock=clock, guarded=False)
+    yield References(uploader, ledger, clock, FolderStorage(tmp_path))
     await ledger.close()
 
 

@@ -583,7 +583,6 @@ WRONG = [
 ]
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("wrong", WRONG, ids=str)
 @pytest.mark.parametrize("tool", ["nano_banana_image", "kling_video", "suno_lyrics", "run_model"])
 async def test_a_wrong_option_is_refused_before_anything_is_sent(

@@ -22,6 +22,7 @@ from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.fake_media import MediaContent, render_file
 from kie_mcp.tasks.allowed_folders import AllowedFolders
 from kie_mcp.tasks.references import References
+from kie_mcp.tasks.storage import FolderStorage
 from kie_mcp.tasks.stray_references import refuse_stray_references
 from kie_mcp.tasks.uploads import Uploader
 
@@ -49,8 +50,8 @@ def uploader(kie: KieClient, ledger: Ledger, folder: Path, clock: JumpingClock) 
 
 
 @pytest.fixture
-def references(uploader: Uploader, ledger: Ledger, clock: JumpingClock) -> References:
-    return References(uploader, ledger, clock)
+def references(uploader: Uploader, ledger: Ledger, clock: JumpingClock, folder: Path) -> References:
+    return References(uploader, ledger, clock, FolderStorage(folder))
 
 
 def data_uri(content: bytes) -> str:
@@ -218,7 +219,8 @@ async def test_an_impossible_path_is_answered_shortly(references: References, pa
 async def test_without_folders_no_local_file_is_read(kie: KieClient, ledger: Ledger, folder: Path) -> None:
     """Over HTTP a path would mean the server's disk, not the caller's."""
     (folder / "a.png").write_bytes(picture())
-    far = References(Uploader(kie, ledger, folders=AllowedFolders(), clock=kie.clock, guarded=False), ledger, kie.clock)
+    uploader = Uploader(kie, ledger, folders=AllowedFolders(), clock=kie.clock, guarded=False)
+    far = References(uploader, ledger, kie.clock, FolderStorage(folder))
     assert "reads no local files" in await refusal(far, Image(str(folder / "a.png")))
     # Nor does a text tell by being refused that it is the path of a file there.
     refuse_stray_references({"prompt": str(folder / "a.png")}, AllowedFolders([]))

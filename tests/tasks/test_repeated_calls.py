@@ -80,7 +80,6 @@ def is_repeat(again: CallToolResult, first: CallToolResult) -> bool:
     return told
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize(
     ("tool", "given", "again_by", "again"),
     [

@@ -179,7 +179,6 @@ async def test_a_larger_clip_is_refused_like_anything_else(
     assert sandbox.balance == 1000
 
 
-@pytest.mark.untraced
 @both
 @pytest.mark.parametrize("how", NOBODY_KNOWS)
 async def test_a_first_answer_that_got_lost_leaves_a_larger_clip_unknown(
@@ -219,7 +218,6 @@ async def test_a_first_answer_that_bids_to_wait_is_no_refusal(
     assert sandbox.balance == 1000 - size.price
 
 
-@pytest.mark.untraced
 @both
 @pytest.mark.parametrize("how", [*NOBODY_KNOWS, 401, 429, "code:455", "null-record"])
 async def test_a_later_answer_that_cannot_be_read_changes_nothing(

@@ -15,6 +15,7 @@ from kie_mcp.sandbox.fake_media import MediaContent, render_file
 from kie_mcp.tasks.downloads import Downloader
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.sidecar import build_sidecar
+from kie_mcp.tasks.storage import FolderStorage
 
 pytestmark = pytest.mark.anyio
 
@@ -93,7 +94,7 @@ async def test_writing_it_again_makes_no_second_one(sandbox: Sandbox, clock: Jum
     async with run_runner(tmp_path, sandbox.app, clock) as runner:
         made = await run_to_end(runner, await runner.submit(Order("veo_video", model_call("veo_video"))))
         before = sorted((tmp_path / "out").iterdir())
-        Downloader(runner.client, tmp_path / "out").write_sidecars(made, [])
+        await Downloader(runner.client, FolderStorage(tmp_path / "out")).write_sidecars(made, [])
     assert sorted((tmp_path / "out").iterdir()) == before
 
 
@@ -124,10 +125,10 @@ async def test_a_file_is_described_though_the_other_one_is_not_saved(
 async def test_a_full_disk_leaves_neither(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
     async with run_runner(tmp_path, sandbox.app, clock) as runner:
         made = await run_to_end(runner, await runner.submit(Order("veo_video", model_call("veo_video"))))
-        downloader = Downloader(runner.client, tmp_path / "full")
-        made.results = [downloader.write_file(made, 1, b"notes", "audio/midi")]
+        downloader = Downloader(runner.client, FolderStorage(tmp_path / "full"))
+        made.results = [await downloader.write_file(made, 1, b"notes", "audio/midi")]
         with full_disk(), pytest.raises(OSError, match="too large"):
-            downloader.write_sidecars(made, [])
+            await downloader.write_sidecars(made, [])
     assert [file.name for file in (tmp_path / "full").iterdir()] == [Path(made.results[0].path).name]
 
 

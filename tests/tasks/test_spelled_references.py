@@ -26,7 +26,7 @@ from kie_mcp.tasks.base64_text import decode_base64_text
 from kie_mcp.tasks.share_pages import find_direct_url
 from kie_mcp.tasks.stray_references import refuse_stray_references
 
-pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
+pytestmark = pytest.mark.anyio
 
 PICTURE = picture(64, 48)
 BASE64 = b64encode(PICTURE).decode()

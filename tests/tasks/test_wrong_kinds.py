@@ -17,9 +17,10 @@ from kie_mcp.ledger.task import Result, Task
 from kie_mcp.sandbox.fake_media import MediaContent, render_file
 from kie_mcp.tasks.allowed_folders import AllowedFolders
 from kie_mcp.tasks.references import References
+from kie_mcp.tasks.storage import FolderStorage
 from kie_mcp.tasks.uploads import Uploader
 
-pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
+pytestmark = pytest.mark.anyio
 
 NAMES = {"image": "a.png", "video": "a.mp4", "audio": "a.wav"}
 
@@ -56,9 +57,8 @@ async def references(tmp_path: Path, kie: KieClient, clock: JumpingClock) -> Asy
         mime_type = {"image": "image/png", "video": "video/mp4", "audio": "audio/wav"}[kind]
         task.results = [Result(f"https://files.example/{path.name}", path=str(path), mime_type=mime_type)]
         await ledger.add(task)
-    yield References(
-        Uploader(kie, ledger, folders=AllowedFolders([tmp_path]), clock=clock, guarded=False), ledger, clock
-    )
+    uploader = Uploader(kie, ledger, folders=AllowedFolders([tmp_path]), clock=clock, guarded=False)
+    yield References(uploader, ledger, clock, FolderStorage(tmp_path))
     await ledger.close()
 
 

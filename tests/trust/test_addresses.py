@@ -4,8 +4,6 @@ import pytest
 
 from kie_mcp.tasks.addresses import is_public, is_public_name
 
-pytestmark = pytest.mark.untraced
-
 NOT_PUBLIC = {
     "this network": "0.0.0.0 0.1.2.3",
     "private": "10.0.0.1 10.255.255.255 172.16.0.1 172.31.255.255 192.168.1.1",

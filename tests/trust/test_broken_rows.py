@@ -9,7 +9,7 @@ from support.answers import answer, text
 
 from kie_mcp.config import Settings
 
-pytestmark = [pytest.mark.anyio, pytest.mark.untraced]
+pytestmark = pytest.mark.anyio
 
 BROKEN: list[tuple[str, object]] = [
     ("arguments", "{"),

@@ -128,7 +128,6 @@ async def call_with_anns(
     return found
 
 
-@pytest.mark.untraced
 async def test_no_utility_shows_or_uses_what_another_tenant_has(url: str, settings: Settings, sandbox: Sandbox) -> None:
     anns = await make_things(url, sandbox)
     before, accepted = await read_rows(settings, "ann"), len(sandbox.accepted)
@@ -139,7 +138,6 @@ async def test_no_utility_shows_or_uses_what_another_tenant_has(url: str, settin
     assert sandbox.accepted[0].id not in sent
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 async def test_no_model_gets_a_file_or_task_of_another_tenant(url: str, settings: Settings, sandbox: Sandbox) -> None:
     anns = await make_things(url, sandbox)

@@ -168,7 +168,6 @@ async def call_everything(client: Client, sandbox: Sandbox, picture_file: Path) 
     return shown
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("spelling", ["plain", "capitals", "URL", "all of a URL", "base64 after 'Bearer '", "JSON"])
 async def test_the_key_is_nowhere_even_if_kie_repeats_it_everywhere(
     tmp_path: Path,

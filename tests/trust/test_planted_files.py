@@ -27,8 +27,8 @@ from kie_mcp.server.app import App
 from kie_mcp.server.build import build_server
 from kie_mcp.tasks import partial_files
 from kie_mcp.tasks.allowed_folders import AllowedFolders
-from kie_mcp.tasks.saved_results import open_saved_file
 from kie_mcp.tasks.sidecar import belongs_to
+from kie_mcp.tasks.storage import FolderStorage
 
 pytestmark = pytest.mark.anyio
 
@@ -49,7 +49,6 @@ def secret(tmp_path: Path) -> Path:
     return place
 
 
-@pytest.mark.untraced
 def test_a_folder_that_becomes_a_link_again_and_again_never_leads_outside(tmp_path: Path, secret: Path) -> None:
     allowed, inner = tmp_path / "allowed", tmp_path / "allowed" / "inner"
     inner.mkdir(parents=True)
@@ -250,7 +249,7 @@ async def test_tasks_whose_files_are_half_gone_are_still_listed(client: Client) 
 )
 def test_results_of_rare_types_are_handed_out(tmp_path: Path, mime_type: str, content: bytes) -> None:
     (tmp_path / "1.x").write_bytes(content)
-    with open_saved_file(Result("https://a.example/1", str(tmp_path / "1.x"), mime_type)) as file:
+    with FolderStorage(tmp_path).open(Result("https://a.example/1", str(tmp_path / "1.x"), mime_type)) as file:
         assert file.read() == content
 
 
@@ -266,7 +265,7 @@ def test_what_is_no_media_is_not_handed_out_as_media(tmp_path: Path, content: by
     for name, mime_type in (("1.png", "image/png"), ("1.mp4", "video/mp4"), ("1.mp3", "audio/mpeg")):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(InvalidCall):
-            open_saved_file(Result("https://a.example/1", str(tmp_path / name), mime_type))
+            FolderStorage(tmp_path).open(Result("https://a.example/1", str(tmp_path / name), mime_type))
 
 
 async def test_a_result_that_the_user_has_edited_is_still_the_result(client: Client) -> None:

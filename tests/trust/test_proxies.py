@@ -21,6 +21,7 @@ from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.fake_media import MediaContent, render_file
 from kie_mcp.tasks.address_guard import AddressGuard
 from kie_mcp.tasks.downloads import Downloader
+from kie_mcp.tasks.storage import FolderStorage
 
 pytestmark = pytest.mark.anyio
 
@@ -71,7 +72,7 @@ async def download(url: str, folder: Path) -> Result:
         results=[Result(url)],
     )
     async with KieClient("sandbox", base_url=f"https://{API}") as client:
-        await Downloader(client, folder).download(task)
+        await Downloader(client, FolderStorage(folder)).download(task)
     return task.results[0]
 
 

@@ -14,6 +14,7 @@ from kie_mcp.ledger.task import Result, Task
 from kie_mcp.sandbox.fake_media import MediaContent, render_file
 from kie_mcp.tasks.download_slots import CONCURRENT_DOWNLOADS, CONCURRENT_DOWNLOADS_PER_HOST
 from kie_mcp.tasks.downloads import Downloader
+from kie_mcp.tasks.storage import FolderStorage
 
 pytestmark = pytest.mark.anyio
 
@@ -78,7 +79,7 @@ class Meeting:
 
     def __init__(self, hosts: Hosts, clock: JumpingClock, folder: Path) -> None:
         self._client = KieClient("key", transport=hosts, clock=clock)
-        self._downloader = Downloader(self._client, folder, guarded=False)
+        self._downloader = Downloader(self._client, FolderStorage(folder), guarded=False)
         self._clock = clock
         self._begun = clock.now
         self.saved: dict[str, float] = {}

@@ -6,7 +6,7 @@ validates the arguments.
 
 import difflib
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -44,7 +44,7 @@ ANY_SEEDS = (0, -1)
 LONGEST_TEXT = 9_999
 """The schema shows no limit above this number of characters, because agents hardly want to write longer texts."""
 
-FILES_NOTE = "Files: URL, path or task:<id>#<n>."
+FILES_NOTE = "Files: URL, path or task:id#n."
 """A sentence for the description of each tool that takes files; it tells the agent how to name a file."""
 
 
@@ -74,6 +74,8 @@ class Family:
     """One line that says what the tool is for."""
     models: tuple[type[KieModel], ...]
     """The models; if a tool call names no model, the first model in this order that has all of its arguments runs."""
+    rare: tuple[str, ...] = ()
+    """Names of arguments that tools/list leaves out to save room; calls may have them. describe_model tells them."""
 
     @property
     def kind(self) -> Kind:
@@ -111,13 +113,16 @@ class Family:
     def input_schema(self) -> Schema:
         """One flat JSON Schema of the tool's arguments; it allows every call that at least one of the models allows.
 
-        If not all models have an argument, or their limits for it differ, the argument's description says so.
+        The description of `model` says which arguments not all models have. If the models' limits for an argument
+        differ, the description of this argument says so.
         """
         names = dict.fromkeys(name for schema in self._schemas.values() for name in schema["properties"])
         required = [name for name in names if all(name in s.get("required", ()) for s in self._schemas.values())]
         choice: Schema = {}
         if len(self.models) > 1:
             choice["model"] = {"type": "string", "enum": list(self.names)}
+            if words := "; ".join(self._describe_holders(name for name in names if name not in self.rare)):
+                choice["model"]["description"] = f"{words}."
         return {
             "type": "object",
             "properties": choice | {name: self._merge_field(name) for name in names} | OPTIONS,
@@ -292,20 +297,31 @@ class Family:
             return {model.id: [model.id] for model in self.models}
         return {_name_together(models): [model.id for model in models] for models in modes.values()}
 
-    def _describe_differences(self, schemas: Mapping[str, Schema], merged: Schema) -> Iterable[str]:
-        """Generate sentences that say which models have an argument, and which values each of these models allows."""
+    def _describe_holders(self, names: Iterable[str]) -> Iterator[str]:
+        """Yield a phrase for the arguments that the same models have, such as `seed, format: only 2.5`.
+
+        Arguments that all models have are left out.
+        """
         everyone = list(self.names)
-        widest = {
-            name: _widen([schemas[id_] for id_ in ids if id_ in schemas])
-            for name, ids in self.names.items()
-            if not schemas.keys().isdisjoint(ids)
-        }
-        if others := [name for name in everyone if name not in widest]:
-            yield min(f"Only {name_models(widest, everyone)}.", f"Not {name_models(others, everyone)}.", key=len)
         groups: dict[str, list[str]] = {}
-        for name, schema in widest.items():
-            groups.setdefault(describe_constraint(schema, merged.get("enum", ())), []).append(name)
+        for name in names:
+            holders = [
+                each for each, ids in self.names.items() if any(name in self._schemas[id_]["properties"] for id_ in ids)
+            ]
+            if others := [each for each in everyone if each not in holders]:
+                note = min(f"only {name_models(holders, everyone)}", f"not {name_models(others, everyone)}", key=len)
+                groups.setdefault(note, []).append(name)
+        for note, fields in groups.items():
+            yield f"{', '.join(fields)}: {note}"
+
+    def _describe_differences(self, schemas: Mapping[str, Schema], merged: Schema) -> Iterator[str]:
+        """Yield a sentence that says which values each of the models allows, if they differ."""
+        groups: dict[str, list[str]] = {}
+        for name, ids in self.names.items():
+            if holders := [schemas[id_] for id_ in ids if id_ in schemas]:
+                groups.setdefault(describe_constraint(_widen(holders), merged.get("enum", ())), []).append(name)
         if len(groups) > 1:
+            everyone = list(self.names)
             *some, (rest, _) = sorted(groups.items(), key=lambda group: len(group[1]))
             notes = [f"{name_models(names, everyone)}: {text}" for text, names in some]
             note = "; ".join([*notes, f"others: {rest}"]) + "."

@@ -196,6 +196,46 @@ NEEDS = (
 )
 """All things that a search knows; if a search contains phrases of several things, the longest phrase comes first."""
 
+HELPERS = (
+    _need(
+        "join, merge, combine clips, combine videos, concatenate, concat, stitch, splice, montage, slideshow, cut, "
+        "trim, shorten, crossfade, cross fade, fade, title card, subtitle, speed up, slow down, slow motion, gif, "
+        "add music, mix audio, mix voice, extract audio, loudness, edit video, video editing, video editor",
+        "edit_media",
+        "edit_media does it on this machine, free of charge: cuts, joins, fades, titles, voices, music, subtitles.",
+    ),
+    _need(
+        "batch, bulk, many, several, dozen, series, list prompts, each prompt",
+        "make_batch",
+        "make_batch makes up to 50 in one call, with one budget; asking for it costs nothing by itself.",
+    ),
+)
+"""Things for which there is a tool without a model; each note names the tool."""
+
+
+def find_helpers(words: list[str]) -> str:
+    """Return sentences that name the tools without a model that a search is about; empty if there are none.
+
+    A phrase that is a part of a longer one for models does not count: "cut out" is not about cutting.
+
+    Args:
+        words: The words of the search, from `split_words()`.
+    """
+    text = f" {' '.join(words)} "
+    taken = [phrase for phrase, _ in _PHRASES if _finds(phrase, text)]
+    found = [
+        helper.note
+        for helper in HELPERS
+        for phrase in [" ".join(split_words(each)) for each in helper.phrases]
+        if _finds(phrase, text) and not any(_finds(phrase, f" {longer} ") for longer in taken if longer != phrase)
+    ]
+    return " ".join(dict.fromkeys(found))
+
+
+def _finds(phrase: str, text: str) -> bool:
+    """Tell whether a phrase, or its plural, is a part of a text that begins and ends with a blank."""
+    return f" {phrase} " in text or f" {phrase}s " in text
+
 
 def find_needs(words: list[str]) -> list[tuple[Need, list[str]]]:
     """Find the things to make whose phrases occur in a search; the thing with the longest phrase comes first.

@@ -9,6 +9,7 @@ from pydantic.fields import FieldInfo
 
 from kie_mcp.catalog.fields import find_file_type
 from kie_mcp.catalog.model import KieModel, Part
+from kie_mcp.catalog.names import name_model
 from kie_mcp.catalog.price import AS_OF, Estimate, Price, Rate, add_estimates
 from kie_mcp.catalog.registry import MODELS
 from kie_mcp.catalog.schema import plain_schema, walk_annotation
@@ -24,18 +25,18 @@ LONGEST_TEXT = 5000
 
 
 def format_prices() -> str:
-    """Return a Markdown table with a row for each model.
+    """Return a Markdown table with a row for each model; legacy models come last.
 
-    A row has the model's rates, the seconds that are assumed when a length is unknown, and the credits of the most
-    expensive call.
+    A row has the model's name and rates, the seconds that are assumed when a length is unknown, and the credits of the
+    most expensive call.
     """
     lines = [f"The prices are those of {AS_OF}.", ""]
-    lines += ["| model | credits | an open length counts as | dearest call |", "|---|---|---|--:|"]
-    for model in MODELS.values():
+    lines += ["| name | model | credits | an open length counts as | dearest call |", "|---|---|---|---|--:|"]
+    for model in sorted(MODELS.values(), key=lambda each: bool(each.legacy)):
         price, dearest = model.price, estimate_dearest_call(model)
         high = "?" if dearest.high is None else f"{dearest.high:,.10g}"
         credits_ = " ".join(filter(None, (_format_rates(price), price.note)))
-        lines.append(f"| `{model.id}` | {credits_} | {describe_open_lengths(model)} | {high} |")
+        lines.append(f"| {name_model(model)} | `{model.id}` | {credits_} | {describe_open_lengths(model)} | {high} |")
     return "\n".join(lines)
 
 

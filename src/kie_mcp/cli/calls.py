@@ -1,4 +1,4 @@
-"""Call the tools of kie-mcp from a command: the command is an MCP client of a server in its own process."""
+"""Call kie-mcp's tools from a command; the command is the MCP client of a server in the same process."""
 
 import logging
 import sys
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
 UNFINISHED = frozenset({"prepared", "submitting", "running"})
 """States of a task that has not ended."""
 WAIT_SECONDS = 50
-"""Seconds that one call waits for a task."""
+"""Maximum seconds that one tool call waits for a task."""
 WIDTH = 80
 """Largest width of tables, in characters."""
 
 
 def make_console() -> Console:
-    """Return a console that is no wider than a table may be."""
+    """Return a console for stdout that is at most `WIDTH` characters wide."""
     console = Console(highlight=False)
     console.width = min(console.width, WIDTH)
     return console
 
 
 def call_tool(tool: str, **arguments: Any) -> dict[str, Any]:
-    """Call a tool and return its answer; show a bar while it works, and ask about costs as the tool says.
+    """Call a tool and return its answer; meanwhile show a progress bar, and ask the user to confirm a cost if needed.
 
-    A task is followed to its end: if this process is ended before, the task goes on, and the next one continues it.
-    Arguments that are None are left out. After an error, the command ends with status 1.
+    If the tool starts a task, wait until the task has ended. If the user stops this process earlier, the task goes on,
+    and the next process follows it. Arguments that are None are left out. After an error, exit with status 1.
     """
     import anyio
 
@@ -44,7 +44,7 @@ def call_tool(tool: str, **arguments: Any) -> dict[str, Any]:
     if not result.is_error:
         return answer
     error = answer.get("error", {})
-    # `billed` is None where nobody knows.
+    # `billed` is None if nobody knows whether the call cost anything.
     cost = {False: "Nothing was charged.", True: "It was charged."}.get(
         error.get("billed"), "It may have been charged."
     )
@@ -53,7 +53,7 @@ def call_tool(tool: str, **arguments: Any) -> dict[str, Any]:
 
 
 def show_error(*lines: str) -> None:
-    """Print what happened, and what to do, to stderr; broken between words."""
+    """Print an error and its next step to stderr, wrapped between words."""
     console = Console(stderr=True, highlight=False)
     console.width = min(console.width, WIDTH)
     for line, style in zip(lines, ("red", ""), strict=False):
@@ -69,7 +69,7 @@ async def _call(tool: str, arguments: dict[str, Any]) -> "CallToolResult":
     from kie_mcp.server.selection import Selection
 
     bar = Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=Console(stderr=True))
-    # Only a terminal gets a bar and can be asked.
+    # Only a person at a terminal can see a progress bar and answer a question.
     bar.disable = not bar.console.is_terminal
     server = build_server(App(selection=Selection("all")))
     with bar:
@@ -94,13 +94,13 @@ async def _call(tool: str, arguments: dict[str, Any]) -> "CallToolResult":
 
 
 def _find_unfinished(result: "CallToolResult") -> str | None:
-    """Return the id of the task that a result tells of, if it has not ended; None if it has."""
+    """Return the id of the unfinished task in a tool result; None if there is none."""
     answer: dict[str, Any] = result.structured_content or {}
     return answer.get("task_id") if answer.get("status") in UNFINISHED else None
 
 
 async def _ask(question: str) -> "ElicitResult":
-    """Ask the user whether to spend the credits; no answer is no."""
+    """Ask the user whether to spend the credits; an empty answer means no."""
     import anyio
     from mcp_types import ElicitResult
 

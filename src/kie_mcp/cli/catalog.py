@@ -1,4 +1,4 @@
-"""`kie-mcp catalog`: how the built-in models differ from what KIE publishes, and a snapshot of that."""
+"""`kie-mcp catalog`: compare the built-in models with what KIE publishes, and store a snapshot of it."""
 
 import logging
 import sys

@@ -10,7 +10,7 @@ from kie_mcp.cli.catalog import check, sync
 from kie_mcp.cli.doctor import doctor
 from kie_mcp.cli.install import install
 from kie_mcp.cli.options import PREFIX_HELP, TOOLS_HELP, is_terminal
-from kie_mcp.cli.serving import demo, sandbox, serve
+from kie_mcp.cli.serving import demo, rotate_keys, sandbox, serve
 from kie_mcp.cli.spending import spend
 from kie_mcp.cli.tasks import find_models, list_tasks, open_result, run, search_library, show_credits, show_task
 from kie_mcp.cli.tools import list_tools
@@ -31,6 +31,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "tools": list_tools,
     "serve": serve,
     "sandbox": sandbox,
+    "rotate-keys": rotate_keys,
 }
 """The commands, in the order in which the help lists them. A new command is one function and one line here."""
 CATALOG_COMMANDS: dict[str, Callable[..., None]] = {"check": check, "sync": sync}

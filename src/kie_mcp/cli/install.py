@@ -68,11 +68,13 @@ def install(
     chosen = [_find_client(name) for name in clients or ()] or _list_clients()
     run = _Run(console, server, settings, keyring=keyring, dry_run=dry_run, asks=is_terminal() and not yes)
     succeeded = run.remove(chosen) if remove else run.install(chosen)
+    if dry_run:
+        run.say("Nothing was changed.")
     raise typer.Exit(0 if succeeded else 1)
 
 
 def tell_how_to_install(console: Console) -> None:
-    """Say how kie-mcp comes into the clients of this machine: by a command, and by hand into the first one."""
+    """Print how to install kie-mcp in the clients on this machine: with a command, and by hand for the first client."""
     from kie_mcp.install.change import make_snippet
     from kie_mcp.install.clients import CLIENTS, find_folders
     from kie_mcp.install.command import find_command
@@ -90,7 +92,7 @@ def tell_how_to_install(console: Console) -> None:
 
 
 class _Run:
-    """One run of the command, over several clients."""
+    """One run of the command for several clients."""
 
     def __init__(
         self, console: Console, server: "Server", settings: "Settings", *, keyring: bool, dry_run: bool, asks: bool
@@ -104,7 +106,7 @@ class _Run:
         self.refused = 0
 
     def install(self, clients: "Sequence[Client]") -> bool:
-        """Put kie-mcp into clients, and return whether that succeeded everywhere."""
+        """Install kie-mcp in clients, and return whether all succeeded."""
         from kie_mcp.install.change import plan_install
 
         changes = self._plan(clients, lambda client, folders: plan_install(client, folders, self.server))
@@ -123,7 +125,7 @@ class _Run:
         return not self.refused
 
     def remove(self, clients: "Sequence[Client]") -> bool:
-        """Take kie-mcp out of clients, and return whether that succeeded everywhere."""
+        """Remove kie-mcp from clients, and return whether all succeeded."""
         from kie_mcp.install.change import plan_removal
 
         removed = self._apply(self._plan(clients, plan_removal), "is not in it")
@@ -132,7 +134,7 @@ class _Run:
         return not self.refused
 
     def say(self, text: str, style: str = "") -> None:
-        """Print a text, broken between words."""
+        """Print a text, wrapped between words."""
         self.console.print(Text(text, style))
 
     def _plan(self, clients: "Sequence[Client]", plan: "Callable[[Client, dict[str, Path]], Change]") -> "list[Change]":
@@ -148,7 +150,7 @@ class _Run:
         return changes
 
     def _apply(self, changes: "Sequence[Change]", nothing: str) -> "list[Client]":
-        """Show the changes and make them; return the clients whose files were changed."""
+        """Show the changes, make them, and return the clients whose files were changed."""
         from kie_mcp.errors import ConfigurationError
 
         changed = []
@@ -182,7 +184,7 @@ class _Run:
         self.say(keep_key(self.settings, earlier[0] if earlier else {}, _ask_for_key, keyring=self.keyring))
 
     def _try_out(self) -> None:
-        """Start the server as the clients will, and tell how soon it answers."""
+        """Start the server with the command that the clients will use, and print how soon it answers."""
         import anyio
 
         from kie_mcp.install.start import measure_start
@@ -221,7 +223,7 @@ def _list_clients() -> "list[Client]":
 
 
 def _ask_for_key() -> str:
-    """Ask for the key without showing it; return an empty text where nobody can be asked."""
+    """Ask for the key without showing it; return an empty text if there is no terminal."""
     if not is_terminal():
         return ""
     from kie_mcp.config import KEY_PAGE

@@ -1,4 +1,4 @@
-"""Options that several commands have, and how commands print."""
+"""Options that several commands have, and functions that print messages to stderr."""
 
 import sys
 from typing import Annotated
@@ -34,7 +34,7 @@ Prefix = Annotated[str, typer.Option("--prefix", callback=_inherit, show_default
 
 
 def is_terminal() -> bool:
-    """Return whether a person is at the other end of stdin; a client is at the end of a pipe."""
+    """Return whether stdin is a terminal, so that a person called the command; an MCP client uses a pipe."""
     return sys.stdin is not None and sys.stdin.isatty()
 
 
@@ -44,6 +44,6 @@ def print_to_stderr(text: str) -> None:
 
 
 def refuse(what: str, next_step: str) -> typer.Exit:
-    """Say why a command cannot do anything and what to do, and return what ends it with status 2."""
+    """Print why a command cannot run and what to do, and return the exception that exits with status 2."""
     print_to_stderr(f"kie-mcp: {what}\n{next_step}")
     return typer.Exit(2)

@@ -1,8 +1,9 @@
-"""Commands that serve: `serve`, `sandbox`, and `demo`, which starts a server and calls it."""
+"""The commands that start a server: `serve`, `sandbox` and `demo`."""
 
 import logging
+import os
 import sys
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -29,12 +30,23 @@ def serve(
     no_token: Annotated[
         bool, typer.Option("--no-token", help="Let every user of this machine call and spend credits over HTTP.")
     ] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=64, help="In how many processes, instead of KIE_MCP_WORKERS.")
+    ] = None,
+    metrics_port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Port for Prometheus, instead of KIE_MCP_METRICS_PORT.")
+    ] = None,
+    log_format: Annotated[
+        Literal["text", "json"] | None, typer.Option(help="How to log, instead of KIE_MCP_LOG_FORMAT.")
+    ] = None,
     tools: Tools = "",
     prefix: Prefix = "",
 ) -> None:
     """Serve MCP: on stdio, or over HTTP, at 127.0.0.1 and port 8765 if nothing else is given."""
-    if not http and (host is not None or port is not None or no_token):
-        raise refuse("--host, --port and --no-token are for HTTP, so on stdio they say nothing.", "Add --http.")
+    settings = {"WORKERS": workers, "METRICS_PORT": metrics_port, "LOG_FORMAT": log_format}
+    if not http and (no_token or any(each is not None for each in (host, port, *settings.values()))):
+        options = "--host, --port, --no-token, --workers, --metrics-port and --log-format"
+        raise refuse(f"{options} are for HTTP, so on stdio they say nothing.", "Add --http.")
     if not http:
         from kie_mcp.server.stdio import serve_stdio
 
@@ -44,6 +56,8 @@ def serve(
     from kie_mcp.server.http import serve_http
     from kie_mcp.server.selection import Selection
 
+    # Worker processes read the settings of this one.
+    os.environ |= {f"KIE_MCP_{name}": str(value) for name, value in settings.items() if value is not None}
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="kie-mcp: %(levelname)s: %(message)s")
     serve_http(
         Selection(tools, prefix),
@@ -64,11 +78,13 @@ def sandbox(
     """Serve the sandbox, a KIE of your own, to other clients."""
     from kie_mcp import config
     from kie_mcp.ledger.folder import create_folder
+    from kie_mcp.media.ffmpeg import find_ffmpeg
     from kie_mcp.sandbox.app import Sandbox
     from kie_mcp.server.listener import listen
 
     folder = create_folder(config.load().sandbox_dir)
-    kie = Sandbox(seconds=seconds, credits=start_balance, legacy=legacy, folder=folder)
+    program = find_ffmpeg() or ""
+    kie = Sandbox(seconds=seconds, credits=start_balance, legacy=legacy, folder=folder, ffmpeg=program)
     message = SANDBOX_MESSAGE.replace("{folder}", str(kie.folder))
     listen(kie.app, host, port, lambda url: print_to_stderr(message.replace("{url}", url)))
 
@@ -84,3 +100,24 @@ def demo(seconds: Seconds = 2, tools: Tools = "", film: bool = False) -> None:
     if not anyio.run(films.run_film if film else session.run_demo, console, seconds, tools):
         raise typer.Exit(1)
     tell_how_to_install(console)
+
+
+def rotate_keys() -> None:
+    """Encrypt the stored KIE keys of people anew with the first of KIE_MCP_ENCRYPTION_KEYS."""
+    import anyio
+
+    from kie_mcp import config
+    from kie_mcp.clock import Clock
+    from kie_mcp.server.accounts.stored_keys import StoredKeys
+
+    async def rotate() -> tuple[int, int]:
+        stored = StoredKeys(config.load(), Clock())
+        try:
+            return await stored.rotate()
+        finally:
+            await stored.close()
+
+    done, unreadable = anyio.run(rotate)
+    typer.echo(f"{done} keys are encrypted with the first key now; {unreadable} could not be read.")
+    if unreadable:
+        raise typer.Exit(1)

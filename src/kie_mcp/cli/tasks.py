@@ -1,4 +1,4 @@
-"""Commands about what was made, and `run`, which makes more."""
+"""The commands about tasks and their results, such as `tasks`, `library` and `run`."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ TOLD = {
     "balance": "balance",
     "balance_after": "balance afterwards",
 }
-"""Fields of a task's answer, and of a quote's, that are told besides, with their words."""
+"""Further fields of a task or a quote that are printed, each with the words before it."""
 Words = Annotated[list[str] | None, typer.Argument(metavar="[WORDS]...", help="Words to look for.")]
 
 
@@ -91,8 +91,10 @@ def open_result(
 def find_models(words: Words = None, page: Annotated[int, typer.Option(min=1, help="Which page.")] = 1) -> None:
     """Find models, with what they cost."""
     answer = call_tool("find_models", words=_join(words), page=page)
-    columns = (Column("model", overflow="fold", ratio=2), Column("credits", ratio=1), Column("what it does", ratio=3))
+    columns = (Column("model", no_wrap=True), Column("credits"), Column("what it does", ratio=1))
     rows = [(each["model"], each.get("credits", ""), each.get("about", "")) for each in answer["models"]]
+    if note := answer.get("note"):
+        make_console().print(Text(note))
     _print_table(columns, rows, "No model was found.")
     if page < answer.get("pages", 1):
         typer.echo(f"More: kie-mcp models {_join(words) or ''} --page {page + 1}".replace("  ", " "))
@@ -129,13 +131,13 @@ def _read_arguments(pairs: Sequence[str]) -> dict[str, Any]:
 
 
 def _print_task(answer: Mapping[str, Any]) -> None:
-    """Print a task, or what one would cost, and the places of its files."""
+    """Print a task, or the cost of a possible one, and the paths of its files."""
     console = make_console()
     head = " ".join(str(answer[name]) for name in ("task_id", "status", "model") if name in answer)
     console.print(Text(f"{head}, {_write_credits(answer['credits'])}" if "credits" in answer else head))
     for number, each in enumerate(answer.get("media", []), 1):
         console.print(Text(f"{number}. {each.get('facts', '')}"))
-        # A path or an address is not broken, so that it can be copied.
+        # A path or URL is not wrapped, so that it can be copied.
         console.print(Text(f"   {each.get('path') or each.get('url', '')}"), soft_wrap=True)
     for name, words in TOLD.items():
         if name in answer:
@@ -146,7 +148,7 @@ def _print_task(answer: Mapping[str, Any]) -> None:
 
 
 def _write_credits(value: float | Sequence[float]) -> str:
-    """Return credits in words; an estimate has a least and a most."""
+    """Return a number of credits as text, or a range if it is an estimate."""
     parts = [f"{each:,.10g}" for each in (value if isinstance(value, Sequence) else [value])]
     return f"{' to '.join(dict.fromkeys(parts))} credits"
 

@@ -1,4 +1,4 @@
-"""`kie-mcp tools`: the tools that a client is shown, and what they take of its context."""
+"""`kie-mcp tools`: list the tools that a client gets, with the number of tokens of each."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated

@@ -1,4 +1,4 @@
-"""What `kie-mcp` says to a person in a terminal, instead of waiting for a client that is not there."""
+"""The text that `kie-mcp` prints in a terminal, where no client will send a message."""
 
 from rich.console import Console
 from rich.table import Table
@@ -15,7 +15,7 @@ NEXT = {
 
 
 def welcome() -> None:
-    """Say what this is, and the next three commands."""
+    """Print what kie-mcp is, and three commands to go on with."""
     console = Console(highlight=False)
     console.width = min(console.width, 80)
     console.print(Text.assemble((f"kie-mcp {__version__}", "bold"), f" {WHAT} Clients start it themselves."))

@@ -1,9 +1,10 @@
-"""Write an HTML page that shows a tool call and its result as in a chat, and take a screenshot of the page."""
+"""Write an HTML page that shows a tool call and its result as a chat does, and take a screenshot of the page."""
 
 import json
 import os
 import shutil
 from contextlib import suppress
+from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -19,16 +20,26 @@ MAX_OUTPUT_BYTES = 1_000_000
 """Largest number of bytes that the browser may print."""
 
 
-def write_page(path: Path, gallery: str, arguments: dict[str, Any], result: dict[str, Any]) -> None:
-    """Write the HTML page that shows one tool call and its result.
+@dataclass(frozen=True)
+class Chat:
+    """What a user said, and the tool call that an agent made for it."""
+
+    words: str
+    tool: str
+    arguments: dict[str, Any]
+    result: dict[str, Any]
+    """The result of the tool call, as the JSON object that MCP defines, with preview pictures."""
+
+
+def write_page(path: Path, gallery: str, chat: Chat) -> None:
+    """Write the HTML page that shows a chat.
 
     Args:
         path: The path of the HTML file to write.
         gallery: The HTML document that shows the result's pictures; the page displays this document in an iframe.
-        arguments: The arguments of the tool call.
-        result: The result of the tool call, as the JSON object that MCP defines, with preview pictures.
+        chat: What the page shows.
     """
-    data = json.dumps({"page": gallery, "arguments": arguments, "result": result})
+    data = json.dumps({"page": gallery, **asdict(chat)})
     page = files("kie_mcp.demo").joinpath("chat.html").read_text(encoding="utf-8")
     # A `</script>` inside the JSON data would end the page's script element too early, so each `</` is escaped.
     path.write_text(page.replace("/* call */ null", data.replace("</", "<\\/")), encoding="utf-8")

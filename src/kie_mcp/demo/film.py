@@ -11,7 +11,7 @@ SCENES = ("A red fox wakes in fresh snow", "It crosses a frozen river at noon", 
 VOICE = "It had snowed all night. The fox knew the way."
 SONG = "A calm piano piece about snow"
 TITLE = "The fox goes home"
-CARD_SECONDS, FADE_SECONDS = 1.5, 0.5
+CARD_SECONDS, SCENE_SECONDS, FADE_SECONDS = 1.5, 5, 0.5
 
 
 async def run_film(console: Console, seconds: float, tools: str = "") -> bool:
@@ -34,7 +34,8 @@ async def run_film(console: Console, seconds: float, tools: str = "") -> bool:
             session = Session(console, client)
             session.print_heading(f"The parts of a film, into {FOLDER}/")
             video = {"model": "kling-3.0/video"}
-            scenes = [await _make(session, {**video, "input": {"prompt": prompt, "duration": 5}}) for prompt in SCENES]
+            inputs = [{"prompt": prompt, "duration": SCENE_SECONDS} for prompt in SCENES]
+            scenes = [await _make(session, {**video, "input": each}) for each in inputs]
             voice = await _make(session, {"model": "elevenlabs/text-to-speech-turbo-2-5", "input": {"prompt": VOICE}})
             song = await _make(session, {"model": "ai-music-api/generate", "input": {"prompt": SONG}})
             session.print_heading("The film, which costs no credits")
@@ -50,11 +51,11 @@ async def _make(session: Session, arguments: dict[str, object]) -> str:
 def build_timeline(scenes: list[str], voice: str, song: str) -> dict[str, object]:
     """Return the arguments of `edit_media`: a card, numbered scenes with cross-fades, a voice, and a song below it."""
     shown = [{"source": scene, "fade": FADE_SECONDS} for scene in scenes]
-    # The sandbox's clips are 2 s long.
-    starts = [CARD_SECONDS - FADE_SECONDS + number * (2 - FADE_SECONDS) for number, _ in enumerate(scenes)]
+    lasts = SCENE_SECONDS - FADE_SECONDS
+    starts = [CARD_SECONDS - FADE_SECONDS + number * lasts for number, _ in enumerate(scenes)]
     words = [f"{number}. {prompt}" for number, prompt in enumerate(SCENES, start=1)]
     return {
         "clips": [{"title": TITLE, "seconds": CARD_SECONDS}, *shown],
         "sounds": [{"source": voice, "role": "voice", "at": CARD_SECONDS}, {"source": song}],
-        "texts": [{"text": text, "at": at, "until": at + 1.4} for text, at in zip(words, starts, strict=True)],
+        "texts": [{"text": text, "at": at, "until": at + lasts} for text, at in zip(words, starts, strict=True)],
     }

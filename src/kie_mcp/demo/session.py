@@ -78,6 +78,7 @@ WISHES = (
 )
 
 
+FOLLOWED_WORDS = "Draw a lighthouse in a storm."
 FOLLOWED_CALL: tuple[str, dict[str, Any]] = (
     "run_model",
     {"model": "nano-banana-2-1", "input": {"prompt": "A lighthouse in a storm", "aspect_ratio": "16:9"}},
@@ -224,9 +225,8 @@ class Session:
             arguments = {"task_id": self.last_answer["task_id"], "preview": [1]}
             result = await self._client.call_tool(gallery.GALLERY_TASK.name, arguments)
             answer = result.model_dump(mode="json", by_alias=True, exclude_none=True)
-            chat_page.write_page(
-                CHAT, page.text if isinstance(page, TextResourceContents) else "", FOLLOWED_CALL[1], answer
-            )
+            text = page.text if isinstance(page, TextResourceContents) else ""
+            chat_page.write_page(CHAT, text, chat_page.Chat(FOLLOWED_WORDS, *FOLLOWED_CALL, answer))
             self._print("page", str(CHAT))
             if await chat_page.take_screenshot(CHAT, CHAT_PICTURE):
                 self._print("picture", str(CHAT_PICTURE), "green")

@@ -15,6 +15,7 @@ from kie_mcp.kie.advice import KIE, SANDBOX, Advice
 from kie_mcp.ledger.inspection import MOST_ROWS, NEWEST_VERSION, Inspection, inspect_ledger
 from kie_mcp.ledger.sqlite import FILE_NAME
 from kie_mcp.tasks.allowed_folders import AllowedFolders, Folder
+from kie_mcp.tasks.storage_choice import CACHE_FOLDER, choose_storage
 
 LITTLE_BYTES = 1_000_000_000
 """Free space, in bytes, below which the user is told."""
@@ -44,7 +45,22 @@ def check_output_folder(settings: Settings) -> Finding:
     """Tell whether results can be saved."""
     if not settings.save:
         return Finding("output folder", "ok", "Results are not saved (KIE_MCP_SAVE), answers have only links.")
+    if settings.storage:
+        folder = settings.state_dir / CACHE_FOLDER
+        return _check_folder("output folder", folder, "KIE_MCP_DATA_DIR")
     return _check_folder("output folder", settings.output_dir, "KIE_MCP_OUTPUT_DIR")
+
+
+async def check_bucket(settings: Settings) -> Finding:
+    """Tell whether the bucket for results takes an object, which is deleted again."""
+    step = "See KIE_MCP_STORAGE, and the variables of AWS for the key, the region and the server."
+    try:
+        await choose_storage(settings.storage, settings.output_dir, settings.state_dir, settings.link_hours).check()
+    except ConfigurationError as error:
+        return Finding.from_error("bucket", error)
+    except OSError as error:
+        return Finding("bucket", "mend", f"{settings.storage}: {error.strerror}.", step)
+    return Finding("bucket", "ok", f"{settings.storage} takes files.")
 
 
 def check_data_folder(settings: Settings) -> Finding:
@@ -52,8 +68,10 @@ def check_data_folder(settings: Settings) -> Finding:
     return _check_folder("data folder", settings.state_dir, "KIE_MCP_DATA_DIR")
 
 
-def check_ledger(settings: Settings) -> Finding:
+async def check_ledger(settings: Settings) -> Finding:
     """Tell whether the ledger can be opened, and how many of its rows are broken."""
+    if settings.ledger_url:
+        return await _check_database(settings)
     try:
         found = inspect_ledger(settings.state_dir)
     except ConfigurationError as error:
@@ -64,6 +82,25 @@ def check_ledger(settings: Settings) -> Finding:
     if not found:
         return Finding("ledger", "ok", "There is none yet; the first call makes it.")
     return _judge_ledger(found, settings.state_dir / FILE_NAME, SANDBOX if settings.sandbox else KIE)
+
+
+async def _check_database(settings: Settings) -> Finding:
+    """Tell whether the database is reached and can hold the ledger, or holds it."""
+    try:
+        from kie_mcp.ledger.database_inspection import inspect_database
+
+        found = await inspect_database(settings.ledger_url, settings.ledger_schema)
+    except ConfigurationError as error:
+        return Finding.from_error("ledger", error)
+    server = f"PostgreSQL {found.server}"
+    if found.lacks:
+        step = "Let an administrator of the database give it; docs/operate.md has the statements."
+        return Finding("ledger", "mend", f"{server} is reached, but its user lacks {found.lacks}.", step)
+    if not found.version:
+        return Finding("ledger", "ok", f"{server} is reached; the first call makes the ledger there.")
+    version = int(found.version)
+    upgrade = "; the next start of the server upgrades it" if version < NEWEST_VERSION else ""
+    return Finding("ledger", "ok", f"{server} has {found.tasks:,} tasks, version {version}{upgrade}.")
 
 
 def _judge_ledger(found: Inspection, path: Path, advice: Advice) -> Finding:

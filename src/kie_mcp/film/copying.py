@@ -1,4 +1,4 @@
-"""Copying: which clips can be joined without encoding them, and how."""
+"""Join clips without encoding them anew: find out whether that is possible, and build ffmpeg's options for it."""
 
 from pathlib import PurePath
 
@@ -7,25 +7,25 @@ from kie_mcp.film.layout import Layout
 from kie_mcp.film.timeline import Clip, Timeline
 
 SYNC_SECONDS = 0.05
-"""Most seconds by which the sound of a clip may begin later, or be shorter, than its picture if it is copied."""
+"""Maximum seconds by which a copied sound may begin later than its picture or be shorter."""
 START_SECONDS = 0.001
-"""Most seconds after the beginning of its file at which the picture of such a clip may begin."""
+"""Maximum seconds between the beginning of a file and the first frame of a copied picture."""
 COPIED_ENDINGS = (".mp4", ".mov")
-"""Endings of the files whose streams an MP4 file can take as they are."""
+"""Endings of files whose streams can be copied into an MP4 file unchanged."""
 MOOV_BYTES_PER_PACKET = 48
-"""Bytes that the index of an MP4 file takes at most for one packet of picture or sound."""
+"""Maximum bytes in the index of an MP4 file for each packet of picture or sound."""
 LARGE_BYTES = 64_000_000
-"""Size from which the index gets a place at the start in advance; a smaller file is moved behind it afterwards."""
+"""Size in bytes from which room for the index is reserved at the start; smaller files are rewritten to put it there."""
 
 
 def is_whole(clip: Clip) -> bool:
-    """Return whether a clip is its source as it is, from the start to the end."""
+    """Return whether a clip is its whole source, unchanged."""
     changed = clip.start or clip.end or clip.seconds or clip.fade or clip.title or clip.voice
     return not changed and clip.speed == 1 and clip.volume == 1
 
 
 def can_copy_picture(timeline: Timeline, layout: Layout) -> bool:
-    """Return whether the pictures of all clips can be joined as they are: H.264 of one form, and nothing to change."""
+    """Return whether the pictures of all clips can be copied: all are H.264 of one form, and none is changed."""
     if not all(is_whole(piece.clip) for piece in layout.pieces):
         return False
     pictures = [piece.picture for piece in layout.pieces]
@@ -38,13 +38,13 @@ def can_copy_picture(timeline: Timeline, layout: Layout) -> bool:
 
 
 def _is_plain(picture: Picture) -> bool:
-    """Return whether every player shows a picture, and it begins at once and has a constant frame rate."""
+    """Return whether a picture plays everywhere, begins at once and has a constant frame rate."""
     is_playable = picture.codec == "h264" and picture.pixels == "yuv420p" and not picture.is_turned
     return is_playable and picture.rate is not None and abs(picture.starts) < START_SECONDS
 
 
 def can_copy_sound(layout: Layout) -> bool:
-    """Return whether the sounds of clips whose pictures are copied can be joined as they are: AAC, or none at all.
+    """Return whether the sounds of clips with copied pictures can be copied too: all are AAC, or no clip has a sound.
 
     A sound that is longer than its picture is cut; one that is shorter would leave a gap.
     """
@@ -61,7 +61,7 @@ def _is_in_step(track: Track, seconds: float) -> bool:
 
 
 def build_join_list(layout: Layout) -> str:
-    """Return the list of files for ffmpeg's `concat`: each begins where the picture of the one before ends."""
+    """Return the list of files for ffmpeg's `concat`, in which each file begins where the picture before it ends."""
     lines = ["ffconcat version 1.0"]
     for piece in layout.pieces:
         if piece.source and piece.picture:
@@ -72,8 +72,8 @@ def build_join_list(layout: Layout) -> str:
 def drop_overlaps(layout: Layout) -> tuple[str, ...]:
     """Return options that leave out the packets of sound which do not belong to the picture of their own clip.
 
-    Every clip has some before its beginning (AAC's priming), and may have some after its end. Joined as they are, they
-    lie over the sound of the next clip, or the one before, and the sound is too long.
+    Every clip has such packets before its beginning (AAC's priming), and may have some after its end. In a joined file,
+    they would overlap the sound of the neighbouring clips and make the sound too long.
     """
     dropped: list[range] = []
     first = 0
@@ -88,9 +88,9 @@ def drop_overlaps(layout: Layout) -> tuple[str, ...]:
 
 
 def place_index(layout: Layout, size: int) -> tuple[str, ...]:
-    """Return options that put the index of an MP4 file at its start, where players of the web need it.
+    """Return options that put the index of an MP4 file at its start, where web players need it.
 
-    ffmpeg usually writes a file first and then moves all of it behind the index, which doubles the time of a copy.
+    ffmpeg usually writes the whole file and then rewrites it behind the index, which doubles the time of a copy.
     """
     if size < LARGE_BYTES:
         return "-movflags", "+faststart"

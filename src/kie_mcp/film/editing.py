@@ -1,6 +1,6 @@
 """Make a film: read the facts of the sources, plan one ffmpeg command, run it with progress, and check the result.
 
-Everything happens in a private folder, in which each file has a name that was chosen here.
+All files are in a private folder, under names that this module chooses.
 """
 
 import math
@@ -32,18 +32,18 @@ from kie_mcp.text import shorten
 EDIT_SECONDS = 3600.0
 """Maximum seconds for one run of ffmpeg."""
 EDIT_MEMORY_BYTES = 4_000_000_000
-"""Most memory, in bytes, that an edit may reserve: two threads for each of many sources, each with a stack, take most
-of it, and use only a small part."""
+"""Maximum address space of ffmpeg in bytes; two threads for each source, each with a stack, reserve most of it and use
+only a small part."""
 MOST_LOG_BYTES = 20_000_000
 MOST_STILL_PIXELS = 3840 * 2160
 """A picture with more pixels is scaled down before ffmpeg gets it."""
 LOUDNESS_TOLERANCE = 0.4
-"""Difference in LU from the wanted loudness with which the measurements end."""
+"""Largest accepted difference from the wanted loudness, in LU."""
 MOST_MEASUREMENTS = 4
 SILENT_LUFS = -60.0
-"""Loudness below which a sound counts as silence, which is not made louder."""
+"""Loudness in LUFS below which a sound counts as silence and is not made louder."""
 SOUND_TOLERANCE = 0.15
-"""Most seconds by which the sound of a result may differ in length from the plan."""
+"""Maximum difference in seconds between the length of a result's sound and the planned length."""
 INSTALL = "Install ffmpeg, or start the server with it: pip install 'kie-mcp[ffmpeg]'."
 
 _LOUDNESS = re.compile(rb"I: +(-?[\d.]+|-?inf|nan) LUFS")
@@ -53,12 +53,12 @@ _LACKS = re.compile(rb"No such filter: '(\w+)'|Unknown encoder '(\w+)'")
 _NO_GLYPH = re.compile(rb"Glyph 0x(?!2060)[0-9A-F]+ not found", re.IGNORECASE)
 
 Report = Callable[[float], None]
-"""The type of a function that is told which share of a film is made, from 0 to 1."""
+"""The type of a function that receives the progress of a film, from 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A timeline whose sources were read, and that can be made."""
+    """A timeline that was checked against its sources and can be made."""
 
     program: str
     folder: Path
@@ -91,7 +91,7 @@ def find_program() -> str:
 
 
 async def prepare(timeline: Timeline, folder: Path, names: Mapping[Ref, str], lyrics: str = "") -> Edit:
-    """Read the sources, and check that the timeline can be made of them.
+    """Read the sources, and check that the timeline fits them.
 
     Args:
         timeline: The timeline.
@@ -100,7 +100,7 @@ async def prepare(timeline: Timeline, folder: Path, names: Mapping[Ref, str], ly
         lyrics: Lines of timed lyrics that become texts; empty for none.
 
     Raises:
-        InvalidCall: When ffmpeg is not installed, a source cannot be read, or the timeline asks for what is not there.
+        InvalidCall: When ffmpeg is not installed, a source cannot be read, or the timeline does not fit a source.
     """
     program = find_program()
     sources = await _read_sources(program, folder, names)
@@ -110,11 +110,11 @@ async def prepare(timeline: Timeline, folder: Path, names: Mapping[Ref, str], ly
 
 
 async def make_film(edit: Edit, report: Report) -> Film:
-    """Make the film of an edit that was prepared.
+    """Make the film of a prepared edit.
 
     Raises:
-        InvalidCall: When ffmpeg cannot make it, lacks a part that is needed, or does not come to an end.
-        KieMcpError: When what ffmpeg made is not what was planned.
+        InvalidCall: When ffmpeg cannot make the film, lacks a filter or encoder, or takes too long.
+        KieMcpError: When the result differs from the plan.
     """
     gain = await _find_gain(edit)
     sizes = {source.name: (edit.folder / source.name).stat().st_size for source in edit.sources.values()}
@@ -123,7 +123,7 @@ async def make_film(edit: Edit, report: Report) -> Film:
     run = await _run(edit, ("-y", *plan.arguments), _follow(plan, report))
     path = edit.folder / plan.result
     if plan.is_copied and sum(sizes.values()) > LARGE_BYTES:
-        # Reading such a file once more takes as long as writing it.
+        # Reading a copied file once more would take as long as writing it.
         _check_count(plan, run)
     else:
         await _check(edit, plan, path)
@@ -132,7 +132,7 @@ async def make_film(edit: Edit, report: Report) -> Film:
 
 
 def write_still(file: IO[bytes], target: Path) -> None:
-    """Write a picture, upright and in RGB on white, as a PNG that ffmpeg reads.
+    """Convert a picture to a PNG for ffmpeg: turned upright, in RGB, and on white if it is transparent.
 
     Raises:
         UnreadablePicture: When the picture cannot be read.
@@ -149,7 +149,7 @@ async def _read_sources(program: str, folder: Path, names: Mapping[Ref, str]) ->
     moving = {ref: name for ref, name in names.items() if not name.endswith(STILL_ENDING)}
     found = await facts.probe(program, [folder / name for name in moving.values()]) if moving else []
     if found is None:
-        # One of them cannot be read. One after the other tells which.
+        # One of the files cannot be read. To find out which one, each is read by itself.
         found = [
             each for name in moving.values() for each in await facts.probe(program, [folder / name]) or [facts.Facts()]
         ]
@@ -184,7 +184,7 @@ def _write_files(folder: Path, plan: Plan) -> None:
 
 
 async def _find_gain(edit: Edit) -> float | None:
-    """Return by how many decibels the sound is made louder; None if it stays as it is."""
+    """Return the decibels by which the sound has to be made louder; None if it is not changed."""
     wanted = choose_loudness(edit.timeline, edit.layout)
     if wanted is None or not has_sound(edit.layout):
         return None
@@ -192,7 +192,7 @@ async def _find_gain(edit: Edit) -> float | None:
     if found is None:
         return None
     gain = wanted - found
-    # Limiting the peaks takes some of the loudness away, so what comes of it is measured as well.
+    # Limiting the peaks makes the sound less loud again, so the result is measured as well.
     for _ in range(MOST_MEASUREMENTS - 1):
         reached = await _measure_loudness(edit, gain)
         if reached is None or abs(wanted - reached) <= LOUDNESS_TOLERANCE:
@@ -252,7 +252,7 @@ def _explain(run: Finished) -> KieMcpError:
 
 
 async def _check(edit: Edit, plan: Plan, path: Path) -> None:
-    """Compare a result with its plan, because ffmpeg also ends well where it made something else.
+    """Compare a result with its plan, because ffmpeg may report success for a wrong result.
 
     Raises:
         KieMcpError: When they differ.

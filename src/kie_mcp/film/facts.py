@@ -1,8 +1,8 @@
-"""Facts about a source file: what ffmpeg tells about its streams, read from the packets and not from the headers.
+"""Facts about a source file's streams, which are read from ffmpeg's list of packets and not from the headers.
 
-ffmpeg's muxer `framecrc` lists every packet without decoding it. So the length of the picture, which may differ from
-the length of the file, the frame rate, and whether two files can be joined without encoding, are known exactly. It also
-works where there is no ffprobe.
+ffmpeg's muxer `framecrc` lists every packet without decoding it. This gives the exact length of the picture, which may
+differ from the length of the file, the exact frame rate, and whether two files can be joined without encoding. It does
+not need ffprobe.
 """
 
 import math
@@ -23,14 +23,14 @@ from kie_mcp.media import ffmpeg
 PROBE_SECONDS = 120.0
 """Maximum seconds for reading the packets of one file."""
 MOST_PROBE_BYTES = 64_000_000
-"""Largest list of packets, in bytes, that is read; an hour of film and sound has about 20 million."""
+"""Maximum bytes of a list of packets; the list of an hour of video with sound has about 20 million."""
 USUAL_RATES = tuple(
     Fraction(rate) for rate in ("24000/1001", "24", "25", "30000/1001", "30", "48", "50", "60000/1001", "60")
 )
 RATE_TOLERANCE = 0.002
-"""Largest difference from a usual frame rate, as a share of it, that counts as this rate."""
+"""Largest relative difference at which a measured frame rate counts as a usual one."""
 STEADY_SHARE = 0.95
-"""Smallest share of the frames that have equal distances in a clip with a constant frame rate."""
+"""Smallest share of equal distances between frames at which the frame rate of a clip counts as constant."""
 HIGHEST_RATE = 120
 
 _INPUT = re.compile(r"^Input #(\d+), (.*?)(?=^Input #|\Z)", re.MULTILINE | re.DOTALL)
@@ -45,7 +45,7 @@ MATRICES = {
     "bt2020nc": "bt2020",
     "bt2020c": "bt2020",
 }
-"""For ffmpeg's name of a clip's colour matrix, the name that its filter `scale` has for it."""
+"""For each colour matrix, the name in ffmpeg's log and the name in its filter `scale`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,23 +58,23 @@ class Picture:
     height: int
     frames: int
     seconds: float
-    """Length from the first frame to the end of the last."""
+    """Length in seconds, from the beginning of the first frame to the end of the last."""
     starts: float
-    """Second at which the first frame is shown, counted from the start of the file."""
+    """Seconds from the start of the file to the first frame."""
     rate: Fraction | None
-    """Frames a second; None if the frames have unequal distances."""
+    """Frames per second; None if the frame rate is not constant."""
     stored_size: tuple[int, int] = (0, 0)
-    """Width and height after rotation, in pixels of the file, which need not be square."""
+    """Width and height after rotation, in the file's own pixels, which may not be square."""
     pixels: str = ""
     """ffmpeg's name of the pixel format, such as `yuv420p`."""
     is_turned: bool = False
-    """Whether players turn the picture."""
+    """Whether players rotate the picture."""
     matrix: str = ""
-    """The colour matrix under the name that the filter `scale` has for it; empty if the file does not tell it."""
+    """The colour matrix, as the filter `scale` names it; empty if the file has no such information."""
     is_full_range: bool = False
     is_hdr: bool = False
     copied_form: tuple[str, ...] = ()
-    """Equal for two pictures that can be joined without encoding: codec, its parameters, size, time base and more."""
+    """Codec, its parameters, size, time base and more; clips that agree in all can be joined without encoding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Track:
     starts: float
     packets: int = 0
     early: int = 0
-    """Number of packets before the sound itself, which an encoder needs to get going (AAC's priming)."""
+    """Number of packets before the first sound, which the AAC decoder needs (priming)."""
     late: int = 0
     """Number of packets that begin after the end of the picture."""
     copied_form: tuple[str, ...] = ()
@@ -94,7 +94,7 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of a source; a picture file has neither `picture` nor `track`, but `still`."""
+    """The facts about a source; a picture file has only `still`, and no `picture` or `track`."""
 
     picture: Picture | None = None
     track: Track | None = None
@@ -103,7 +103,7 @@ class Facts:
 
     @property
     def seconds(self) -> float:
-        """Length of the picture; of a sound file, of its sound; 0 of a picture file."""
+        """Length of the picture or, in a sound file, of the sound; 0 for a picture file."""
         if self.picture:
             return self.picture.seconds
         return self.track.seconds if self.track else 0
@@ -131,7 +131,7 @@ async def probe(program: str, paths: Sequence[Path]) -> list[Facts] | None:
         paths: The files.
 
     Raises:
-        InvalidCall: When ffmpeg does not run, or does not come to an end in time.
+        InvalidCall: When ffmpeg cannot be started, or takes too long.
     """
     command = [program, "-nostdin", "-hide_banner"]
     for path in paths:
@@ -241,7 +241,7 @@ def _read_track(stream: _Stream, picture: Picture | None) -> Track:
 
 
 def find_rate(times: list[int], unit: Fraction) -> Fraction | None:
-    """Return the constant frame rate of frames with these times; None if there is none.
+    """Return the constant frame rate for the times of frames; None if the rate is not constant.
 
     Args:
         times: The times of the frames in order, in units of the time base.

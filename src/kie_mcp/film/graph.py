@@ -1,4 +1,4 @@
-"""Graph: the inputs and the filter graph of one ffmpeg command, as they grow piece by piece."""
+"""Graph: collect the inputs and the filters of one ffmpeg command."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,13 +9,13 @@ from kie_mcp.media.ffmpeg import FRUGAL_INPUT_OPTIONS, SAFE_INPUT_OPTIONS
 STILL_ENDING = ".png"
 """Ending of the names of pictures in the private folder."""
 OWN_FORMATS = {".png": "png_pipe", ".txt": "concat", ".srt": "srt"}
-"""For the endings of files that are written here, ffmpeg's name of their format. No other file is read as one of these,
-because a list for `concat` makes ffmpeg open further files."""
+"""For the endings of files that this package writes, ffmpeg's name of the format. ffmpeg must not read other files in
+these formats, because a list for `concat` makes ffmpeg open further files."""
 
 
 @dataclass
 class Graph:
-    """Collects inputs, and chains of filters whose ends have labels, such as `[v3]`."""
+    """Collects inputs and chains of filters; the output of each chain has a label, such as `[v3]`."""
 
     inputs: list[str] = field(default_factory=list)
     chains: list[str] = field(default_factory=list)
@@ -23,7 +23,7 @@ class Graph:
     _labels: int = 0
 
     def add_input(self, name: str, *options: str) -> int:
-        """Add a file of the private folder, and return its number for `[0:v]` and the like."""
+        """Add a file in the private folder, and return the number of the input, as in `[0:v]`."""
         *safe, formats = SAFE_INPUT_OPTIONS
         own = OWN_FORMATS.get(PurePath(name).suffix)
         form = (f"{formats},{own}", "-f", own) if own else (formats,)
@@ -32,17 +32,17 @@ class Graph:
         return self._count - 1
 
     def add_chain(self, *filters: str, of: Sequence[str] = ()) -> str:
-        """Add filters that follow one another, and return the label of their end.
+        """Add a chain of filters, and return the label of its output.
 
         Args:
             filters: The filters; empty texts are left out.
-            of: The labels at the beginning; none if the first filter makes its own picture or sound.
+            of: The labels of the inputs; none if the first filter makes its own picture or sound.
         """
         (end,) = self.add_split(*filters, of=of)
         return end
 
     def add_split(self, *filters: str, of: Sequence[str] = (), ends: int = 1) -> list[str]:
-        """Add filters that follow one another, the last of which has several ends, and return the ends' labels."""
+        """Add a chain of filters with several outputs, and return their labels."""
         labels = []
         for _ in range(ends):
             self._labels += 1
@@ -57,5 +57,5 @@ class Graph:
 
 
 def format_number(value: float) -> str:
-    """Return a number as filters read it, such as `0.333333`, without an exponent."""
+    """Format a number for filters, such as `0.333333`, without an exponent."""
     return f"{value:.6f}".rstrip("0").rstrip(".") or "0"

@@ -1,4 +1,4 @@
-"""Layout: where each piece of a timeline begins in the film, how long it is, and the film's size and frame rate."""
+"""Layout: the position and length of each piece in the film, and the film's size and frame rate."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,36 +11,36 @@ from kie_mcp.film.facts import Facts, Picture
 from kie_mcp.film.timeline import LONGEST_SECONDS, SOUND_FORMATS, STILL_SECONDS, Clip, Sound, Timeline
 
 SAMPLE_RATE = 48_000
-"""Samples a second of every film."""
+"""Sound samples per second in every film."""
 USUAL_SIZE = (1280, 720)
 USUAL_RATE = Fraction(30)
 HIGHEST_RATE = Fraction(60)
 LARGEST_STILL_SIDE = 1080
 """Largest short side, in pixels, of a film that has pictures and no clips."""
 SMALL_SIDE, SMALL_RATE = 360, Fraction(15)
-"""Short side and frame rate of GIF and WebP, which are large files for their length."""
+"""Short side in pixels and frame rate of GIF and WebP, whose files would be too large otherwise."""
 END_TOLERANCE = 0.5
-"""Seconds by which `end` may be after the end of a source; it then means the end of the source."""
+"""Seconds by which `end` may be later than the end of a source; the source then ends the clip."""
 BREATH_SECONDS = 0.4
-"""Seconds for which a picture stays after its voice."""
+"""Seconds for which a picture is still shown after its voice has ended."""
 MUSIC_FADE_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file in the private folder, under a name that was chosen here."""
+    """A file in the private folder, under a name that this package chose."""
 
     name: str
     facts: Facts
 
 
 Sources = Mapping[Ref, Source]
-"""For each reference of a timeline, its file."""
+"""The file for each reference in a timeline."""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One clip of a timeline with its place in the film. Lengths are counted in units of the layout's `unit`."""
+    """One clip of a timeline with its position in the film. Lengths are multiples of the layout's `unit`."""
 
     clip: Clip
     source: Source | None
@@ -58,27 +58,27 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Laid:
-    """A sound of a timeline with its place in the film, in seconds."""
+    """A sound of a timeline with its position in the film; times are in seconds."""
 
     source: Source
     sound: Sound
     there: float
-    """Length of what is taken of the source."""
+    """Length of the used part of the source."""
     seconds: float
-    """Length in the film, which is longer where the sound is repeated."""
+    """Length in the film, which is longer than `there` if the sound is repeated."""
     fade_out: float
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """All pieces and sounds of a film with their places."""
+    """All pieces and sounds of a film with their positions."""
 
     format: str
     size: tuple[int, int]
     rate: Fraction
-    """Frames a second."""
+    """Frames per second."""
     unit: Fraction
-    """Seconds of one unit of length: a frame, or a sample where the result is a sound."""
+    """Length in seconds of one unit: a frame or, if the result is a sound file, a sample."""
     pieces: tuple[Piece, ...]
     sounds: tuple[Laid, ...]
     seconds: float
@@ -103,10 +103,10 @@ class Layout:
 
 
 def lay_out(timeline: Timeline, sources: Sources) -> Layout:
-    """Compute the place and length of everything in a timeline.
+    """Compute the position and length of each piece and sound of a timeline.
 
     Raises:
-        InvalidCall: A clip has no such second, a cross-fade is longer than its clips, or the film is too long.
+        InvalidCall: When a time is outside its clip, a cross-fade is longer than a clip, or the film is too long.
     """
     kind = timeline.format or choose_format(timeline, sources)
     rate = _choose_rate(timeline, sources, kind)
@@ -120,14 +120,14 @@ def lay_out(timeline: Timeline, sources: Sources) -> Layout:
 
 
 def choose_format(timeline: Timeline, sources: Sources) -> str:
-    """Return `mp4` if anything in a timeline can be seen, else `mp3`."""
+    """Return `mp4` if a timeline has anything to see, and `mp3` otherwise."""
     facts = [sources[each.source].facts for each in timeline.clips if each.source]
     is_seen = any(each.picture or each.still for each in facts) or any(each.title for each in timeline.clips)
     return "mp4" if is_seen or timeline.texts or timeline.lyrics else "mp3"
 
 
 def choose_size(timeline: Timeline, sources: Sources, kind: str) -> tuple[int, int]:
-    """Return width and height of a film: the shape that is asked for or that of the first clip; both are even."""
+    """Return the width and height of a film, in the wanted or the first clip's aspect ratio; both are even."""
     facts = [sources[each.source].facts for each in timeline.clips if each.source]
     clips = [(each.picture.width, each.picture.height) for each in facts if each.picture]
     stills = [each.still for each in facts if each.still]
@@ -202,7 +202,7 @@ def _measure_clip(number: int, clip: Clip, source: Source | None, voice: Source 
 
 
 def _measure_sounds(timeline: Timeline, sources: Sources) -> float:
-    """Return the length of sounds without clips: to the end of the last voice or effect, else of the last music."""
+    """Return the length of a film of sounds only: to the end of the last voice or effect, or else of the last music."""
     if any(sound.loop for sound in timeline.sounds) and not any(not sound.loop for sound in timeline.sounds):
         raise InvalidCall("A sound that loops needs something else that has an end.", "Leave loop out.")
     ends = {

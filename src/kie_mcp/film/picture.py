@@ -9,13 +9,13 @@ from kie_mcp.film.layout import Layout, Piece
 from kie_mcp.film.timeline import Fit
 
 ZOOM = 0.1
-"""How much larger a picture becomes while it is shown, as a share of its size."""
+"""Growth of a picture while it is shown, as a share of its size."""
 ZOOM_SCALE = 2
-"""How much larger than the film a picture is scaled before it is zoomed, so that it moves by less than a pixel."""
+"""Factor by which a picture is made larger than the film before the zoom, so that each step is less than a pixel."""
 BLUR_SCALE = 8
-"""How much smaller than the film the blurred ground is made, which is as fast as it looks soft."""
+"""Factor by which the blurred background is made smaller than the film; blurring fewer pixels is faster."""
 HD_HEIGHT = 720
-"""Height from which a clip that states no colours counts as BT.709, as players take it."""
+"""Least height at which a clip without colour information counts as BT.709, as in players."""
 COLORS = "setparams=range=tv:colorspace=bt709:color_primaries=bt709:color_trc=bt709"
 TONE_MAPPING = (
     "zscale=transfer=linear:npl=100",
@@ -24,11 +24,11 @@ TONE_MAPPING = (
     "tonemap=tonemap=hable:desat=0",
     "zscale=transfer=bt709:matrix=bt709:range=tv",
 )
-"""Filters that bring HDR to the range of usual screens."""
+"""Filters that convert HDR to the colours of a standard screen (SDR)."""
 
 
 class Joined(NamedTuple):
-    """A label in a filter graph with the number of frames or samples that come to it."""
+    """A label in a filter graph, with the number of frames or samples of its stream."""
 
     label: str
     length: int
@@ -39,8 +39,8 @@ def add_picture(graph: Graph, layout: Layout, fit: Fit) -> str:
 
     Args:
         graph: The graph; the pieces become inputs of it.
-        layout: The places of the pieces.
-        fit: How pieces of another shape are fitted, unless they say it themselves.
+        layout: The positions of the pieces.
+        fit: How to fit pieces with another aspect ratio, unless a piece has its own `fit`.
     """
     shown = [Joined(add_piece(graph, layout, piece, piece.clip.fit or fit), piece.length) for piece in layout.pieces]
     joined = _join_cuts(graph, layout, shown)
@@ -56,7 +56,7 @@ def add_picture(graph: Graph, layout: Layout, fit: Fit) -> str:
 
 def _steady(layout: Layout) -> str:
     """Return the filter that sets the time base in which one frame is one unit, as `xfade` needs it."""
-    # `fps`, which does so as well, drops the last frame that `xfade` gives.
+    # The filter `fps` sets it too, but drops the last frame after `xfade`.
     return f"settb={1 / layout.rate}"
 
 
@@ -65,7 +65,7 @@ def _fades(layout: Layout) -> list[int]:
 
 
 def _join_cuts(graph: Graph, layout: Layout, shown: list[Joined]) -> list[Joined]:
-    """Join what follows one another without a cross-fade; the results are joined by cross-fades."""
+    """Join each run of pieces between two cross-fades; the caller then joins the runs by the cross-fades."""
     groups: list[list[Joined]] = []
     for piece, each in zip(layout.pieces, shown, strict=True):
         if piece.fade or not groups:
@@ -98,10 +98,10 @@ def add_piece(graph: Graph, layout: Layout, piece: Piece, fit: Fit) -> str:
     number = graph.add_input(piece.source.name, *options, "-t", format_number(seconds * clip.speed + 1))
     speed = f"setpts=PTS/{format_number(clip.speed)}" if clip.speed != 1 else ""
     end = clip.end or picture.seconds
-    # What is behind `end` is cut before the last frame is repeated for a voice that is longer.
+    # The clip is cut at `end` first, because its last frame is repeated while a longer voice is heard.
     cut = f"trim=end={format_number((end - clip.start) / clip.speed)}" if end < picture.seconds else ""
     steady = f"fps={layout.rate}:start_time=0"
-    # The last frame stands until the piece ends: for a voice that is longer, or one frame that rounding asks for.
+    # The last frame is repeated until the piece ends, because a voice is longer or rounding left out a frame.
     still = f"tpad=stop_mode=clone:stop_duration={format_number(seconds + 1)}"
     label = graph.add_chain(speed, cut, steady, still, whole, of=(f"[{number}:V:0]",))
     label = fit_picture(graph, label, picture, layout.size, fit)
@@ -109,7 +109,7 @@ def add_piece(graph: Graph, layout: Layout, piece: Piece, fit: Fit) -> str:
 
 
 def fit_picture(graph: Graph, label: str, picture: Picture, size: tuple[int, int], fit: Fit) -> str:
-    """Scale a picture to the size of the film, tell its colours, and return its new label."""
+    """Scale a picture to the size of the film, set its colour information, and return its new label."""
     width, height = size
     inner = scale_into((picture.width, picture.height), size)
     outer = scale_over((picture.width, picture.height), size)
@@ -133,17 +133,17 @@ def fit_picture(graph: Graph, label: str, picture: Picture, size: tuple[int, int
 
 
 def scale_into(size: tuple[int, int], into: tuple[int, int]) -> tuple[int, int]:
-    """Return the largest size of the same shape inside another size; a difference of a pixel counts as none."""
+    """Return the largest size with the same aspect ratio inside another size; one pixel of difference is ignored."""
     return _scale_by(size, into, min(Fraction(into[0], size[0]), Fraction(into[1], size[1])))
 
 
 def scale_over(size: tuple[int, int], over: tuple[int, int]) -> tuple[int, int]:
-    """Return the smallest size of the same shape that covers another size."""
+    """Return the smallest size with the same aspect ratio that covers another size."""
     return _scale_by(size, over, max(Fraction(over[0], size[0]), Fraction(over[1], size[1])))
 
 
 def _scale_by(size: tuple[int, int], target: tuple[int, int], factor: Fraction) -> tuple[int, int]:
-    # Both sides have to be even; one that is a rounding away from the target's is the target's.
+    # Both sides have to be even. A side that differs from the target's by rounding only becomes equal to it.
     width, height = (
         each if abs(side * factor - each) < 2 else max(round(side * factor / 2) * 2, 2)
         for side, each in zip(size, target, strict=True)
@@ -158,12 +158,12 @@ def _scale(picture: Picture, size: tuple[int, int]) -> str:
 
 
 def _find_matrix(picture: Picture) -> str:
-    """Return a clip's colour matrix; of one that does not tell it, what players take it for."""
+    """Return a clip's colour matrix; if the clip has no such information, return the one that players assume."""
     return picture.matrix or ("bt709" if picture.height >= HD_HEIGHT else "bt601")
 
 
 def _add_still(graph: Graph, layout: Layout, piece: Piece, fit: Fit) -> str:
-    """Add a picture file that is shown for some seconds, and slowly zoomed if it is to be."""
+    """Add a picture file that is shown for some seconds, with a slow zoom if the piece asks for it."""
     source = piece.source
     if not source or not source.facts.still:
         raise ValueError("no picture")

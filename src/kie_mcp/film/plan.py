@@ -1,7 +1,7 @@
 """Plan: the one ffmpeg command that makes a film, computed from its timeline and the facts of its sources.
 
-Nothing is read, written or run here. All names in a command are those of files in the private folder in which ffmpeg
-runs, and were chosen by this package; texts of the caller are only in files.
+This module reads, writes and runs nothing. A command has only file names that this package chose, for files in the
+private folder in which ffmpeg runs; the caller's texts are in files, never in the command.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,34 +42,34 @@ MIME_TYPES = {
     "jpg": "image/jpeg",
 }
 COPIED_SOUNDS = {"mp3": "mp3", "m4a": "aac", "flac": "flac"}
-"""For each format of sounds, the codec that needs no encoding for it."""
+"""For each format of a sound file, the codec that it can contain without new encoding."""
 SAME_LENGTH_SECONDS = 0.05
-"""Most seconds by which a sound may be longer than wanted and still be copied."""
+"""Maximum seconds by which a copied sound may be longer than the timeline asks for."""
 END_SECONDS = 1.0
-"""Seconds before the end of a clip from which its frames are read to find the last one."""
+"""Seconds at the end of a clip that are decoded to find its last frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One run of ffmpeg in the private folder, and what has to come of it."""
+    """One run of ffmpeg in the private folder, and the properties that its result must have."""
 
     arguments: tuple[str, ...]
     """Arguments of ffmpeg from the first input to the name of the result."""
     result: str
-    """Name of the file that it writes."""
+    """Name of the file that ffmpeg writes."""
     mime_type: str
     seconds: float | None
-    """Length that the result has to have; None for one frame."""
+    """Length of the result in seconds; None if it is a single frame."""
     frames: int | None
-    """Number of frames that the result has to have; None if it has no picture, or an unknown number."""
+    """Number of frames of the result; None if the number is unknown, or the result has no picture."""
     files: Mapping[str, str] = field(default_factory=dict)
-    """For each text file to write before, its name and content."""
+    """Names and contents of the text files that have to be written before the run."""
     is_copied: bool = False
-    """Whether the picture is copied, so that its frames are those of the sources."""
+    """Whether the result has the unchanged frames of the sources, because the picture is not encoded anew."""
 
 
 def choose_loudness(timeline: Timeline, layout: Layout) -> float | None:
-    """Return the loudness in LUFS that a film is brought to; None if its sound stays as loud as it is."""
+    """Return the loudness in LUFS that a film should have; None if its loudness is not changed."""
     if timeline.loudness is not None:
         return timeline.loudness
     is_mixed = layout.sounds or any(piece.voice for piece in layout.pieces)
@@ -77,7 +77,7 @@ def choose_loudness(timeline: Timeline, layout: Layout) -> float | None:
 
 
 def plan_measurement(layout: Layout, gain_db: float | None = None) -> tuple[str, ...]:
-    """Return ffmpeg's arguments that measure the loudness of a film's sound, which stands at the end of the log."""
+    """Return ffmpeg's arguments for measuring the loudness of a film; ffmpeg prints it at the end of its log."""
     graph = Graph()
     label = add_sound(graph, layout, gain_db)
     label = graph.add_chain("ebur128=framelog=verbose", of=(label,))
@@ -97,9 +97,9 @@ def plan_film(
 
     Args:
         timeline: The timeline.
-        layout: The places of its pieces and sounds.
+        layout: The positions of its pieces and sounds.
         sources: Its files.
-        gain_db: How much louder the sound becomes, in decibels, as was measured; None for unchanged.
+        gain_db: Decibels by which the sound is made louder, from the measurement; None if it is not changed.
         lyrics: Lines of timed lyrics that become texts; empty for none.
         sizes: Sizes of the sources in bytes, by name.
     """
@@ -126,7 +126,7 @@ def _plan_mp4(
     options: list[str] = []
     if copies_picture:
         files[JOIN_NAME] = build_join_list(layout)
-        # The clips are joined as they are, so the conversion that would write their parameters into them is off.
+        # The clips are copied unchanged, so the filter that would repeat their parameters before each frame is off.
         number = graph.add_input(JOIN_NAME, "-safe", "1", "-auto_convert", "0")
         options += ["-copyts"]
         options += ["-map", f"{number}:V:0", "-c:v", "copy"]
@@ -178,7 +178,7 @@ def _plan_animation(timeline: Timeline, layout: Layout, shown: Sequence[texts.Sh
         options = ("-c:v", "libwebp", "-quality", "80", "-loop", "0", "-fps_mode", "passthrough")
     name = f"film.{layout.format}"
     arguments = (*graph.inputs, "-filter_complex", graph.text, "-map", label, *options, *WITHOUT_METADATA, name)
-    # How a player counts equal frames of an animation differs, so their number is not checked.
+    # Programs count equal frames of an animation differently, so the number of frames is not checked.
     return Plan(arguments, name, MIME_TYPES[layout.format], layout.seconds, None, _write_burned(shown, layout))
 
 
@@ -198,14 +198,14 @@ def _plan_sound(timeline: Timeline, layout: Layout, sources: Sources, gain_db: f
         cover = graph.add_input(sources[timeline.cover].name)
         options += ("-map", f"{cover}:v:0", "-c:v", "mjpeg", "-q:v", "3", "-pix_fmt", "yuvj420p")
         options += ("-disposition:v:0", "attached_pic")
-        # The cover of an MP3 is in such a tag, which is left out otherwise.
+        # The cover of an MP3 is in an ID3 tag, which ffmpeg would not write without this option.
         metadata = (*WITHOUT_METADATA[: WITHOUT_METADATA.index("-id3v2_version")], "-id3v2_version", "3")
     arguments = (*graph.inputs, *complex_, *options, *metadata, name)
     return Plan(arguments, name, MIME_TYPES[layout.format], layout.seconds, None, is_copied=bool(copied))
 
 
 def _find_copied_sound(timeline: Timeline, layout: Layout) -> Source | None:
-    """Return the only source of a sound, if its sound is in the wanted codec and unchanged; else None."""
+    """Return the source if it is the only one, and its sound can be copied unchanged; None otherwise."""
     if len(layout.pieces) != 1 or layout.sounds or timeline.loudness is not None:
         return None
     (piece,) = layout.pieces
@@ -217,7 +217,7 @@ def _find_copied_sound(timeline: Timeline, layout: Layout) -> Source | None:
 
 
 def _plan_still(timeline: Timeline, layout: Layout) -> Plan:
-    """Return the plan for the last frame of a timeline's last clip, in its own size unless another one is asked for."""
+    """Return the plan for a picture of the last clip's last frame, in the clip's size unless another size is given."""
     graph, name = Graph(), f"film.{layout.format}"
     piece, source = layout.pieces[-1], layout.pieces[-1].source
     size, fit = layout.size, piece.clip.fit or timeline.fit

@@ -1,4 +1,4 @@
-"""The sound of a film: the pieces' own, then voices, music that is lowered under them, and effects."""
+"""The sound of a film: the sound of each piece, voices, music that is lowered while a voice is heard, and effects."""
 
 from collections.abc import Sequence
 
@@ -10,11 +10,11 @@ ONE_FORM = f"aformat=sample_fmts=fltp:sample_rates={SAMPLE_RATE}:channel_layouts
 STEADY = f"aresample={SAMPLE_RATE}:async=1:first_pts=0"
 SILENCE = f"anullsrc=channel_layout=stereo:sample_rate={SAMPLE_RATE}"
 DUCKING = "sidechaincompress=threshold=0.02:ratio=8:attack=20:release=500"
-"""Lowers music by about 12 dB while a voice is heard."""
+"""Filter that lowers music by about 12 dB while a voice is heard (ducking)."""
 SLOWEST_TEMPO = 0.5
-"""Slowest speed that one filter for the tempo can do."""
+"""Lowest speed factor of one `atempo` filter."""
 LIMITER = "alimiter=limit=0.84:attack=5:release=50:level=0:latency=1"
-"""Keeps the peaks below -1.5 dB, so that no player distorts them."""
+"""Filter that keeps the peaks below -1.5 dB, so that no player distorts them."""
 
 
 def add_sound(graph: Graph, layout: Layout, gain_db: float | None = None) -> str:
@@ -23,7 +23,7 @@ def add_sound(graph: Graph, layout: Layout, gain_db: float | None = None) -> str
     Args:
         graph: The graph; the pieces and sounds become inputs of it.
         layout: Their places.
-        gain_db: How much louder the mix becomes, in decibels, with its peaks limited; None for unchanged.
+        gain_db: Decibels by which the mix is made louder, with its peaks limited; None if it is not changed.
     """
     voices = [_add_voice(graph, layout, piece) for piece in layout.pieces if piece.voice]
     voices += [_add_laid(graph, each) for each in layout.sounds if each.sound.role == "voice"]
@@ -42,7 +42,7 @@ def add_sound(graph: Graph, layout: Layout, gain_db: float | None = None) -> str
 
 
 def has_sound(layout: Layout) -> bool:
-    """Return whether anything in a film can be heard."""
+    """Return whether a film has any sound."""
     return bool(layout.sounds) or any(
         piece.voice or (piece.source and piece.source.facts.track) for piece in layout.pieces
     )
@@ -107,11 +107,11 @@ def _add_voice(graph: Graph, layout: Layout, piece: Piece) -> str:
 
 
 def _add_laid(graph: Graph, laid: Laid) -> str:
-    """Add a sound of the timeline, which begins at its second of the film."""
+    """Add a sound of the timeline; silence is put before it until the second at which it begins."""
     sound = laid.sound
     track = laid.source.facts.track
     begin = sound.start + (track.starts if track else 0)
-    # The option `-ss` would be faster, but beside a copied picture it does not make the times begin at 0.
+    # The option `-ss` would be faster, but then the times do not begin at 0 if the picture is copied.
     cut = (f"atrim=start_sample={round(begin * SAMPLE_RATE)}", "asetpts=PTS-STARTPTS") if begin else ()
     number = graph.add_input(laid.source.name, "-vn")
     samples = round(laid.seconds * SAMPLE_RATE)

@@ -1,4 +1,4 @@
-"""Texts of a film as subtitle files: ASS to burn them in, SRT to attach them. No text ever is a part of a filter."""
+"""Write the texts of a film into subtitle files: ASS to burn them in, SRT to attach them. No filter contains a text."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -10,13 +10,13 @@ from kie_mcp.text import make_visible
 
 BURNED_NAME, ATTACHED_NAME = "texts.ass", "texts.srt"
 WORD_JOINER = "\u2060"
-"""A character without width. Behind the first sign of a command, it makes a text of it."""
+"""A character without width; after the first character of a command of ASS, it makes the command plain text."""
 FONT_NAME, FONTS_FOLDER = "Aileron", "fonts"
-"""The font that Pillow brings; fontconfig replaces letters that it lacks by those of the machine's fonts."""
+"""The font that is part of Pillow; fontconfig takes letters that this font lacks from the machine's fonts."""
 SHORTEST_SECONDS, SECONDS_PER_LETTER, LONGEST_SECONDS = 1.5, 1 / 15, 8.0
-"""How long a text without an end is shown: as long as reading it takes."""
+"""Shortest time, time per letter and longest time, in seconds, for which a text without `end` is shown."""
 ALIGNMENTS = {"bottom": 2, "center": 5, "top": 8}
-"""Numbers that ASS has for the place of a text; they are laid out as the keys of a number pad."""
+"""ASS's numbers for the position of a text, which follow the layout of a number pad."""
 LYRICS_LINE = re.compile(r"(\d+(?:\.\d+)?) (.+)")
 """Matches a line of timed lyrics: the second at which it begins, and its words."""
 
@@ -40,7 +40,7 @@ Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A text with the seconds of the film in which it is shown."""
+    """A text, and the seconds of the film from which and until which it is shown."""
 
     text: str
     start: float
@@ -53,7 +53,7 @@ def collect_texts(timeline: Timeline, layout: Layout, lyrics: str = "") -> list[
 
     Args:
         timeline: The timeline.
-        layout: The places of its clips.
+        layout: The positions of its clips.
         lyrics: Lines that begin with the second at which they are sung, as `suno_timestamped_lyrics` makes them.
     """
     titles = [
@@ -68,7 +68,7 @@ def collect_texts(timeline: Timeline, layout: Layout, lyrics: str = "") -> list[
 
 
 def read_lyrics(lines: str) -> Iterator[Text]:
-    """Yield the lines of timed lyrics as texts; marks of parts, such as `[Verse]`, are left out."""
+    """Yield the lines of timed lyrics as texts; section names, such as `[Verse]`, are left out."""
     for line in lines.splitlines():
         if found := LYRICS_LINE.fullmatch(line.strip()):
             words = re.sub(r"\[[^\]]*\]", "", found[2]).strip()
@@ -86,7 +86,7 @@ def _show(text: Text, following: Text | None) -> Shown:
 
 
 def build_ass(texts: Iterable[Shown], size: tuple[int, int]) -> str:
-    """Return a subtitle file for a film of this size in pixels."""
+    """Return the content of an ASS file for a film of this size in pixels."""
     width, height = size
     short = min(size)
     styles = [_build_style(name, short / 18, number, short) for name, number in ALIGNMENTS.items()]
@@ -100,7 +100,7 @@ def build_ass(texts: Iterable[Shown], size: tuple[int, int]) -> str:
 
 
 def escape(text: str) -> str:
-    r"""Return a text as ASS shows it: no braces that begin a command, no backslash that begins an escape.
+    r"""Escape a text for ASS, so that no brace begins a command and no backslash begins an escape.
 
     A line break becomes `\N`.
     """
@@ -109,7 +109,7 @@ def escape(text: str) -> str:
 
 
 def build_srt(texts: Iterable[Shown]) -> str:
-    """Return a subtitle file to attach; no text begins a tag, an escape, or another subtitle."""
+    """Return the content of an SRT file; texts are escaped, so that none begins a tag or another subtitle."""
     blocks = (
         f"{number}\n{_format_time(each.start, ',')} --> {_format_time(each.end, ',')}\n"
         + re.sub(r"[\\<{]|--(?=>)", rf"\g<0>{WORD_JOINER}", "\n".join(_split_lines(each.text)))
@@ -119,7 +119,7 @@ def build_srt(texts: Iterable[Shown]) -> str:
 
 
 def _split_lines(text: str) -> list[str]:
-    """Return the lines of a text that show something."""
+    """Return the lines of a text that are not blank."""
     return [line.strip() for line in make_visible(text).split("\n") if line.strip()]
 
 
@@ -130,7 +130,7 @@ def _build_style(name: str, font_px: float, alignment: int, short_px: int) -> st
 
 
 def _format_time(seconds: float, point: str = ".") -> str:
-    """Return a time as ASS has it, such as `0:00:01.50`; SRT has a comma and thousandths."""
+    """Format a time for ASS, such as `0:00:01.50`, or for SRT, which has a comma and thousandths."""
     hours, rest = divmod(round(seconds * 100), 360_000)
     minutes, rest = divmod(rest, 6_000)
     return f"{hours}:{minutes:02}:{rest // 100:02}{point}{rest % 100:02}" + "0" * (point == ",")

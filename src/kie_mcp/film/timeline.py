@@ -1,4 +1,4 @@
-"""Timeline: what a film is made of, as a caller writes it. It is checked before any program runs."""
+"""Timeline: the caller's description of a film, as typed JSON. It is checked before any program runs."""
 
 import re
 from typing import Annotated, Any, Literal, Self
@@ -18,7 +18,7 @@ from kie_mcp.catalog.model import KieModel, Part
 from kie_mcp.catalog.price import FREE
 
 EDIT_TOOL, EDIT_MODEL = "edit_media", "kie-mcp/edit"
-"""The tool's name, and the name under which edits stand in the ledger, where KIE's tasks have the id of a model."""
+"""The tool's name, and the name that edits have in the ledger's column `model`."""
 
 Fit = Literal["pad", "crop", "blur"]
 Place = Literal["bottom", "center", "top"]
@@ -32,7 +32,7 @@ MOST_CLIPS, MOST_SOUNDS, MOST_TEXTS = 60, 20, 500
 LONGEST_SECONDS = 3600
 """Longest film, in seconds."""
 STILL_SECONDS = 5
-"""Seconds for which a picture or a card is shown, if nothing else is said."""
+"""Seconds for which a picture or a card is shown if the caller gives no length."""
 
 # The limits are not in the schema, because every word of it takes room in a client's context.
 AsNumber = WithJsonSchema({"type": "number"})
@@ -49,7 +49,7 @@ def _check_ratio(text: str) -> str:
 
 
 class _Brief(BaseModel):
-    """An object that is written down without the fields that have their defaults, so that it reads as it was said."""
+    """An object whose JSON leaves out fields with default values, so that it looks as the caller wrote it."""
 
     @model_serializer(mode="wrap")
     def _write(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -58,7 +58,7 @@ class _Brief(BaseModel):
 
 
 class Clip(_Brief, Part):
-    """One piece of a film: a clip, a picture, a sound or, without a source, a card with a title."""
+    """One piece of a film: a video, a picture, a sound or, without a source, a card with a title."""
 
     source: AnyFile | None = Field(None, description="None: a card.")
     title: str = Field("", max_length=300)

@@ -1,4 +1,4 @@
-"""Work out how the configuration of a client has to change."""
+"""Plan the change of a client's configuration file that adds or removes kie-mcp."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,30 +12,30 @@ from kie_mcp.install.entry import NAME, Entry, Server
 from kie_mcp.install.masking import find_secrets, hide
 
 REPLACED = ("KIE_API_KEY", "KIE_AI_API_KEY", "KIE_API_KEY_FILE", "KIE_MCP_SANDBOX", "KIE_MCP_KEYRING")
-"""Variables of an earlier entry that a new one replaces: all that say where the key comes from."""
+"""Environment variables that tell where the API key is; a new entry does not keep an earlier entry's values of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The change of a client's file."""
+    """A planned change of a client's configuration file."""
 
     client: Client
     file: ConfigFile
     after: str
-    """What the file has to hold."""
+    """The file's text after the change."""
     secrets: tuple[str, ...]
-    """Texts that the diff may not show."""
+    """Texts that the diff must not show."""
     before: Server | None = None
-    """How the client started kie-mcp until now; None if it did not."""
+    """The entry of kie-mcp before the change; None if there was none."""
 
     @property
     def is_needed(self) -> bool:
-        """Whether anything changes."""
+        """Whether the new text differs from the old one."""
         return self.after != self.file.text
 
     @property
     def diff(self) -> list[str]:
-        """The lines that change, and one around them, without secrets."""
+        """The changed lines, each with one line of context, without secrets."""
         name = self.file.path.name
         before, after = (hide(text, self.secrets).splitlines() for text in (self.file.text, self.after))
         return list(unified_diff(before, after, f"{name} (now)", name, n=1, lineterm=""))
@@ -44,7 +44,7 @@ class Change:
 def plan_install(client: Client, folders: Mapping[str, Path], server: Server) -> Change:
     """Return the change that puts kie-mcp into a client's file.
 
-    If it is there already, its name and what the user has set besides stay.
+    If the file has an entry of kie-mcp already, the entry keeps its name and the user's other settings.
 
     Raises:
         ConfigurationError: When the file is damaged, or of a form that kie-mcp does not know.
@@ -60,14 +60,14 @@ def plan_install(client: Client, folders: Mapping[str, Path], server: Server) ->
     elif client.listed:
         place = len(document.data.get(client.servers) or [])
     new = shape.write(server, document.free_name)
-    # The user may have changed what this client wants besides, such as `enabled`.
+    # The user may have changed the other fields of this client's entries, such as `enabled`.
     after = document.put(place, old, {**new, **{name: old[name] for name in shape.more if name in old}})
     secrets = find_secrets(document.data, document.format.parse(after))
     return Change(client, document.file, after, secrets, found.server if found else None)
 
 
 def plan_removal(client: Client, folders: Mapping[str, Path]) -> Change:
-    """Return the change that takes kie-mcp out of a client's file.
+    """Return the change that removes kie-mcp from a client's file.
 
     Raises:
         ConfigurationError: When the file is damaged, or of a form that kie-mcp does not know.
@@ -78,7 +78,7 @@ def plan_removal(client: Client, folders: Mapping[str, Path]) -> Change:
 
 
 def find_server(client: Client, folders: Mapping[str, Path]) -> Server | None:
-    """Return how a client starts kie-mcp; None if it does not.
+    """Return the command and settings with which a client starts kie-mcp; None if the client does not.
 
     Raises:
         ConfigurationError: When the file is damaged, or of a form that kie-mcp does not know.
@@ -88,6 +88,6 @@ def find_server(client: Client, folders: Mapping[str, Path]) -> Server | None:
 
 
 def make_snippet(client: Client, server: Server) -> str:
-    """Return what a user can put into a client's file, if there is none yet."""
+    """Return the text of a client's configuration file that has only the entry of kie-mcp."""
     path = (client.servers, 0 if client.listed else NAME)
     return str(FORMATS[client.format].put(client.fresh, path, client.shape.write(server)))

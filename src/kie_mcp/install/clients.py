@@ -1,4 +1,4 @@
-"""The MCP clients that kie-mcp can be installed in: where each keeps its servers, and how it spells them."""
+"""The MCP clients in which kie-mcp can be installed: for each, its configuration files and the form of an entry."""
 
 import os
 import shutil
@@ -23,40 +23,40 @@ class Client:
     """A program that starts MCP servers."""
 
     name: str
-    """The word for it on the command line."""
+    """Name of the client on the command line."""
     title: str
     files: tuple[str, ...]
-    """Where its configuration may be; `{…}` is one of the folders that `find_folders` returns. Of the first folder that
+    """Paths that its configuration file may have; `{…}` is a folder from `find_folders`. In the first folder that
     is there, the first file counts that is there, otherwise the first one of this folder."""
     servers: str
-    """The field of the file that has the servers."""
+    """Name of the file's field that contains the servers."""
     shape: Shape = PLAIN
     format: FormatName = "json"
     listed: bool = False
-    """Whether the servers are a list, whose entries have a `name`, and not a table by name."""
+    """Whether the servers are a list of entries with a `name`; otherwise they are an object with names as keys."""
     programs: tuple[str, ...] = ()
-    """Programs on PATH that show that the client is there."""
+    """Names of programs; if one of them is on PATH, the client is installed."""
     fresh: str = ""
-    """What a file that does not exist yet has to begin with."""
+    """The text with which a new file has to begin."""
     after: str = ""
-    """What the user has to do so that the client sees the change."""
+    """What the user has to do before the client uses the changed file, as a sentence."""
 
     def find_file(self, folders: Mapping[str, Path]) -> Path:
-        """Return the file with its servers, which may not exist yet."""
+        """Return the path of its configuration file, which may not exist yet."""
         files = [Path(os.path.normpath(file.format_map(folders))) for file in self.files]
         folder = next((file.parent for file in files if file.parent.is_dir()), files[0].parent)
         inside = [file for file in files if file.parent == folder]
         return next((file for file in inside if os.path.lexists(file)), inside[0])
 
     def is_there(self, folders: Mapping[str, Path]) -> bool:
-        """Return whether the client is on this machine: it has a file or a folder of its own, or its program is."""
+        """Return whether the client is installed: one of its files, folders or programs exists on this machine."""
         file = self.find_file(folders)
         has_folder = file.parent.is_dir() and file.parent != folders["home"]
         return os.path.lexists(file) or has_folder or any(map(shutil.which, self.programs))
 
 
 def find_folders(system: str = sys.platform, env: Mapping[str, str] = os.environ) -> dict[str, Path]:
-    """Return the folders in which clients keep their configurations, by the names that `Client.files` uses.
+    """Return the folders of clients' configuration files; the keys are the names that `Client.files` uses.
 
     Args:
         system: The operating system, as `sys.platform` names it.
@@ -66,7 +66,7 @@ def find_folders(system: str = sys.platform, env: Mapping[str, str] = os.environ
     xdg = Path(env.get("XDG_CONFIG_HOME") or home / ".config")
     roaming = Path(env.get("APPDATA") or home / "AppData" / "Roaming")
     local = Path(env.get("LOCALAPPDATA") or home / "AppData" / "Local")
-    # Where programs made with Electron keep their files.
+    # Programs that are made with Electron have their files here.
     electron = {"win32": roaming, "darwin": home / "Library" / "Application Support"}.get(system, xdg)
     packaged = local / "Packages" / "Claude_pzs8sxrjxfjjc" / "LocalCache" / "Roaming"
     return {

@@ -9,19 +9,19 @@ from pathlib import Path
 
 PACKAGE = "kie-mcp"
 EXTRAS = {"ffmpeg": "imageio_ffmpeg", "keyring": "keyring"}
-"""The extras that clients need as well, and the module that each brings."""
+"""For each extra of kie-mcp, a module that comes with it; an extra that is installed here, the client gets too."""
 CACHES = frozenset({".cache", "Caches", "Cache"})
 """Names of the folders for caches on Linux, macOS and Windows."""
 
 
 def find_command(prefix: str = sys.prefix, env: Mapping[str, str] = os.environ) -> tuple[str, ...]:
-    """Return the program with its whole path, and its arguments.
+    """Return the absolute path of a program, and its arguments.
 
-    Clients with windows do not know the PATH of a shell, so a name alone would not do. What runs from the cache of uv
-    or pipx is gone some day, so there uv or pipx itself is the program.
+    Clients with windows do not have the PATH of a shell, so they need an absolute path. The caches of uv and pipx are
+    deleted some day, so if kie-mcp runs from such a cache, the command calls uv or pipx itself.
 
     Args:
-        prefix: The folder of the Python environment that runs.
+        prefix: The folder of this process's Python environment.
         env: The environment variables.
     """
     parts = Path(prefix).parts
@@ -37,13 +37,13 @@ def find_command(prefix: str = sys.prefix, env: Mapping[str, str] = os.environ) 
 
 
 def _name_package(option: str) -> tuple[str, ...]:
-    """Return the arguments that name the package to uvx or pipx, with the extras that are here."""
+    """Return the arguments of uvx or pipx that name the package with the extras that are installed here."""
     extras = ",".join(extra for extra, module in EXTRAS.items() if find_spec(module))
     return (option, f"{PACKAGE}[{extras}]", PACKAGE) if extras else (PACKAGE,)
 
 
 def _find_beside_uv(name: str, env: Mapping[str, str]) -> str | None:
-    """Return the path of a program that is installed with uv; uv tells its own path to what it runs in UV."""
+    """Return the path of a program beside uv; uv gives its own path to each process in the variable UV."""
     folders = [str(Path(env["UV"]).parent)] if env.get("UV") else []
     found = shutil.which(name, path=os.pathsep.join([*folders, env.get("PATH", "")]))
     return found and os.path.abspath(found)  # noqa: PTH100

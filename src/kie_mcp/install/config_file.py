@@ -1,4 +1,4 @@
-"""The configuration file of a client: read whole, replaced whole, with a copy of what it was."""
+"""Read and replace the configuration file of a client; the old content is kept in a copy."""
 
 import os
 import stat
@@ -17,21 +17,21 @@ MAX_BYTES = 50_000_000
 
 @dataclass(frozen=True, slots=True)
 class ConfigFile:
-    """A file as it was read."""
+    """A configuration file, as it was when it was read."""
 
     path: Path
-    """Where it is; a link is followed."""
+    """Path of the file; if it was a symbolic link, the path of the link's target."""
     content: bytes | None
-    """What it holds; None if there is no such file yet."""
+    """The file's bytes; None if the file does not exist yet."""
     mode: int = 0o600
-    """Its permissions."""
+    """The file's permissions."""
 
     @property
     def text(self) -> str:
-        """The content as text, with line feeds alone at the ends of lines.
+        """The content as text, in which each line ends with a line feed only.
 
         Raises:
-            ConfigurationError: When it is no text.
+            ConfigurationError: When the content is not text in UTF-8.
         """
         try:
             text = (self.content or b"").decode("utf-8-sig")
@@ -41,22 +41,22 @@ class ConfigFile:
 
     @property
     def _has_crlf(self) -> bool:
-        """Whether every line ends as on Windows; a file with both kinds keeps them as they are."""
+        """Whether every line ends with CR LF; in a file with both kinds of line ends, none of them is changed."""
         content = self.content or b""
         return 0 < content.count(b"\n") == content.count(b"\r\n")
 
     def encode(self, text: str) -> bytes:
-        """Return a text as the file has to hold it: with its byte order mark, and its ends of lines."""
+        """Return the bytes of a text, with the file's byte order mark and the file's kind of line ends."""
         mark = BYTE_ORDER_MARK if (self.content or b"").startswith(BYTE_ORDER_MARK) else b""
         return mark + (text.replace("\n", "\r\n") if self._has_crlf else text).encode()
 
     def replace(self, text: str) -> Path | None:
-        """Write another text into the file, and return the copy of what it was, if it was there.
+        """Replace the file's content by a text; return the path of a copy of the old file, or None if there was none.
 
-        Other programs see the old content or the new one, never a part. The permissions stay.
+        Other programs see the old content or the new one, never a part of it. The permissions stay as they are.
 
         Raises:
-            ConfigurationError: When the file was changed since it was read, or cannot be written.
+            ConfigurationError: When another program has changed the file meanwhile, or it cannot be written.
         """
         partial = self.path.with_name(f".{self.path.name}.{os.urandom(4).hex()}.part")
         try:
@@ -87,10 +87,10 @@ class ConfigFile:
 
 
 def read_config(path: Path) -> ConfigFile:
-    """Read the file of a client, which may not exist yet.
+    """Read the configuration file of a client; the file need not exist yet.
 
     Raises:
-        ConfigurationError: When kie-mcp may not or should not change it; the message tells why.
+        ConfigurationError: When kie-mcp may not or should not change the file; the message tells why.
     """
     try:
         path = _follow(path)
@@ -106,7 +106,7 @@ def read_config(path: Path) -> ConfigFile:
 
 
 def _follow(path: Path) -> Path:
-    """Return the file that a link leads to, so that the link stays one; other paths are returned as they are."""
+    """Return the target of a symbolic link, so that replacing the file keeps the link; return other paths unchanged."""
     if not path.is_symlink():
         return path
     target = path.resolve()
@@ -116,14 +116,14 @@ def _follow(path: Path) -> Path:
 
 
 def _find_fault(status: os.stat_result) -> str:
-    """Return why a file should not be changed, as the end of a sentence; empty if it may be."""
+    """Return why a file should not be changed, as the end of a sentence; empty if it may be changed."""
     if not stat.S_ISREG(status.st_mode):
         return "is no regular file"
     if status.st_size > MAX_BYTES:
         return "is too large for a configuration"
     if hasattr(os, "getuid") and status.st_uid != os.getuid():
         return "belongs to another user"
-    # Replacing a file does not need the permission to write it, but who took this permission away meant something.
+    # A file can be replaced without the permission to write it, but whoever removed the permission wants no change.
     if not status.st_mode & stat.S_IWUSR:
         return "is read-only"
     if status.st_nlink > 1 and sys.platform != "win32":

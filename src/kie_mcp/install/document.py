@@ -1,4 +1,4 @@
-"""The servers in a client's configuration file, whatever its format."""
+"""Find and change the entry of kie-mcp in the text of a configuration file, in JSON, TOML or YAML."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from kie_mcp.install.entry import NAME, OTHER_NAME, Entry, Server
 
 FORMATS: Mapping[FormatName, ModuleType] = {"json": jsonc, "toml": toml, "yaml": yaml}
 Place = str | int
-"""Where an entry is: its name, or its place in a list."""
+"""The key of an entry: its name in an object, or its index in a list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +28,16 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A client's configuration file, read."""
+    """The parsed content of a client's configuration file."""
 
     client: Client
     file: ConfigFile
     data: dict[str, Any]
-    """What the file says."""
+    """The file's values."""
 
     @classmethod
     def read(cls, client: Client, folders: Mapping[str, Path]) -> "Document":
-        """Read the file of a client.
+        """Parse the configuration file of a client.
 
         Raises:
             ConfigurationError: When the file is damaged, or of a form that kie-mcp does not know.
@@ -55,17 +55,17 @@ class Document:
 
     @property
     def text(self) -> str:
-        """The file's text; of a file that does not exist yet, what it has to begin with."""
+        """The file's text; if the file does not exist yet, the text with which it has to begin."""
         return self.client.fresh if self.file.content is None else self.file.text
 
     @property
     def format(self) -> ModuleType:
-        """The module that reads and changes the format."""
+        """The module that parses and changes this file's format."""
         return FORMATS[self.client.format]
 
     @property
     def found(self) -> Found | None:
-        """The entry of kie-mcp; None if there is none."""
+        """The entry of kie-mcp; None if the file has none."""
         for place, entry in list_entries(self.data, self.client):
             if isinstance(entry, dict) and (server := self.client.shape.read(entry)).is_ours:
                 return Found(place, entry, server)
@@ -73,7 +73,7 @@ class Document:
 
     @property
     def free_name(self) -> str:
-        """A name for a new entry."""
+        """A name for a new entry that no other server has."""
         entries = list_entries(self.data, self.client)
         taken = [
             each.get("name") if self.client.listed and isinstance(each, dict) else place for place, each in entries
@@ -81,12 +81,12 @@ class Document:
         return OTHER_NAME if NAME in taken else NAME
 
     def put(self, place: Place, old: Entry, new: Entry) -> str:
-        """Return the file's text in which an entry has the fields of another one, besides its own.
+        """Return the file's text after an entry was added or given new fields.
 
         Args:
-            place: Where the entry is, or is to be.
-            old: The entry as it is; empty if there is none.
-            new: The fields that it has to have.
+            place: The key of the entry.
+            old: The entry that is there now; empty if there is none.
+            new: The fields to set; the entry's other fields stay.
 
         Raises:
             ConfigurationError: When anything else would change.
@@ -98,7 +98,7 @@ class Document:
         return text
 
     def remove(self, place: Place) -> str:
-        """Return the file's text without an entry.
+        """Return the file's text after an entry was removed.
 
         Raises:
             ConfigurationError: When anything else would change.
@@ -108,7 +108,7 @@ class Document:
         return text
 
     def refuse(self, reason: str) -> ConfigurationError:
-        """Return the error that says why the file is not changed."""
+        """Return the error for a file that cannot be changed."""
         return ConfigurationError(
             f"{self.file.path} {reason}. Nothing was changed.",
             f"Mend it, or put there yourself what `kie-mcp install --print {self.client.name}` prints.",
@@ -121,7 +121,7 @@ class Document:
             raise self.refuse(f"cannot be changed safely: {error}") from None
 
     def _check(self, text: str, place: Place, entry: Entry | None) -> None:
-        """Check that a changed text has this entry at this place, and everything else as before."""
+        """Check that a changed text has this entry under this key, and that nothing else has changed."""
         after = self.format.parse(text)
         entries = [(where, each) for where, each in list_entries(self.data, self.client) if where != place]
         entries += [] if entry is None else [(place, entry)]
@@ -132,15 +132,15 @@ class Document:
 
 
 def list_entries(data: Mapping[str, Any], client: Client) -> Iterator[tuple[Place, Any]]:
-    """Yield all entries of a client's configuration, with their places."""
+    """Yield all servers' entries in a client's configuration, each with its key."""
     servers = data.get(client.servers)
     yield from enumerate(servers or []) if client.listed else (servers or {}).items()
 
 
 def list_edits(way: Sequence[Place], old: Entry, new: Entry) -> Iterator[tuple[Any, ...]]:
-    """Yield the smallest changes of single values that give an entry other fields, as calls of a format's functions.
+    """Yield changes of single values that give an entry new fields, as calls of the functions of a format's module.
 
-    Fields that only the old entry has stay; what a field itself holds becomes what is wanted.
+    Fields that only the old entry has stay. In a field that both have, the new value replaces the old one.
     """
     for field, value in new.items():
         before = old.get(field)

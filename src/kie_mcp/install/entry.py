@@ -1,4 +1,4 @@
-"""A server's entry in the configuration of a client: how each client spells it, and whether it starts kie-mcp."""
+"""The entry of a server in a client's configuration: its fields in each client, and whether it starts kie-mcp."""
 
 import re
 from collections.abc import Mapping
@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Entry = Mapping[str, Any]
-"""The value of an entry, as the client's file has it."""
+"""An entry in the form in which the client's file contains it."""
 NAME = "kie"
-"""Name of the entry."""
+"""Name of kie-mcp's entry."""
 OTHER_NAME = "kie-mcp"
 """Name of the entry if `NAME` is taken by a server that is not kie-mcp."""
 OURS = re.compile(r"(^|[\\/\s])kie[-_]mcp(\[[\w,-]+\])?([@=<>~.][^\\/]*)?$")
@@ -17,34 +17,34 @@ OURS = re.compile(r"(^|[\\/\s])kie[-_]mcp(\[[\w,-]+\])?([@=<>~.][^\\/]*)?$")
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """What a client starts."""
+    """A server that a client starts: a command and its environment."""
 
     command: tuple[str, ...]
     """The program and its arguments."""
     env: Mapping[str, str] = field(default_factory=dict)
-    """The environment variables that the client sets for it."""
+    """The environment variables that the client sets for the server."""
 
     @property
     def is_ours(self) -> bool:
-        """Whether it is kie-mcp; another program may have the same name in a client."""
+        """Whether the command starts kie-mcp; a client may have another server under the same name."""
         return any(OURS.search(part) for part in self.command)
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How a client spells an entry."""
+    """The fields of an entry in one client."""
 
     command: str = "command"
-    """The field of the program."""
+    """Name of the field with the program."""
     args: str | None = "args"
-    """The field of the program's arguments; None if the program and its arguments are one list."""
+    """Name of the field with the program's arguments; None if one list has the program and its arguments."""
     env: str = "env"
-    """The field of the environment variables."""
+    """Name of the field with the environment variables."""
     more: Mapping[str, Any] = field(default_factory=dict)
-    """Fields that this client wants besides, with their values in a new entry."""
+    """Further fields that this client needs, with their values for a new entry."""
 
     def write(self, server: Server, name: str = NAME) -> dict[str, Any]:
-        """Return the entry of a server."""
+        """Return the entry for a server."""
         program, *arguments = server.command
         fields = {**self.more, **({"name": name} if "name" in self.more else {})}
         fields |= {self.command: server.command} if self.args is None else {self.command: program, self.args: arguments}
@@ -52,7 +52,7 @@ class Shape:
         return {field: list(value) if isinstance(value, tuple) else value for field, value in fields.items()}
 
     def read(self, entry: Entry) -> Server:
-        """Return the server of an entry; what has another shape, such as one with a URL, has no command."""
+        """Return the server that an entry starts; its command is empty if the entry has another form, such as a URL."""
         command = entry.get(self.command)
         if isinstance(command, str):
             command = [command, *_read_list(entry.get(self.args or ""))]

@@ -1,7 +1,7 @@
-"""Change single values of JSON with comments and trailing commas; every other character stays as it is.
+"""Change single values in JSON with comments and trailing commas (JSONC), without changing any other character.
 
-No library that is kept well does this in Python: those that keep comments write the rest of the file anew. A change
-here is one to three splices of the text, so nothing else can change.
+No maintained Python library does this: the libraries that keep comments format the rest of the file anew. Here, a
+change replaces one to three pieces of the text, so nothing else can change.
 """
 
 import json
@@ -11,18 +11,18 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 Path = Sequence[str | int]
-"""Where a value is: names of members and places in lists; a place after the last one appends."""
+"""The path to a value: names of members and indexes in lists; the index after the last one appends to the list."""
 BLANK = re.compile(r"(?:\s+|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
 STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 SCALAR = re.compile(r"[-+.\w]+")
 REST_OF_LINE = re.compile(r"(?:[ \t]|/\*[^\n]*?\*/)*(?://[^\r\n]*)?")
-"""Matches what may follow a value on its line: comments, which belong to this value."""
+"""Matches the comments that follow a value on the same line; they are removed with the value."""
 INDENT = re.compile(r'^([ \t]+)["\[{]', re.MULTILINE)
 
 
 @dataclass(slots=True)
 class _Node:
-    """A value and where it stands."""
+    """A value with its position in the text."""
 
     start: int
     end: int = 0
@@ -38,7 +38,7 @@ class _Member:
     start: int
     node: _Node
     comma: int = 0
-    """The place after the comma that follows it; 0 if there is none."""
+    """Position after the comma that follows the member; 0 if there is none."""
 
     @property
     def end(self) -> int:
@@ -46,20 +46,20 @@ class _Member:
 
 
 def parse(text: str) -> Any:
-    """Return the value of a text; one with comments only is an empty object.
+    """Parse a text and return its value; a text that has only comments is an empty object.
 
     Raises:
-        ValueError: When the text is damaged; the message tells where.
+        ValueError: When the text is not valid; the message tells the place.
     """
     root = _Scanner(text).scan()
     return root.value if root else {}
 
 
 def put(text: str, path: Path, value: Any) -> str:
-    """Return a text in which the value at a path is another one; objects on the way are added.
+    """Return a text after setting the value at a path; missing objects on the path are added.
 
     Raises:
-        ValueError: When the text is damaged, or something on the way is neither an object nor a list.
+        ValueError: When the text is not valid, or a value on the path is neither an object nor a list.
     """
     node = _Scanner(text).scan()
     if not node:
@@ -76,7 +76,7 @@ def put(text: str, path: Path, value: Any) -> str:
 
 
 def remove(text: str, path: Path) -> str:
-    """Return a text without the member at a path; a path that leads nowhere changes nothing.
+    """Return a text after removing the member at a path; if there is none, return the text unchanged.
 
     Raises:
         ValueError: When the text is damaged.
@@ -106,7 +106,7 @@ def _wrap(path: Path, value: Any) -> Any:
 
 
 def _unit(text: str) -> str | None:
-    """Return the blanks by which the text is indented; None for a text on one line."""
+    """Return the blanks of one level of indentation in a text; None for a text on one line."""
     if found := INDENT.search(text):
         return found[1]
     return None if text.strip() and "\n" not in text.strip() and text.strip() != "{}" else "  "
@@ -122,7 +122,7 @@ def _render(value: Any, unit: str | None, indent: str) -> str:
 
 
 def _insert(text: str, node: _Node, key: str | int, value: Any) -> str:
-    """Return the text with one more member at the end of an object or list."""
+    """Return the text with a new member at the end of an object or list."""
     unit, indent = _unit(text), _indent_at(text, node.start)
     name = f"{json.dumps(key, ensure_ascii=False)}: " if isinstance(key, str) else ""
     if not node.members:
@@ -132,7 +132,7 @@ def _insert(text: str, node: _Node, key: str | int, value: Any) -> str:
         member = f"{indent}{unit}{name}{_render(value, unit, indent + unit)}"
         return f"{text[: node.start + 1]}{inside}\n{member}\n{indent}{close}{text[node.end :]}"
     last = node.members[-1]
-    # Where the last one has a comma after it, the new one gets one too.
+    # If the last member has a trailing comma, the new one gets a trailing comma too.
     comma, end = ("", ",") if last.comma else (",", "")
     after = REST_OF_LINE.match(text, last.end)
     place = after.end() if after and after[0].strip() else last.end
@@ -145,12 +145,12 @@ def _insert(text: str, node: _Node, key: str | int, value: Any) -> str:
 
 
 def _cut(text: str, parent: _Node, member: _Member) -> str:
-    """Return the text without a member, the comments after it on its line, and the comma that it leaves alone."""
+    """Return the text without a member, the comments after it on its line, and the comma that is no longer needed."""
     start, end = member.start, member.end
     head = text[:start].rstrip(" \t")
     after = REST_OF_LINE.match(text, end)
     if after and text[after.end() : after.end() + 1] in {"\r", "\n"}:
-        # The member ends its line, and if it also begins it, the line goes with its end.
+        # Nothing follows the member on its line. If nothing precedes it either, the whole line is removed.
         end = after.end()
         if head.endswith("\n"):
             start, end = len(head), text.index("\n", end) + 1
@@ -170,14 +170,14 @@ def _cut(text: str, parent: _Node, member: _Member) -> str:
 
 
 class _Scanner:
-    """Reads a text into nodes."""
+    """Parses a text into nodes."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.place = 0
 
     def scan(self) -> _Node | None:
-        """Return the root, or None if the text has no value.
+        """Return the node of the whole value, or None if the text has none.
 
         Raises:
             ValueError: When the text is damaged.
@@ -203,7 +203,7 @@ class _Scanner:
         raise ValueError(f"line {line}: {reason}")
 
     def take(self, character: str) -> bool:
-        """Go over blanks and then one character, if it is there."""
+        """Skip blanks; then skip one character if it is the wanted one, and return whether it was."""
         self.skip()
         if self.text[self.place : self.place + 1] != character:
             return False

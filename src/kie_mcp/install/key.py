@@ -1,6 +1,6 @@
-"""Where a client's kie-mcp gets the API key from: a file that only the user can read, or the system's keyring.
+"""Keep the API key for the clients' servers: in a file that only the user can read, or in the system's keyring.
 
-No configuration of a client holds the key itself: these files are synchronized, shown and shared more than users think.
+No client's configuration contains the key, because such files are often synchronized, shown and shared.
 """
 
 import os
@@ -12,17 +12,17 @@ from kie_mcp.disk import create_folder, replace_file
 from kie_mcp.errors import ConfigurationError
 
 NOT_COPIED = frozenset({"KIE_API_KEY", "KIE_AI_API_KEY", "KIE_API_KEY_FILE", "KIE_MCP_HTTP_TOKEN", "KIE_MCP_KEYRING"})
-"""Settings of this process that are secrets, or that `describe_source` decides."""
+"""Settings that are not copied into a client's configuration: secrets, and those that `describe_source` returns."""
 HOW = "Set KIE_API_KEY for this command, or run it in a terminal, which asks for the key. --sandbox needs none."
 
 
 def copy_settings() -> dict[str, str]:
-    """Return the settings of this process that a client's kie-mcp gets as well, such as a cap."""
+    """Return those settings of this process that the client's server gets too, such as a cap."""
     return {name.upper(): os.environ[name] for name in list_variables() if name.upper() not in NOT_COPIED}
 
 
 def describe_source(settings: Settings, *, keyring: bool) -> dict[str, str]:
-    """Return the settings by which a client's kie-mcp finds the key."""
+    """Return the settings with which the client's server finds the key."""
     if settings.sandbox:
         return {"KIE_MCP_SANDBOX": "1"}
     if keyring:
@@ -31,18 +31,18 @@ def describe_source(settings: Settings, *, keyring: bool) -> dict[str, str]:
 
 
 def keep_key(settings: Settings, earlier: Mapping[str, str], ask: Callable[[], str], *, keyring: bool) -> str:
-    """See to it that the key is where `describe_source` says, and return a sentence about it.
+    """Store the key where `describe_source` says, unless it is stored there already; return a sentence for the user.
 
-    It is taken from this process's settings, from where it already is, from an earlier entry, or the user is asked.
+    The key comes from this process's settings, the place itself, an earlier entry of kie-mcp, or the user's answer.
 
     Args:
         settings: The settings of this process.
-        earlier: The settings that a client's entry had before.
+        earlier: The settings in a client's earlier entry.
         ask: Asks the user for the key; returns an empty text if that is not possible.
-        keyring: Whether it is to be in the system's keyring.
+        keyring: Whether to store the key in the system's keyring.
 
     Raises:
-        ConfigurationError: When there is no key, it cannot be one, or it cannot be kept.
+        ConfigurationError: When there is no key, the text cannot be a key, or the key cannot be stored.
     """
     if settings.sandbox:
         return "The sandbox needs no key; nothing is paid."
@@ -63,13 +63,13 @@ def keep_key(settings: Settings, earlier: Mapping[str, str], ask: Callable[[], s
 
 
 def _find_kept(settings: Settings, *, keyring: bool) -> str:
-    """Return where the key already is, as a sentence; empty if it is not where it has to be."""
+    """Return a sentence that tells where the key is stored already; empty if it is not stored yet."""
     if keyring:
         return "The key is in the system's keyring already." if read_keyring() else ""
     file = settings.key_file
     if not file:
         return ""
-    # Whether it holds a key at all is checked too.
+    # Reading the key also checks that the file contains one.
     return f"The key is in {file} already." if Settings(KIE_API_KEY_FILE=file).key else ""
 
 

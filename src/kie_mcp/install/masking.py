@@ -1,4 +1,4 @@
-"""Hide secrets in the text of a configuration; also those of other servers, because a diff shows lines around."""
+"""Hide secrets in the text of a configuration; also those of other servers, because a diff shows neighbouring lines."""
 
 import json
 import re
@@ -7,24 +7,24 @@ from typing import Any
 
 MASK = "•••"
 SECRET_FIELD = re.compile(r"env|header|auth|key|token|secret|passw|cookie|credential", re.IGNORECASE)
-"""Matches names of fields, and of flags, whose texts are not shown."""
+"""Matches the names of fields and command-line flags whose values must not be shown."""
 SECRET_ARGUMENT = re.compile(
     r"((?:key|token|secret|passw\w*|auth)(?!_file)\w*=|Bearer\s+)[^\s\"'&,]+|(://[^/\s:@]*:)[^\s\"'/@]+(?=@)",
     re.IGNORECASE,
 )
 """Matches secrets in the middle of a text, such as `--token=abc`, `?key=abc` or `https://user:abc@host`."""
 SHOWN = re.compile(r"KIE_API_KEY_FILE|KIE_MCP_(?!HTTP_TOKEN)\w+")
-"""Matches settings of kie-mcp that are no secrets."""
+"""Matches the names of kie-mcp's settings that are not secret."""
 
 
 def find_secrets(*values: Any) -> tuple[str, ...]:
-    """Return the texts in values that may be secrets, the longest first, so that none is hidden in part only."""
+    """Return the texts in a configuration that may be secrets, the longest first, so that each is hidden as a whole."""
     found = {secret for value in values for secret in _list_secrets(value, hidden=False) if len(secret) > 3}
     return tuple(sorted(found, key=len, reverse=True))
 
 
 def hide(text: str, secrets: tuple[str, ...]) -> str:
-    """Return a text without these secrets, however JSON spells them, and without what looks like one."""
+    """Replace secrets in a text: the given ones, also as JSON escapes them, and everything that looks like a secret."""
     for secret in secrets:
         for spelling in {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}:
             text = text.replace(spelling, MASK)
@@ -39,7 +39,7 @@ def _list_secrets(value: Any, *, hidden: bool) -> Iterator[str]:
                     yield from _list_secrets(each, hidden=hidden or bool(SECRET_FIELD.search(str(name))))
         case list():
             for before, each in zip(["", *value], value, strict=False):
-                # The argument after a flag such as --api-key.
+                # This is the argument after a flag such as --api-key.
                 flag = isinstance(before, str) and before.startswith("-") and bool(SECRET_FIELD.search(before))
                 yield from _list_secrets(each, hidden=hidden or flag)
         case str() if hidden:

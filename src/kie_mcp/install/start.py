@@ -22,17 +22,17 @@ REQUEST = {
     },
 }
 ANSWER_SECONDS = 30
-"""Seconds after which a server counts as one that does not answer; some clients wait no longer."""
+"""Maximum seconds to wait for the first answer; some clients wait no longer."""
 MOST_BYTES = 1_000_000
 
 
 async def measure_start(server: Server, seconds: float = ANSWER_SECONDS) -> float:
-    """Start a server, and return the seconds until it has answered the first request. Then it is ended.
+    """Start a server, measure the seconds until it answers the first request, and stop it.
 
     Raises:
-        OSError: The program cannot be started.
-        TimeoutError: It did not answer in time.
-        ValueError: It ended without an answer, or answered something else; the message has its last words.
+        OSError: When the program cannot be started.
+        TimeoutError: When the server does not answer in time.
+        ValueError: When the server ends without an answer or gives a wrong one; the message has its last error text.
     """
     begin = time.monotonic()
     with anyio.fail_after(seconds):

@@ -1,4 +1,4 @@
-"""Change single values of TOML with the library tomlkit, which keeps comments and the order."""
+"""Change single values in TOML with the library tomlkit, which keeps the comments and the order."""
 
 from typing import Any
 
@@ -10,26 +10,26 @@ from kie_mcp.install.jsonc import Path
 
 
 def parse(text: str) -> Any:
-    """Return the tables of a text.
+    """Parse a text and return its tables.
 
     Raises:
-        ValueError: When the text is damaged; the message tells where.
+        ValueError: When the text is not valid; the message tells the place.
     """
     return _read(text).unwrap()
 
 
 def put(text: str, path: Path, value: Any) -> str:
-    """Return a text in which the value at a path is another one; tables on the way are added.
+    """Return a text after setting the value at a path; missing tables on the path are added.
 
     Raises:
-        ValueError: When the text is damaged, or something on the way is no table.
+        ValueError: When the text is not valid, or a value on the path is no table.
     """
     document = _read(text)
     table: Any = document
     *way, last = path
     for place, key in enumerate(way):
         if key not in table:
-            # Tables around the new one get no line of their own.
+            # The tables that contain the new one get no header line.
             table[key] = tomlkit.table(is_super_table=place < len(way) - 1 or isinstance(value, dict))
         table = table[key]
         if not isinstance(table, AbstractTable) and not hasattr(table, "items"):
@@ -41,7 +41,7 @@ def put(text: str, path: Path, value: Any) -> str:
 
 
 def remove(text: str, path: Path) -> str:
-    """Return a text without the member at a path; a path that leads nowhere changes nothing.
+    """Return a text after removing the member at a path; if there is none, return the text unchanged.
 
     Raises:
         ValueError: When the text is damaged.
@@ -58,7 +58,7 @@ def remove(text: str, path: Path) -> str:
 
 
 def _make_table(value: dict[str, Any]) -> AbstractTable:
-    """Return a table with a line of its own, in which other tables stand on one line each."""
+    """Return a table with a header line; tables inside it are written on one line each."""
     table = tomlkit.table()
     table.update({name: _make_inline_table(each) if isinstance(each, dict) else each for name, each in value.items()})
     return table

@@ -1,4 +1,4 @@
-"""Change single values of YAML with the library ruamel.yaml, which keeps comments and the order."""
+"""Change single values in YAML with the library ruamel.yaml, which keeps the comments and the order."""
 
 from collections.abc import Callable
 from difflib import SequenceMatcher
@@ -13,10 +13,10 @@ from kie_mcp.install.jsonc import Path
 
 
 def parse(text: str) -> Any:
-    """Return the value of a text; an empty one is an empty mapping.
+    """Parse a text and return its value; an empty text is an empty mapping.
 
     Raises:
-        ValueError: When the text is damaged; the message tells where.
+        ValueError: When the text is not valid; the message tells the place.
     """
     try:
         value = YAML(typ="safe", pure=True).load(text)
@@ -26,10 +26,10 @@ def parse(text: str) -> Any:
 
 
 def put(text: str, path: Path, value: Any) -> str:
-    """Return a text in which the value at a path is another one; mappings and lists on the way are added.
+    """Return a text after setting the value at a path; missing mappings and lists on the path are added.
 
     Raises:
-        ValueError: When the text is damaged, something on the way is neither mapping nor list, or other lines would
+        ValueError: When the text is not valid, a value on the path is neither mapping nor list, or other lines would
             change.
     """
 
@@ -55,10 +55,10 @@ def put(text: str, path: Path, value: Any) -> str:
 
 
 def remove(text: str, path: Path) -> str:
-    """Return a text without the member at a path; a path that leads nowhere changes nothing.
+    """Return a text after removing the member at a path; if there is none, return the text unchanged.
 
     Raises:
-        ValueError: When the text is damaged, or other lines would change.
+        ValueError: When the text is not valid, or other lines would change.
     """
     node = parse(text)
     for key in path:
@@ -78,10 +78,10 @@ def remove(text: str, path: Path) -> str:
 
 
 def _look_up(node: Any, key: str | int) -> Any:
-    """Return a member, or None if there is none.
+    """Return the member with a key, or None if there is none.
 
     Raises:
-        ValueError: When the node can have no member with such a key.
+        ValueError: When the node cannot have a member with this key.
     """
     match node, key:
         case dict(), str():
@@ -92,7 +92,7 @@ def _look_up(node: Any, key: str | int) -> Any:
 
 
 def _edit(text: str, change: Callable[[Any], Any]) -> str:
-    """Return the text with a change of its value; no other line changes, also where the library would write it anew."""
+    """Return the text after a change of its value; lines that the library would only format anew stay as they are."""
     try:
         _, indent, offset = load_yaml_guess_indent(text)
         yaml = YAML()
@@ -108,22 +108,22 @@ def _edit(text: str, change: Callable[[Any], Any]) -> str:
 
 
 def transplant(original: str, plain: str, changed: str) -> str:
-    """Return a text with those changes that lead from its copy in another style to a changed copy.
+    """Apply the changes between two copies of a text, which the library formatted, to the text itself.
 
     Args:
         original: The text.
-        plain: The text as the library writes it.
-        changed: The changed text as the library writes it.
+        plain: The same text as the library formats it.
+        changed: The changed text as the library formats it.
 
     Raises:
-        ValueError: When a change is next to lines that the library writes in another way.
+        ValueError: When a change is next to lines that the library formats in another way.
     """
     if plain == original:
         return changed
     lines, copied, wanted = (each.splitlines(keepends=True) for each in (original, plain, changed))
     place = {-1: -1, len(copied): len(lines)}
     for _, start, end, first, last in SequenceMatcher(None, lines, copied, autojunk=False).get_opcodes():
-        # As many lines in another style are the same lines.
+        # An equal number of lines that differ only in their format are the same lines.
         if end - start == last - first:
             place |= dict(zip(range(first, last), range(start, end), strict=True))
     result: list[str] = []

@@ -1,6 +1,6 @@
-"""KIE's callbacks: KIE sends a request to an address of ours when something about a task has changed.
+"""KIE's callbacks: KIE sends a request to a URL of this server when the state of a task has changed.
 
-The signature of a callback does not cover its body, so nothing in the body is believed: a callback is only a reason to
+The signature of a callback does not cover its body, so the body is not trusted: a callback only causes the server to
 read the task's status.
 """
 
@@ -15,7 +15,7 @@ TIMESTAMP_HEADER = "X-Webhook-Timestamp"
 """Name of the header with the time of the signature, in seconds since 1970."""
 SIGNATURE_HEADER = "X-Webhook-Signature"
 SIGNATURE_SECONDS = 300
-"""Most seconds between the time of a signature and now; an older callback may be a copy that somebody sends again."""
+"""Maximum age of a signature in seconds; an older callback may be a replay by somebody else."""
 
 
 def sign(key: str, kie_id: str, timestamp: str) -> str:

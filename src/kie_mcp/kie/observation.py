@@ -1,7 +1,7 @@
-"""What operators see of requests to KIE: a span of OpenTelemetry for each, and whatever counts them.
+"""Observe requests to KIE for the operator: record an OpenTelemetry span for each request, and count it.
 
-Without OpenTelemetry's SDK, spans are not recorded, and cost next to nothing. Of a request, a span and a count have the
-method and the path, and nothing that was sent.
+Without OpenTelemetry's SDK, spans are not recorded and cost next to nothing. A span or count contains the method and
+the path of a request, but nothing from its body.
 """
 
 import re
@@ -46,7 +46,7 @@ def observe_request(method: str, url: str, observe: Observe | None) -> Iterator[
     """
     seen = Observation(method, MODEL_PATH.sub(r"\1{model}/\2", urlsplit(url).path))
     begin = perf_counter()
-    # The message of an exception may contain what was sent.
+    # The message of an exception is left out, because it may contain parts of the request.
     with tracer.start_as_current_span(
         f"{method} {seen.path}",
         kind=trace.SpanKind.CLIENT,

@@ -1,8 +1,8 @@
 """Confirmation ids: the caller repeats a call with such an id after a person has agreed to the call's cost."""
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from kie_mcp.ledger.async_engine import AsyncConnection
 from kie_mcp.ledger.database import Database
 from kie_mcp.ledger.tables import confirmations
 

@@ -1,6 +1,6 @@
-"""The database of the ledger: its transactions, and who waits until another process has changed a task.
+"""The database of the ledger: its transactions, and the changes that other processes make.
 
-`sqlite.py` and `postgresql.py` open one.
+The subclasses in `sqlite.py` and `postgresql.py` open a database.
 """
 
 from abc import ABC, abstractmethod
@@ -11,12 +11,12 @@ from typing import Any, Self
 
 import anyio
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from kie_mcp.ledger.async_engine import AsyncConnection, AsyncEngine
 from kie_mcp.ledger.changes import Changes
 
 BUSY_SECONDS = 10
-"""Longest time that a transaction waits for others or for the database, in seconds."""
+"""Maximum seconds that a transaction waits for other transactions or for the database."""
 
 
 class Database(ABC):
@@ -47,10 +47,15 @@ class Database(ABC):
 
     @asynccontextmanager
     async def exclusive(self, purpose: str) -> AsyncIterator[AsyncConnection]:
-        """Run a transaction that writes, and during which no other process runs one for the same purpose."""
+        """Run a writing transaction; all processes run such transactions with the same purpose one after the other."""
         async with self.writing() as connection:
             await self.lock(connection, purpose)
             yield connection
+
+    async def send_call(self, id_: str) -> bool:
+        """Tell the process that watches a task that KIE has called; return False if this database tells nobody."""
+        del id_
+        return False
 
     @abstractmethod
     async def open_beside(self, folder: Path, schema: str) -> Self:
@@ -62,15 +67,15 @@ class Database(ABC):
 
     @abstractmethod
     async def lock(self, connection: AsyncConnection, purpose: str) -> None:
-        """Wait until no other transaction has this lock, and acquire it until the end of this one."""
+        """Wait until no other transaction holds the lock with this purpose, and hold it until this transaction ends."""
 
     @abstractmethod
     async def read_time(self, connection: AsyncConnection, now: float) -> float:
-        """Return the time that counts for all processes, in seconds since 1970; `now` is that of this process."""
+        """Return the time that all processes share, in seconds since 1970; `now` is the time of this process."""
 
     @abstractmethod
     async def listen(self) -> None:
-        """Tell `changes` what other processes change, in an endless loop; return if nobody tells this process."""
+        """Report changes by other processes to `changes`, in an endless loop; return if the database reports none."""
 
     async def select(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
         """Run a query in a new transaction, and return its rows."""

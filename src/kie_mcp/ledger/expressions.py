@@ -1,4 +1,4 @@
-"""SQL expressions that SQLite and PostgreSQL spell differently."""
+"""SQL expressions that are written differently for SQLite and for PostgreSQL."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,11 +13,11 @@ from kie_mcp.ledger.tables import LATEST, prompts, tasks
 SHORTEST_WORD = 3
 """Number of characters of the shortest word that SQLite's index of the prompts finds."""
 MOST_WORDS = 16
-"""Largest number of words that are looked up in SQLite's index; FTS5 takes no more than some hundred."""
+"""Maximum number of words that are looked up in SQLite's index; FTS5 refuses more than a few hundred."""
 
 
 class Contains(FunctionElement[bool]):
-    """True where the first text has the second one in it; LIKE would refuse long texts."""
+    """True if the first text contains the second one; LIKE is not used, because it refuses long texts."""
 
     type = sa.Boolean()
     inherit_cache = True
@@ -34,12 +34,12 @@ def _find_in_postgresql(element: Contains, compiler: SQLCompiler, **how: Any) ->
 
 
 def contains(column: sa.ColumnElement[Any], text: str | sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
-    """Return an SQL condition that is true where a column has a text in it."""
+    """Return an SQL condition that is true if a column contains a text."""
     return Contains(column, sa.literal(text, sa.Text) if isinstance(text, str) else text)
 
 
 class LocalDay(FunctionElement[str]):
-    """The day of a time in seconds since 1970, such as `2026-07-28`, where this process is; NULL if there is none."""
+    """The day of a time in this process's time zone, such as `2026-07-28`; NULL if the time is no valid number."""
 
     type = sa.Text()
     inherit_cache = True
@@ -59,7 +59,7 @@ def _find_day_in_postgresql(element: LocalDay, compiler: SQLCompiler, **how: Any
 
 
 class HasWords(sa.ColumnElement[bool]):
-    """True for a task whose prompt has all of some words in it, which are folded as the index has them."""
+    """True for a task whose prompt contains all of the given words, which have to be folded like the index."""
 
     inherit_cache = False
     type = sa.Boolean()

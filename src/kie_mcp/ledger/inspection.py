@@ -1,4 +1,4 @@
-"""Look at the ledger of a folder, and at this machine's SQLite, without creating or changing anything."""
+"""Inspect the ledger in a folder, and this machine's SQLite, without creating or changing anything."""
 
 import sqlite3
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ MOST_ROWS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What was found in a ledger."""
+    """The facts about a ledger."""
 
     version: int
     """The version of the tables; 0 if the file has no tables yet."""
@@ -30,7 +30,7 @@ class Inspection:
 
 
 def inspect_ledger(folder: Path) -> Inspection | None:
-    """Look at the ledger of a folder; return None if there is none.
+    """Inspect the ledger in a folder; return None if there is none.
 
     Raises:
         ConfigurationError: When the file cannot be read or is broken.

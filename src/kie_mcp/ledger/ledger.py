@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import Any, Self
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kie_mcp.catalog.fields import Kind
 from kie_mcp.ledger import lineage, prompts
+from kie_mcp.ledger.async_engine import AsyncConnection
 from kie_mcp.ledger.confirmations import Confirmations, add_confirmation, use_confirmation
 from kie_mcp.ledger.database import BUSY_SECONDS, Database, fetch_rows
 from kie_mcp.ledger.expressions import contains
+from kie_mcp.ledger.keys import Keys
 from kie_mcp.ledger.leases import Leases
+from kie_mcp.ledger.marks import Marks, is_marked
 from kie_mcp.ledger.migrations import REVISIONS, Revisions
 from kie_mcp.ledger.rate_limit import CreateSlots
 from kie_mcp.ledger.rows import MOST_CREDITS, NEVER_BILLED, row_from_task, task_from_row, update_task
@@ -36,8 +38,8 @@ LedgerError = sa.exc.SQLAlchemyError
 
 
 def is_postgresql_error(error: Exception) -> bool:
-    """Return whether an error is of a ledger on PostgreSQL."""
-    # Only there, a transaction may wait too long for a connection.
+    """Return whether an error is from a ledger on PostgreSQL."""
+    # Only on PostgreSQL, a transaction may wait too long for a connection.
     cause = getattr(error, "orig", None)
     return isinstance(error, sa.exc.TimeoutError) or type(cause).__module__.startswith("psycopg")
 
@@ -63,6 +65,8 @@ class Ledger:
         self.create_slots = CreateSlots(database)
         self.confirmations = Confirmations(database)
         self.uploads = Uploads(database)
+        self.marks = Marks(database)
+        self.keys = Keys(database)
         self.statistics = Statistics(database)
 
     @classmethod
@@ -124,15 +128,14 @@ class Ledger:
             Exception: The error that `check` raised; the task was not recorded.
         """
         async with self.database.exclusive("tasks") as connection:
-            if task.kie_id and (
-                rows := await fetch_rows(connection, sa.select(tasks).where(tasks.c.kie_id == task.kie_id))
-            ):
+            is_known = tasks.c.kie_id == task.kie_id if task.kie_id else sa.false()
+            if rows := await fetch_rows(connection, sa.select(tasks).where(sa.or_(tasks.c.id == task.id, is_known))):
                 return task_from_row(rows[0])
             if repeats_since is not None and (
                 earlier := await _find_repeated(connection, task.idempotency_key, repeats_since)
             ):
                 return earlier
-            # An item of a batch is confirmed with it.
+            # The confirmation of a batch also confirms its items.
             task.confirmed |= await use_confirmation(connection, confirm, task.idempotency_key, task.created)
             if check:
                 check(await _sum_spent(connection, task))
@@ -180,7 +183,7 @@ class Ledger:
             return await _find_repeated(connection, idempotency_key, since)
 
     async def find_newest(self, idempotency_key: str) -> Task | None:
-        """Return the newest task with this idempotency key, whatever became of it; None if there is none."""
+        """Return the newest task with this idempotency key, in any state; None if there is none."""
         query = sa.select(tasks).where(tasks.c.fingerprint == idempotency_key)
         # Of two rows of the same moment, the one that was added later has the higher number.
         found = await self._select_tasks(query.order_by(tasks.c.created.desc(), tasks.c.number.desc()).limit(1))
@@ -201,15 +204,17 @@ class Ledger:
         Args:
             task: The task.
             watcher: The id of the process that watches the task. If another process has taken the task over and saved
-                its files, nothing is written, because this process knows an earlier state. Empty for any process.
+                its files, nothing is written, because this process knows an earlier state; and an edit that another
+                process has made does not fail any more. Empty for any process.
         """
         statement = update_task(task)
         if watcher:
-            # Only success is sure: who took the task over may have called it unknown, and this process knows its id.
+            # Only a saved success stays: another process may have called a task unknown whose id this process knows.
             is_open = sa.or_(sa.not_(tasks.c.saved), tasks.c.state != "succeeded")
-            statement = statement.where(sa.or_(is_open, tasks.c.watcher == watcher))
+            is_ours = sa.false() if task.state in WITHOUT_RESULT else tasks.c.watcher == watcher
+            statement = statement.where(sa.or_(is_open, is_ours))
             if not task.kie_id:
-                # The process that sent the create has written KIE's id meanwhile, so this state is an earlier one, too.
+                # If the row has KIE's id and this process does not know it, this process has an earlier state, too.
                 statement = statement.where(tasks.c.kie_id.is_(None))
         await self._execute(statement)
 
@@ -257,6 +262,8 @@ class Ledger:
         credits_range: tuple[float | None, float | None] = (None, None),
         made_from: Sequence[str] = (),
         batches: bool = True,
+        marked: Sequence[str] = (),
+        unmarked: Sequence[str] = (),
         before: tuple[float, str] | None = None,
         limit: int = 20,
     ) -> list[Task]:
@@ -273,6 +280,8 @@ class Ledger:
                 limit. Until a task's charge is known, its reserved credits count.
             made_from: Only tasks whose arguments name a task with one of these ids.
             batches: Whether batches are in the page, beside their items.
+            marked: Only tasks that have each of these marks.
+            unmarked: Only tasks that have none of these marks.
             before: Time of creation and id of the last task on the previous page; None for the first page.
             limit: Largest number of tasks to return.
         """
@@ -287,7 +296,7 @@ class Ledger:
             query = query.where(tasks.c.kind == kind)
         if model:
             query = query.where(contains(sa.func.lower(tasks.c.model), sa.func.lower(model)))
-        query = query.where(prompts.contain(words))
+        query = query.where(prompts.contain(words), *map(is_marked, marked), *(~is_marked(mark) for mark in unmarked))
         bounds = ((tasks.c.created, ge, since), (tasks.c.created, lt, until), (cost, ge, least), (cost, le, most))
         for column, holds, bound in bounds:
             if bound is not None:
@@ -300,11 +309,11 @@ class Ledger:
         return await self._select_tasks(query)
 
     async def ran_alone(self, task: Task, *, since: float | None = None, refund_seconds: float = 0) -> bool:
-        """Return whether no other task in the ledger, of this process or another one, has run for some time.
+        """Return whether no other task in the ledger, of any process, has run since a time.
 
         Args:
-            task: The task that does not count.
-            since: Beginning of this time in seconds since 1970; None is the creation of the task.
+            task: The task, which is not counted itself.
+            since: The time, in seconds since 1970; None for the creation of the task.
             refund_seconds: Seconds for which a failed task counts as running after its end.
         """
         since = task.created if since is None else since
@@ -313,15 +322,15 @@ class Ledger:
             tasks.c.finished.is_(None),
             tasks.c.finished >= since,
             sa.and_(tasks.c.state == "failed", tasks.c.finished >= since - refund_seconds),
-            # A task that ended before it was created ran while the clock was set back, so nobody knows when. After a
-            # day, it has ended in any case.
+            # If a task's end is before its creation, the clock was set back meanwhile, and the real times are unknown.
+            # Such a task counts as running for a day.
             sa.and_(tasks.c.finished < tasks.c.created, tasks.c.created > since - 24 * 3600),
-            # Whatever the clock says, a task that was recorded later is a later task.
+            # A task with a higher number was recorded later, even if the clock was set back since.
             *(tasks.c.number > row["number"] for row in number),
         ]
         # A whole and a batch cost nothing themselves; their parts and items are tasks as well. Nor does an edit.
         others = (tasks.c.id != task.id, tasks.c.route.not_in(WITHOUT_CREDITS), tasks.c.state != "prepared")
-        # For one condition after the other, SQLite takes the index; for all of them in one, it looks at every task.
+        # SQLite uses its indexes for one condition at a time; for all conditions in one query, it reads every task.
         queries = (sa.select(tasks.c.id).where(*others, overlap).limit(1) for overlap in overlaps)
         for query in queries:
             if await self.database.select(query):
@@ -350,14 +359,14 @@ async def _find_repeated(connection: AsyncConnection, idempotency_key: str, sinc
 
 
 async def _sum_spent(connection: AsyncConnection, task: Task) -> Spent:
-    """Return the credits that were charged or are reserved before a task: in its day, its hour and its session."""
+    """Return the credits that were charged or are reserved for tasks before this one: in its day, hour and session."""
     # A refused create request costs nothing. If a task failed later and its charge is unknown, its reservation counts.
     refused = sa.and_(tasks.c.state == "failed", NEVER_BILLED)
     reserved = sa.case((refused, 0), else_=tasks.c.reserved)
     # The items of a batch count what they cost; until it has ended, it counts what its other items may cost.
     of_batch = sa.case((tasks.c.finished.is_(None), tasks.c.reserved), else_=0)
     counted = sa.case((tasks.c.route == BATCH, of_batch), else_=sa.func.coalesce(tasks.c.credits, reserved))
-    # A broken row must neither lift a cap nor close it for a day.
+    # The value of a broken row is ignored: it could lift a cap, or use it up for a day.
     cost = sa.case((counted.between(0, MOST_CREDITS), counted), else_=0)
     in_session = sa.case((tasks.c.session == task.session, cost), else_=0)
     in_day = tasks.c.created > task.created - 24 * 3600

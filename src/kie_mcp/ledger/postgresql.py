@@ -1,6 +1,7 @@
-"""The PostgreSQL database of the ledger: connect, migrate, and hear what other processes change."""
+"""The PostgreSQL database of the ledger: connect, migrate, and listen for changes by other processes."""
 
 import logging
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,12 +10,13 @@ from typing import Any, Self
 import anyio
 import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from kie_mcp.errors import ConfigurationError
-from kie_mcp.ledger.changes import Changes
+from kie_mcp.ledger.async_engine import AsyncConnection, AsyncEngine, create_async_engine
+from kie_mcp.ledger.changes import CALL, Changes
 from kie_mcp.ledger.database import BUSY_SECONDS, Database, dispose
 from kie_mcp.ledger.migrations import REVISIONS, Revisions, find_version, migrate
+from kie_mcp.ledger.tables import IS_PART, parts_index
 
 try:
     import psycopg
@@ -28,16 +30,18 @@ except ImportError:
 
 logger = logging.getLogger(__name__)
 
+parts_index.kwargs["postgresql_where"] = IS_PART
+
 CONNECTIONS = 10
-"""Most connections of one process, besides the one on which it hears of changes."""
+"""Maximum number of connections of one process, in addition to the one that listens for changes."""
 CONNECT_SECONDS = 5
-"""Longest time until a connection is made, in seconds."""
+"""Maximum seconds until a connection is open."""
 STATEMENT_SECONDS = 10
-"""Longest time that a statement may take, and that a transaction may be without one, in seconds."""
+"""Maximum seconds of one statement, and of a pause between two statements of a transaction."""
 PATIENCE_SECONDS = 2
-"""Seconds that a transaction waits for an answer after the database should have ended it."""
+"""Seconds that a transaction waits for an answer after the time in which the database should have ended it."""
 PAUSE_SECONDS = 1
-"""Seconds between two attempts to hear of changes again, and until a schema that was opened is listened to."""
+"""Seconds between two attempts to listen for changes again, and between two looks for newly opened schemas."""
 
 
 class PostgresqlDatabase(Database):
@@ -70,17 +74,15 @@ class PostgresqlDatabase(Database):
         Raises:
             ConfigurationError: When the database cannot be used, or when a newer kie-mcp wrote the ledger.
         """
-        try:
-            engine = _create_engine(url, schema, busy_seconds)
-        except (sa.exc.ArgumentError, ValueError):
-            raise _refusal("the URL cannot be read") from None
+        check_system()
+        engine = create_engine(url, schema, busy_seconds)
         database = cls(engine, schema, busy_seconds)
         try:
             await database.upgrade(revisions)
         except BaseException as error:
             await dispose(engine)
             if isinstance(error, sa.exc.SQLAlchemyError):
-                raise _refusal(getattr(error, "orig", None) or error) from None
+                raise explain_refusal(getattr(error, "orig", None) or error) from None
             raise
         return database
 
@@ -93,7 +95,7 @@ class PostgresqlDatabase(Database):
         except BaseException as error:
             await database.close()
             if isinstance(error, sa.exc.SQLAlchemyError):
-                raise _refusal(getattr(error, "orig", None) or error) from None
+                raise explain_refusal(getattr(error, "orig", None) or error) from None
             raise
         return database
 
@@ -130,7 +132,7 @@ class PostgresqlDatabase(Database):
         Raises:
             sqlalchemy.exc.TimeoutError: When the database does not answer in time.
         """
-        # The shield keeps a cancelled caller from giving up a commit of which it would not know whether it was done.
+        # Without the shield, a cancelled caller would not know whether its transaction was committed.
         seconds = self._busy_seconds + STATEMENT_SECONDS + PATIENCE_SECONDS
         with anyio.move_on_after(seconds, shield=True) as scope:
             async with self._engine.begin() as connection:
@@ -142,20 +144,20 @@ class PostgresqlDatabase(Database):
             raise sa.exc.TimeoutError(f"PostgreSQL did not answer within {seconds:g} s")
 
     async def lock(self, connection: AsyncConnection, purpose: str) -> None:
-        """Acquire an advisory lock, which belongs to this ledger and purpose."""
+        """Acquire the advisory lock for this ledger and purpose."""
         key = sa.func.hashtextextended(f"{self._schema}: {purpose}", 0)
         await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
 
     async def read_time(self, connection: AsyncConnection, now: float) -> float:
-        """Return the time of the database: the clocks of many machines differ."""
+        """Return the time of the database, because the clocks of the processes' machines differ."""
         del now
         time = sa.select(sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Float))
         return float((await connection.execute(time)).scalar_one())
 
     async def listen(self) -> None:
-        """Tell who waits what other processes change, in an endless loop; connect again when a connection is lost.
+        """Report changes by other processes to `changes`, in an endless loop; connect again after a lost connection.
 
-        One connection hears of the changes in all schemas of this process, so a guest has nothing to do.
+        One connection listens for the changes in all schemas of this process, so a guest has nothing to do.
         """
         if self._is_guest:
             return
@@ -172,6 +174,12 @@ class PostgresqlDatabase(Database):
                 changes.tell_all()
             await anyio.sleep(PAUSE_SECONDS)
 
+    async def send_call(self, id_: str) -> bool:
+        """Tell the process that watches a task that KIE has called."""
+        async with self.writing() as connection:
+            await connection.execute(sa.select(sa.func.pg_notify(self._schema, f"{CALL}{id_}")))
+        return True
+
     async def _hear(self, connection: psycopg.AsyncConnection[Any]) -> None:
         listening: set[str] = set()
         while True:
@@ -184,12 +192,12 @@ class PostgresqlDatabase(Database):
             for schema, changes in self._heard.items():
                 if schema in listening and not changes.are_told:
                     changes.are_told = True
-                    # What was changed before is told to nobody else.
+                    # Changes before this moment were not reported.
                     changes.tell_all()
             # Now and then, a schema was opened or closed.
             async for notification in connection.notifies(timeout=PAUSE_SECONDS):
                 if waiting := self._heard.get(notification.channel):
-                    waiting.tell(notification.payload)
+                    waiting.receive(notification.payload)
 
     async def _connect(self) -> psycopg.AsyncConnection[Any]:
         _, arguments = self._engine.dialect.create_connect_args(self._engine.url)
@@ -202,20 +210,41 @@ async def _find_tables_in(connection: AsyncConnection, path: str) -> None:
 
 
 class _TextDumper(StrDumper):
-    """Writes texts without the characters that PostgreSQL takes in none: NULs and halves of characters."""
+    """Writes texts without the characters that PostgreSQL refuses: NULs and lone surrogates."""
 
     def dump(self, obj: str) -> bytes:
         return obj.replace("\0", "\ufffd").encode(errors="replace")
 
 
-def _create_engine(url: str, schema: str, busy_seconds: float) -> AsyncEngine:
-    parsed = sa.make_url(url)
+def check_system(system: str = sys.platform) -> None:
+    """Refuse Windows: there, psycopg and other programs such as ffmpeg need different event loops of asyncio.
+
+    Raises:
+        ConfigurationError: When the system is Windows.
+    """
+    if system == "win32":
+        raise ConfigurationError(
+            "The ledger cannot be on PostgreSQL when the server runs on Windows.",
+            "Remove KIE_MCP_DATABASE_URL, or run the server in WSL or in a container.",
+        )
+
+
+def create_engine(url: str, schema: str, busy_seconds: float) -> AsyncEngine:
+    """Return the engine of a database; no connection is made yet.
+
+    Raises:
+        ConfigurationError: When the URL cannot be read.
+    """
+    try:
+        parsed = sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError):
+        raise explain_refusal("the URL cannot be read") from None
     options = (
         f"-c search_path={schema}",
         f"-c TimeZone={tzlocal.get_localzone_name()}",
         f"-c lock_timeout={round(busy_seconds * 1000)}",
         f"-c statement_timeout={STATEMENT_SECONDS}s",
-        # A process that is stopped in the middle of a transaction keeps others waiting no longer than this.
+        # A process that hangs in the middle of a transaction must not keep others waiting longer than this.
         f"-c idle_in_transaction_session_timeout={STATEMENT_SECONDS}s",
     )
     given = {
@@ -228,10 +257,12 @@ def _create_engine(url: str, schema: str, busy_seconds: float) -> AsyncEngine:
     engine = create_async_engine(
         parsed.set(drivername="postgresql+psycopg", query=given),
         isolation_level="READ COMMITTED",
+        # An error would tell them, and so prompts, to the log.
+        hide_parameters=True,
         pool_size=CONNECTIONS,
         max_overflow=0,
         pool_timeout=busy_seconds,
-        # A connection may have been lost since it was used: the database was restarted, or a firewall forgot it.
+        # An unused connection may be lost, because the database was restarted or a firewall closed it.
         pool_pre_ping=True,
     )
     sa.event.listen(engine.sync_engine, "connect", _configure)
@@ -242,7 +273,8 @@ def _configure(connection: DBAPIConnection, _: object) -> None:
     connection.driver_connection.adapters.register_dumper(str, _TextDumper)
 
 
-def _refusal(reason: object) -> ConfigurationError:
+def explain_refusal(reason: object) -> ConfigurationError:
+    """Return the error that tells why a database cannot be used."""
     text = str(reason).partition("\n")[0].rstrip(".")
     return ConfigurationError(
         f"The ledger's database cannot be used: {text}.",

@@ -6,15 +6,15 @@ pg_trgm. https://www.sqlite.org/fts5.html https://www.postgresql.org/docs/curren
 """
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from kie_mcp.ledger.async_engine import AsyncConnection
 from kie_mcp.ledger.expressions import HasWords
 from kie_mcp.ledger.tables import prompts, tasks
 from kie_mcp.ledger.task import Task
 
 
 def fold(text: str) -> str:
-    """Return a text as the index has it: in lower case, and without the characters that it cannot take.
+    """Return a text in the form in which the index has it: in lower case, and without characters that it cannot store.
 
     A NUL, which would end the text, becomes a blank; half a character (a lone surrogate) becomes a replacement
     character.
@@ -24,7 +24,7 @@ def fold(text: str) -> str:
 
 
 async def number_task(connection: AsyncConnection, task: Task) -> None:
-    """Give a new task its number, and add its prompt to the index; nobody else may add a task meanwhile."""
+    """Give a new task its number, and add its prompt to the index; the caller holds the lock for new tasks."""
     highest = await connection.scalar(sa.select(sa.func.max(tasks.c.number)))
     number = (highest or 0) + 1
     await connection.execute(sa.update(tasks).where(tasks.c.id == task.id).values(number=number))

@@ -10,10 +10,10 @@ import anyio
 import anyio.to_thread
 import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from kie_mcp import disk
 from kie_mcp.errors import ConfigurationError
+from kie_mcp.ledger.async_engine import AsyncConnection, AsyncEngine, create_async_engine
 from kie_mcp.ledger.database import BUSY_SECONDS, Database, dispose
 from kie_mcp.ledger.folder import create_folder
 from kie_mcp.ledger.migrations import REVISIONS, Revisions, find_version, migrate
@@ -90,23 +90,23 @@ class SqliteDatabase(Database):
         return await self.open(folder)
 
     async def lock(self, connection: AsyncConnection, purpose: str) -> None:
-        """Acquire the file's only lock, whatever the purpose."""
+        """Acquire the write lock, which SQLite has only once for the whole file, for any purpose."""
         del purpose
         await connection.execute(sa.text("BEGIN IMMEDIATE"))
 
     async def read_time(self, connection: AsyncConnection, now: float) -> float:
-        """Return the time of this process, which is that of the machine."""
+        """Return the time of this process, because all processes are on one machine."""
         del connection
         return now
 
     async def listen(self) -> None:
-        """Return at once: SQLite tells nobody what others have written."""
+        """Return at once, because SQLite does not report changes by other processes."""
 
 
 def _create_engine(path: Path, busy_seconds: float) -> AsyncEngine:
     # A URL as text would end at a `?` in the path, and `%20` would be read as a space.
     url = sa.URL.create("sqlite+aiosqlite", database=str(path))
-    engine = create_async_engine(url, connect_args={"timeout": busy_seconds})
+    engine = create_async_engine(url, connect_args={"timeout": busy_seconds}, hide_parameters=True)
     sa.event.listen(engine.sync_engine, "connect", _configure)
     return engine
 
@@ -125,7 +125,7 @@ def _configure(connection: DBAPIConnection, _: object) -> None:
 
 
 def _fold_prompt(arguments: bytes | None) -> str:
-    """Return the prompt among a task's arguments as the index has it.
+    """Return the prompt among a task's arguments, folded like the index.
 
     The JSON is parsed here, because SQLite ends a text at a NUL, and Python takes no text from it that is not UTF-8.
     """
@@ -134,7 +134,7 @@ def _fold_prompt(arguments: bytes | None) -> str:
 
 
 def _has_words(arguments: bytes | None, words: str) -> bool:
-    """Return whether the prompt among a task's arguments has all of these words in it, which are folded.
+    """Return whether the prompt among a task's arguments contains all of these folded words.
 
     SQLite's own comparison ignores only the case of ASCII letters, and takes no more than 1,000 words.
     """

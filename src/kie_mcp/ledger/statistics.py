@@ -73,6 +73,6 @@ class Statistics:
             ),
         ]
         query = sa.select(*parts, *sums).where(tasks.c.created >= since, IS_NO_PART, tasks.c.route != BATCH)
-        # By their names, because PostgreSQL takes equal expressions for different ones if they have parameters.
+        # The columns are named, because PostgreSQL treats equal expressions with parameters as different ones.
         query = query.group_by(*(part.name for part in parts))
         return [Spending(**row) for row in await self._database.select(query)]

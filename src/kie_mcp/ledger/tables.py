@@ -11,7 +11,7 @@ from sqlalchemy.ext.compiler import compiles
 
 metadata = sa.MetaData()
 
-NEWEST = "0006"
+NEWEST = "0008"
 """The newest revision in `migrations/versions/`: the version of the tables in this module."""
 LATEST = 253_402_214_400.0
 """The beginning of the last day of 9999 in seconds since 1970, because `datetime` cannot express later years."""
@@ -46,7 +46,7 @@ class _JsonText(sa.types.UserDefinedType[str]):
 
 
 class Json(sa.TypeDecorator[Any]):
-    """A value that is stored as JSON in a text, also in PostgreSQL, whose own JSON has no NUL in it."""
+    """A value that is stored as JSON in a text column, also in PostgreSQL, whose JSON type refuses NUL."""
 
     impl = sa.Text().with_variant(_JsonText(), "sqlite")
     cache_ok = True
@@ -118,17 +118,17 @@ tasks = sa.Table(
     sa.Index("ix_tasks_state_listed", "state", "listed", "id"),
     sa.Index("ix_tasks_finished", "finished"),
     sa.Index("ix_tasks_session", "session"),
-    sa.Index(
-        "ix_tasks_parent",
-        "parent",
-        sqlite_where=sa.text("parent IS NOT NULL"),
-        postgresql_where=sa.text("parent IS NOT NULL"),
-    ),
 )
 """The paid tasks, one row each; a column has the name of an attribute of `Task`, except those in `rows.py`.
 
 The column `number` counts the tasks in the order in which they were recorded; `prompts.py` finds tasks by it. `listed`
 is `created`, or 0 in a row whose time is broken; lists have this order.
+"""
+IS_PART = sa.text("parent IS NOT NULL")
+"""The SQL condition of the rows in `parts_index`."""
+parts_index = sa.Index("ix_tasks_parent", tasks.c.parent, sqlite_where=IS_PART)
+"""The index of the parts of wholes. Its condition in PostgreSQL is in `postgresql.py`: here, it would make every server
+import SQLAlchemy's modules for PostgreSQL.
 """
 IS_NO_PART = tasks.c.parent.is_(None)
 """An SQL condition that leaves out the parts of wholes: a whole counts what its parts cost."""
@@ -140,7 +140,7 @@ _MORE = {
     "postgresql": (
         "CREATE TABLE prompts (rowid INTEGER PRIMARY KEY, prompt TEXT NOT NULL)",
         "CREATE INDEX ix_prompts_prompt ON prompts USING gin (prompt gin_trgm_ops)",
-        # All processes are told which task has changed; the channel is the schema.
+        # This notifies all processes of the task that has changed; the channel has the name of the schema.
         """CREATE FUNCTION notify_task() RETURNS trigger LANGUAGE plpgsql AS $$
             BEGIN PERFORM pg_notify(TG_TABLE_SCHEMA, NEW.id); RETURN NULL; END $$""",
         """CREATE TRIGGER notify_task AFTER UPDATE ON tasks FOR EACH ROW
@@ -148,12 +148,12 @@ _MORE = {
             EXECUTE FUNCTION notify_task()""",
     ),
 }
-"""For each kind of database, the SQL statements that create what SQLAlchemy has no object for."""
+"""For each kind of database, the SQL statements that create what SQLAlchemy cannot describe."""
 
 
 @sa.event.listens_for(metadata, "after_create")
 def _create_more(_: sa.MetaData, connection: sa.Connection, **__: object) -> None:
-    """Create what belongs to the tables and has no object of SQLAlchemy."""
+    """Create what belongs to the tables and SQLAlchemy cannot describe."""
     for statement in _MORE[connection.dialect.name]:
         connection.execute(sa.text(statement))
 
@@ -200,6 +200,13 @@ confirmations = sa.Table(
 `fingerprint` is the idempotency key of the call that the id confirms.
 """
 
+marks = sa.Table(
+    "marks",
+    metadata,
+    sa.Column("task", sa.Text, primary_key=True),
+    sa.Column("mark", sa.Text, primary_key=True, index=True),
+)
+"""What users have marked tasks with, one row for each mark of a task; see `marks.py`."""
 reservations = sa.Table(
     "reservations",
     metadata,
@@ -214,3 +221,11 @@ reservations = sa.Table(
 
 `id` is the task's id in the ledger of its tenant, and `holder` the process that runs the tenant's tasks.
 """
+keys = sa.Table(
+    "keys",
+    metadata,
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("ciphertext", sa.Text, nullable=False),
+    sa.Column("changed", sa.Float, nullable=False),
+)
+"""The KIE keys that people have stored, one row for each tenant, encrypted with keys that are not in the database."""

@@ -29,6 +29,9 @@ EDIT = "edit"
 WITHOUT_CREDITS = (IN_PARTS, BATCH, EDIT)
 """The routes of tasks for which KIE charges nothing themselves."""
 
+BUCKET_SCHEME = "s3://"
+"""Beginning of the address of a result that is kept in a bucket."""
+
 KEPT_FOR = 14 * 24 * 3600
 """Seconds for which KIE keeps the results and the record of a task."""
 
@@ -40,7 +43,7 @@ class Result:
     url: str
     """KIE's URL of the file; a data URI if KIE's answer contains the file itself; empty if there is no URL."""
     path: str = ""
-    """Path of the saved file; empty until the file is saved."""
+    """Path of the saved file, or its address in a bucket, `s3://…`; empty until the file is saved."""
     mime_type: str = ""
     """MIME type of the saved file; if the download failed, the MIME type of the data that was sent instead."""
     id: str = ""
@@ -54,6 +57,16 @@ class Result:
     def link(self) -> str:
         """KIE's URL of the file; empty if there is none, also for a data URI."""
         return "" if self.url.startswith("data:") else self.url
+
+    @property
+    def is_in_bucket(self) -> bool:
+        """Whether the file is kept in a bucket, and not on this machine."""
+        return self.path.startswith(BUCKET_SCHEME)
+
+    @property
+    def local_path(self) -> str:
+        """Path of the saved file; empty if it is not saved, or in a bucket."""
+        return "" if self.is_in_bucket else self.path
 
     @property
     def is_damaged(self) -> bool:
@@ -183,9 +196,11 @@ class Task:
 
 
 def new_id(prefix: str) -> str:
-    """Return a random id such as `t_abcdefghjk23`, without characters that look alike.
+    """Return a random id such as `t_abcdefghjkmn`, without letters that look alike.
+
+    It has no digits, because a digit costs a token of a client's context, and letters often share one.
 
     Args:
         prefix: The letters before `_`, which name the kind of thing that the id is for.
     """
-    return f"{prefix}_{''.join(secrets.choice('abcdefghjkmnpqrstuvwxyz23456789') for _ in range(12))}"
+    return f"{prefix}_{''.join(secrets.choice('abcdefghjkmnpqrstuvwxyz') for _ in range(12))}"

@@ -6,15 +6,15 @@ from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 from kie_mcp.errors import InvalidCall
 from kie_mcp.ledger.task import Result
-from kie_mcp.tasks.saved_results import open_saved_file
+from kie_mcp.tasks.storage import Storage
 
 CHUNK_BYTES = 1 << 20
 MISSING = "missing.txt"
-"""Name of the file in the ZIP that tells which results are not saved any more."""
+"""Name of the text file in the ZIP that lists the results whose files are gone."""
 
 
 class _Sink:
-    """A file that cannot seek; it keeps what is written until that is taken."""
+    """A file for writing that cannot seek; it keeps the written bytes until they are taken."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
@@ -24,7 +24,7 @@ class _Sink:
         return len(part)
 
     def flush(self) -> None:
-        """Do nothing: what was written is there to take."""
+        """Do nothing, because written bytes can be taken at once."""
 
     def take(self) -> bytes:
         taken = b"".join(self._parts)
@@ -32,15 +32,15 @@ class _Sink:
         return taken
 
 
-def write_archive(results: Sequence[Result]) -> Iterator[bytes]:
-    """Yield the bytes of a ZIP file with the saved files; it tells in a text which of them are gone."""
+def write_archive(storage: Storage, results: Sequence[Result]) -> Iterator[bytes]:
+    """Yield the bytes of a ZIP file with the saved files, and with a text that lists the files that are gone."""
     sink, missing, names = _Sink(), list[str](), set[str]()
     # Media files are compressed already.
     with ZipFile(sink, "w", ZIP_STORED) as archive:  # type: ignore[call-overload]
         for result in results:
             name = _find_free_name(Path(result.path).name, names)
             try:
-                file = open_saved_file(result)
+                file = storage.open(result)
             except InvalidCall as error:
                 missing.append(f"{name or result.link}: {error}")
                 continue

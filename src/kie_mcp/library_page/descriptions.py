@@ -48,33 +48,24 @@ def describe_item(task: Task, links: SignedLinks) -> dict[str, Any]:
     return item
 
 
-def describe_whole(task: Task, links: SignedLinks, *, made_from: Sequence[Task], used_for: Sequence[Task]) -> Any:
-    """Describe everything about a task.
-
-    Args:
-        task: The task.
-        links: What signs the links to its files.
-        made_from: The earlier tasks whose results it used.
-        used_for: The later tasks that used its results.
-    """
+def describe_whole(task: Task, links: SignedLinks) -> dict[str, Any]:
+    """Describe everything about a task, except its relatives."""
     settings = {name: value for name, value in task.arguments.items() if name != "prompt"}
     call = json.dumps({"tool": task.tool, "arguments": task.arguments}, indent=2, ensure_ascii=False)
     return describe_item(task, links) | {
         "tool": one_line(task.tool),
         "whole_prompt": make_visible(task.prompt),
         "settings": {one_line(name): _format_value(value) for name, value in settings.items()},
-        # Whoever sends the call again wants every text as it was.
+        # To send the same call again, the user needs every text unchanged.
         "call": escape_unseen(call.encode(errors="replace").decode()),
         "texts": [make_visible(text) for text in task.texts],
         "note": one_line(task.note),
         "paths": [each.path for each in task.results if each.path],
-        "made_from": [describe_item(each, links) for each in made_from],
-        "used_for": [describe_item(each, links) for each in used_for],
     }
 
 
 def describe_batch(task: Task, links: SignedLinks, covers: Sequence[Task]) -> dict[str, Any]:
-    """Describe a batch: how far it is, what it cost, and a few of the things that it made."""
+    """Describe a batch: its progress, its cost, and a few of its results."""
     batch = Batch.read(task)
     return {
         "id": task.id,
@@ -105,12 +96,12 @@ def describe_months(spending: Iterable[Spending]) -> list[dict[str, Any]]:
 
 
 def write_for_chat(task_files: Iterable[tuple[Task, int | None]]) -> str:
-    """Return a text to paste into a chat: it names results as the arguments of tools take them."""
+    """Return a text to paste into a chat, which names results in the form that tools accept as arguments."""
     return "\n".join(["Use these results of kie-mcp:", *(_write_line(*each) for each in task_files)])
 
 
 def format_cost(task: Task) -> str:
-    """Return what a task cost, or may have cost, with its worth; empty if nothing is known."""
+    """Return the charge of a task, or else its estimate, in credits and US dollars; empty if both are unknown."""
     return answers.format_cost(answers.describe_cost(task))
 
 

@@ -1,6 +1,6 @@
 """Send a file that was opened and checked, or a part of it, so that players can jump.
 
-Starlette's `FileResponse` would open the path again, where another file may be by then.
+Starlette's `FileResponse` opens the path again, and another file may be at this path by then.
 """
 
 import os
@@ -62,7 +62,7 @@ class OpenedFile(StreamingResponse):
 def find_range(wanted: str, size: int) -> tuple[int, int] | None:
     """Return the first byte and the one after the last of a `Range` header; None if the whole file is to be sent.
 
-    A server may send the whole file for every range, so it does for several ranges, and for one outside the file.
+    HTTP allows a server to ignore `Range`. This one does so for several ranges and for a range outside the file.
     """
     found = ONE_RANGE.fullmatch(wanted.strip())
     if not found or not any(found.groups()):

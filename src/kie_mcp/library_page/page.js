@@ -1,29 +1,18 @@
 "use strict";
 
 const PREFIX = "/library";
-const find = (selector, root = document) => root.querySelector(selector);
-
-// All texts become text nodes, and every link comes from this server, so nothing that a model or a user wrote is HTML.
-function make(name, attributes = {}, ...children) {
-  const element = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
-    else if (value === true) element.setAttribute(key, "");
-    else if (value !== undefined && value !== false) element.setAttribute(key, value);
-  }
-  element.append(...children.filter((child) => child !== undefined && child !== ""));
-  return element;
-}
-
+const SVG = "http://www.w3.org/2000/svg";
 const parts = {
   grid: find("#grid"), batches: find("#batches"), months: find("#months"), state: find("#state"), more: find("#more"),
   search: find("#search"), login: find("#login"), selection: find("#selection"), viewer: find("#viewer"),
-  chat: find("#chat"), filtered: find("#filtered"), news: find("#news"),
+  chat: find("#chat"), ask: find("#ask"), drop: find("#drop"), filtered: find("#filtered"), news: find("#news"),
 };
+const FILM = "kie-mcp/edit";
 const KINDS = { image: "Picture", video: "Clip", audio: "Sound", text: "Text" };
 
 const here = { items: [], next: "", batch: "", madeFrom: "", view: "all", turn: 0, loading: false, at: 0, file: 0, looks: 0 };
 const selected = new Map();
+const can = { has_trash: false, takes_files: false };
 
 function tell(words) {
   parts.news.textContent = words;
@@ -39,12 +28,13 @@ function readToken() {
   return sessionStorage.getItem("token") ?? "";
 }
 
-async function ask(place, query = {}) {
-  const filled = Object.entries(query).filter(([, value]) => value !== "");
-  const headers = readToken() ? { Authorization: `Bearer ${readToken()}` } : {};
+// A change is a text or a file; without one, the server is only asked.
+async function ask(place, query = {}, change) {
+  const filled = Object.entries(query).filter(([, value]) => value !== ""), token = readToken();
+  const headers = { ...(token && { Authorization: `Bearer ${token}` }), ...(change !== undefined && { "X-KIE-MCP-Page": "library" }) };
   let response;
   try {
-    response = await fetch(`${PREFIX}/api/${place}?${new URLSearchParams(filled)}`, { headers });
+    response = await fetch(`${PREFIX}/api/${place}?${new URLSearchParams(filled)}`, { headers, ...(change !== undefined && { method: "POST", body: change }) });
   } catch {
     throw new Error("The server does not answer. Start it again, and load this page again.");
   }
@@ -54,7 +44,7 @@ async function ask(place, query = {}) {
     throw new Error("");
   }
   const answer = await response.json().catch(() => ({ error: "The server could not answer. What it printed says why." }));
-  if (answer.error) throw new Error([answer.error, answer.next_step].filter(Boolean).join(" "));
+  if (answer.error) throw new Error([answer.error.message ?? answer.error, answer.error.next_step ?? answer.next_step].filter(Boolean).join(" "));
   return answer;
 }
 
@@ -78,7 +68,7 @@ function cover(item) {
   return box;
 }
 
-const nameOf = (item) => item.prompt || item.text || `${KINDS[item.kind]} by ${item.model}`;
+const nameOf = (item) => item.prompt || item.text || `${KINDS[item.kind]} by ${nameModel(item.model)}`;
 
 function tile(item) {
   const check = make("input", { type: "checkbox", "aria-label": `Select: ${nameOf(item)}` });
@@ -90,12 +80,32 @@ function tile(item) {
   const open = make("button", { type: "button", class: "open", onclick: () => look(here.items.indexOf(item)) },
     cover(item),
     make("span", { class: "title" }, nameOf(item)),
-    ...[item.model, item.cost || "No charge known", item.when.slice(0, 10)].map((fact) => make("span", { class: "facts" }, fact)));
-  return make("li", { class: "tile", "data-id": item.id }, open, make("label", { class: "pick" }, check));
+    ...[nameModel(item.model), item.cost || "No charge known", item.when.slice(0, 10)].map((fact) => make("span", { class: "facts" }, fact)));
+  return make("li", { class: "tile", "data-id": item.id }, open, make("label", { class: "pick" }, check), star(item), tagsOf(item));
 }
 
+const tagsOf = (item) => make("p", { class: "tags" }, ...item.tags.map((tag) => make("span", {}, tag)));
+
+function star(item) {
+  const button = make("button", { type: "button", class: "star", "aria-label": `Favourite: ${nameOf(item)}` });
+  const show = () => {
+    button.setAttribute("aria-pressed", String(item.favourite));
+    button.textContent = item.favourite ? "\u2605" : "\u2606";
+  };
+  button.addEventListener("click", () => attempt(async () => {
+    Object.assign(item, await ask(`tasks/${item.id}/marks`, {}, JSON.stringify({ favourite: !item.favourite })));
+    show();
+    tell(item.favourite ? "A favourite." : "No favourite any more.");
+  }));
+  show();
+  return button;
+}
+
+const grid = new Grid(parts.grid, tile);
+
 function filters() {
-  return { ...Object.fromEntries(new FormData(parts.search)), made_from: here.madeFrom };
+  const given = { ...Object.fromEntries(new FormData(parts.search)), made_from: here.madeFrom };
+  return given.kind === "film" ? { ...given, kind: "", model: FILM } : given;
 }
 
 async function load(anew) {
@@ -107,15 +117,15 @@ async function load(anew) {
     const query = here.batch ? { batch: here.batch } : { ...filters(), cursor: here.next };
     const answer = await ask("items", query);
     if (turn !== here.turn) return;
-    if (anew) parts.grid.replaceChildren();
+    if (anew) grid.clear();
     here.items.push(...answer.items);
     here.next = answer.next ?? "";
-    parts.grid.append(...answer.items.map(tile));
+    grid.add(answer.items);
     parts.state.textContent = here.items.length ? "" : "Nothing like that was made.";
     if (anew) tell(`${here.items.length}${here.next ? " and more" : ""} found.`);
   } catch (error) {
     if (turn !== here.turn) return;
-    if (anew) parts.grid.replaceChildren();
+    if (anew) grid.clear();
     here.next = "";
     parts.state.textContent = error.message;
   } finally {
@@ -141,15 +151,12 @@ function watchEnd() {
 parts.more.addEventListener("click", () => load(false));
 
 parts.grid.addEventListener("keydown", (event) => {
-  const tiles = [...parts.grid.children];
-  const now = tiles.indexOf(event.target.closest(".tile"));
-  if (now < 0 || !event.target.matches(".open")) return;
-  const columns = tiles.filter((each) => each.offsetTop === tiles[0].offsetTop).length;
+  if (!event.target.matches(".open")) return;
+  const { columns } = grid.size, now = grid.indexOf(event.target.closest(".tile"));
   const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns }[event.key];
-  if (step && tiles[now + step]) {
-    event.preventDefault();
-    find(".open", tiles[now + step]).focus();
-  }
+  if (!step || !grid.items[now + step]) return;
+  event.preventDefault();
+  grid.focus(now + step);
 });
 
 // ---- search and views
@@ -206,8 +213,8 @@ const loadBatches = () => attempt(async () => {
       return file ? [make("img", { src: file.thumbnail, alt: "", loading: "lazy" })] : [];
     })),
     make("div", {},
-      make("h2", {}, batch.prompt || batch.models),
-      make("p", {}, [batch.when, batch.models, batch.cost].filter(Boolean).join(" · ")),
+      make("h2", {}, batch.prompt || nameModel(batch.models)),
+      make("p", {}, [batch.when, batch.models.split(", ").map(nameModel).join(", "), batch.cost].filter(Boolean).join(" · ")),
       make("p", {}, batch.progress),
       make("button", { type: "button",
         onclick: () => showEverything({ batch: batch.id, words: `The batch ${batch.id}.` }) }, "Show its items")))));
@@ -267,33 +274,82 @@ async function copy(text) {
   find("textarea", parts.chat).select();
 }
 
-// Shows an edited picture beside the one that it was made from.
+// Lays an edited picture on the one that it was made from.
 function compareButton(item, file, whole) {
-  const before = whole.made_from.flatMap((each) => each.files).find((each) => each.url && each.kind === "image");
+  const sources = whole.lineage.edges.filter(([, later]) => later === item.id).map(([earlier]) => earlier);
+  const before = whole.lineage.items.filter((each) => sources.includes(each.id)).flatMap((each) => each.files).find((each) => each.url && each.kind === "image");
   if (!before || file?.kind !== "image") return undefined;
   const button = make("button", { type: "button", "aria-pressed": "false" }, "Before and after");
   button.addEventListener("click", () => {
     const pressed = button.getAttribute("aria-pressed") === "false";
     button.setAttribute("aria-pressed", String(pressed));
-    const figure = (words, address) => make("figure", {}, make("img", { src: address, alt: words }), make("figcaption", {}, words));
     find(".stage", parts.viewer).replaceChildren(pressed
-      ? make("div", { class: "pair" }, figure("Before", before.url), figure("After", file.url)) : stage(item, file));
+      ? compare(make("img", { src: before.url, alt: "Before" }), make("img", { src: file.url, alt: "After" })) : stage(item, file));
   });
   return button;
 }
 
-function related(words, items) {
-  if (!items.length) return [];
-  return [make("section", {}, make("h3", {}, words), make("div", { class: "related" }, ...items.map((item) => {
-    const file = item.files.find((each) => each.thumbnail);
-    return make("button", { type: "button", title: nameOf(item), "aria-label": nameOf(item),
-      onclick: () => { here.items = [...new Map([...here.items, item].map((each) => [each.id, each])).values()]; look(here.items.findIndex((each) => each.id === item.id)); } },
-    file ? make("img", { src: file.thumbnail, alt: "" }) : item.kind);
-  })))];
+const NODE = 64, GAP = 34, LINE = 14;
+
+// What it was made from stands to the left, and what was made from it to the right.
+function graph({ items, steps, edges }) {
+  if (items.length < 2) return [];
+  const columns = new Map();
+  for (const each of items) columns.set(steps[each.id], [...(columns.get(steps[each.id]) ?? []), each]);
+  const first = Math.min(...columns.keys()), most = Math.max(...[...columns.values()].map((column) => column.length));
+  const [width, height] = [columns.size * (NODE + GAP) - GAP + 4, most * (NODE + LINE) - LINE + 4], places = new Map();
+  for (const [step, column] of columns) {
+    const top = (height - column.length * (NODE + LINE) + LINE) / 2;
+    column.forEach((each, index) => places.set(each.id, [2 + (step - first) * (NODE + GAP), top + index * (NODE + LINE)]));
+  }
+  const box = make("div", {}, drawEdges(edges.map((edge) => edge.map((id) => places.get(id))), width, height));
+  for (const each of items) {
+    const step = steps[each.id], what = step < 0 ? "Made from" : step > 0 ? "Used for" : "This";
+    const thumbnail = each.files.find((file) => file.thumbnail)?.thumbnail, [left, top] = places.get(each.id);
+    const button = make("button", { type: "button", title: nameOf(each), "aria-label": `${what}: ${nameOf(each)}`, "aria-current": !step && "true",
+      onclick: () => lookAt(each) }, thumbnail ? make("img", { src: thumbnail, alt: "" }) : KINDS[each.kind]);
+    Object.assign(button.style, { left: `${left}px`, top: `${top}px` });
+    box.append(button);
+  }
+  Object.assign(box.style, { width: `${width}px`, height: `${height}px` });
+  return [make("section", {}, make("h3", {}, "Lineage"), make("div", { class: "graph", tabindex: "0", role: "group", "aria-label": "Lineage" }, box))];
+}
+
+function drawEdges(edges, width, height) {
+  const svg = document.createElementNS(SVG, "svg");
+  for (const [name, value] of [["width", width], ["height", height], ["aria-hidden", "true"]]) svg.setAttribute(name, value);
+  for (const [[left, top], [right, bottom]] of edges) {
+    const [x, y, y2] = [left + NODE, top + NODE / 2, bottom + NODE / 2], middle = (x + right) / 2;
+    svg.appendChild(document.createElementNS(SVG, "path")).setAttribute("d", `M${x} ${y}C${middle} ${y} ${middle} ${y2} ${right} ${y2}`);
+  }
+  return svg;
+}
+
+// What is not among the shown things comes after them.
+function lookAt(item) {
+  if (!here.items.some((each) => each.id === item.id)) here.items.push(item);
+  look(here.items.findIndex((each) => each.id === item.id));
+}
+
+function tagForm(item) {
+  const input = make("input", { name: "tags", autocomplete: "off", list: "tags", value: item.tags.join(", ") });
+  const form = make("form", {}, make("label", {}, "Tags, with commas", input), make("button", { type: "submit" }, "Keep"));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    attempt(async () => {
+      const tags = input.value.split(",").map((tag) => tag.trim()).filter(Boolean);
+      Object.assign(item, await ask(`tasks/${item.id}/marks`, {}, JSON.stringify({ tags })));
+      input.value = item.tags.join(", ");
+      find(`.tile[data-id="${item.id}"] .tags`, parts.grid)?.replaceWith(tagsOf(item));
+      tell("The tags are kept.");
+      await describePage();
+    });
+  });
+  return form;
 }
 
 function about(item, file, whole) {
-  const facts = [["Model", item.model], ["Cost", item.cost], ["Made", item.when], ["File", file?.facts], ["Task", item.id], ...Object.entries(whole.settings)];
+  const facts = [["Model", nameModel(item.model)], ["Id at KIE", item.model], ["Cost", item.cost], ["Made", item.when], ["File", file?.facts], ["Task", item.id], ...Object.entries(whole.settings)];
   const path = file && whole.paths.find((each) => each.endsWith(file.name));
   return [
     make("div", { class: "row" },
@@ -301,13 +357,13 @@ function about(item, file, whole) {
       whole.whole_prompt ? copyButton("Copy prompt", whole.whole_prompt) : undefined,
       copyButton("Copy settings", whole.call),
       copyButton("Copy for chat", `${file ? `task:${item.id}#${file.n}` : item.id}`),
-      compareButton(item, file, whole)),
+      compareButton(item, file, whole), deleteButton(item), star(item)),
     whole.whole_prompt ? make("p", { class: "prompt" }, whole.whole_prompt) : undefined,
     make("dl", {}, ...facts.filter(([, value]) => value).flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)])),
     whole.note ? make("p", {}, whole.note) : undefined,
     path ? make("span", { class: "path" }, path) : undefined,
-    ...related("Made from", whole.made_from),
-    ...related("Used for", whole.used_for),
+    tagForm(item),
+    ...graph(whole.lineage),
   ].filter(Boolean);
 }
 
@@ -353,16 +409,85 @@ parts.viewer.addEventListener("click", ({ target }) => {
 });
 parts.viewer.addEventListener("keydown", (event) => {
   const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-  // In a player, the arrows move in time.
-  if (!by || event.target.matches("video, audio")) return;
+  // In a player, on the slider and in a text, the arrows have a meaning of their own.
+  if (!by || event.target.matches("video, audio, input")) return;
   event.preventDefault();
   step(by);
 });
 parts.viewer.addEventListener("close", () => {
   find(".stage", parts.viewer).replaceChildren();
   const id = here.items[here.at]?.id;
-  [...parts.grid.children].find((each) => each.dataset.id === id)?.querySelector(".open").focus();
+  grid.focus(grid.items.findIndex((each) => each.id === id));
 });
+
+// ---- deleting, and dropped files
+
+function deleteButton(item) {
+  if (!item.trashed) return can.has_trash ? make("button", { type: "button", onclick: () => deleteAll([item]) }, "Delete") : undefined;
+  return make("button", { type: "button", onclick: () => attempt(async () => {
+    await ask(`tasks/${item.id}/marks`, {}, JSON.stringify({ trashed: false }));
+    parts.viewer.close();
+    await load(true);
+  }) }, "List it again");
+}
+
+// Asks first. What cannot be deleted stays, and the page says why.
+function deleteAll(items) {
+  find("h2", parts.ask).textContent = items.length === 1 ? `Delete ${nameOf(items[0]).slice(0, 80)}?` : `Delete ${items.length} things?`;
+  find('[data-do="yes"]', parts.ask).onclick = () => {
+    parts.ask.close();
+    attempt(async () => {
+      for (const item of items) {
+        await ask(`tasks/${item.id}/trash`, {}, "");
+        selected.delete(item.id);
+      }
+      parts.viewer.close();
+      showSelection();
+      await load(true);
+      tell(items.length === 1 ? "It is in the trash." : "They are in the trash.");
+    });
+  };
+  find('[data-do="no"]', parts.ask).onclick = () => parts.ask.close();
+  parts.ask.showModal();
+}
+
+async function describePage() {
+  const told = await ask("page");
+  Object.assign(can, told);
+  find("#tags").replaceChildren(...told.tags.map((tag) => make("option", { value: tag })));
+  find('[data-do="delete"]', parts.selection).hidden = !can.has_trash;
+}
+
+const hasFiles = (event) => can.takes_files && [...(event.dataTransfer?.types ?? [])].includes("Files");
+
+for (const name of ["dragenter", "dragover"]) {
+  addEventListener(name, (event) => {
+    if (!hasFiles(event)) return;
+    event.preventDefault();
+    parts.drop.hidden = false;
+  });
+}
+addEventListener("dragleave", (event) => { if (!event.relatedTarget) parts.drop.hidden = true; });
+addEventListener("drop", (event) => {
+  parts.drop.hidden = true;
+  if (!hasFiles(event)) return;
+  event.preventDefault();
+  attempt(async () => {
+    const lines = [];
+    for (const file of [...event.dataTransfer.files]) {
+      parts.state.textContent = `${file.name} is on its way.`;
+      const { resource, name, expires } = await ask("uploads", { name: file.name }, file);
+      lines.push(`- ${resource}: ${name}, until ${expires}`);
+    }
+    parts.state.textContent = "";
+    showForChat(["Use these files with kie-mcp:", ...lines].join("\n"));
+  });
+});
+
+function showForChat(text) {
+  find("textarea", parts.chat).value = text;
+  parts.chat.showModal();
+}
 
 // ---- the selection
 
@@ -386,14 +511,13 @@ parts.selection.addEventListener("click", ({ target }) => attempt(async () => {
     for (const check of parts.grid.querySelectorAll("input:checked")) check.checked = false;
     return showSelection();
   }
+  if (what === "delete") return deleteAll([...selected.values()]);
   const answer = await ask("selection", { tasks: [...selected.keys()].join(",") });
   if (what !== "text" && !answer.zip) throw new Error("The selected things have no files.");
   if (what === "sheet") save(answer.sheet, "contact-sheet.jpg");
   if (what === "zip") save(answer.zip, "kie-mcp.zip");
-  if (what === "text") {
-    find("textarea", parts.chat).value = answer.text;
-    parts.chat.showModal();
-  }
+  if (what === "text") showForChat(answer.text);
+  if (what === "film") showForChat(answer.text.replace(/^.+/, "Join these to a film with edit_media, in this order, and ask me about music, titles and length first:"));
   tell(answer.note);
 }));
 
@@ -411,8 +535,13 @@ parts.login.addEventListener("submit", (event) => {
   sessionStorage.setItem("token", parts.login.elements.token.value.trim());
   parts.login.elements.token.value = "";
   parts.login.hidden = true;
-  show("all");
+  begin();
 });
 
+function begin() {
+  show("all");
+  describePage().catch(() => {});
+}
+
 showSelection();
-show("all");
+begin();

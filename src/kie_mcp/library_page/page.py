@@ -1,11 +1,11 @@
 """The web application of the library page: the page itself, its data behind a bearer token, and signed links to files.
 
-Nothing here changes anything: every request is a GET. So a web page elsewhere that lets a browser send requests here
-could achieve nothing with them, and it cannot read the answers.
+Nothing in this module changes anything: every request is a GET. `changes.py` has what does.
 """
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,18 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Mount, Route, Router
+from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
 from kie_mcp.errors import InvalidCall, KieMcpError
 from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.ledger.marks import FAVOURITE, TAG, TRASHED
 from kie_mcp.ledger.task import Result, Task
 from kie_mcp.library_page import descriptions
 from kie_mcp.library_page.archive import write_archive
+from kie_mcp.library_page.changes import Changes, OwnPageOnly, describe_marks
 from kie_mcp.library_page.descriptions import PREFIX
+from kie_mcp.library_page.lineage import trace_lineage
 from kie_mcp.library_page.opened_file import OpenedFile
 from kie_mcp.library_page.signed_links import SignedLinks
 from kie_mcp.library_page.thumbnails import Thumbnails
@@ -35,18 +38,16 @@ from kie_mcp.server.preview_limits import PreviewLimits
 from kie_mcp.server.tools.library import LIBRARY, find_made
 from kie_mcp.server.tools.paging import format_cursor
 from kie_mcp.tasks.batch import MODEL, Batch
-from kie_mcp.tasks.saved_results import open_saved_file
+from kie_mcp.tasks.storage import Storage
 
 PAGE_SIZE = 60
 """Number of tasks that the grid asks for at once."""
 MOST_BATCHES = 50
-"""Number of batches that are shown; older ones are found by their items."""
+"""Maximum number of batches that are shown; older batches can be found by their items."""
 COVERS = 4
 """Number of items of a batch that are shown with it."""
 MOST_SELECTED = 200
-"""Number of tasks that can be selected, because a link names them all."""
-MOST_RELATED = 12
-"""Number of tasks that are shown as made from a task."""
+"""Maximum number of tasks that can be selected, because a link has the ids of all of them."""
 SHEET = PreviewLimits(max_bytes=1_500_000, max_side_px=2400)
 
 SHELL_HEADERS = {
@@ -71,6 +72,7 @@ logger = logging.getLogger(__name__)
 
 OpenLedger = Callable[[], Awaitable[Ledger]]
 FindFolder = Callable[[], Path]
+FindStorage = Callable[[], Storage]
 Conceal = Callable[[Any], Any]
 
 
@@ -81,39 +83,56 @@ class LibraryPage:
         self,
         open_ledger: OpenLedger,
         find_folder: FindFolder,
+        find_storage: FindStorage,
         conceal: Conceal | None = None,
+        *,
         links: SignedLinks | None = None,
+        uploads: Sequence[BaseRoute] = (),
     ) -> None:
         """Store the arguments.
 
         Args:
             open_ledger: Gives the ledger; the first call opens it.
             find_folder: Gives the folder of the thumbnails.
-            conceal: Takes out of a JSON value what callers must not see; None shows all.
+            find_storage: Gives the storage of the results.
+            conceal: Removes from a JSON value what callers must not see; None for the user of this machine, who may
+                see everything and move files to the trash.
             links: Signs the links to files; None for links of this page alone.
+            uploads: The route that takes the files which a user drops on the page.
         """
+        self._changes = Changes(open_ledger, lambda: self._storage, has_trash=conceal is None)
+        self._uploads = uploads
         self._open_ledger = open_ledger
         self._find_folder = find_folder
+        self._find_storage = find_storage
         self._conceal = conceal or (lambda value: value)
         self._links = links or SignedLinks()
         self._thumbnails: Thumbnails | None = None
+
+    @cached_property
+    def _storage(self) -> Storage:
+        return self._find_storage()
 
     def build(self, token: str, lifespan: Lifespan[Starlette] | None = None) -> ASGIApp:
         """Build the application.
 
         Args:
-            token: The bearer token without which nobody gets data; empty if everybody does who can connect.
+            token: The bearer token that requests for data need; empty if they need none.
             lifespan: What the application opens when it starts, and closes when it ends.
         """
-        api = Router(
+        api: ASGIApp = Router(
             [
                 Route("/items", self._list_items),
                 Route("/batches", self._list_batches),
                 Route("/months", self._list_months),
                 Route("/tasks/{id}", self._show_task),
                 Route("/selection", self._describe_selection),
+                Route("/page", self._describe_page),
+                *self._changes.build_routes(),
+                *self._uploads,
             ]
         )
+        api = OwnPageOnly(api)
         return Starlette(
             routes=[
                 Route(PREFIX, _send_asset),
@@ -142,15 +161,29 @@ class LibraryPage:
 
     async def _list_items(self, request: Request) -> Response:
         ledger, asked = await self._open_ledger(), dict(request.query_params)
-        if batch := asked.pop("batch", ""):
+        batch, tag, shown_only = asked.pop("batch", ""), asked.pop("tag", ""), asked.pop("only", "")
+        if batch:
             found = await _find_items(ledger, await _get_task(ledger, batch))
         else:
-            found = await find_made(ledger, LIBRARY.check(asked), PAGE_SIZE + 1)
+            marked = [mark for mark in (shown_only, tag and f"{TAG}{tag}") if mark in (FAVOURITE, TRASHED) or tag]
+            hidden = () if TRASHED in marked else (TRASHED,)
+            found = await find_made(
+                ledger, LIBRARY.check(asked), PAGE_SIZE + 1, marked=list(filter(None, marked)), unmarked=hidden
+            )
         shown = found if batch else found[:PAGE_SIZE]
-        answer: dict[str, Any] = {"items": [descriptions.describe_item(each, self._links) for each in shown]}
+        answer: dict[str, Any] = {"items": await self._describe_items(ledger, shown)}
         if len(shown) < len(found):
             answer["next"] = format_cursor(shown[-1])
         return self._answer(answer)
+
+    async def _describe_items(self, ledger: Ledger, tasks: Sequence[Task]) -> list[dict[str, Any]]:
+        marks = await ledger.marks.find([task.id for task in tasks])
+        return [descriptions.describe_item(task, self._links) | describe_marks(marks[task.id]) for task in tasks]
+
+    async def _describe_page(self, _: Request) -> Response:
+        """Tell what this page can do, and which tags there are."""
+        tags = await (await self._open_ledger()).marks.list_tags()
+        return self._answer({"tags": tags, "has_trash": self._changes.has_trash, "takes_files": bool(self._uploads)})
 
     async def _list_batches(self, _: Request) -> Response:
         ledger = await self._open_ledger()
@@ -168,12 +201,10 @@ class LibraryPage:
     async def _show_task(self, request: Request) -> Response:
         ledger = await self._open_ledger()
         task = await _get_task(ledger, request.path_params["id"])
-        earlier = [await ledger.find(id_) for id_ in await ledger.sources_of(task)]
-        names = [name for name in (task.id, task.kie_id) if name]
-        later = await ledger.page(made_from=names, states=("succeeded",), batches=False, limit=MOST_RELATED)
-        made_from = [each for each in earlier if each]
-        used_for = [each for each in later if each.id != task.id]
-        return self._answer(descriptions.describe_whole(task, self._links, made_from=made_from, used_for=used_for))
+        graph = await trace_lineage(ledger, task)
+        items = await self._describe_items(ledger, list(graph.tasks.values()))
+        lineage = {"steps": graph.steps, "edges": graph.edges, "items": items}
+        return self._answer(descriptions.describe_whole(task, self._links) | {"lineage": lineage})
 
     async def _describe_selection(self, request: Request) -> Response:
         named = request.query_params.get("tasks", "")
@@ -188,7 +219,7 @@ class LibraryPage:
         return self._answer(answer)
 
     async def _send_thumbnail(self, request: Request) -> Response:
-        self._thumbnails = self._thumbnails or Thumbnails(self._find_folder())
+        self._thumbnails = self._thumbnails or Thumbnails(self._find_folder(), self._storage)
         content = await self._thumbnails.find((await self._find_result(request))[1])
         if not content:
             return PlainTextResponse("There is nothing to show.", 404)
@@ -196,7 +227,7 @@ class LibraryPage:
 
     async def _send_file(self, request: Request) -> Response:
         _, result = await self._find_result(request)
-        file = await anyio.to_thread.run_sync(open_saved_file, result)
+        file = await anyio.to_thread.run_sync(self._storage.open, result)
         is_shown = descriptions.find_kind(result) != "other" and "download" not in request.query_params
         name = quote(Path(result.path).name, safe="")
         disposition = f"{'inline' if is_shown else 'attachment'}; filename*=utf-8''{name}"
@@ -207,7 +238,7 @@ class LibraryPage:
     async def _send_sheet(self, request: Request) -> Response:
         tasks = await self._find_selected(request.query_params["tasks"])
         labelled = ((each, task.id) for task in tasks for each in task.results)
-        sheet = await render_results(labelled, SHEET)
+        sheet = await render_results(self._storage, labelled, SHEET)
         if not sheet.content:
             return PlainTextResponse("None of these has a file that can be shown.", 404)
         return Response(sheet.content, media_type=sheet.mime_type, headers=FILE_HEADERS)
@@ -216,7 +247,7 @@ class LibraryPage:
         tasks = await self._find_selected(request.query_params["tasks"])
         results = [each for task in tasks for each in task.results]
         headers = {**DATA_HEADERS, "content-disposition": "attachment; filename=kie-mcp.zip"}
-        return StreamingResponse(write_archive(results), media_type="application/zip", headers=headers)
+        return StreamingResponse(write_archive(self._storage, results), media_type="application/zip", headers=headers)
 
     async def _find_selected(self, named: str) -> list[Task]:
         """Return the tasks whose ids are in a text, with commas between them."""
@@ -259,17 +290,21 @@ ASSETS = {
     "page.css": ("page.css", "text/css"),
     "icon.svg": ("icon.svg", "image/svg+xml"),
     "page.js": ("page.js", "text/javascript"),
+    "grid.js": ("grid.js", "text/javascript"),
+    "parts.css": ("parts.css", "text/css"),
+    "parts.js": ("parts.js", "text/javascript"),
 }
 """For the part of the path after `PREFIX`, the file of the page and its type."""
 
 
 async def _send_asset(request: Request) -> Response:
-    """Send the page, its style or its script; they hold nothing of the user, so everybody may have them."""
+    """Send the page, its style or its script; these contain no data of the user, so they need no token."""
     name = request.path_params.get("name", "")
     if name not in ASSETS:
         return PlainTextResponse("There is nothing here.", 404)
     file, media_type = ASSETS[name]
-    content = files("kie_mcp.library_page").joinpath(file).read_text(encoding="utf-8")
+    folder = "kie_mcp.page_parts" if file.startswith("parts.") else "kie_mcp.library_page"
+    content = files(folder).joinpath(file).read_text(encoding="utf-8")
     return Response(content, media_type=media_type, headers=SHELL_HEADERS)
 
 

@@ -19,8 +19,10 @@ from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.library_page.descriptions import PREFIX
 from kie_mcp.library_page.page import LibraryPage
 from kie_mcp.library_page.thumbnails import FOLDER
+from kie_mcp.server.app import App
 from kie_mcp.server.listener import listen
 from kie_mcp.server.middleware.local_names import LocalNames
+from kie_mcp.server.upload_receiver import UploadReceiver
 
 HOST = "127.0.0.1"
 OPENER = "open-library.html"
@@ -35,7 +37,7 @@ def serve_and_open(announce: Callable[[str], None], *, port: int = 0, opens: boo
     Args:
         announce: Is called with a message that has the page's address, when the port is open.
         port: Port to listen on; 0 for any free port.
-        opens: Whether the page is opened in the user's browser.
+        opens: Whether to open the page in the user's browser.
 
     Raises:
         ConfigurationError: When the settings are wrong, or the port or the data folder cannot be used.
@@ -44,7 +46,7 @@ def serve_and_open(announce: Callable[[str], None], *, port: int = 0, opens: boo
     opener = create_folder(settings.state_dir) / OPENER
 
     def tell(url: str) -> None:
-        # What follows the `#` stays in the browser: it is in no request and in no log.
+        # The part of a URL after `#` stays in the browser, so no request and no log contains the token.
         address = f"{url}{PREFIX}#{token}"
         announce(MESSAGE.replace("{url}", address))
         if opens:
@@ -60,29 +62,38 @@ def build_local_page(settings: Settings, token: str) -> ASGIApp:
     """Build the application for the user of this machine, who has the token. It opens the ledger when it starts."""
     set_worth(settings.usd_per_credit)
     opened: list[Ledger] = []
+    # Only what takes dropped files needs a key, and it asks for that when the first file comes.
+    app = App(settings)
 
     @asynccontextmanager
     async def keep_ledger(_: Starlette) -> AsyncIterator[None]:
         ledger = await Ledger.open(settings.state_dir, url=settings.ledger_url, schema=settings.ledger_schema)
         opened.append(ledger)
         try:
-            yield
+            async with app.run():
+                yield
         finally:
             await ledger.close()
 
     async def get_ledger() -> Ledger:
         return opened[0]
 
-    page = LibraryPage(get_ledger, lambda: settings.state_dir / FOLDER)
+    storage = app.choose_storage()
+    page = LibraryPage(
+        get_ledger,
+        lambda: settings.state_dir / FOLDER,
+        lambda: storage,
+        uploads=UploadReceiver(lambda _: app).build_routes(),
+    )
     return LocalNames(page.build(token, keep_ledger), HOST)
 
 
 def _open_in_browser(opener: Path, address: str) -> None:
     """Open the page through a file that only the user can read.
 
-    Every user of this machine can see how a browser was started, so the address, which has the token, is not there.
+    Every user of this machine can see the arguments of processes, so the URL with the token must not be one of them.
     """
     page = f'<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0; url={escape(address)}">'
     disk.replace_file(opener, f'{page}<title>Library</title><p><a href="{escape(address)}">Library</a>'.encode())
-    # A browser in the terminal would hold up the server until it is closed.
+    # A browser in the terminal would block the server until the user closes the browser.
     threading.Thread(target=webbrowser.open, args=(opener.as_uri(),), daemon=True).start()

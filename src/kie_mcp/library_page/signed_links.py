@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from urllib.parse import parse_qsl, urlencode
 
 SIGNATURE = "key"
-"""Name of the field of a link's query that holds its signature."""
+"""Name of the query parameter with the signature of a link."""
 
 
 class SignedLinks:
@@ -30,7 +30,7 @@ class SignedLinks:
         pairs = parse_qsl(query, keep_blank_values=True)
         fields = dict(pairs)
         given = fields.pop(SIGNATURE, "")
-        # A field that is there twice would be checked once and read another time.
+        # If a parameter came twice, one value could be checked and the other one used.
         is_single = len(pairs) == len(fields) + 1
         return is_single and hmac.compare_digest(given.encode(), self._compute(path, fields).encode())
 

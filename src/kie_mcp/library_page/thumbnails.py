@@ -13,7 +13,7 @@ from kie_mcp import disk
 from kie_mcp.errors import InvalidCall
 from kie_mcp.ledger.task import Result
 from kie_mcp.media.preview import render_preview
-from kie_mcp.tasks.saved_results import open_result
+from kie_mcp.tasks.storage import Storage
 
 FOLDER = "thumbnails"
 """Name of the folder of thumbnails, in the folder of the ledger."""
@@ -30,17 +30,21 @@ AT_ONCE = 2
 class Thumbnails:
     """Makes thumbnails, and keeps them in a folder that only the user can read."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, storage: Storage) -> None:
+        self._storage = storage
         self._folder = folder
         self._limiter = anyio.Semaphore(AT_ONCE)
         self._is_ready = False
 
     async def find(self, result: Result) -> bytes:
         """Return the thumbnail of a saved result as JPEG; empty if its file is gone, or cannot be shown."""
-        async with open_result(result) as file:
+        name = self._storage.find_constant_name(result)
+        if name and (content := await anyio.to_thread.run_sync(_read, self._find_place(name))):
+            return content
+        async with self._storage.open_if_there(result) as file:
             if not file:
                 return b""
-            kept = self._folder / f"{_fingerprint(file, result)}.jpg"
+            kept = self._find_place(name or _describe_version(file, result))
             async with self._limiter:
                 if content := await anyio.to_thread.run_sync(_read, kept):
                     return content
@@ -52,8 +56,13 @@ class Thumbnails:
                     await anyio.to_thread.run_sync(self._keep, kept, preview.content)
                 return preview.content
 
+    def _find_place(self, version: str) -> Path:
+        """Return the place of the thumbnail of a version of a file."""
+        name = hashlib.sha256(f"{SIDE_PX} {version}".encode(errors="surrogatepass")).hexdigest()
+        return self._folder / f"{name}.jpg"
+
     def _keep(self, place: Path, content: bytes) -> None:
-        """Keep a thumbnail; without a disk that takes it, it is made again the next time."""
+        """Store a thumbnail; if the disk is full, it is made again the next time."""
         with suppress(OSError):
             if not self._is_ready:
                 disk.create_folder(self._folder)
@@ -62,11 +71,10 @@ class Thumbnails:
             disk.replace_file(place, content)
 
 
-def _fingerprint(file: IO[bytes], result: Result) -> str:
-    """Return a name for what is in an open file now: a file that was edited since gets a new thumbnail."""
+def _describe_version(file: IO[bytes], result: Result) -> str:
+    """Return a text for the present content of an open file, so that a changed file gets a new thumbnail."""
     status = os.fstat(file.fileno())
-    named = f"{SIDE_PX} {result.path} {status.st_ino} {status.st_size} {status.st_mtime_ns}"
-    return hashlib.sha256(named.encode(errors="surrogatepass")).hexdigest()
+    return f"{result.path} {status.st_ino} {status.st_size} {status.st_mtime_ns}"
 
 
 def _read(place: Path) -> bytes:

@@ -68,6 +68,7 @@ class Sandbox:
         window: tuple[int, float] = (20, 10.0),
         legacy: bool = False,
         folder: Path | None = None,
+        ffmpeg: str = "",
     ) -> None:
         self._key = key
         self._credits = credits
@@ -83,7 +84,7 @@ class Sandbox:
         self.folder = folder and folder / "kie"
         """The folder in which the sandbox saves tasks and uploads; None if the sandbox keeps them only in memory."""
         self._tasks = TaskStore(self.folder and self.folder / "tasks", clock())
-        self._files = FileStore(self.folder and self.folder / "uploads", clock())
+        self._files = FileStore(self.folder and self.folder / "uploads", clock(), ffmpeg)
         self._handlers = dict(self._build_handlers())
         handlers = {HTTPException: answer_not_found}
         self.app = Starlette(routes=self._routes(), exception_handlers=handlers, lifespan=self.callbacks.serve)

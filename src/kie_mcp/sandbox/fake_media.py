@@ -32,6 +32,8 @@ class MediaContent:
     """A text that is different for each file, so that no two files have equal bytes."""
     aspect_ratio: str = ""
     """Aspect ratio of an image, such as `16:9`; a text of any other form makes the image a square."""
+    seconds: float = 2
+    """Length of a clip that is drawn."""
 
     @property
     def number(self) -> int:
@@ -46,10 +48,9 @@ def render_file(name: str, media: MediaContent) -> bytes:
 
 def _image_renderer(image_format: str) -> Callable[[MediaContent], bytes]:
     def paint(media: MediaContent) -> bytes:
-        image = Image.new("RGB", _image_size(media.aspect_ratio), f"hsl({media.number % 360}, 60%, 30%)")
-        font = ImageFont.load_default(size=24)
-        lines = textwrap.wrap(media.text, width=max(8, image.width // 15)) or [media.mark]
-        ImageDraw.Draw(image).multiline_text((20, 20), "\n".join(lines), fill="white", font=font, spacing=8)
+        size = measure_image(media.aspect_ratio, LONG_SIDE_PX)
+        image = Image.new("RGB", size, f"hsl({media.number % 360}, 60%, 30%)")
+        write_text(image, media.text or media.mark, top=20, size=24)
         exif, file = Image.Exif(), io.BytesIO()
         exif[ExifTags.Base.ImageDescription] = media.mark
         image.save(file, image_format, exif=exif)
@@ -58,10 +59,19 @@ def _image_renderer(image_format: str) -> Callable[[MediaContent], bytes]:
     return paint
 
 
-def _image_size(shape: str) -> tuple[int, int]:
+def write_text(image: Image.Image, text: str, *, top: int, size: int) -> None:
+    """Write a text on a picture, in lines that fit into it; sizes are in pixels."""
+    width = max(8, round(image.width / size * 1.6))
+    lines = [line for part in text.splitlines() for line in textwrap.wrap(part, width=width)]
+    font = ImageFont.load_default(size=size)
+    ImageDraw.Draw(image).multiline_text((20, top), "\n".join(lines), fill="white", font=font, spacing=8)
+
+
+def measure_image(shape: str, long_side: int) -> tuple[int, int]:
+    """Return the width and height in pixels of a picture with an aspect ratio such as `16:9`."""
     found = re.fullmatch(r"(\d+):(\d+)", shape)
     width, height = (int(found[1]), int(found[2])) if found else (1, 1)
-    scale = LONG_SIDE_PX / max(width, height, 1)
+    scale = long_side / max(width, height, 1)
     return max(64, round(width * scale)), max(64, round(height * scale))
 
 
@@ -92,9 +102,14 @@ def _synchsafe(number: int) -> bytes:
 
 
 def _render_clip(media: MediaContent) -> bytes:
+    return mark_clip((ASSETS / "clip.mp4").read_bytes(), media)
+
+
+def mark_clip(clip: bytes, media: MediaContent) -> bytes:
+    """Return an MP4 file with a mark, by which no two files are alike."""
     # The mark is put into an MP4 box (a part of the file) of the type `free`, because players ignore such a box.
     mark = media.mark.encode()
-    return (ASSETS / "clip.mp4").read_bytes() + struct.pack(">I4s", 8 + len(mark), b"free") + mark
+    return clip + struct.pack(">I4s", 8 + len(mark), b"free") + mark
 
 
 def write_lyrics(media: MediaContent) -> str:

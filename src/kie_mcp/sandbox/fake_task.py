@@ -13,6 +13,7 @@ State = Literal["waiting", "queuing", "generating", "success", "fail"]
 
 FAILURE = 500, "The sandbox was told to let this task fail"
 COVER_NAME = "cover.jpg"
+USUAL_CLIP_SECONDS = 5.0
 STEMS = (
     *("drums", "bass", "guitar", "piano", "keyboard", "percussion"),
     *("strings", "synth", "fx", "brass", "woodwinds", "backingVocals"),
@@ -96,7 +97,22 @@ class FakeTask:
 
     def describe_content(self, name: str) -> MediaContent:
         """Return the text, mark and aspect ratio from which the sandbox renders a result file of the task."""
-        return MediaContent(self.prompt, f"{self.id}/{name}", str(self.arguments.get("aspect_ratio") or ""))
+        arguments = self.arguments
+        shape = str(arguments.get("aspect_ratio") or "")
+        if self.offers[0].model.kind == "video":
+            # A clip is as long as asked for, and lies if its shape is not told.
+            return MediaContent(
+                self.prompt, f"{self.id}/{name}", shape if ":" in shape else "16:9", _read_seconds(arguments)
+            )
+        return MediaContent(self.prompt, f"{self.id}/{name}", shape)
+
+
+def _read_seconds(arguments: dict[str, Any]) -> float:
+    """Return the length of a clip that a request asks for, in seconds."""
+    try:
+        return float(arguments.get("duration") or USUAL_CLIP_SECONDS)
+    except (TypeError, ValueError):
+        return USUAL_CLIP_SECONDS
 
 
 def _all_stems(arguments: dict[str, Any]) -> bool:

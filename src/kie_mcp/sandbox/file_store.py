@@ -20,7 +20,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, JSONResponse, Response
 
 from kie_mcp import disk
-from kie_mcp.sandbox.fake_media import RENDERERS, MediaContent, render_file
+from kie_mcp.sandbox.fake_clip import draw_clip
+from kie_mcp.sandbox.fake_media import RENDERERS, MediaContent, mark_clip, render_file
 from kie_mcp.sandbox.fake_task import FakeTask, to_iso
 
 MEDIA_PATH = "/sandbox/media/"
@@ -41,9 +42,11 @@ class FileStore:
     Args:
         uploads: The folder for uploaded files; if None, uploaded files are in the temporary folder too.
         now: The current time in seconds since 1970; uploaded files older than `UPLOAD_KEPT_SECONDS` are deleted.
+        ffmpeg: The path of ffmpeg, with which clips are drawn; if empty, all clips show the same test picture.
     """
 
-    def __init__(self, uploads: Path | None, now: float) -> None:
+    def __init__(self, uploads: Path | None, now: float, ffmpeg: str = "") -> None:
+        self._ffmpeg = ffmpeg
         self._folder = Path(tempfile.mkdtemp(prefix="kie-sandbox-"))
         weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._uploads = uploads or self._folder / "uploads"
@@ -81,7 +84,9 @@ class FileStore:
         """Return the path of a task's result file; the first call renders the file."""
         place = self._folder / f"{task.id}-{name}"
         if not place.exists():
-            place.write_bytes(render_file(name, task.describe_content(name)))
+            content = task.describe_content(name)
+            drawn = draw_clip(self._ffmpeg, content) if self._ffmpeg and name.endswith(".mp4") else None
+            place.write_bytes(mark_clip(drawn, content) if drawn else render_file(name, content))
         return place
 
     def _place_upload(self, path: str) -> Path:

@@ -21,12 +21,12 @@ SHORTEST = 16
 
 
 def read_or_make_token(folder: Path, name: str = FILE, setting: str = SETTING) -> tuple[str, Path]:
-    """Return the token in a file of the data folder, and the path of the file; the first time, make one.
+    """Return the token from a file in the data folder, and the file's path; if there is no such file, make one.
 
     Args:
         folder: The data folder.
         name: The name of the file.
-        setting: The setting that takes its place, for error messages.
+        setting: The setting that replaces the file, for error messages.
 
     Raises:
         ConfigurationError: When the file cannot be made or read, or others could have read or written it.
@@ -54,7 +54,7 @@ def read_callback_secret(settings: Settings) -> str:
 
 
 def _write_new(place: Path) -> None:
-    """Write a new token; if another server has just done the same, its file stays."""
+    """Write a new token to a new file; if another server has just made the file, leave it unchanged."""
     with suppress(FileExistsError):
         descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
@@ -62,11 +62,11 @@ def _write_new(place: Path) -> None:
 
 
 def _read(place: Path, setting: str) -> str:
-    # The file itself is opened, and never one that a link in its place leads to.
+    # With O_NOFOLLOW, a symbolic link is never opened.
     descriptor = os.open(place, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     with os.fdopen(descriptor, encoding="utf-8") as file:
         found = os.fstat(file.fileno())
-        # Windows has neither users nor modes of this kind; there, the folder is the user's own.
+        # Windows has no such owner and mode; there, the data folder belongs to the user alone.
         is_shared = hasattr(os, "getuid") and (found.st_uid != os.getuid() or found.st_mode & 0o077)
         token = "" if is_shared or not stat.S_ISREG(found.st_mode) else file.read().strip()
     if len(token) < SHORTEST or not token.isascii() or not token.isprintable():

@@ -3,18 +3,20 @@
 A result contains the same answer twice: as a JSON object (structuredContent) and as text (content).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from mimetypes import guess_type
+from operator import attrgetter
 from pathlib import Path, PurePosixPath
 from textwrap import indent
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from mcp_types import CallToolResult, ResourceLink, TextContent
 
 from kie_mcp.catalog.credits import format_credits, format_number, format_worth, to_integer, usd_field
-from kie_mcp.errors import KieMcpError
+from kie_mcp.errors import ConfirmationNeeded, KieMcpError
 from kie_mcp.kie.advice import Advice
-from kie_mcp.ledger.task import Task
+from kie_mcp.ledger.task import Result, Task
 from kie_mcp.tasks.batch import WITHOUT_RESULT, describe_items
 from kie_mcp.tasks.money import Quote
 from kie_mcp.tasks.order import Order
@@ -23,6 +25,9 @@ from kie_mcp.text import make_all_visible, make_visible, one_line
 Answer = dict[str, Any]
 """The JSON object in the structuredContent of a result."""
 ResultT = TypeVar("ResultT")
+
+FindLink = Callable[[Result], str]
+"""A function that returns the web address of a result, as `Storage.find_link()` does."""
 
 LONGEST_TEXT = 6_000
 """Maximum characters of each text that a task made, such as lyrics, in an answer; longer texts are cut."""
@@ -43,9 +48,21 @@ def build_result(answer: Mapping[str, Any], text: str, *, is_error: bool = False
 def build_error_result(error: KieMcpError) -> CallToolResult:
     """Build the result of a tool call that failed; the result tells the agent what went wrong and what to do next."""
     status = "unknown" if error.billed is None else "failed"
-    answer = {"task_id": error.task_id} if error.task_id else {}
+    answer: Answer = {"task_id": error.task_id} if error.task_id else {}
+    if isinstance(error, ConfirmationNeeded):
+        answer |= _describe_question(error)
     text = f"{error.task_id} {status}: {format_error(error.as_dict())}".lstrip()
     return build_result({**answer, "status": status, "error": error.as_dict()}, text, is_error=True)
+
+
+def _describe_question(needed: ConfirmationNeeded) -> Answer:
+    """Return the price and the balance that the user is asked about, in the fields of a quote."""
+    answer: Answer = {}
+    if needed.credits is not None:
+        answer |= {"counted_credits": needed.credits, **usd_field("counted_usd", needed.credits)}
+    if needed.balance is not None:
+        answer |= {"balance": needed.balance, **usd_field("balance_usd", needed.balance)}
+    return answer
 
 
 def format_error(error: Mapping[str, Any]) -> str:
@@ -58,20 +75,23 @@ def format_error(error: Mapping[str, Any]) -> str:
     return one_line(f"{message}{end} {billed[error.get('billed')]} {error.get('next_step', '')} {kind}")
 
 
-def describe_task(task: Task, *, now: float, usual: float, whole: bool = False) -> Answer:
-    """Return a JSON object that describes a task: its id, status, model, files, texts, cost, times and next step.
+def describe_task(
+    task: Task, *, now: float, usual: float, find_link: FindLink = attrgetter("link"), whole: bool = False
+) -> Answer:
+    """Return a JSON object that describes a task: its id, status, model, files, texts, cost, time and next step.
 
     Args:
         task: The task to describe.
         now: The time now, in seconds since 1970.
         usual: Seconds that such a task usually takes.
+        find_link: Returns the link to a result; by default KIE's.
         whole: Whether the object contains all of a long text; otherwise each text is cut to `LONGEST_TEXT` characters.
     """
     answer: Answer = {"task_id": task.id, "status": task.state, "model": task.model}
     # KIE may tell the links of the files while the task's charge is still being measured. The links are then left out,
     # because an agent would take a `running` task with links for a finished one.
     if task.results and task.final:
-        answer["media"] = describe_media(task)
+        answer["media"] = describe_media(task, find_link)
     if task.texts and task.final:
         answer["texts"] = task.texts if whole else [truncate_text(text, task.id) for text in task.texts]
     answer |= describe_cost(task)
@@ -79,7 +99,6 @@ def describe_task(task: Task, *, now: float, usual: float, whole: bool = False) 
         answer |= usd_field("usd_per_file", answer["credits"] / len(answer["media"]))
     if "estimated_credits" in answer:
         answer["basis"] = task.basis
-    answer["elapsed_seconds"] = max(round((task.finished or now) - task.created), 0)
     if task.note:
         answer["note"] = one_line(task.note)
     if task.is_batch:
@@ -87,7 +106,7 @@ def describe_task(task: Task, *, now: float, usual: float, whole: bool = False) 
     if task.error:
         answer["error"] = task.error
     elif not task.final:
-        answer["usual_seconds"] = round(usual)
+        answer |= {"elapsed_seconds": max(round(now - task.created), 0), "usual_seconds": round(usual)}
         unaccepted = "" if task.state == "running" else "KIE has not said yet whether it takes the task. "
         answer["next_step"] = f"{unaccepted}get_task with this id; do not repeat the call."
     elif any(each["status"] in WITHOUT_RESULT for each in answer.get("items", ())):
@@ -104,14 +123,14 @@ def describe_broken_row(task: Task) -> Answer:
     return {"broken": task.error["message"]} if task.error and task.is_broken else {}
 
 
-def describe_media(task: Task) -> list[dict[str, str]]:
+def describe_media(task: Task, find_link: FindLink = attrgetter("link")) -> list[dict[str, str]]:
     """Return one JSON object for each file that a task made, with its path and URL; empty fields are left out."""
     return [
         {
             name: value
             for name, value in (
-                ("path", each.path),
-                ("url", each.link),
+                ("path", each.local_path),
+                ("url", find_link(each)),
                 ("resource", each.path and f"kie://tasks/{task.id}/media/{number}"),
                 # A name with an extension tells the type as well.
                 ("mime_type", "" if PurePosixPath(each.path or each.link).suffix else each.mime_type),
@@ -129,8 +148,8 @@ def format_task(answer: Mapping[str, Any]) -> str:
     facts = [answer["model"], *filter(None, (format_cost(answer), answer.get("basis")))]
     if "usd_per_file" in answer:
         facts.append(f"{format_worth(answer['credits'] / len(answer['media']))} a file")
-    seconds = f"{answer['elapsed_seconds']} s"
-    facts.append(f"{seconds} of usually {answer['usual_seconds']} s" if "usual_seconds" in answer else seconds)
+    if "elapsed_seconds" in answer:
+        facts.append(f"{answer['elapsed_seconds']} s of usually {answer['usual_seconds']} s")
     lines = [f"{answer['task_id']} {answer['status']} ({', '.join(facts)})"]
     lines += format_media(answer.get("media", ()))
     # A text such as lyrics keeps its line breaks. The `> ` before each line shows that kie-mcp did not write the line.
@@ -144,16 +163,24 @@ def format_task(answer: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def build_task_result(task: Task, *, now: float, usual: float, repeats: Order | None = None) -> CallToolResult:
+def build_task_result(
+    task: Task,
+    *,
+    now: float,
+    usual: float,
+    find_link: FindLink = attrgetter("link"),
+    repeats: Order | None = None,
+) -> CallToolResult:
     """Build a result that describes a task; the result is marked as an error if the task has an error.
 
     Args:
         task: The task to describe.
         now: The time now, in seconds since 1970.
         usual: Seconds that such a task usually takes.
+        find_link: Returns the link to a result; by default KIE's.
         repeats: The order of this call if an earlier equal call started the task; None if this call started it.
     """
-    answer = describe_task(task, now=now, usual=usual)
+    answer = describe_task(task, now=now, usual=usual, find_link=find_link)
     if repeats:
         ago = max(now - task.created, 0)
         sentences = [f"The same call was made {ago:.0f} s ago: this is its task, and nothing more is paid."]
@@ -170,7 +197,8 @@ def add_links(result: CallToolResult) -> CallToolResult:
     for described in (answer, *answer.get("tasks", ()), *answer.get("models", ())):
         for each in described.get("media", ()):
             if "resource" in each:
-                name, mime_type = Path(each["path"]).name, each.get("mime_type") or guess_type(each["path"])[0]
+                place = each.get("path") or urlsplit(each.get("url", "")).path
+                name, mime_type = Path(place).name, each.get("mime_type") or guess_type(place)[0]
                 link = ResourceLink(type="resource_link", uri=each["resource"], name=name, mime_type=mime_type)
                 result.content.append(link)
     return result

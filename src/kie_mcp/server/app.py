@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from kie_mcp.tasks.callbacks import Callbacks
     from kie_mcp.tasks.runner import Runner
     from kie_mcp.tasks.services import Change
+    from kie_mcp.tasks.storage import Storage
     from kie_mcp.tasks.wake_files import WakeFiles
 
 
@@ -41,9 +42,9 @@ logger = logging.getLogger(__name__)
 
 _MEND_FOLDERS = "Give KIE_MCP_DATA_DIR and KIE_MCP_OUTPUT_DIR as whole paths, or start the server in another folder."
 SETTLE_SECONDS = 1
-"""Most seconds that the end of the server waits for KIE's answers to create requests that are on their way."""
+"""Maximum seconds that a stopping server waits for KIE's answers to create requests that it has sent."""
 TAKEOVER_SECONDS = 1
-"""Seconds from one look for tasks of ended processes to the next, if this server may be one of several replicas."""
+"""Seconds between two searches for tasks of dead processes, if this server may be one of several replicas."""
 
 
 class App:
@@ -125,7 +126,7 @@ class App:
             try:
                 yield self
             finally:
-                # Of a create request that is cut, nobody knows whether it was accepted.
+                # If a create request is cancelled, nobody knows whether KIE accepted it.
                 with anyio.move_on_after(SETTLE_SECONDS, shield=True):
                     if self._runner:
                         await self._runner.settle_creates()
@@ -178,6 +179,17 @@ class App:
         await self.runner()
         return self._discovery
 
+    def choose_storage(self) -> "Storage":
+        """Return the storage of results: a bucket if the settings name one, or else the output folder.
+
+        Raises:
+            ConfigurationError: When the bucket cannot be used.
+        """
+        from kie_mcp.tasks.storage_choice import choose_storage
+
+        settings = self.settings
+        return choose_storage(settings.storage, settings.output_dir, settings.state_dir, settings.link_hours)
+
     async def _open(self) -> "Runner":
         """Open all parts; if one cannot be opened, close the others, so that the next call begins anew.
 
@@ -209,6 +221,7 @@ class App:
         set_worth(settings.usd_per_credit)
         # Reading the API key raises an error if there is no key, so the key is read before anything is opened.
         key = settings.key
+        storage = self.choose_storage()
         transport = self._transport or (self._run_sandbox(settings) if settings.sandbox else None)
         ledger = await self._open_ledger(settings, key, transport)
         opened.push_async_callback(ledger.close)
@@ -238,8 +251,9 @@ class App:
                 keep_metadata=settings.keep_metadata,
                 guarded=not settings.sandbox,
             ),
-            Downloader(client, settings.output_dir, guarded=not settings.sandbox) if settings.save else None,
+            Downloader(client, storage, guarded=not settings.sandbox) if settings.save else None,
             self._task_group,
+            storage=storage,
             rules=Rules(
                 Caps(settings.max_credits_per_task, self._find_day_cap(settings), settings.max_credits_per_session),
                 settings.confirm_above,
@@ -257,7 +271,9 @@ class App:
         # Nobody waits for this: with a thousand unfinished tasks it takes seconds.
         self.start_soon(runner.resume, HEARTBEAT_SECONDS if self.local_files else TAKEOVER_SECONDS)
         if callbacks.are_received and not self.tenancy:
-            self.start_soon(self._wake_files(settings).run, runner.hear_callback)
+            ledger.database.changes.hear_call = runner.hear_callback
+            if not settings.ledger_url:
+                self.start_soon(self._wake_files(settings).run, runner.hear_callback)
         return runner
 
     async def _open_ledger(
@@ -308,6 +324,17 @@ class App:
         caps = [settings.max_credits_per_day, None if self.tenancy else settings.max_credits_per_day_all]
         return min((cap for cap in caps if cap is not None), default=None)
 
+    async def read_balance_of(self, key: str) -> float:
+        """Return the balance of any KIE key, in credits.
+
+        Raises:
+            AuthError: When KIE does not know the key.
+            ApiError: When KIE does not answer.
+        """
+        transport = self._transport or (self._run_sandbox(self.settings) if self.settings.sandbox else None)
+        async with self._build_client(self.settings, key, transport) as client:
+            return await client.read_balance()
+
     async def _tell_observers(self, task: "Task") -> None:
         for observer in self.observers:
             await observer(task)
@@ -331,9 +358,11 @@ class App:
         return (await self.runner()).callbacks.is_address(name, token)
 
     async def hear_callback(self, id_: str) -> None:
-        """Poll a task, because KIE has called its address: here, or in the process that watches it."""
+        """Poll a task whose callback has arrived, in this process or in the one that watches the task."""
         runner = await self.runner()
-        if not runner.hear_callback(id_) and (task := await runner.ledger.find(id_)) and not task.final:
+        if runner.hear_callback(id_) or not (task := await runner.ledger.find(id_)) or task.final:
+            return
+        if not await runner.ledger.database.send_call(id_):
             self._wake_files(self.settings).send(id_)
 
     def _wake_files(self, settings: "Settings") -> "WakeFiles":
@@ -344,6 +373,7 @@ class App:
     def _run_sandbox(self, settings: "Settings") -> "httpx2.AsyncBaseTransport":
         import httpx2
 
+        from kie_mcp.media.ffmpeg import find_ffmpeg
         from kie_mcp.sandbox.app import Sandbox
 
         sandbox = Sandbox(
@@ -352,6 +382,7 @@ class App:
             legacy=settings.sandbox_legacy,
             clock=self.clock.time,
             folder=settings.sandbox_dir,
+            ffmpeg=find_ffmpeg() or "",
         )
         if settings.public_url or settings.callback_url:
             sandbox.callbacks.key = settings.webhook_key.get_secret_value() if settings.webhook_key else ""

@@ -116,9 +116,9 @@ def build_server(app: App, *, sessions: bool = True, tenants: "Tenants | None" =
         on_completion=completions.complete,
     )
     if tenants:
-        from kie_mcp.server.accounts.app_of_caller import guard_spending, use_app_of_caller
+        from kie_mcp.server.accounts.app_of_caller import use_app_of_caller
 
-        server.middleware += [use_app_of_caller, guard_spending]
+        server.middleware.append(use_app_of_caller)
     if not app.local_files:
         server.middleware.append(PathFilter(app))
     server.add_notification_handler("notifications/roots/list_changed", NotificationParams, app.roots.forget)

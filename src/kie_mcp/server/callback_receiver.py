@@ -1,6 +1,6 @@
-"""The receiver of KIE's callbacks: when KIE calls the address of a task, the task's status is read at once.
+"""The receiver of KIE's callbacks: when KIE calls the URL of a task, the server polls the task at once.
 
-A caller who knows an address and sends a wrong body learns nothing and changes nothing.
+The server takes no facts from the body of a callback, so a forged callback causes at most one poll.
 """
 
 import re
@@ -17,19 +17,19 @@ from kie_mcp.server.app import App
 from kie_mcp.tasks.callbacks import PATH
 
 MOST_BYTES = 256 * 1024
-"""Most bytes of a callback; the largest ones contain the prompt and the addresses of a task's files."""
+"""Maximum bytes of a callback's body; the largest bodies contain the prompt and the URLs of a task's files."""
 NAME = re.compile(r"([a-z0-9-]{1,40}\.)?t_[a-z0-9]{1,40}")
 """Matches the id of a task, before which there is the name of its tenant if there are several."""
 
 
 class Hearer(Protocol):
-    """What knows the addresses of tasks, and polls a task: the app of a server, or its tenants."""
+    """An object that checks the URLs of callbacks and polls tasks: the app of a server, or its tenants."""
 
     async def is_callback_address(self, name: str, token: str) -> bool:
-        """Return whether the last two parts of a path are those of the address of a task."""
+        """Return whether the last two parts of a path belong to the URL of a task."""
 
     async def hear_callback(self, name: str) -> None:
-        """Poll a task, because KIE has called its address."""
+        """Poll a task whose callback has arrived."""
 
 
 class CallbackReceiver:
@@ -48,7 +48,7 @@ class CallbackReceiver:
         self._count = count
 
     def build_routes(self) -> list[Route]:
-        """Return the routes of all addresses."""
+        """Return the routes that receive callbacks."""
         return [Route(f"{PATH}/{{id}}/{{token}}", self._receive, methods=["POST"])]
 
     async def _receive(self, request: Request) -> Response:
@@ -70,12 +70,12 @@ class CallbackReceiver:
                 return _answer(401, "The signature is not valid")
             await self._hearer.hear_callback(name)
         except KieMcpError:
-            # KIE calls again later.
+            # After this status, KIE sends the callback again later.
             return _answer(503, "The server cannot be opened")
         return _answer(200, "success")
 
     def _is_genuine(self, request: Request, body: bytes) -> bool:
-        """Return whether a callback is signed, if the settings have the key for that."""
+        """Return whether the signature of a callback is right; True if the settings have no key to check it."""
         key = self._app.settings.webhook_key
         return not key or is_signed(request.headers, body, key.get_secret_value(), self._app.clock.time())
 

@@ -76,7 +76,9 @@ async def run_confirmed(
     try:
         return await run(confirmed or confirm)
     except ConfirmationNeeded as error:
-        needed = replace(error, message=f"{error.message}{await _describe_balance(call)}")
+        balance = await _find_balance(call)
+        told = "" if balance is None else f" The balance is {format_credits(balance)}."
+        needed = replace(error, message=f"{error.message}{told}", balance=balance)
         if reply is Reply.UNATTENDED:
             raise _nobody_was_asked(needed) from None
         if question := await request_confirmation(call.context, needed):
@@ -166,12 +168,12 @@ def _parse_state(state: str) -> tuple[str, float]:
         return confirm, -math.inf
 
 
-async def _describe_balance(call: ToolCall) -> str:
-    """Return a sentence with the account's balance, after a space; empty if KIE does not answer in time."""
-    balance, runner = None, await call.context.lifespan_context.runner()
+async def _find_balance(call: ToolCall) -> float | None:
+    """Return the account's balance in credits; None if KIE does not answer in time."""
+    runner = await call.context.lifespan_context.runner()
     with anyio.move_on_after(measure_create_left(call) / 2):
-        balance = await runner.balance.find()
-    return "" if balance is None else f" The balance is {format_credits(balance)}."
+        return await runner.balance.find()
+    return None
 
 
 def _can_elicit(context: Context) -> bool:

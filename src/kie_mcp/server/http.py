@@ -36,7 +36,7 @@ from kie_mcp.server.upload_receiver import UploadReceiver
 
 if TYPE_CHECKING:
     from kie_mcp.config import Settings
-    from kie_mcp.server.accounts.tenants import FindCaller
+    from kie_mcp.server.accounts.resource_server import ResourceServer
     from kie_mcp.server.operation.metrics import Metrics
 
 PATH = "/mcp"
@@ -47,6 +47,7 @@ Serving MCP at {url} until Ctrl-C. Callers send the token in {file}, which only 
   claude mcp add --transport http kie {url} --header "Authorization: Bearer $(cat '{file}')"
 """
 WITH_SETTING = "Serving MCP at {url} until Ctrl-C. Callers send KIE_MCP_HTTP_TOKEN as a bearer token."
+WITH_ACCOUNTS = "Serving MCP at {url} until Ctrl-C. Callers log in at {issuer}."
 OPEN_TO_THIS_MACHINE = """\
 Serving MCP at {url} until Ctrl-C, without a token: every user of this machine can call it and spend your credits."""
 
@@ -74,13 +75,17 @@ def serve_http(
     """
     app = App(selection=selection, local_files=False)
     setting, token, file = app.settings.http_token, "", None
+    issuer = app.settings.oidc_issuer
+    if issuer and not with_token:
+        raise ConfigurationError("--no-token and KIE_MCP_OIDC_ISSUER exclude each other.", "Leave one of them out.")
     if with_token and setting:
         token = setting.get_secret_value()
-    elif with_token:
+    elif with_token and not issuer:
         token, file = access_token.read_or_make_token(app.settings.data_dir)
     message = WITH_FILE.replace("{file}", str(file)) if file else WITH_SETTING if token else OPEN_TO_THIS_MACHINE
     if app.settings.caller_keys:
         message = f"{message.rstrip()}\n{BY_KEYS_TOO}" if token else BY_KEYS_ALONE
+    message = WITH_ACCOUNTS.replace("{issuer}", issuer) if issuer else message
     tell, workers = lambda url: announce(message.replace("{url}", url + PATH)), app.settings.workers
     if workers == 1:
         listen(_build_observed_app(app, host, token), host, port, tell)
@@ -110,17 +115,20 @@ def build_http_app(app: App, *, host: str, token: str = "", metrics: "Metrics | 
 
     Raises:
         ConfigurationError: When other machines can connect, and `token` is empty or so short that it could be guessed,
-            because they could spend credits.
+            because they could spend credits; or when the settings of accounts do not fit together.
     """
-    settings = app.settings
+    settings, accounts = app.settings, _build_resource_server(app)
     is_paid_by_callers = settings.caller_keys and not token
-    if len(token.strip()) < access_token.SHORTEST and not _is_loopback(host) and not is_paid_by_callers:
+    is_open = not (accounts or is_paid_by_callers or _is_loopback(host))
+    if is_open and len(token.strip()) < access_token.SHORTEST:
         lacking = f"a token of {len(token)} characters can be guessed" if token else "it needs a token"
         raise ConfigurationError(
             f"{host} can be reached by others, and every call spends your credits: {lacking}.",
             f"Set KIE_MCP_HTTP_TOKEN to a random text of {access_token.SHORTEST} or more characters that callers send "
             "as a bearer token, or use 127.0.0.1.",
         )
+    if accounts:
+        return build_app_for_tenants(app, host, accounts.protect, metrics, accounts)
     if settings.caller_keys:
         return build_app_for_tenants(app, host, _identify_by_keys(settings, token), metrics)
     server = build_server(app, sessions=False)
@@ -139,7 +147,7 @@ def build_app_for_tenants(
     host: str,
     identify: Callable[[ASGIApp], ASGIApp],
     metrics: "Metrics | None" = None,
-    find_caller: "FindCaller | None" = None,
+    accounts: "ResourceServer | None" = None,
 ) -> ASGIApp:
     """Build the ASGI application for callers of whom each sees only the tasks of its own tenant.
 
@@ -148,23 +156,28 @@ def build_app_for_tenants(
         host: The IP address or host name that the server will listen on.
         identify: Wraps an application so that it only gets requests whose caller is known.
         metrics: Counts calls and callbacks; None if nobody wants the numbers.
-        find_caller: Finds the key of a tenant whose process has ended; None if only the tenant's next call brings it.
+        accounts: Finds the key of a tenant whose process has ended, so that its tasks go on at once, and has the routes
+            by which people log in; None if the callers have KIE keys of their own.
     """
     from kie_mcp.server.accounts.app_of_caller import AppOfCaller, find_app
     from kie_mcp.server.accounts.library_of_tenants import LibraryOfTenants
     from kie_mcp.server.accounts.tenants import Tenants
 
-    tenants = Tenants(app, find_caller)
+    tenants = Tenants(app, accounts.find_caller if accounts else None)
     server = build_server(app, sessions=False, tenants=tenants)
     if metrics:
         server.middleware.append(metrics.count_call)
-    uploads = UploadReceiver(partial(find_app, spends=True))
-    asgi = identify(AppOfCaller(build_streamable_app(server, host, uploads.build_routes()), tenants))
+    uploads, public_url = UploadReceiver(partial(find_app, spends=True)), ""
+    if accounts:
+        server.middleware += accounts.middleware
+        public_url = app.settings.public_url
+    streamable = build_streamable_app(server, host, uploads.build_routes(), public_url=public_url)
+    asgi = identify(AppOfCaller(streamable, tenants))
     library: ASGIApp = LibraryOfTenants(tenants, identify)
-    protected = LibraryBeside(asgi, LocalNames(library, host) if _is_loopback(host) else library)
+    protected = LibraryBeside(asgi, LocalNames(library, host, public_url) if _is_loopback(host) else library)
     receiver = CallbackReceiver(app, metrics.count_callback if metrics else None, tenants)
-    probes = Probes(app, tenants.open_common_ledger)
-    return ExtraRoutes(protected, [*receiver.build_routes(), *probes.build_routes()])
+    routes = [*receiver.build_routes(), *Probes(app, tenants.open_common_ledger).build_routes()]
+    return ExtraRoutes(protected, [*routes, *(accounts.routes if accounts else ())])
 
 
 def _identify_by_keys(settings: "Settings", token: str) -> Callable[[ASGIApp], ASGIApp]:
@@ -188,8 +201,33 @@ def _identify_by_keys(settings: "Settings", token: str) -> Callable[[ASGIApp], A
     return identify
 
 
-def build_streamable_app(server: Server[Any], host: str, routes: Sequence[BaseRoute] = ()) -> ASGIApp:
-    """Build the ASGI application that serves an MCP server over HTTP, and more routes, without authentication."""
+def _build_resource_server(app: App) -> "ResourceServer | None":
+    """Return what checks the tokens of accounts; None if the settings name no provider.
+
+    Raises:
+        ConfigurationError: When the extra for accounts is not installed, or the settings do not fit together.
+    """
+    if not app.settings.oidc_issuer:
+        return None
+    try:
+        from kie_mcp.server.accounts.resource_server import ResourceServer
+    except ImportError:
+        step = "pip install 'kie-mcp[accounts]'"
+        raise ConfigurationError("KIE_MCP_OIDC_ISSUER needs packages that are not installed.", step) from None
+    return ResourceServer(app.settings, PATH, app.clock, app.read_balance_of)
+
+
+def build_streamable_app(
+    server: Server[Any], host: str, routes: Sequence[BaseRoute] = (), *, public_url: str = ""
+) -> ASGIApp:
+    """Build the ASGI application that serves an MCP server over HTTP, and more routes, without authentication.
+
+    Args:
+        server: The MCP server.
+        host: The IP address or host name that the server will listen on.
+        routes: The other routes.
+        public_url: The URL that callers use, if that is a proxy's; empty if they use `host`.
+    """
     # A stateless server is used, because only a stateless server of the SDK answers all protocol versions. The SDK's
     # check of `Host` and `Origin` is off, because it lets through `localhost:evil.example`.
     streamable = server.streamable_http_app(
@@ -200,14 +238,16 @@ def build_streamable_app(server: Server[Any], host: str, routes: Sequence[BaseRo
     # The SDK limits bodies too, but only behind `WholeCharacters`, which reads the whole body.
     limited = RequestBodyLimitMiddleware(WholeCharacters(CapabilitySession(streamable)), DEFAULT_MAX_REQUEST_BODY_SIZE)
     asgi = ExtraRoutes(limited, routes)
-    return LocalNames(asgi, host) if _is_loopback(host) else asgi
+    return LocalNames(asgi, host, public_url) if _is_loopback(host) else asgi
 
 
 def _build_library(app: App, host: str, token: str) -> ASGIApp:
     async def open_ledger() -> Ledger:
         return (await app.runner()).ledger
 
-    page = LibraryPage(open_ledger, lambda: app.settings.state_dir / FOLDER, PathFilter(app).hide).build(token)
+    uploads = UploadReceiver(lambda _: app).build_routes()
+    find_folder, conceal = lambda: app.settings.state_dir / FOLDER, PathFilter(app).hide
+    page = LibraryPage(open_ledger, find_folder, app.choose_storage, conceal, uploads=uploads).build(token)
     return LocalNames(page, host) if _is_loopback(host) else page
 
 

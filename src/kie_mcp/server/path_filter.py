@@ -1,4 +1,4 @@
-"""Keep paths of the server's machine out of all answers to callers elsewhere, who could do nothing with them.
+"""Remove the paths of files on this machine from answers to callers on other machines, who cannot open them.
 
 Answers have the `kie://` address of a saved result instead, which such callers can read. Sidecars keep the paths, on
 the server's disk.

@@ -26,6 +26,7 @@ from kie_mcp.text import escape_unseen
 
 if TYPE_CHECKING:
     from kie_mcp.ledger.task import Result
+    from kie_mcp.tasks.storage import Storage
 
 JSON = "application/json"
 RESOURCES = (
@@ -135,7 +136,13 @@ async def _read_tasks(app: App, id_: str) -> Any:
     now = app.clock.time()
     # A list of tasks does not contain the tasks' text results, because they would make the list too long.
     described = [
-        answers.describe_task(task, now=now, usual=(await runner.estimate_duration(task)).seconds, whole=bool(id_))
+        answers.describe_task(
+            task,
+            now=now,
+            usual=(await runner.estimate_duration(task)).seconds,
+            find_link=runner.storage.find_link,
+            whole=bool(id_),
+        )
         | {"prompt": task.prompt}
         for task in tasks
     ]
@@ -145,8 +152,8 @@ async def _read_tasks(app: App, id_: str) -> Any:
 async def _read_library(app: App) -> Any:
     from kie_mcp.server.tools import library
 
-    ledger = (await app.runner()).ledger
-    return {"made": await library.build_rows(ledger, await ledger.page(states=("succeeded",), limit=50))}
+    runner = await app.runner()
+    return {"made": await library.build_rows(runner, await runner.ledger.page(states=("succeeded",), limit=50))}
 
 
 async def _read_file(app: App, uri: str, place: str) -> BlobResourceContents | None:
@@ -170,19 +177,19 @@ async def _read_file(app: App, uri: str, place: str) -> BlobResourceContents | N
     id_, media, number = place.partition("/media/")
     if not media or not number.isdecimal():
         return None
-    task = await (await app.runner()).get(id_)
+    runner = await app.runner()
+    task = await runner.get(id_)
     result = find_saved_result(app, task, int(number))
-    there = result.path if app.local_files else result.link
-    content = await anyio.to_thread.run_sync(_read_small_file, result, there)
+    there = (app.local_files and result.local_path) or runner.storage.find_link(result)
+    content = await anyio.to_thread.run_sync(_read_small_file, runner.storage, result, there)
     return BlobResourceContents(uri=uri, mime_type=result.mime_type or None, blob=b64encode(content).decode())
 
 
-def _read_small_file(result: "Result", there: str) -> bytes:
+def _read_small_file(storage: "Storage", result: "Result", there: str) -> bytes:
     from kie_mcp.media.stills import OPEN_LINK
-    from kie_mcp.tasks.saved_results import open_saved_file
 
     try:
-        with open_saved_file(result) as file:
+        with storage.open(result) as file:
             content = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise InvalidCall(f"The saved file cannot be read: {error.strerror}.", OPEN_LINK) from None

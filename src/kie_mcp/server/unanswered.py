@@ -1,4 +1,4 @@
-"""Count the client's requests that have no answer yet, so that those before the end of stdin are answered.
+"""Track the client's requests that have no answer yet, so that they are still answered after stdin has ended.
 
 At the end of the client's messages, the SDK cancels all requests that it still works on. A program that writes its
 requests and closes the pipe, as `printf ... | kie-mcp` does, would get no answer.

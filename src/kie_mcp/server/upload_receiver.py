@@ -1,4 +1,4 @@
-"""Uploads over HTTP: callers elsewhere send a file here, because the server cannot read files of their machines."""
+"""Uploads over HTTP: callers on other machines send files to the server, because it cannot read their disks."""
 
 import tempfile
 from collections.abc import Callable
@@ -15,11 +15,11 @@ from kie_mcp.server.app import App
 from kie_mcp.tasks.upload_command import PATH
 
 MOST_BYTES = 100_000_000
-"""Most bytes of a file."""
+"""Maximum bytes of an uploaded file."""
 
 
 class UploadReceiver:
-    """Takes files, and sends them on to KIE."""
+    """Receives files from callers and uploads them to KIE."""
 
     def __init__(self, find_app: Callable[[Request], App]) -> None:
         """Store a function that returns the app for a request, or raises an error if the request is not allowed."""
@@ -30,7 +30,7 @@ class UploadReceiver:
         return [Route(PATH, self._receive, methods=["POST"])]
 
     async def _receive(self, request: Request) -> Response:
-        """Answer with the address of the file, which tools take; or with an error like those of tools."""
+        """Receive a file, and answer with a reference to it for the arguments of tools, or with an error."""
         try:
             app = self._find_app(request)
             app.check_settings()
@@ -47,7 +47,7 @@ class UploadReceiver:
 
 
 async def _store_body(request: Request, file: IO[bytes]) -> None:
-    """Write the body of a request to a file, as it comes.
+    """Write the body of a request to a file while it arrives.
 
     Raises:
         InvalidCall: When it is too large.

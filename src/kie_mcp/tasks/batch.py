@@ -1,8 +1,8 @@
 """Batch: many calls with one budget, one confirmation and one id.
 
 The items of a batch are tasks like any others: each has a row, a create request and a watcher of its own, and counts
-its own credits. The batch's row keeps the list of its items and what became of each, so that any process can go on with
-it. Until an item is started, the batch reserves its credits.
+its own credits. The batch's row keeps the list of its items with their states, so that any process can continue the
+batch. Until an item is started, the batch reserves the item's credits.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ WITHOUT_RESULT: frozenset[ItemState] = frozenset({"failed", "expired", "left out
 
 @dataclass(slots=True)
 class Item:
-    """One call of a batch, and what became of it."""
+    """One call of a batch, and its state."""
 
     tool: str
     model: str
@@ -40,21 +40,23 @@ class Item:
     key: str
     """The idempotency key of the call."""
     reserved: float
-    """The most credits that the call is expected to cost; 0 for a call that was made before."""
+    """The most credits that the call may cost; 0 if it repeats an earlier call, because that costs nothing."""
     route: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
     variation: int = 1
     live_price: str = ""
+    order_id: str = field(default_factory=lambda: new_id("t"))
+    """The id that a new task of the item gets, which is saved before the task is started, so that it is found again."""
     state: ItemState = "waiting"
     task_id: str = ""
     credits: float | None = None
-    """Credits that the item's task cost; None until that is known, and for a call that was made before."""
+    """Credits that the item's task cost; None while that is unknown, and if the call repeats an earlier one."""
     error: dict[str, Any] | None = None
     """The error because of which there is no result, as `KieMcpError.as_dict()` returns it."""
 
     @classmethod
     def build(cls, order: Order, key: str, reserved: float) -> Self:
-        """Return the item of an order that no server has started yet."""
+        """Return a new item for an order."""
         return cls(
             tool=order.tool,
             model=order.call.id,
@@ -65,10 +67,11 @@ class Item:
             extra=dict(order.extra),
             variation=order.variation,
             live_price=order.live_price,
+            order_id=order.id,
         )
 
     def build_order(self) -> Order:
-        """Return the order of the item, as it was when the batch was called."""
+        """Return the order from which the item was built, with an id of its own."""
         call, added = read_call(self.model, self.fields)
         return Order(self.tool, call, self.route, {**self.extra, **added}, self.variation, self.live_price)
 
@@ -81,7 +84,7 @@ class Item:
 
     @property
     def label(self) -> str:
-        """The item's prompt in a few words; the id of its model where there is no prompt."""
+        """The beginning of the item's prompt; the id of the model if there is no prompt."""
         return shorten(one_line(str(self.fields.get("prompt", ""))), LONGEST_LABEL) or self.model
 
     def note(self, task: Task) -> None:
@@ -110,7 +113,7 @@ class Batch:
 
     @classmethod
     def read(cls, task: Task) -> Self:
-        """Return the batch that the ledger has in a row."""
+        """Return the batch in a row of the ledger."""
         kept = task.request or {}
         return cls([Item(**each) for each in kept["items"]], kept["max_credits"], kept["repairs"], task.id)
 
@@ -122,7 +125,7 @@ class Batch:
 
     @property
     def idempotency_key(self) -> str:
-        """A text that is equal for batches with equal items and the same budget."""
+        """The idempotency key, which is equal for batches with equal items and the same budget."""
         named = json.dumps([MODEL, self.repairs, self.max_credits, [item.key for item in self.items]])
         return hashlib.sha256(named.encode()).hexdigest()
 
@@ -133,7 +136,7 @@ class Batch:
 
     @property
     def waiting(self) -> float:
-        """Credits that the waiting items may cost together, but at most what is left of the budget."""
+        """Credits that the waiting items may cost together, but at most the rest of the budget."""
         waiting = sum(item.reserved for item in self.items if item.state == "waiting")
         return round(max(min(waiting, self.max_credits - self.committed), 0), 2)
 
@@ -142,11 +145,11 @@ class Batch:
         return round(self.committed + item.reserved - self.max_credits, 6) <= 0
 
     def find_missing(self) -> list[Item]:
-        """Return the items that ended without a result, or were never started."""
+        """Return the items without a result, for another batch that makes only these."""
         return [item for item in self.items if item.state in WITHOUT_RESULT]
 
     def describe_progress(self) -> str:
-        """Return a sentence that says how many items are made, and what became of the others."""
+        """Return a sentence with the number of items in each state."""
         numbers: dict[ItemState, list[str]] = {"failed": [], "expired": [], "unknown": [], "left out": []}
         for number, item in enumerate(self.items, start=1):
             numbers.get(item.state, []).append(str(number))
@@ -155,7 +158,7 @@ class Batch:
         return f"{'; '.join((f'{made} of {len(self.items)} are made', *others))}."
 
     def build_task(self, session: str, now: float) -> Task:
-        """Return the new row of the batch; it reserves what all items may cost, within the budget.
+        """Return the batch's new row, which reserves the credits of all items, at most the budget.
 
         Args:
             session: The id of this process in the ledger.
@@ -186,7 +189,7 @@ def join_prompts(items: Sequence[Item]) -> str:
 
 
 def describe_items(task: Task) -> list[dict[str, Any]]:
-    """Return one JSON object for each item of a batch: its number, state, task and charge, and what went wrong."""
+    """Return one JSON object for each item of a batch: its number, state, task, charge and error."""
     rows = []
     for number, item in enumerate(Batch.read(task).items, start=1):
         row: dict[str, Any] = {"n": number, "status": item.state}

@@ -1,8 +1,8 @@
-"""Watcher of a batch: starts its items as far as the budget goes, and notes what becomes of each.
+"""Watcher of a batch: starts items while the budget has room for them, and records the state of each.
 
 The items keep all promises about money, because each is a task with a row, a create request and a watcher of its own.
-A batch sends nothing to KIE. A process that takes a batch over finds each item by its task or by its idempotency key,
-and starts only those that no process has started.
+A batch sends nothing to KIE. Each item has the id of its task before it is started, so a process that takes a
+batch over finds the items that were started, and starts only the others.
 """
 
 import logging
@@ -12,7 +12,8 @@ from dataclasses import replace
 import anyio
 
 from kie_mcp.errors import InvalidCall, KieMcpError
-from kie_mcp.ledger.task import Result, Task
+from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.ledger.task import Result, Task, new_id
 from kie_mcp.tasks.base_watcher import BaseWatcher
 from kie_mcp.tasks.batch import OPEN, Batch, Item
 from kie_mcp.tasks.polling import DurationEstimate
@@ -22,7 +23,7 @@ from kie_mcp.tasks.whole import LONGEST_WAIT, RETRY_SECONDS, PartRunner, Started
 logger = logging.getLogger(__name__)
 
 MOST_AT_ONCE = 10
-"""The most items that are uploaded and sent to KIE at the same time; any number of them may run there."""
+"""Maximum number of items whose files and create requests are sent at the same time; more may run at KIE."""
 
 
 class BatchWatcher(BaseWatcher):
@@ -40,7 +41,7 @@ class BatchWatcher(BaseWatcher):
         """Do nothing: each item is polled on its own schedule."""
 
     async def start(self, *_: object) -> None:
-        """Let the items be started by `follow()`, which does the same after a takeover."""
+        """Do nothing yet: `follow()` starts the items, because it also has to do so after a takeover."""
 
     async def follow(self, *, poll_now: bool) -> None:  # noqa: ARG002 each item polls by itself
         """Start the items that are not started yet, wait until all have ended, and end the batch."""
@@ -85,30 +86,34 @@ class BatchWatcher(BaseWatcher):
             async with self._sending:
                 started = await self._find_or_start(item)
         except (KieMcpError, ValueError) as error:
-            # The item has no row: a file that it names is gone, or an update of kie-mcp no longer takes its fields.
+            # The item cannot be built again: its file is gone, or a newer kie-mcp no longer accepts its fields.
             told = error if isinstance(error, KieMcpError) else InvalidCall(f"{error}.", "Call the tool by itself.")
             item.state, item.error, item.credits = "failed", told.as_dict(), 0
             await self._note_change()
             return
         await self._note_task(item, started.task)
-        task = started.task
+        await self._note_task(item, await self._wait_until_done(started.task))
+
+    async def _find_or_start(self, item: Item) -> Started:
+        if item.task_id:
+            return Started(await self._runner.get(item.task_id, seconds=None))
+        if task := await self._services.ledger.find(item.order_id):
+            # If a process died before it sent this item, the item fails here, and is started below.
+            task = await self._runner.get(task.id, seconds=None)
+            if not task.refused:
+                return Started(task)
+            item.order_id = new_id("t")
+            await self._note_change()
+        order = replace(item.build_order(), id=item.order_id)
+        return await self._runner.start_part(order, self.task, item.key)
+
+    async def _wait_until_done(self, task: Task) -> Task:
         while not task.done:
             await self._runner.wait([task], LONGEST_WAIT)
             task = await self._services.ledger.find(task.id) or task
             if not task.done:
                 await self._services.clock.idle(RETRY_SECONDS)
-        await self._note_task(item, task)
-
-    async def _find_or_start(self, item: Item) -> Started:
-        if item.task_id:
-            return Started(await self._runner.get(item.task_id, seconds=None))
-        task = await self._services.ledger.find_newest(item.key)
-        if task and task.created >= self.task.created:
-            # If a process died before it sent this item, the item fails here, and is started below.
-            task = await self._runner.get(task.id, seconds=None)
-            if not task.refused:
-                return Started(task)
-        return await self._runner.start_part(item.build_order(), self.task, item.key)
+        return task
 
     async def _note_task(self, item: Item, task: Task) -> None:
         before = (item.state, item.task_id, item.credits)
@@ -128,7 +133,8 @@ class BatchWatcher(BaseWatcher):
         """End the batch with the files of all items in their order; it has failed only if no item succeeded."""
         task, items = self.task, self._batch.items
         made = [
-            (number, item, found)
+            # A process that was stopped for a while may write an earlier state, in which the files are not saved.
+            (number, item, await self._wait_until_done(found))
             for number, item in enumerate(items, start=1)
             if item.state == "succeeded" and (found := await self._services.ledger.find(item.task_id))
         ]
@@ -152,7 +158,31 @@ class BatchWatcher(BaseWatcher):
             await self._services.save_at_last(self.task, self.create_settled.set)
 
 
+async def reopen(ledger: Ledger, task: Task) -> Task:
+    """Let an ended batch be watched again if more is known of its items by now; return the batch.
+
+    An item that was unknown may have been settled, or may have got the results that it lacked.
+    """
+    batch = Batch.read(task)
+    shown = {result.label.partition(":")[0] for result in task.results}
+    for number, item in enumerate(batch.items, start=1):
+        if item.state == "unknown" or (item.state == "succeeded" and name_item(number) not in shown):
+            found = await ledger.find(item.task_id)
+            if found and (found.state != item.state or found.results):
+                item.state = "running"
+    if any(item.state == "running" for item in batch.items):
+        task.state, task.finished, task.saved = "running", None, False
+        task.request, task.reserved = batch.as_dict(), batch.waiting
+        await ledger.save(task)
+    return task
+
+
+def name_item(number: int) -> str:
+    """Return the name of an item, counted from 1, in the labels of its results."""
+    return f"item {number}"
+
+
 def label_results(number: int, item: Item, results: Sequence[Result]) -> list[Result]:
     """Return the results of an item with a label that has the item's number, counted from 1, and its prompt."""
-    label = f"item {number}: {item.label}"
+    label = f"{name_item(number)}: {item.label}"
     return [replace(each, label=", ".join(filter(None, (label, each.label)))) for each in results]

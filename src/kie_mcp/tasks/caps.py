@@ -6,6 +6,7 @@ from kie_mcp.catalog.credits import format_credits, format_number
 from kie_mcp.errors import CapReached, ConfirmationNeeded
 from kie_mcp.ledger.ledger import Spent
 from kie_mcp.ledger.task import Task
+from kie_mcp.tasks.permission import check_permission
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,15 +18,18 @@ class Caps:
     session: float | None = None
 
     def check(self, task: Task, spent: Spent) -> None:
-        """Raise an error if a task's reservation (the credits that the task may cost) exceeds a cap.
+        """Raise an error if the caller may only look, or a task's reservation (what it may cost) exceeds a cap.
 
         Args:
             task: The task to check, with its reservation.
             spent: Credits that KIE charged for earlier tasks of the day and the session, or that they have reserved.
 
         Raises:
+            NotAllowed: When the caller of the running request may only look.
             CapReached: When the reservation exceeds a cap; the message names the cap and the credits that are left.
         """
+        # All calls that make something come here before anything is sent, so none of them can lack this check.
+        check_permission()
         if self.task is not None and task.reserved > self.task:
             raise CapReached(
                 f"{task.cost}, and KIE_MCP_MAX_CREDITS_PER_TASK is {format_number(self.task)}.",
@@ -95,11 +99,14 @@ class Rules:
         before = f" {format_credits(spent.hour)} were spent in the last hour without asking." if spent.hour else ""
         if task.reserved > self.confirm_above:
             raise ConfirmationNeeded(
-                f"{task.cost}: so much needs the user's word.{before}", setting="KIE_MCP_CONFIRM_ABOVE"
+                f"{task.cost}: so much needs the user's word.{before}",
+                setting="KIE_MCP_CONFIRM_ABOVE",
+                credits=task.reserved,
             )
         if self.confirm_hourly and spent.hour + task.reserved > self.confirm_hourly:
             raise ConfirmationNeeded(
                 f"{task.cost}.{before} Above {format_number(self.confirm_hourly)} in an hour, "
                 "the next call needs the user's word.",
                 setting="KIE_MCP_CONFIRM_HOURLY",
+                credits=task.reserved,
             )

@@ -1,4 +1,4 @@
-"""Download results to the output folder, and continue broken downloads."""
+"""Download results to the storage, and continue broken downloads."""
 
 import base64
 import re
@@ -11,7 +11,6 @@ import anyio
 import anyio.to_thread
 import httpx2
 
-from kie_mcp.clock import to_local_day
 from kie_mcp.errors import ApiError, DamagedFile, InvalidCall, KieMcpError
 from kie_mcp.kie.client import KieClient
 from kie_mcp.ledger.task import Result, Task
@@ -22,14 +21,11 @@ from kie_mcp.tasks.address_guard import AddressGuard
 from kie_mcp.tasks.download_slots import DownloadSlots
 from kie_mcp.tasks.pace import Pace
 from kie_mcp.tasks.partial_files import PartialFile
+from kie_mcp.tasks.storage import Storage
 
 LARGEST_FILE = 2 * 1024**3
 """Maximum size of one result file, in bytes."""
 MOST_REDIRECTS = 5
-PARTS_FOLDER = "parts"
-"""Folder in the output folder for the files of parts, which are joined to the file of their whole."""
-LONGEST_MODEL = 100
-"""Largest number of characters of a model's id in a file's name; most file systems take names of 255 bytes."""
 EXPIRED_LINK_STATUSES = (401, 403, 404, 410)
 """HTTP statuses that may mean that a URL has expired; the downloader then asks KIE for a fresh URL."""
 CONTENT_RANGE = re.compile(r"bytes (?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18})", re.ASCII)
@@ -38,12 +34,12 @@ _FROM_URL_SAFE = str.maketrans("-_", "+/")
 
 
 class Downloader:
-    """Downloads results to the output folder, and never overwrites a file there."""
+    """Downloads results to the storage."""
 
     def __init__(
         self,
         client: KieClient,
-        folder: Path,
+        storage: Storage,
         *,
         guarded: bool = True,
         largest: int = LARGEST_FILE,
@@ -52,11 +48,11 @@ class Downloader:
 
         Args:
             client: The client of KIE's API; its HTTP connections are used for downloads, but without the API key.
-            folder: The output folder.
+            storage: Where results are kept.
             guarded: True to refuse URLs of hosts with a private IP address, as a protection against SSRF.
             largest: Maximum size of one result, in bytes.
         """
-        self.folder = folder.expanduser().absolute()
+        self.storage = storage
         self._client = client
         # Without a guard, all URLs are trusted, because every URL begins with the empty text.
         trusted = (f"{client.base_url}/", f"{client.upload_url}/") if guarded else ("",)
@@ -67,7 +63,7 @@ class Downloader:
         self._slots = DownloadSlots()
 
     async def download(self, task: Task) -> None:
-        """Download those results of a task that are not in the output folder yet.
+        """Download those results of a task that are not saved yet.
 
         If one result cannot be downloaded, the other results are downloaded first, and then the first error is raised.
 
@@ -87,13 +83,15 @@ class Downloader:
         if errors:
             raise errors[0]
 
-    def write_file(self, task: Task, number: int, content: bytes, mime_type: str) -> Result:
-        """Save bytes as a file in the output folder, without a download, and return a result with the file's path."""
-        final = partial_files.write_file(content, self.folder, _file_stem(task, number), formats.EXTENSIONS[mime_type])
-        return Result(url="", path=str(final), mime_type=mime_type, facts=describe_file(final, mime_type))
+    async def write_file(self, task: Task, number: int, content: bytes, mime_type: str) -> Result:
+        """Save bytes as a result, without a download."""
+        with partial_files.open_partial_file(self.storage.folder, self.storage.name(task, number)) as part:
+            part.begin("", None)
+            part.file.write(content)
+            return await self._keep(part, task, number, mime_type)
 
     async def join(self, task: Task, paths: Sequence[Path]) -> Result | None:
-        """Join the files of a whole's parts to one file in the output folder.
+        """Join the files of a whole's parts to one result.
 
         Returns:
             The file; None if ffmpeg would be needed to join these files, and it is not installed.
@@ -102,29 +100,28 @@ class Downloader:
             OSError: When a file cannot be read or written.
             InvalidCall: When ffmpeg cannot be started, or does not finish in time.
         """
-        stem = _file_stem(task, 1)
-        with partial_files.open_partial_file(self.folder, stem) as part:
+        with partial_files.open_partial_file(self.storage.folder, self.storage.name(task, 1)) as part:
             part.begin("", None)
             mime_type = await joining.join_sounds(paths, part.file)
-            if not mime_type:
-                return None
-            final = await anyio.to_thread.run_sync(part.commit, self.folder, stem, formats.EXTENSIONS[mime_type])
-        facts = await anyio.to_thread.run_sync(describe_file, final, mime_type)
-        return Result(url="", path=str(final), mime_type=mime_type, facts=facts)
+            return await self._keep(part, task, 1, mime_type) if mime_type else None
 
     async def take(self, task: Task, place: Path, mime_type: str) -> Result:
-        """Rename a file that was made on this machine to the name of a task's result, and return the result.
+        """Keep a file that was made on this machine as a task's result, and return the result.
 
         Raises:
-            OSError: When the file cannot be read or renamed.
+            OSError: When the file cannot be read or kept.
         """
-        extension = formats.EXTENSIONS[mime_type]
-        stem = _file_stem(task, 1)
-        final = await anyio.to_thread.run_sync(partial_files.commit_file, place, self.folder, stem, extension)
-        facts = await anyio.to_thread.run_sync(describe_file, final, mime_type)
-        return Result(url="", path=str(final), mime_type=mime_type, facts=facts)
+        with partial_files.open_complete_file(place) as part:
+            return await self._keep(part, task, 1, mime_type)
 
-    def write_sidecars(self, task: Task, made_from: Sequence[str]) -> None:
+    async def _keep(self, part: PartialFile, task: Task, number: int, mime_type: str) -> Result:
+        """Keep a complete file that was made on this machine."""
+        extension = formats.EXTENSIONS[mime_type]
+        kept = await self.storage.keep(part, task, self.storage.name(task, number), extension, mime_type)
+        facts = await anyio.to_thread.run_sync(describe_file, kept.file, mime_type)
+        return Result(url="", path=kept.place, mime_type=mime_type, facts=facts)
+
+    async def write_sidecars(self, task: Task, made_from: Sequence[str]) -> None:
         """Write the sidecar of each downloaded file: a JSON file that says how the file was made.
 
         Args:
@@ -136,25 +133,20 @@ class Downloader:
         """
         for number, result in enumerate(task.results, start=1):
             if result.path:
-                place, content = Path(result.path), sidecar.build_sidecar(task, number, made_from)
-                beside = place.with_name(f"{place.name}.json")
-                if sidecar.belongs_to(beside, task):
-                    # An existing sidecar is replaced, because an earlier process may have known less about the task.
-                    partial_files.replace_file(content, beside)
-                else:
-                    partial_files.write_file(content, place.parent, place.name, "json", private=True)
+                content = sidecar.build_sidecar(task, number, made_from)
+                await self.storage.keep_sidecar(result.path, content, task)
 
     async def _download_result(self, task: Task, result: Result, number: int) -> None:
-        stem, folder = _file_stem(task, number), self.folder / PARTS_FOLDER if task.parent else self.folder
-        with partial_files.open_partial_file(folder, stem) as part:
-            result.mime_type = await self._download_with_fresh_link(task, result, part)
-            extension = result_types.choose_extension(result.mime_type, result.link)
-            final = part.commit(folder, stem, extension)
+        name = self.storage.name(task, number)
+        with partial_files.open_partial_file(self.storage.find_part_folder(task), name) as part:
+            mime_type = await self._download_with_fresh_link(task, result, part)
+            extension = result_types.choose_extension(mime_type, result.link)
+            kept = await self.storage.keep(part, task, name, extension, mime_type)
             # A data URI is as large as the file, and no longer needed.
-            result.path, result.url = str(final), result.link
+            result.path, result.url, result.mime_type = kept.place, result.link, mime_type
             # If the saved file cannot be read again, only the facts about it are missing.
             with suppress(OSError):
-                result.facts = await anyio.to_thread.run_sync(describe_file, final, result.mime_type)
+                result.facts = await anyio.to_thread.run_sync(describe_file, kept.file, mime_type)
 
     async def _download_with_fresh_link(self, task: Task, result: Result, part: PartialFile) -> str:
         """Download and check a file; if its URL has expired or leads to a damaged file, try again with a fresh URL.
@@ -284,13 +276,6 @@ def _host(url: str) -> str:
         return httpx2.URL(url).host
     except httpx2.InvalidURL:
         return ""
-
-
-def _file_stem(task: Task, number: int) -> str:
-    """Return the file name of a result without its extension; `number` distinguishes the results of one task."""
-    day = to_local_day(task.created)
-    model = re.sub(r"[^a-z0-9.]+", "-", task.model.lower())[:LONGEST_MODEL]
-    return f"{day}-{model}-{task.id}-{number}"
 
 
 def _content_length(headers: Mapping[str, str]) -> int | None:

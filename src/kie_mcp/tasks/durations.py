@@ -1,4 +1,4 @@
-"""How long a task usually takes, by what the ledger knows of earlier tasks."""
+"""Estimate how long a task takes from the durations of earlier tasks in the ledger."""
 
 from kie_mcp.catalog.registry import MODELS
 from kie_mcp.ledger.ledger import Ledger
@@ -6,7 +6,7 @@ from kie_mcp.ledger.task import Task
 from kie_mcp.tasks.polling import NEWEST_DURATIONS, DurationEstimate, estimate_duration
 
 UNKNOWN_SECONDS = 60
-"""Seconds that a task of a model counts with if nothing is known of the model."""
+"""Estimated seconds of a task if nothing is known about its model."""
 
 
 async def estimate_task(ledger: Ledger, task: Task, usual_seconds: float | None) -> DurationEstimate:
@@ -15,10 +15,10 @@ async def estimate_task(ledger: Ledger, task: Task, usual_seconds: float | None)
     Args:
         ledger: The ledger.
         task: The task.
-        usual_seconds: Expected seconds for every task if there were none yet; if None, the model's own.
+        usual_seconds: The estimate if the ledger has no such task; if None, the estimate of the model's class is used.
     """
     lengths = await ledger.statistics.durations(task.model, task.arguments.get("duration"), newest=NEWEST_DURATIONS)
-    # Of a batch, the model that takes longest counts.
+    # A batch takes as long as its slowest model.
     models = (MODELS[id_] for id_ in task.arguments.get("models", (task.model,)) if id_ in MODELS)
     usual = usual_seconds or max((model.usual_seconds for model in models), default=UNKNOWN_SECONDS)
     return estimate_duration(lengths, usual)

@@ -1,7 +1,7 @@
 """Edit: a task that ffmpeg makes on this machine, for no credits. Its watcher puts the sources into a private folder.
 
-The folder is in the output folder, where most sources are, so that they get a second name there instead of a copy. An
-edit whose process has died is made again by the process that takes it over, because that costs nothing.
+The private folder is inside the output folder, where most sources are, so that a hard link can replace a copy. If the
+process of an edit dies, the process that takes the edit over makes it again, because that costs nothing.
 """
 
 import logging
@@ -31,6 +31,7 @@ from kie_mcp.media.pictures import UnreadablePicture
 from kie_mcp.tasks import failures
 from kie_mcp.tasks.base_watcher import BaseWatcher
 from kie_mcp.tasks.downloads import Downloader
+from kie_mcp.tasks.leftovers import EDIT_FOLDER
 from kie_mcp.tasks.media_inputs import abbreviate
 from kie_mcp.tasks.polling import DurationEstimate
 from kie_mcp.tasks.services import Services
@@ -38,14 +39,14 @@ from kie_mcp.tasks.services import Services
 logger = logging.getLogger(__name__)
 
 START_SECONDS, SHARE_OF_LENGTH = 2.0, 0.5
-"""Expected seconds of an edit: the first figure, and this share of the film's length."""
+"""Expected duration of an edit: a constant number of seconds, and a share of the film's length."""
 
 _one_at_a_time = anyio.Lock()
 """Only one film is made at a time, because ffmpeg uses all processors for one."""
 
 
 class EditWatcher(BaseWatcher):
-    """Makes one film."""
+    """Makes the film of one edit."""
 
     def __init__(self, task: Task, services: Services, duration: DurationEstimate) -> None:
         super().__init__(task, services, duration)
@@ -53,7 +54,7 @@ class EditWatcher(BaseWatcher):
         self._scope = anyio.CancelScope()
 
     def poll_soon(self) -> None:
-        """Do nothing; there is nobody to ask."""
+        """Do nothing, because KIE does not know the edit."""
 
     def stop(self) -> None:
         """End the program that makes the film; the task then fails."""
@@ -63,7 +64,7 @@ class EditWatcher(BaseWatcher):
         """Put the sources into the private folder, and check that the film can be made of them.
 
         Raises:
-            InvalidCall: When a source is not on this machine, or the timeline asks for what is not there.
+            InvalidCall: When a source is not on this machine, or the timeline does not fit a source.
         """
         try:
             self._edit = await self._stage(timeline)
@@ -82,10 +83,10 @@ class EditWatcher(BaseWatcher):
     def discard(self) -> None:
         """Delete the private folder."""
         if downloader := self._services.downloader:
-            shutil.rmtree(_private_folder(downloader, self.task), ignore_errors=True)
+            shutil.rmtree(self._private_folder(downloader), ignore_errors=True)
 
     async def start(self, *_: object) -> None:
-        """Say that the film is being made."""
+        """Save the state `running`."""
         self.task.state = "running"
         await self._save()
         self.create_settled.set()
@@ -106,8 +107,10 @@ class EditWatcher(BaseWatcher):
             self.task.seconds = None if poll_now else self._services.clock.monotonic() - began
             self.task.credits = 0
             await self._save()
+            # If another process has made it meanwhile, it has not failed.
+            self.task = await self._services.ledger.find(self.task.id) or self.task
         except Exception:
-            # The row keeps its last saved state, so the edit is taken over again.
+            # The row keeps its last saved state, so that a process takes the edit over again.
             logger.exception("task %s", self.task.id)
         finally:
             self.discard()
@@ -141,8 +144,12 @@ class EditWatcher(BaseWatcher):
         sidecar_note = await self._services.write_sidecars(task)
         task.note = " ".join(filter(None, (film.note, sidecar_note)))
 
+    def _private_folder(self, downloader: Downloader) -> Path:
+        # Two processes may make the same film, if one was stopped for so long that the other has taken it over.
+        return downloader.storage.folder / EDIT_FOLDER.format(task=self.task.id, process=self._services.process)
+
     def _note(self, share: float) -> None:
-        """Note how much of the film is made, for those who wait; the ledger need not know."""
+        """Set the progress of the film for waiting callers; it is not saved in the ledger."""
         self.task.note = f"Making the film, {share:.0%}."
 
     def _fail(self, error: KieMcpError) -> None:
@@ -153,7 +160,7 @@ class EditWatcher(BaseWatcher):
 
     async def _stage(self, timeline: Timeline) -> Edit:
         editing.find_program()
-        folder = _private_folder(_require_downloader(self._services), self.task)
+        folder = self._private_folder(_require_downloader(self._services))
         await anyio.to_thread.run_sync(_make_empty, folder)
         names: dict[Ref, str] = {}
         for number, ref in enumerate(timeline.files()):
@@ -169,7 +176,7 @@ class EditWatcher(BaseWatcher):
             yield content
 
     async def _read_lyrics(self, timeline: Timeline) -> str:
-        """Return the timed lyrics that a timeline names; empty if it names none."""
+        """Return the lines of the timed lyrics that a timeline refers to; empty if there are none."""
         if not timeline.lyrics:
             return ""
         task = await self._services.ledger.find(parse_task_id(timeline.lyrics))
@@ -188,19 +195,15 @@ def _require_downloader(services: Services) -> Downloader:
     return services.downloader
 
 
-def _private_folder(downloader: Downloader, task: Task) -> Path:
-    return downloader.folder / f".{task.id}.edit"
-
-
 def _make_empty(folder: Path) -> None:
-    """Make an empty private folder; one that a killed process has left is deleted."""
+    """Make an empty private folder; if an earlier attempt has left one, delete it first."""
     disk.create_folder(folder.parent)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
 
 
 def _place(content: Content, folder: Path, number: int, shown: str) -> str:
-    """Put a file into the folder under a name that is chosen here, and return the name; a picture becomes a PNG."""
+    """Put a file into the private folder under a new name, and return the name; a picture is converted to PNG."""
     if content.mime_type.startswith("image/"):
         name = f"{number}{STILL_ENDING}"
         try:
@@ -219,7 +222,7 @@ def _place(content: Content, folder: Path, number: int, shown: str) -> str:
 
 
 def _link(file: IO[bytes], target: Path) -> bool:
-    """Give an open file a second name; return False where that is impossible, or its path leads to another file."""
+    """Make a hard link to an open file; return False if that is impossible, or its path now leads to another file."""
     with suppress(OSError, NotImplementedError):
         os.link(disk.locate(file, target), target, follow_symlinks=False)
         if disk.is_same_file(file, target):

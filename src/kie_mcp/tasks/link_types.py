@@ -1,4 +1,4 @@
-"""Link types: what the URL of a file leads to, by its first bytes, where the name in the URL does not tell."""
+"""Link types: find the type of the file behind a URL by its first bytes, if the URL has no file extension."""
 
 from contextlib import suppress
 
@@ -11,9 +11,9 @@ from kie_mcp.media import formats, result_types
 from kie_mcp.tasks.address_guard import AddressGuard
 
 HEAD_BYTES = 65_536
-"""Most bytes that are read of a file; the start of a file tells its type."""
+"""Maximum bytes that are read of a file, whose start tells its type."""
 SECONDS = 5
-"""Most seconds to wait for the answer of a host."""
+"""Maximum seconds to wait for a host's answer."""
 MOST_REDIRECTS = 5
 MOST_KEPT = 200
 """Most URLs whose types are remembered. A call needs each type twice: for the idempotency key and for the request."""
@@ -35,7 +35,7 @@ class LinkTypes:
         self._known: dict[str, str] = {}
 
     async def find(self, url: str) -> str:
-        """Return the MIME type of a file, or `PAGE` for a web page; empty if that is unknown, or the host is silent."""
+        """Return the MIME type of a file, or `PAGE` for a web page; empty if it is unknown or nobody answers."""
         if url not in self._known:
             if len(self._known) >= MOST_KEPT:
                 self._known.clear()
@@ -61,7 +61,7 @@ class LinkTypes:
 
 
 async def _judge(response: httpx2.Response) -> str:
-    """Return the type of the file in a response; empty if its first bytes and the host do not agree on the kind."""
+    """Return the type of the file in a response; empty if the file's first bytes contradict the host's Content-Type."""
     head = bytearray()
     async for chunk in response.aiter_bytes():
         head += chunk
@@ -71,6 +71,6 @@ async def _judge(response: httpx2.Response) -> str:
     found = formats.detect_mime_type(bytes(head[:HEAD_BYTES])) or ""
     if not found:
         return declared if declared == PAGE or declared.startswith(("image/", "video/", "audio/")) else ""
-    # Perhaps only the end of an MP4 file shows whether it is a clip or a sound.
+    # In some MP4 files, only the end shows whether the file is a clip or a sound.
     kinds = {found.partition("/")[0], declared.partition("/")[0]}
     return "" if kinds == {"audio", "video"} else found

@@ -8,13 +8,13 @@ MIDI_MODEL = "ai-music-api/generate-midi-from-audio"
 """Id of the model whose results are musical notes as JSON."""
 
 
-def write_notes(task: Task, downloader: Downloader) -> None:
+async def write_notes(task: Task, downloader: Downloader) -> None:
     """Save a task's text results, which are musical notes as JSON, as MIDI files; do nothing if a text has no notes."""
     try:
         files = [midi.build_midi_file(text) for text in task.texts]
     except ValueError:
         return
     task.results = [
-        downloader.write_file(task, number, file, "audio/midi") for number, file in enumerate(files, start=1)
+        await downloader.write_file(task, number, file, "audio/midi") for number, file in enumerate(files, start=1)
     ]
     task.texts = []

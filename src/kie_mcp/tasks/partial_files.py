@@ -17,6 +17,10 @@ if sys.platform != "win32":
     import fcntl
 
 
+class Unreachable(OSError):
+    """The place where the complete file belongs cannot be reached; its bytes are kept for the next attempt."""
+
+
 class PartialFile:
     """A file with the bytes that a download has received, and a second file that identifies the downloaded version.
 
@@ -93,8 +97,8 @@ def _read_note(place: Path) -> tuple[str, int | None]:
 def open_partial_file(folder: Path, stem: str, *, private: bool = False) -> Iterator[PartialFile]:
     """Open the partial file of a download, with the bytes that an earlier attempt received.
 
-    If the connection breaks or the download takes too long, the partial file is kept for the next attempt. If it cannot
-    be written, or is refused or damaged, it is deleted.
+    If the connection breaks, the download takes too long, or the place for the complete file cannot be reached, the
+    partial file is kept for the next attempt. If it cannot be written, or is refused or damaged, it is deleted.
     """
     disk.create_folder(folder)
     place = folder / f".{stem}.part"
@@ -103,7 +107,7 @@ def open_partial_file(folder: Path, stem: str, *, private: bool = False) -> Iter
     try:
         yield part
     except (OSError, InvalidCall, DamagedFile) as error:
-        delete = not isinstance(error, TimeoutError)
+        delete = not isinstance(error, (TimeoutError, Unreachable))
         raise
     finally:
         part.close(delete=delete)
@@ -153,10 +157,12 @@ def write_file(content: bytes, folder: Path, stem: str, extension: str, *, priva
         return part.commit(folder, stem, extension)
 
 
-def commit_file(place: Path, folder: Path, stem: str, extension: str) -> Path:
-    """Rename a complete file of this server to a name that no other file in the folder has, and return its path."""
-    with disk.open_file(place) as file:
-        return _commit_name(file, place, folder, stem, extension)
+@contextmanager
+def open_complete_file(place: Path) -> Iterator[PartialFile]:
+    """Open a file that was made on this machine, as one that only lacks its name."""
+    # Windows syncs only a file that is open for writing.
+    with disk.open_file(place, writable=True) as file:
+        yield PartialFile(file, place)
 
 
 def replace_file(content: bytes, place: Path) -> None:

@@ -27,7 +27,7 @@ from kie_mcp.tasks.media_inputs import (
     identify_file,
     prepare_url,
 )
-from kie_mcp.tasks.saved_results import open_result, open_saved_file
+from kie_mcp.tasks.storage import Storage
 from kie_mcp.tasks.uploads import Uploader
 
 RESULT = re.compile(r"task:(?P<task>[\w-]+)(?:#(?P<n>[\w-]+))?")
@@ -37,7 +37,8 @@ RESULT = re.compile(r"task:(?P<task>[\w-]+)(?:#(?P<n>[\w-]+))?")
 class References:
     """Resolves references to KIE's URLs or ids; local files are uploaded on the way."""
 
-    def __init__(self, uploader: Uploader, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, uploader: Uploader, ledger: Ledger, clock: Clock, storage: Storage) -> None:
+        self._storage = storage
         self._uploader = uploader
         self._ledger = ledger
         self._clock = clock
@@ -99,7 +100,7 @@ class References:
         Raises:
             InvalidCall: When the reference is neither a web address nor a result of a succeeded task.
         """
-        match = RESULT.fullmatch(reference)
+        match = self._match_result(reference)
         if not match:
             return prepare_url(reference, Limits(), self._uploader.own_urls)
         _, result = await self._find_result(Ref(reference), match["task"], match["n"] or "1")
@@ -124,7 +125,7 @@ class References:
             with self._open(ref) as content:
                 await check_file(content, ref, keep_metadata=self._uploader.keep_metadata)
                 return await anyio.to_thread.run_sync(hash_file, content.file)
-        match = RESULT.fullmatch(ref)
+        match = self._match_result(ref)
         if match and isinstance(ref, MediaRef):
             task, result = await self._find_result(ref, match["task"], match["n"] or "1")
             async with self._open_result(result) as content:
@@ -146,7 +147,7 @@ class References:
             with self._open(ref) as content:
                 yield content
             return
-        match = RESULT.fullmatch(ref)
+        match = self._match_result(ref)
         result = (
             (await self._find_result(ref, match["task"], match["n"] or "1"))[1]
             if match
@@ -167,6 +168,8 @@ class References:
                 return (task and task.kie_id) or id_
 
     async def _resolve_media(self, ref: MediaRef) -> str:
+        if match := self._match_result(ref):
+            return await self._resolve_result(ref, match["task"], match["n"] or "1")
         if ref.startswith(("https://", "http://")):
             url = prepare_url(ref, ref.limits, self._uploader.own_urls)
             check_kind(guess_mime_type(url) or await self._find_link_type(url, ref), ref)
@@ -175,8 +178,6 @@ class References:
             return url
         if ref.startswith("kie://uploads/"):
             return await self._resolve_upload(ref)
-        if match := RESULT.fullmatch(ref):
-            return await self._resolve_result(ref, match["task"], match["n"] or "1")
         with self._open(ref) as content:
             return await self._fit_and_upload(content, ref, keep_metadata=self._uploader.keep_metadata)
 
@@ -222,7 +223,7 @@ class References:
             return await self._fit_and_upload(content, ref, keep_metadata=True, url=result.url if is_fresh else "")
 
     async def _resolve_track(self, ref: Track) -> str:
-        match = RESULT.fullmatch(ref)
+        match = self._match_result(ref)
         if not match:
             raise InvalidCall(
                 f"{abbreviate(ref)} is no song.", "Write task:<id>#<n>, n counting the task's songs from 1."
@@ -262,10 +263,14 @@ class References:
         Raises:
             InvalidCall: When the file is not there any more, and the result has no link.
         """
-        async with open_result(result) as file:
+        async with self._storage.open_if_there(result) as file:
             if not file and not result.link:
-                open_saved_file(result)
+                await anyio.to_thread.run_sync(self._storage.open, result)
             yield identify_file(file, Path(result.path).name) if file else None
+
+    def _match_result(self, ref: str) -> re.Match[str] | None:
+        """Match a reference to a result, which may also be a link to it in the bucket."""
+        return RESULT.fullmatch(self._storage.find_reference(ref))
 
     @contextmanager
     def _open(self, ref: str) -> Iterator[Content]:

@@ -20,6 +20,7 @@ from kie_mcp.tasks import adoption, failures
 from kie_mcp.tasks.adoption import KindFinder
 from kie_mcp.tasks.balance import Balance
 from kie_mcp.tasks.batch import Batch, Item
+from kie_mcp.tasks.batch_watcher import reopen
 from kie_mcp.tasks.callbacks import Callbacks
 from kie_mcp.tasks.caps import Rules
 from kie_mcp.tasks.confirmation import CONFIRMATION_SECONDS, offer_confirmation
@@ -28,12 +29,14 @@ from kie_mcp.tasks.durations import estimate_task
 from kie_mcp.tasks.money import Quote, combine_tasks
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.parts import recount
+from kie_mcp.tasks.permission import check_permission
 from kie_mcp.tasks.polling import DurationEstimate
 from kie_mcp.tasks.pricing import Pricing
 from kie_mcp.tasks.references import References
 from kie_mcp.tasks.repeats import Repeats
 from kie_mcp.tasks.search import SEARCH_WAIT_SECONDS, Searches
 from kie_mcp.tasks.services import Change, Services
+from kie_mcp.tasks.storage import Storage
 from kie_mcp.tasks.takeover import HEARTBEAT_SECONDS, Takeover
 from kie_mcp.tasks.uploads import Uploader
 from kie_mcp.tasks.waiting import Report, Waiting
@@ -55,6 +58,7 @@ class Runner:
         downloader: Downloader | None,
         task_group: TaskGroup,
         *,
+        storage: Storage,
         rules: Rules | None = None,
         callbacks: Callbacks | None = None,
         usual_seconds: float | None = None,
@@ -69,8 +73,9 @@ class Runner:
             client: The client of KIE's API.
             ledger: The ledger, which all processes may share.
             uploader: Uploads local files to KIE.
-            downloader: Downloads results to the output folder; if None, results stay at KIE.
+            downloader: Downloads results; if None, results stay at KIE.
             task_group: The AnyIO task group in which the watchers run.
+            storage: Where results are that were saved.
             rules: The operator's rules on spending and repeated calls.
             callbacks: The addresses that KIE calls when a task has ended; if None, KIE calls none.
             usual_seconds: Expected seconds for every task; if None, each model has its own expected duration.
@@ -84,7 +89,8 @@ class Runner:
         self.client = client
         self.ledger = ledger
         self.uploader = uploader
-        self.references = References(uploader, ledger, clock)
+        self.storage = storage
+        self.references = References(uploader, ledger, clock, storage)
         self.clock = clock
         self.id = process or new_id("s")
         """The id of this process in the ledger, under which the process holds its lease."""
@@ -175,7 +181,9 @@ class Runner:
             task = await self._pricing.build_task(order, idempotency_key, {})
             task.parent, task.confirmed = whole.id if whole.in_parts else None, whole.confirmed
             watcher = await self._build_watcher(task)
-            if repeated := await self._add(watcher, repeats_since=0 if whole.in_parts else whole.created):
+            # If the clock was set back, even the call of this moment was made before the batch.
+            since = min(whole.created, whole.created if self._repeats.since is None else self._repeats.since)
+            if repeated := await self._add(watcher, repeats_since=0 if whole.in_parts else since):
                 return Started(await self.get(repeated.id, seconds=None))
         self._task_group.start_soon(self._run, watcher, order)
         await watcher.create_settled.wait()
@@ -248,6 +256,9 @@ class Runner:
         task = await self.ledger.find(id_)
         if not task:
             task = await self._searches.find(id_, search_seconds)
+        if task.is_batch and task.saved:
+            with suppress(LedgerError):
+                task = await reopen(self.ledger, task)
         if not task.saved and task.id not in self._watchers:
             # A full disk, for example, keeps nobody from reading; the heartbeat tries again.
             with suppress(LedgerError):
@@ -285,9 +296,11 @@ class Runner:
             outcome: `not created`, KIE's id of the task, or URLs of its results.
 
         Raises:
+            NotAllowed: When the caller of the running request may only look.
             InvalidCall: When the task's outcome and results are known already, or KIE does not know the id.
             ApiError: When KIE's answer does not say whether KIE knows the task.
         """
+        check_permission()
         task = await self.get(id_)
         await adoption.settle(self.client, self.ledger, task, outcome, now=self.clock.time())
         await self._services.save(task)

@@ -77,12 +77,12 @@ class Services:
         """Write the sidecar of each saved file; return a sentence for the user if this fails, else an empty text."""
         if self.downloader:
             try:
-                self.downloader.write_sidecars(task, await self.ledger.sources_of(task))
+                await self.downloader.write_sidecars(task, await self.ledger.sources_of(task))
             except (OSError, LedgerError) as error:
                 return f"The JSON beside the files could not be written: {failures.describe_cause(error)}."
         return ""
 
     async def remove_leftovers(self) -> None:
-        """Delete what dead processes have left in the output folder of downloads that nobody continues."""
+        """Delete what dead processes have left of downloads that nobody continues."""
         if self.downloader:
-            await remove_leftovers(self.downloader.folder, self.ledger)
+            await remove_leftovers(self.downloader.storage.folder, self.ledger)

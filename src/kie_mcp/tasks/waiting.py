@@ -11,7 +11,7 @@ REPORT_SECONDS = 3
 """Seconds between two reports to a caller who waits."""
 
 Report = Callable[[Sequence[Task]], Awaitable[None]]
-"""The type of a function that is told every few seconds how the tasks are."""
+"""The type of a function that is called every few seconds with the tasks in their latest state."""
 
 
 class Waiting:

@@ -1,4 +1,6 @@
-"""Wake-ups between processes: files that tell the process that watches a task to poll it at once.
+"""Wake-ups between processes on one SQLite file: files that tell the process that watches a task to poll it at once.
+
+PostgreSQL tells it itself.
 
 A callback of KIE may arrive at any of several processes on one ledger, and only the one that watches the task may act
 on it. A wake-up that is lost costs nothing: the task is then polled a little later.
@@ -18,16 +20,16 @@ logger = logging.getLogger(__name__)
 FOLDER = "wake-ups"
 """Name of the folder in the folder of the ledger."""
 LOOK_SECONDS = 0.1
-"""Seconds from one look into the folder to the next."""
+"""Seconds between two reads of the folder."""
 KEPT_SECONDS = 30
 """Seconds for which a wake-up is kept if no process takes it."""
 
 
 class WakeFiles:
-    """Sends wake-ups to the other processes with this folder, and receives theirs; each is an empty file."""
+    """Sends wake-ups to other processes that use the same folder, and receives theirs; a wake-up is an empty file."""
 
     def __init__(self, folder: Path, clock: Clock) -> None:
-        """Store the arguments; the folder is made for the first wake-up."""
+        """Store the arguments; the first wake-up creates the folder."""
         self._folder = folder / FOLDER
         self._clock = clock
 
@@ -51,9 +53,9 @@ class WakeFiles:
             await self._clock.idle(LOOK_SECONDS)
 
     def receive(self, wake: Callable[[str], bool]) -> None:
-        """Receive the wake-ups that there are now, as `run()` does."""
+        """Receive all waiting wake-ups once."""
         with suppress(OSError):
             for file in self._folder.iterdir():
-                # Files have the machine's time, whatever the clock of this process says.
+                # The age is computed with the system's clock, because files have its times.
                 if wake(file.name) or time.time() - file.stat().st_mtime > KEPT_SECONDS:
                     file.unlink(missing_ok=True)

@@ -360,7 +360,7 @@ class Watcher(BaseWatcher):
         task, download_error = self.task, None
         try:
             if task.model == MIDI_MODEL and task.texts:
-                write_notes(task, downloader)
+                await write_notes(task, downloader)
             await downloader.download(task)
         except (OSError, httpx2.HTTPError, KieMcpError) as error:
             download_error = error

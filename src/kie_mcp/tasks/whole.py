@@ -24,7 +24,6 @@ from kie_mcp.tasks.downloads import Downloader
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.parts import Plan, count_credits
 from kie_mcp.tasks.polling import DurationEstimate
-from kie_mcp.tasks.saved_results import is_there
 from kie_mcp.tasks.services import Services
 
 logger = logging.getLogger(__name__)
@@ -176,9 +175,10 @@ class WholeWatcher(BaseWatcher):
 
     async def _get_files_back(self, part: Task) -> Task:
         """If a saved file of a part is gone, download it again; if KIE has deleted it as well, the part is expired."""
-        if part.state != "succeeded" or not part.saved or not self._services.downloader:
+        downloader = self._services.downloader
+        if part.state != "succeeded" or not part.saved or not downloader:
             return part
-        gone = [result for result in part.results if result.path and not await is_there(result)]
+        gone = [each for each in part.results if each.path and not await downloader.storage.is_there(each)]
         if not gone:
             return part
         paths = ", ".join(result.path for result in gone)
@@ -244,12 +244,12 @@ class WholeWatcher(BaseWatcher):
         separate = [result for part in self._parts for result in part.results]
         if not downloader:
             return separate, "The parts are listed in order, because files are not saved here."
-        paths = [Path(result.path) for result in separate if result.path]
-        if len(paths) < len(self._parts):
+        places = [result.path for result in separate if result.path]
+        if len(places) < len(self._parts):
             return separate, "The parts are listed in order, because some have no file."
         while True:
             try:
-                joined = await downloader.join(self.task, paths)
+                joined = await downloader.join(self.task, await _locate(downloader, places))
             except FileNotFoundError as error:
                 return separate, f"The parts are listed in order, because a file is gone: {error.filename}."
             except InvalidCall as error:
@@ -305,3 +305,12 @@ class WholeWatcher(BaseWatcher):
 
     async def _save(self) -> None:
         await self._services.save_at_last(self.task, self.create_settled.set)
+
+
+async def _locate(downloader: Downloader, places: Sequence[str]) -> list[Path]:
+    """Return the paths on this machine of kept files.
+
+    Raises:
+        OSError: When one of them cannot be had.
+    """
+    return [await anyio.to_thread.run_sync(downloader.storage.locate, place) for place in places]

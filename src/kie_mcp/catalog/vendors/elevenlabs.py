@@ -207,12 +207,14 @@ SPEECH = Family(
     "Speak a text with ElevenLabs: turbo 2.5 for less, multilingual v2 with more expression. Cost is per 1000 "
     "characters.",
     (Turbo25, MultilingualV2),
+    rare=("previous_text", "next_text"),
 )
 
 SOUND_EFFECT = Family(
     "elevenlabs_sound_effect",
     "Make a sound effect with ElevenLabs.",
     (SoundEffectV2,),
+    rare=("prompt_influence", "format"),
 )
 
 DIALOGUE = Family(

@@ -60,4 +60,5 @@ IMAGE = Family(
     "flux_kontext_image",
     "Make a picture with Flux Kontext, or edit one and keep the rest as it is: pro by default, max for hard scenes.",
     (FluxKontextPro, FluxKontextMax),
+    rare=("safety_tolerance", "watermark"),
 )

@@ -43,7 +43,7 @@ class GhibliFlux(Ghibli):
     service = flux_kontext.FluxKontext.service
     usual_seconds = flux_kontext.FluxKontext.usual_seconds
 
-    image: Image | None = wire("inputImage", None, description="To redraw in the style.")
+    image: Image | None = wire("inputImage", None, description="To redraw.")
     aspect_ratio: flux_kontext.Ratio | None = wire("aspectRatio", None)
 
 
@@ -74,12 +74,12 @@ class GhibliGpt4o(Ghibli):
     service = gpt4o.Gpt4oImage.service
     usual_seconds = gpt4o.Gpt4oImage.usual_seconds
 
-    image: Annotated[gpt4o.Picture, InList] | None = wire("filesUrl", None, description="To redraw in the style.")
+    image: Annotated[gpt4o.Picture, InList] | None = wire("filesUrl", None, description="To redraw.")
     aspect_ratio: gpt4o.Ratio = wire("size", "1:1")
 
 
 IMAGE = Family(
     "ghibli_image",
-    "Make a picture in the style of Studio Ghibli, or turn one into it: Flux Kontext by default, or GPT-4o Image.",
+    "Make a picture in Studio Ghibli's style, or redraw one in it: Flux Kontext by default, or GPT-4o Image.",
     (GhibliFluxPro, GhibliFluxMax, GhibliGpt4o),
 )

@@ -62,6 +62,6 @@ class Gpt4oImage(KieModel):
 
 IMAGE = Family(
     "gpt4o_image",
-    "Make or edit a picture with GPT-4o Image (OpenAI): follows long instructions, writes text correctly.",
+    "Make or edit a picture with OpenAI's GPT-4o Image: follows long instructions, writes text correctly.",
     (Gpt4oImage,),
 )

@@ -30,4 +30,5 @@ MODIFY = Family(
     "luma_modify",
     "Edit a video of up to 10 s with Luma.",
     (LumaModify,),
+    rare=("watermark",),
 )

@@ -187,6 +187,7 @@ IMAGE = Family(
     "midjourney_image",
     "Make four pictures with Midjourney, or a video of one picture.",
     (MidjourneyText, MidjourneyImage, MidjourneyStyle, MidjourneyOmni, MidjourneyVideo, MidjourneyVideoHd),
+    rare=("variety", "weirdness", "watermark", "speed", "omni_weight", "motion", "count"),
 )
 
 FOLLOW_UP = Family(

@@ -94,6 +94,6 @@ class MiniMaxReference(MiniMax):
 
 VIDEO = Family(
     "minimax_video",
-    "Make a video of up to 2K with MiniMax H3, from words, from first and last frame, or with references.",
+    "Make a video of up to 2K with MiniMax H3, from words, first and last frame, or references.",
     (MiniMaxText, MiniMaxImage, MiniMaxReference),
 )

@@ -247,4 +247,5 @@ IMAGE = Family(
         Qwen21Text,
         Qwen21Image,
     ),
+    rare=("acceleration", "steps"),
 )

@@ -67,6 +67,6 @@ UPSCALE = Family(
 )
 REMOVE_BACKGROUND = Family(
     "recraft_remove_background",
-    "Remove a picture's background with Recraft; gives a PNG with transparency.",
+    "Remove a picture's background with Recraft: a transparent PNG.",
     (RecraftRemoveBackground,),
 )

@@ -87,16 +87,20 @@ class Aleph(Runway):
 
     video: Video = wire("videoUrl")
     image: Image | None = wire("referenceImage", None, description="A reference, e.g. for the style.")
-    aspect_ratio: Literal["16:9", "9:16", "4:3", "3:4", "1:1", "21:9"] | None = wire("aspectRatio", None)
+    # Before Python 3.14, an optional choice has the order in which the same values were written first, as for Flux.
+    aspect_ratio: Literal["21:9", "16:9", "4:3", "1:1", "3:4", "9:16"] | None = wire("aspectRatio", None)
     seed: AnySeed | None = None
 
 
-VIDEO = Family("runway_video", "Make a video with Runway Gen-3 Alpha, from words or a first frame.", (Gen3,))
+VIDEO = Family(
+    "runway_video", "Make a video with Runway Gen-3 Alpha, from words or a first frame.", (Gen3,), rare=("watermark",)
+)
 
 EXTEND = Family("runway_extend", "Continue a video of runway_video as a prompt says.", (Extend,))
 
 ALEPH = Family(
     "runway_aleph",
-    "Change or edit a video with Runway Aleph as the prompt says: give it a style, remove or add an object, relight.",
+    "Change or edit a video with Runway Aleph: give it a style, remove or add an object, relight.",
     (Aleph,),
+    rare=("watermark",),
 )

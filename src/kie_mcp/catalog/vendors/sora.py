@@ -99,6 +99,7 @@ class Sora2Storyboard(Sora):
 
 VIDEO = Family(
     "sora_video",
-    "Make a video with Sora 2 (OpenAI), from words, a first frame or shots.",
+    "Make a video with OpenAI's Sora 2, from words, a first frame or shots.",
     (Sora2Text, Sora2Image, Sora2ProText, Sora2ProImage, Sora2Storyboard),
+    rare=("remove_watermark", "characters"),
 )

@@ -28,7 +28,7 @@ Version = Annotated[
 ]
 # KIE takes hundredths only.
 Weight = Annotated[float, Field(ge=0, le=1), AfterValidator(lambda given: round(given, 2))]
-Song = Annotated[Track, Field(description="A song of an earlier task: task:<id>#<n>.")]
+Song = Annotated[Track, Field(description="A song: task:id#n.")]
 LongSong = Annotated[Audio, Limits(seconds=(0, 480))]
 
 
@@ -340,7 +340,7 @@ class Midi(Suno):
 
     task_id: TaskRef | None = wire("taskId", None, description="Of suno_separate_vocals, for all stems.")
     stem: str | None = wire("audioId", None, description="KIE's id of one stem.")
-    track: Track | None = Field(None, description="One stem: task:<id>#<n>, instead.")
+    track: Track | None = Field(None, description="One stem: task:id#n, instead.")
 
     @model_validator(mode="before")
     @classmethod
@@ -455,11 +455,13 @@ MUSIC = Family(
     "Write and sing two songs with Suno. Prompt alone: Suno decides. With style and title you do; other details need "
     "both.",
     (Music,),
+    rare=("audio_weight", "persona_id", "persona_model"),
 )
 EXTEND = Family(
     "suno_extend",
     "Continue a song (track, or audio: a file) with Suno. Alone: as it was. To change it: continue_at, style, title.",
     (Extend, ExtendUpload),
+    rare=("audio_weight", "persona_id", "persona_model"),
 )
 LYRICS = Family("suno_lyrics", "Write song lyrics from an idea with Suno.", (Lyrics,))
 STYLE = Family("suno_style", "Write a style for suno_music out of a few words.", (Style,))

@@ -153,9 +153,9 @@ class Upscale4k(Upscale):
 
 VIDEO = Family(
     "veo_video",
-    "Make a video with sound with Veo 3.1 (Google), from words or images: fast by default, veo3 is finest, lite "
-    "cheapest.",
+    "Make a video with sound with Google's Veo 3.1, from words or images; veo3 is finest, lite cheapest.",
     (Veo3Fast, Veo3, Veo3Lite),
+    rare=("watermark",),
 )
 EXTEND = Family("veo_extend", "Continue a video of veo_video as a prompt says; do it before veo_upscale.", (Extend,))
 UPSCALE = Family(

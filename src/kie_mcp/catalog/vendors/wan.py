@@ -520,7 +520,7 @@ class Wan27PicturePro(WanImage):
 
 VIDEO = Family(
     "wan_video",
-    "Make a video with Wan (Alibaba): 2.5 by default, 2.7 adds last frames, audio and references, 2.6 several shots.",
+    "Make a video with Wan (Alibaba): 2.5 by default, 2.7 for audio and references, 2.6 for several shots.",
     (
         Wan25Text,
         Wan25Image,
@@ -533,6 +533,7 @@ VIDEO = Family(
         Wan22TurboText,
         Wan22TurboImage,
     ),
+    rare=("acceleration",),
 )
 VIDEO3 = Family(
     "wan3_video",

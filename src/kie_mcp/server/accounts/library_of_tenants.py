@@ -5,9 +5,10 @@ from pathlib import Path
 from urllib.parse import parse_qs
 
 from starlette.requests import Request
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from kie_mcp.errors import ConfigurationError
+from kie_mcp.errors import ConfigurationError, NotAllowed
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.library_page.descriptions import PREFIX
 from kie_mcp.library_page.page import LibraryPage
@@ -18,6 +19,8 @@ from kie_mcp.server.accounts.caller import SCOPE
 from kie_mcp.server.accounts.tenants import Tenants
 from kie_mcp.server.app import App
 from kie_mcp.server.path_filter import PathFilter
+from kie_mcp.server.upload_receiver import UploadReceiver
+from kie_mcp.tasks.storage import FolderStorage
 
 TENANT = "tenant"
 """Name of the field in a link's query that has the name of the tenant; the link's signature covers it."""
@@ -50,7 +53,13 @@ class LibraryOfTenants:
         await (self._find_page(name, app) if app else self._empty)(scope, receive, send)
 
     async def _answer_caller(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._find_page(scope[SCOPE].tenant, find_app(Request(scope)))(scope, receive, send)
+        request = Request(scope)
+        try:
+            app = find_app(request, spends=request.method not in {"GET", "HEAD"})
+        except NotAllowed as error:
+            await JSONResponse({"error": error.as_dict()}, 403)(scope, receive, send)
+            return
+        await self._find_page(scope[SCOPE].tenant, app)(scope, receive, send)
 
     def _find_page(self, name: str, app: App) -> ASGIApp:
         known, page = self._pages.get(name, (None, None))
@@ -66,8 +75,15 @@ def _build_page(name: str, app: App) -> ASGIApp:
     async def open_ledger() -> Ledger:
         return (await app.runner()).ledger
 
-    links = SignedLinks({TENANT: name})
-    return LibraryPage(open_ledger, lambda: app.settings.state_dir / FOLDER, PathFilter(app).hide, links).build("")
+    page = LibraryPage(
+        open_ledger,
+        lambda: app.settings.state_dir / FOLDER,
+        app.choose_storage,
+        PathFilter(app).hide,
+        links=SignedLinks({TENANT: name}),
+        uploads=UploadReceiver(find_app).build_routes(),
+    )
+    return page.build("")
 
 
 def _build_empty_page() -> ASGIApp:
@@ -76,4 +92,4 @@ def _build_empty_page() -> ASGIApp:
     async def open_ledger() -> Ledger:
         raise ConfigurationError("This link names no tenant.", "Load the library again.")
 
-    return LibraryPage(open_ledger, Path).build("")
+    return LibraryPage(open_ledger, Path, lambda: FolderStorage(Path()), lambda value: value).build("")

@@ -115,7 +115,7 @@ class Tenants:
             self._group.start_soon(self._close_idle)
             if self._find_caller:
                 self._group.start_soon(self._take_over, self._find_caller)
-            if self._app.settings.public_url:
+            if self._app.settings.public_url and not self._app.settings.ledger_url:
                 wakes = WakeFiles(self._app.settings.state_dir, self._app.clock)
                 self._group.start_soon(wakes.run, self._hear)
             yield
@@ -160,6 +160,7 @@ class Tenants:
                 ledger = await Ledger.open(settings.state_dir, url=settings.ledger_url, schema=settings.ledger_schema)
                 self._stack.push_async_callback(ledger.close)
                 self._reservations = Reservations(ledger.database, self._process)
+                ledger.database.changes.hear_call = self._hear
                 self._group.start_soon(ledger.database.listen)
                 self._common = ledger
         return self._common
@@ -174,7 +175,7 @@ class Tenants:
 
     async def hear_callback(self, name: str) -> None:
         """Poll a task, because KIE has called its address: here, or in the process that watches it."""
-        if not self._hear(name):
+        if not self._hear(name) and not await (await self.open_common_ledger()).database.send_call(name):
             WakeFiles(self._app.settings.state_dir, self._app.clock).send(name)
 
     def _hear(self, name: str) -> bool:

@@ -1,19 +1,17 @@
-"""The gallery (MCP Apps): an HTML page that shows a task inside the chat.
+"""The gallery (MCP Apps): an HTML page that shows tasks as cards inside the chat.
 
-In tools/list, each tool whose result is a task has the URI of this page. The page calls the tool `gallery_task`.
+In tools/list, each tool whose result is a task or a list of results has the URI of this page. The page calls the tool
+`gallery_task`.
 """
 
-import base64
 import json
-import os
+import re
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import anyio.to_thread
 from mcp.server.apps import APP_MIME_TYPE, Apps, ResourceCsp, client_supports_apps
 from mcp.server.streamable_http import MCP_SESSION_ID_HEADER
 from mcp_types import (
@@ -33,8 +31,6 @@ from kie_mcp.server.app import App, Context
 if TYPE_CHECKING:
     from mcp.server.mcpserver.resources import Resource as Page
 
-    from kie_mcp.ledger.task import Result, Task
-
 URI = "ui://kie/gallery.html"
 MEDIA_HOSTS = ["https://tempfile.aiquickdraw.com", "https://file.aiquickdraw.com"]
 """Web hosts from which the page may load the results of tasks, for the page's Content-Security-Policy.
@@ -42,27 +38,28 @@ MEDIA_HOSTS = ["https://tempfile.aiquickdraw.com", "https://file.aiquickdraw.com
 The page's script has the same list, because not every host applies the policy.
 """
 
-TASK_TOOLS = frozenset({"get_task", "run_model"})
-"""Names of the tools outside of all families whose result is a task; the gallery can show this task."""
+SHOWN_TOOLS = frozenset({"get_task", "run_model", "compare_models", "make_batch", "edit_media", "library"})
+"""Names of the tools outside of all families whose results the gallery can show."""
 
 SESSION_PREFIX = "shows-pages-"
 """Beginning of the HTTP session id of a client that declared MCP Apps in `initialize`; see `CapabilitySession`."""
 
 MAX_PREVIEWS = 4
 """Maximum number of previews (small pictures of results) in one answer of `gallery_task`."""
-MAX_PREVIEW_BYTES = 44_000
-"""Maximum size of a preview in bytes; the data URI of such a preview is a third longer, but still below 60 kB."""
-PREVIEW_SIDE_PX = 640
-"""Maximum length of a preview's longer side, in pixels."""
+
+PARTS = re.compile(r"/\* ([\w.]+) \*/\n")
+"""Matches the places in the page's HTML where its styles and scripts stand; the name is that of a file."""
 
 GALLERY_TASK = Tool(
     name="gallery_task",
-    description="How a task is, for the gallery; preview names the files to send along, small.",
+    description="How a task is, for the gallery; preview names the files to send along, small; 0 is what was edited.",
     input_schema={
         "type": "object",
         "properties": {
             "task_id": {"type": "string"},
             "preview": {"type": "array", "items": {"type": "integer"}, "maxItems": MAX_PREVIEWS},
+            "view": {"type": "string"},
+            "here": {"type": "boolean"},
         },
         "required": ["task_id"],
     },
@@ -90,13 +87,24 @@ def declares_gallery(body: bytes) -> bool:
     return False
 
 
+def build_page() -> str:
+    """Build the HTML page, which is one file: its styles and scripts are put into it."""
+
+    def read(found: re.Match[str]) -> str:
+        folder = "kie_mcp.page_parts" if found[1].startswith("parts.") else "kie_mcp.server.extensions"
+        place = found[1] if found[1].startswith("parts.") else f"card/{found[1]}"
+        return files(folder).joinpath(place).read_text(encoding="utf-8")
+
+    return PARTS.sub(read, files("kie_mcp.server.extensions").joinpath("card/page.html").read_text(encoding="utf-8"))
+
+
 @cache
 def load_page() -> "Page":
     """Load the HTML page as an MCP resource, together with its settings for hosts, such as the allowed web hosts."""
     apps = Apps()
     apps.add_html_resource(
         URI,
-        files("kie_mcp.server.extensions").joinpath("gallery.html").read_text(encoding="utf-8"),
+        build_page(),
         name="Gallery",
         description="Shows a task while it runs, and what it made.",
         csp=ResourceCsp(resource_domains=MEDIA_HOSTS),
@@ -117,7 +125,7 @@ def add_gallery_to_tools(listed: ListToolsResult, utilities: Collection[str]) ->
     """
     tools = [
         tool.model_copy(update={"meta": {**(tool.meta or {}), "ui": {"resourceUri": URI}}})
-        if tool.name in TASK_TOOLS or tool.name not in utilities
+        if tool.name in SHOWN_TOOLS or tool.name not in utilities
         else tool
         for tool in listed.tools
     ]
@@ -150,17 +158,17 @@ async def read_page() -> ReadResourceResult:
 
 
 async def call_gallery_task(app: App, arguments: Mapping[str, Any]) -> CallToolResult:
-    """Return the result of a call of `gallery_task`: a task, its kind, its prompt and the requested previews.
+    """Return the result of a call of `gallery_task`: a task, what its card shows more, and the requested previews.
 
     Raises:
         KieMcpError: When the arguments are wrong, or no task has the given id.
     """
     from kie_mcp.catalog.arguments import read_arguments
     from kie_mcp.server import answers
-    from kie_mcp.text import one_line
+    from kie_mcp.server.extensions import card_facts
 
     given = read_arguments(arguments, GALLERY_TASK.input_schema)
-    id_, numbers = given.get("task_id"), given.get("preview") or []
+    id_, numbers, view = given.get("task_id"), given.get("preview") or [], given.get("view", "")
     if not isinstance(id_, str) or not isinstance(numbers, list) or len(numbers) > MAX_PREVIEWS:
         raise InvalidCall(f"{GALLERY_TASK.name} takes a task_id, and in preview at most {MAX_PREVIEWS} numbers.")
     runner = await app.runner()
@@ -168,43 +176,14 @@ async def call_gallery_task(app: App, arguments: Mapping[str, Any]) -> CallToolR
     if task.state == "succeeded" and not task.saved:
         # The files may still be downloading, so the call waits up to 10 seconds for them.
         (task,) = await runner.wait([task], 10)
-    answer = answers.describe_task(task, now=app.clock.time(), usual=(await runner.estimate_duration(task)).seconds)
-    answer |= {"kind": task.kind, "prompt": one_line(task.prompt)[:300]}
+    now = app.clock.time()
+    usual = (await runner.estimate_duration(task)).seconds
+    answer = answers.describe_task(task, now=now, usual=usual, find_link=runner.storage.find_link)
+    answer |= await card_facts.describe_card(runner, task)
     if numbers:
-        answer["previews"] = await _previews(task, numbers)
+        answer["previews"] = await card_facts.render_previews(runner, task, numbers)
+    elif isinstance(view, str) and not card_facts.find_views(app).claim(
+        task.id, view, now, here=given.get("here", False)
+    ):
+        answer["shown_elsewhere"] = True
     return answers.build_result(answer, answers.format_task(answer))
-
-
-async def _previews(task: "Task", numbers: list[Any]) -> dict[str, str]:
-    """Return, for the number of each requested result, a preview of its file as a data URI.
-
-    A file that is not saved, cannot be read or has no preview is left out.
-    """
-    previews = {}
-    for number, result in enumerate(task.results, start=1):
-        if number in numbers and result.path:
-            with suppress(OSError, InvalidCall):
-                content, mime_type = await _read_small(result)
-                if content:
-                    previews[str(number)] = f"data:{mime_type};base64,{base64.b64encode(content).decode()}"
-    return previews
-
-
-async def _read_small(result: "Result") -> tuple[bytes, str]:
-    """Return the content and the MIME type of a saved file if it is small, or of a preview if the file is larger.
-
-    The content is empty if no preview can be made.
-
-    Raises:
-        OSError: When the file cannot be read.
-        InvalidCall: When the file is broken, or not the saved one any more.
-    """
-    from kie_mcp.media.preview import render_preview
-    from kie_mcp.tasks.saved_results import open_saved_file
-
-    with await anyio.to_thread.run_sync(open_saved_file, result) as file:
-        if 0 < os.fstat(file.fileno()).st_size <= MAX_PREVIEW_BYTES:
-            return file.read(), result.mime_type
-        path = Path(result.path)
-        picture = await render_preview(file, path, max_bytes=MAX_PREVIEW_BYTES, max_side_px=PREVIEW_SIDE_PX)
-    return picture.content, picture.mime_type

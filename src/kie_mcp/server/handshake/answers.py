@@ -18,11 +18,11 @@ ANSWERS_PATH = os.path.join(os.path.dirname(__file__), "answers.json")
 SIZES = ("standard", "compact", "all")
 """The values of KIE_MCP_TOOLS that have answers in the file."""
 WITH_GALLERY = " with gallery"
-"""In the file, stands after the name of a method if the answer is for clients that show the gallery."""
+"""In the file, the ending of a method's name if the answer is only for clients that show the gallery."""
 
 
 class Reply(NamedTuple):
-    """What to do about a message that the SDK need not answer."""
+    """The answer to a message that the SDK need not answer."""
 
     text: str
     """The answer; empty for a notification."""
@@ -31,7 +31,7 @@ class Reply(NamedTuple):
 
 
 class Client(NamedTuple):
-    """What is known of a client and decides the answers to it."""
+    """The facts about a client on which the answers depend."""
 
     version: str
     """The protocol version."""
@@ -40,7 +40,7 @@ class Client(NamedTuple):
 
 
 class Handshake:
-    """Answers the first requests of one connection, and knows what the client said in `initialize`."""
+    """Answers the first requests of one connection, and remembers the client's `initialize`."""
 
     def __init__(self, content: Any, size: str) -> None:
         """Store the answers.

@@ -1,7 +1,6 @@
-"""Check that a message has exactly a shape that the SDK accepts, by the standard library alone.
+"""Check that a message has exactly a form that the SDK accepts, with the standard library alone.
 
-The checks are stricter than the SDK. Messages that they refuse are left to the SDK, which answers them rightly, but
-later.
+The checks are stricter than the SDK. The SDK answers all messages that they refuse; the answers then come later.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,7 +11,7 @@ CLIENT_INFO = "io.modelcontextprotocol/clientInfo"
 LOG_LEVEL = "io.modelcontextprotocol/logLevel"
 
 MAX_ID = 2**53
-"""Limit of numbers as ids; larger ones are left to the SDK, because JSON libraries differ in them."""
+"""Largest number as an id; the SDK answers requests with larger ones, because JSON libraries treat them differently."""
 
 Check = Callable[[object], bool]
 

@@ -38,19 +38,19 @@ class Wire:
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
-        # An error means that the client is gone, as the end of stdin does.
+        # An error means that the client is gone, like the end of stdin.
         with suppress(OSError):
             for line in self._input:
                 with self._lock:
                     self._take(line)
         with self._lock:
             if self._handshake:
-                # All is answered, and nothing has been opened yet, so nobody has to wait for the imports.
+                # All requests have been answered and nothing is open, so nobody has to wait for the imports.
                 os._exit(0)
             self._lines.put("")
 
     def _take(self, line: str) -> None:
-        """Answer a message, leave it to the SDK, or both; once one has no answer here, the SDK gets all messages."""
+        """Answer a message, give it to the SDK, or both; after the first one without an answer, the SDK gets all."""
         reply = self._handshake.answer(line) if self._handshake else None
         if reply is None:
             self._handshake = None
@@ -64,7 +64,7 @@ class Wire:
             self.settled.set()
 
     def hand_over(self) -> None:
-        """Leave all further messages to the SDK."""
+        """Give all further messages to the SDK."""
         with self._lock:
             self._handshake = None
 
@@ -87,7 +87,7 @@ class Wire:
         self._output.flush()
 
     def refuse(self, reason: str) -> None:
-        """Answer all requests with an error until the client closes stdin, as the server cannot start.
+        """Answer all requests with an error until the client closes stdin, because the server cannot start.
 
         Args:
             reason: What is wrong, and what to do.

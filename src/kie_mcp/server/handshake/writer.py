@@ -22,7 +22,7 @@ from kie_mcp.server.selection import Selection
 
 COMMAND = "python -m kie_mcp.server.handshake.writer"
 CUTS = re.compile(r'(?="annotations":)|(?<=})(?=,{"(?:_meta|annotations)":)')
-"""Matches where answers are cut: around the parts in which tool lists differ, so that the file has each tool once."""
+"""Matches the places at which answers are cut into parts; equal parts, such as a tool, are stored once."""
 PACKAGES = ("mcp", "mcp_types")
 """The packages whose versions the answers depend on."""
 LISTS = ("tools/list", "prompts/list", "resources/list", "resources/templates/list")

@@ -1,6 +1,7 @@
 """Answer only requests to a name of this machine, so that no web page can call the server (DNS rebinding)."""
 
 import re
+from urllib.parse import urlsplit
 
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -15,14 +16,21 @@ class LocalNames:
     `Host` and `Origin`, so that the request can be refused.
     """
 
-    def __init__(self, app: ASGIApp, host: str) -> None:
-        """Store the application; `host` is the address that the server listens on."""
+    def __init__(self, app: ASGIApp, host: str, public_url: str = "") -> None:
+        """Store the application.
+
+        Args:
+            app: The application.
+            host: The address that the server listens on.
+            public_url: The address that a proxy on this machine has for callers; empty for none.
+        """
         self._app = app
-        name = f"[{host}]" if ":" in host else host
-        names = "|".join(map(re.escape, {*NAMES, name}))
+        given = filter(None, (host, urlsplit(public_url).hostname))
+        names = "|".join(map(re.escape, {*NAMES, *(f"[{name}]" if ":" in name else name for name in given)}))
         # The whole header has to match, with at most a port after the name; `localhost:evil.example` does not match.
         self._host = re.compile(rf"({names})(:\d{{1,5}})?", re.IGNORECASE | re.ASCII)
-        self._origin = re.compile(rf"http://({names})(:\d{{1,5}})?", re.IGNORECASE | re.ASCII)
+        scheme = "https?" if public_url else "http"
+        self._origin = re.compile(rf"{scheme}://({names})(:\d{{1,5}})?", re.IGNORECASE | re.ASCII)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request for another host with status 421, one from another origin with 403; pass on all others."""

@@ -1,4 +1,4 @@
-"""What the operator of a server over HTTP sees of it: probes, logs, metrics and traces."""
+"""Probes, logs, metrics and traces, for the operator of a server over HTTP."""
 
 from typing import TYPE_CHECKING
 
@@ -9,11 +9,11 @@ if TYPE_CHECKING:
 
 
 def start_operation(app: App, host: str) -> "Metrics | None":
-    """Start what the settings ask for, in this process: the log, traces, and metrics, which are returned.
+    """Start the log, and the traces and metrics if the settings turn them on, for this process; return the metrics.
 
     Args:
         app: The parts of the server.
-        host: The address of the server, at which the metrics are shown as well.
+        host: The address at which the server and its metrics listen.
 
     Raises:
         ConfigurationError: When a library is not installed, or no port for the metrics can be opened.

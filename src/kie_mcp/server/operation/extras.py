@@ -1,4 +1,4 @@
-"""Say which extra of the package is missing when a setting needs one."""
+"""Name the missing extra of this package if a setting needs a library that is not installed."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,10 +8,10 @@ from kie_mcp.errors import ConfigurationError
 
 @contextmanager
 def need_extra(extra: str, setting: str) -> Iterator[None]:
-    """Import what an extra brings inside the `with` block.
+    """Turn an ImportError in the `with` block, which imports the libraries of an extra, into an error for the operator.
 
     Raises:
-        ConfigurationError: When it is not installed.
+        ConfigurationError: When the extra is not installed.
     """
     try:
         yield

@@ -1,7 +1,7 @@
-"""The log: lines for people, or JSON, one object a line, for programs that collect logs.
+"""The log: lines for people, or one JSON object per line for programs that collect logs.
 
-A JSON line has neither prompts nor the key. Of an error, it has the type and the place in the code, but no message, for
-messages repeat what a caller sent.
+A JSON line has neither prompts nor the key. For an error, it has the type and the place in the code, but not the
+message, because messages may repeat texts of the caller.
 """
 
 import logging
@@ -17,15 +17,15 @@ from kie_mcp.server.accounts.current import hide_key as hide_key_of_caller
 from kie_mcp.server.operation.extras import need_extra
 
 TEXT = "kie-mcp: %(levelname)s: %(message)s"
-"""How a line for people looks."""
+"""Format of a line for people."""
 FIELDS = {"asctime": "time", "levelname": "level", "name": "logger", "message": "message"}
-"""The attributes of a log record that each line has, and their names there."""
+"""The attributes of a log record that each JSON line has, with their names in the line."""
 EVENTS = ("kie_mcp.tasks.services", "kie_mcp.server.operation.audit")
-"""Names of the loggers that tell each new state of a task, and each paid call."""
+"""Names of the loggers that log each new state of a task, and each paid call."""
 
 
 def set_up_log(settings: Settings) -> None:
-    """Write the log of this process to stderr, from now on, in the format that the settings name.
+    """From now on, write the log of this process to stderr in the format that the settings name.
 
     Raises:
         ConfigurationError: When the library for JSON is not installed.
@@ -36,7 +36,7 @@ def set_up_log(settings: Settings) -> None:
     try:
         key = settings.key
     except ConfigurationError:
-        # Each call tells that the key is missing.
+        # A missing key is no reason to stop, because each call reports it.
         key = ""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(build_formatter(key))
@@ -49,7 +49,7 @@ def build_formatter(key: str) -> logging.Formatter:
     """Return a formatter that writes a log record as JSON, without the key.
 
     Raises:
-        ConfigurationError: When the library for that is not installed.
+        ConfigurationError: When the library for JSON lines is not installed.
     """
     with need_extra("serve", "KIE_MCP_LOG_FORMAT=json"):
         from pythonjsonlogger.json import JsonFormatter

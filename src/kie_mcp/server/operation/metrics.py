@@ -25,7 +25,7 @@ class Metrics:
         """Make the counters; a process has one object of this class.
 
         Raises:
-            ConfigurationError: When the library for that is not installed.
+            ConfigurationError: When the library for metrics is not installed.
         """
         with need_extra("serve", SETTING):
             import prometheus_client as prometheus
@@ -60,7 +60,7 @@ class Metrics:
         running.set_function(lambda: len(self._running))
 
     def attach(self, app: App) -> None:
-        """Count the requests and tasks of a server."""
+        """Let a server report its requests and tasks to these metrics."""
         app.observers.append(self.count_task)
         app.observe_request = self.count_request
 
@@ -82,7 +82,7 @@ class Metrics:
         self._callbacks.labels(str(status)).inc()
 
     async def count_call(self, ctx: Context, call_next: CallNext) -> HandlerResult:
-        """Answer a request, and count it if it is a call of a tool; this is middleware of the MCP server."""
+        """Middleware of the MCP server: answer a request, and count it if it is a tool call."""
         if ctx.method != "tools/call":
             return await call_next(ctx)
         tool, outcome, begin = _find_tool(ctx), "error", perf_counter()
@@ -98,12 +98,12 @@ class Metrics:
             self._calls.labels(tool, outcome).observe(perf_counter() - begin)
 
     def serve(self, host: str, port: int, workers: int) -> int:
-        """Show the numbers at `/metrics` of a port, in a thread of their own, and return the port.
+        """Serve the metrics at the path `/metrics` of a port, in another thread, and return the port.
 
         Args:
             host: Address to listen on.
             port: The first port to try.
-            workers: Number of processes of the server; each takes the first port that no other has taken.
+            workers: Number of processes of the server; each uses the first port that is still free.
 
         Raises:
             ConfigurationError: When no port can be opened.

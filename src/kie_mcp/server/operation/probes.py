@@ -1,6 +1,6 @@
-"""Probes: whether the server lives, and whether it can work; for load balancers and container platforms.
+"""Probes for load balancers and container platforms: liveness and readiness.
 
-Anybody may ask, so an answer only names what does not work, and KIE is asked only now and then.
+Anybody may send these requests, so an answer only names what does not work, and KIE is rarely asked.
 """
 
 import os
@@ -48,11 +48,11 @@ class Probes:
         return [Route("/healthz", self._tell_health), Route("/readyz", self._tell_readiness)]
 
     async def _tell_health(self, _: Request) -> Response:
-        """Say that the process lives, whatever else works."""
+        """Answer that the process is alive, without any check."""
         return JSONResponse({"status": "ok"})
 
     async def _tell_readiness(self, _: Request) -> Response:
-        """Say whether the database, KIE and the disk can be used, with status 503 if one of them cannot."""
+        """Check the database, KIE and the disk, and answer with status 503 if one of them cannot be used."""
         checks: dict[str, Callable[[], Awaitable[bool]]] = {
             "database": self._check_database,
             "disk": self._check_disk,
@@ -88,11 +88,12 @@ class Probes:
     def _folders(self) -> Iterator[Path]:
         settings = self._app.settings
         yield settings.data_dir
-        if settings.save:
+        # Without its bucket, a server still works: results are saved later.
+        if settings.save and not settings.storage:
             yield settings.output_dir
 
 
 def _is_usable(folder: Path) -> bool:
-    """Return whether files can be written to a folder, or to the one in which it will be made."""
+    """Return whether files can be written to a folder, or to the folder in which it will be made."""
     place = next(each for each in (folder, *folder.absolute().parents) if each.exists())
     return os.access(place, os.W_OK | os.X_OK) and shutil.disk_usage(place).free >= LEAST_BYTES

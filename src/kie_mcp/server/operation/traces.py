@@ -12,7 +12,7 @@ def send_traces() -> None:
     """Send the spans of this process, from now on, to the collector that the variables `OTEL_EXPORTER_OTLP_…` name.
 
     Raises:
-        ConfigurationError: When the libraries for that are not installed.
+        ConfigurationError: When the libraries for traces are not installed.
     """
     with need_extra("otel", "KIE_MCP_TRACES"):
         from opentelemetry import trace

@@ -34,7 +34,7 @@ class CompareModels(FreeInput):
     prompt: str = Field(min_length=1)
     models: tuple[str, ...] = Field(min_length=2, max_length=6, description="2 to 6.")
     max_credits: float = Field(ge=0, description="For all together; above it nothing is sent.")
-    input: dict[str, Any] = Field({}, description="Further fields for all, such as {aspect_ratio: …}.")
+    input: dict[str, Any] = Field({}, description="Further fields for all.")
 
 
 async def compare_models(app: App, call: ToolCall, arguments: CompareModels) -> CallToolResult | InputRequiredResult:
@@ -142,9 +142,9 @@ async def _wait_for_quick_tasks(
 
 COMPARE_MODELS = Tool(
     TOOL_NAME,
-    "Run 2 to 6 models with one prompt, and compare the results in a table and one picture. Spends what they cost "
-    "together.",
+    "Run 2 to 6 models with one prompt, and compare the results in a table and one picture.",
     CompareModels,
     compare_models,
     read_only=False,
+    unlisted=frozenset({"anyway"}),
 )

@@ -100,9 +100,9 @@ async def build_comparison_result(
         outcomes: For each order, in the order of `orders`, its task, or the error because of which no task started.
         limits: The largest picture that the client gets.
     """
-    now = app.clock.time()
+    now, storage = app.clock.time(), (await app.runner()).storage
     rows = [
-        _task_row(order, outcome, now) if isinstance(outcome, Task) else _error_row(order, outcome)
+        _task_row(order, outcome, now, storage.find_link) if isinstance(outcome, Task) else _error_row(order, outcome)
         for order, outcome in zip(orders, outcomes, strict=True)
     ]
     tasks = [outcome for outcome in outcomes if isinstance(outcome, Task)]
@@ -118,7 +118,7 @@ async def build_comparison_result(
     if open_:
         answer["next_step"] = _next_step(app, open_)
     firsts = [(each, task.model) for task in tasks for each in task.results[:1] if each.path]
-    sheet = await render_results(firsts, limits) if firsts else None
+    sheet = await render_results(storage, firsts, limits) if firsts else None
     if sheet:
         answer["sheet"] = f"{sheet.note}{limits.note}".splitlines()
     result = answers.build_result(answer, _format_comparison(answer), is_error=not (open_ or succeeded))
@@ -128,12 +128,12 @@ async def build_comparison_result(
     return result
 
 
-def _task_row(order: Order, task: Task, now: float) -> Row:
+def _task_row(order: Order, task: Task, now: float, find_link: answers.FindLink) -> Row:
     row: Row = {"model": task.model, "status": task.state, "task_id": task.id}
     row |= answers.describe_cost(task)
     row["seconds"] = round((task.finished or now) - task.created)
     if task.results and task.final:
-        row["media"] = answers.describe_media(task)
+        row["media"] = answers.describe_media(task, find_link)
     if task.texts and task.final:
         row["texts"] = [answers.truncate_text(text, task.id, LONGEST_TEXT) for text in task.texts]
     notes = ["made before, nothing more is paid"] * (task.id != order.id) + [one_line(task.note)]

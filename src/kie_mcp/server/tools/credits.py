@@ -74,7 +74,7 @@ def _rows_that_fit(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 GET_CREDITS = Tool("get_credits", "The account's balance.", Arguments, get_credits)
 SPEND_REPORT = Tool(
     "spend_report",
-    "Credits spent, by day, model or kind; failed, refunded and unknown apart.",
+    "Credits spent, by day, model or kind.",
     SpendReport,
     spend_report,
     open_world=False,

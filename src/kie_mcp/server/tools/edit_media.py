@@ -1,4 +1,4 @@
-"""The tool `edit_media`, which joins clips, pictures, sounds and texts to one file on this machine."""
+"""The tool `edit_media`, which joins clips, pictures, sounds and texts into one file on this machine."""
 
 from typing import Annotated
 
@@ -34,7 +34,7 @@ async def edit_media(app: App, call: ToolCall, arguments: EditMedia) -> CallTool
     """Start the edit, and wait for it as long as the call may; if the client cancels the call, the edit is stopped.
 
     Raises:
-        InvalidCall: When the film cannot be made of these sources.
+        InvalidCall: When the timeline does not fit the sources.
     """
     runner = await app.runner()
     timeline = Timeline.model_validate(arguments.model_dump(mode="json", exclude={"variation"}, exclude_none=True))
@@ -44,7 +44,9 @@ async def edit_media(app: App, call: ToolCall, arguments: EditMedia) -> CallTool
     if not tasks.client_supports_tasks(call.context):
         task = await _wait(app, call, task, is_own=task.id == order.id)
     repeats = order if task.id != order.id else None
-    result = answers.build_task_result(task, now=app.clock.time(), usual=usual, repeats=repeats)
+    result = answers.build_task_result(
+        task, now=app.clock.time(), usual=usual, find_link=runner.storage.find_link, repeats=repeats
+    )
     return tasks.StartedTaskResult.of(task, result) if runner.is_busy(task) else result
 
 
@@ -60,9 +62,8 @@ async def _wait(app: App, call: ToolCall, task: Task, *, is_own: bool) -> Task:
 
 EDIT_MEDIA = Tool(
     EDIT_TOOL,
-    "Free, on this machine: cut and join clips, pictures and cards to one file, with voices, music (lowered under "
-    f"voices) and subtitles. describe_model {EDIT_MODEL} tells more: speed, volume, zoom, loop, loudness, cover, "
-    "lyrics.",
+    "Free, on this machine: cut and join clips, pictures and title cards, with voices, music and subtitles. "
+    f"describe_model {EDIT_MODEL} tells more: speed, zoom, loudness, lyrics.",
     EditMedia,
     edit_media,
     read_only=False,

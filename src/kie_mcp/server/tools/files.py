@@ -10,6 +10,7 @@ from kie_mcp.errors import InvalidCall
 from kie_mcp.server import answers, formatting
 from kie_mcp.server.app import App, ToolCall
 from kie_mcp.server.tools.tool import Arguments, Tool
+from kie_mcp.tasks.permission import check_permission
 from kie_mcp.text import one_line
 
 LINK_MINUTES = 20
@@ -25,16 +26,18 @@ class UploadFile(Arguments):
 
     path: Reference | None = None
     url: Reference | None = None
-    base64: Reference | None = Field(None, description="Small files only; hosts cut long arguments.")
-    name: str = Field("", description="File name to give it.")
+    base64: Reference | None = Field(None, description="Small files only.")
+    name: str = Field("", description="File name.")
 
 
 async def upload_file(app: App, _: ToolCall, arguments: UploadFile) -> CallToolResult:
     """Upload one file to KIE, and return a result with its public URL, its resource URI and the time when they expire.
 
     Raises:
+        NotAllowed: When the caller may only look.
         InvalidCall: When the call does not name exactly one file.
     """
+    check_permission()
     given = [name for name in ("path", "url", "base64") if getattr(arguments, name)]
     if len(given) != 1:
         raise InvalidCall("upload_file takes exactly one of path, url and base64.", "Give one of them.")
@@ -58,7 +61,7 @@ async def upload_file(app: App, _: ToolCall, arguments: UploadFile) -> CallToolR
 class GetDownloadUrl(Arguments):
     """Arguments of get_download_url."""
 
-    file: str = Field(description="task:<id>#<n>, or a URL of KIE's.")
+    file: str = Field(description="task:id#n, or a URL of KIE's.")
 
 
 async def get_download_url(app: App, _: ToolCall, arguments: GetDownloadUrl) -> CallToolResult:

@@ -14,7 +14,7 @@ class FreeInput(Options):
     CrewAI 1.15.30 and the strict schemas of LangChain close such an object, so that a model can only write `{}`.
     """
 
-    input_json: str = Field("", description="input as JSON text, only if input has to be empty.")
+    input_json: str = Field("", description="input as JSON, if it must be empty.")
 
     @model_validator(mode="before")
     @classmethod

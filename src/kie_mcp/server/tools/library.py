@@ -16,6 +16,7 @@ from kie_mcp.server import answers, formatting
 from kie_mcp.server.app import App, ToolCall
 from kie_mcp.server.tools.paging import build_page_result, parse_cursor
 from kie_mcp.server.tools.tool import Arguments, Tool
+from kie_mcp.tasks.runner import Runner
 from kie_mcp.text import one_line, shorten
 
 PAGE_SIZE = 20
@@ -34,19 +35,19 @@ class Library(Arguments):
     words: str = Field("", description="In the prompt.")
     model: str = Field("", description="Part of the id.")
     kind: Kind | None = None
-    after: str = Field("", description="A date, or ISO time.")
-    before: str = Field("", description="The same; not included.")
+    after: str = Field("", description="ISO date or time.")
+    before: str = ""
     min_credits: float | None = None
     max_credits: float | None = None
-    made_from: str = Field("", description="A task_id: what was made from its results.")
+    made_from: str = Field("", description="A task_id.")
     cursor: str = Field("", description="next_cursor of the page before.")
 
 
 async def library(app: App, _: ToolCall, arguments: Library) -> CallToolResult:
     """Return the tool result with one page of the succeeded tasks that match the arguments, the newest first."""
-    ledger = (await app.runner()).ledger
-    found = await find_made(ledger, arguments, PAGE_SIZE + 1)
-    rows, room = await build_rows(ledger, found[:PAGE_SIZE]), MAX_PAGE_BYTES
+    runner = await app.runner()
+    found = await find_made(runner.ledger, arguments, PAGE_SIZE + 1)
+    rows, room = await build_rows(runner, found[:PAGE_SIZE]), MAX_PAGE_BYTES
     lines: list[str] = []
     for row in rows:
         line = _format_row(row)
@@ -59,8 +60,17 @@ async def library(app: App, _: ToolCall, arguments: Library) -> CallToolResult:
     return build_page_result({"made": rows[: len(lines)]}, lines, last, "Nothing like that was made.")
 
 
-async def find_made(ledger: Ledger, arguments: Library, limit: int) -> list[Task]:
+async def find_made(
+    ledger: Ledger, arguments: Library, limit: int, *, marked: Sequence[str] = (), unmarked: Sequence[str] = ()
+) -> list[Task]:
     """Return the succeeded tasks that match the arguments, the newest first, at most `limit`.
+
+    Args:
+        ledger: The ledger.
+        arguments: What to look for.
+        limit: Largest number of tasks.
+        marked: Only tasks that have each of these marks.
+        unmarked: Only tasks that have none of these marks.
 
     Raises:
         InvalidCall: When a date or the cursor cannot be read.
@@ -75,18 +85,20 @@ async def find_made(ledger: Ledger, arguments: Library, limit: int) -> list[Task
         credits_range=(arguments.min_credits, arguments.max_credits),
         made_from=await _task_names(ledger, arguments.made_from),
         batches=False,
+        marked=marked,
+        unmarked=unmarked,
         before=parse_cursor(arguments.cursor),
         limit=limit,
     )
 
 
-async def build_rows(ledger: Ledger, tasks: Sequence[Task]) -> list[dict[str, Any]]:
+async def build_rows(runner: Runner, tasks: Sequence[Task]) -> list[dict[str, Any]]:
     """Build a JSON object for each task; the object also names the earlier tasks whose results the task used."""
-    sources = await ledger.sources_by_task(tasks)
-    return [_row(task, sources[task.id]) for task in tasks]
+    sources = await runner.ledger.sources_by_task(tasks)
+    return [_row(task, sources[task.id], runner.storage.find_link) for task in tasks]
 
 
-def _row(task: Task, made_from: Sequence[str]) -> dict[str, Any]:
+def _row(task: Task, made_from: Sequence[str], find_link: answers.FindLink) -> dict[str, Any]:
     row: dict[str, Any] = {
         "task_id": task.id,
         "when": formatting.format_time(task.created),
@@ -94,8 +106,8 @@ def _row(task: Task, made_from: Sequence[str]) -> dict[str, Any]:
         "prompt": shorten(one_line(task.prompt), LONGEST_PROMPT),
     }
     row |= answers.describe_cost(task) | answers.describe_broken_row(task)
-    # A path is told as it is; two blanks in it are part of it.
-    row["files"] = [each.path or one_line(each.link) for each in task.results[:MAX_FILES]]
+    # A path is not normalized, because two blanks in a row may be part of it.
+    row["files"] = [each.local_path or one_line(find_link(each)) for each in task.results[:MAX_FILES]]
     if len(task.results) > MAX_FILES:
         row["more_files"] = len(task.results) - MAX_FILES
     if made_from:
@@ -142,7 +154,7 @@ def _parse_time(text: str) -> float | None:
 
 LIBRARY = Tool(
     "library",
-    "Find what was made, newest first: files, prompts, credits, and the tasks that it was made from.",
+    "Find what was made, newest first: files, prompts, credits, and what each was made from.",
     Library,
     library,
     open_world=False,

@@ -1,4 +1,4 @@
-"""The tool `make_batch`: make many things at once, with one budget, one confirmation and one id to ask after."""
+"""The tool `make_batch`: make many calls with one budget, one confirmation and one task id."""
 
 import json
 from collections import Counter
@@ -37,7 +37,7 @@ class MakeBatch(FreeInput):
     items: tuple[dict[str, Any], ...] = Field(
         (), max_length=MOST_ITEMS, description="1 to 50 of {model, input} or {tool, input}."
     )
-    prompts: tuple[str, ...] = Field((), max_length=MOST_ITEMS, description="Or texts, all for one model.")
+    prompts: tuple[str, ...] = Field((), max_length=MOST_ITEMS, description="Or up to 50 texts for one model.")
     model: str = Field("", description="For all prompts.")
     input: dict[str, Any] = Field({}, description="Further fields for all.")
     retry: str = Field("", description="Or a batch's task_id: what is missing in it.")
@@ -54,7 +54,7 @@ class MakeBatch(FreeInput):
 
 
 async def make_batch(app: App, call: ToolCall, arguments: MakeBatch) -> CallToolResult | InputRequiredResult:
-    """Check and price all items, ask once, start them as far as the budget goes, and answer with one task.
+    """Check and price all items, ask for confirmation once, start items while the budget lasts, and return one task.
 
     Raises:
         InvalidCall: When an item is wrong; the error names each one, and nothing is sent.
@@ -81,14 +81,14 @@ async def make_batch(app: App, call: ToolCall, arguments: MakeBatch) -> CallTool
     usual = (await runner.estimate_duration(task)).seconds
     if usual <= QUICK_SECONDS and not tasks.client_supports_tasks(call.context):
         (task,) = await wait_for_own_tasks(app, call, [task])
-    result = answers.build_task_result(task, now=app.clock.time(), usual=usual)
+    result = answers.build_task_result(task, now=app.clock.time(), usual=usual, find_link=runner.storage.find_link)
     if task.id != batch.id:
         answers.add_note(result, "The same batch was made before: this is it, and nothing more is paid.")
     return tasks.StartedTaskResult.of(task, result) if runner.is_busy(task) else result
 
 
 async def _read_orders(app: App, arguments: MakeBatch) -> list[Order]:
-    """Return the order of each item; items that are alike become variations of one call.
+    """Return the order of each item; equal items become variations of one call, so that each is a task.
 
     Raises:
         InvalidCall: When items are wrong; the error names each of them.
@@ -175,8 +175,9 @@ def _check_budget(batch: Batch) -> None:
 
 MAKE_BATCH = Tool(
     "make_batch",
-    "Make up to 50 things at once, with one budget and one task_id for all. Spends what they cost together.",
+    "Make up to 50 things at once, with one budget and one task_id for all.",
     MakeBatch,
     make_batch,
     read_only=False,
+    unlisted=frozenset({"anyway"}),
 )

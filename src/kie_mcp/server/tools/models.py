@@ -9,6 +9,7 @@ from pydantic import Field
 
 from kie_mcp.catalog import search
 from kie_mcp.catalog.fields import Kind
+from kie_mcp.catalog.needs import find_helpers, split_words
 from kie_mcp.catalog.registry import MODELS
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.server import answers, live_models
@@ -25,15 +26,17 @@ NOTHING_FITS = "No model fits. Say in other words what to make, or leave out kin
 class FindModels(Arguments):
     """Arguments of find_models."""
 
-    words: str = Field("", description="Such as: kling image, or: lip sync.")
+    words: str = ""
     kind: Kind | None = None
     mode: str = Field("", description="Such as image-to-video.")
-    max_credits: float | None = Field(None, description="For one call with default arguments.")
+    max_credits: float | None = Field(None, description="For one call.")
     page: Annotated[int, Field(ge=1)] = 1
 
 
 async def find_models(app: App, _: ToolCall, arguments: FindModels) -> CallToolResult:
     """Find models by words, kind, mode and price, and return a result with one page of them; legacy models come last.
+
+    The note names tools without a model where the words are about their work, such as joining clips.
 
     The search covers the built-in models and the other models in KIE's list. If the call limits the price, only
     built-in models are found, because the price of other models is not known as a number. If no built-in model matches
@@ -51,7 +54,8 @@ async def find_models(app: App, _: ToolCall, arguments: FindModels) -> CallToolR
     lines = [f"{row['model']} ({row['tool']}, {row['mode']}, {_format_price(row)}): {row['about']}" for row in page]
     models = [MODELS.get(row["model"]) for row in page]
     voices_note = VOICES_NOTE if any(model and model.voice_list for model in models) else ""
-    if note := " ".join(filter(None, (note or ("" if rows else NOTHING_FITS), voices_note))):
+    helpers = find_helpers(split_words(arguments.words))
+    if note := " ".join(filter(None, (helpers, note or ("" if rows or helpers else NOTHING_FITS), voices_note))):
         answer["note"] = note
         lines.insert(0, note)
     if pages > 1:
@@ -113,4 +117,9 @@ FIND_MODELS = Tool(
     FindModels,
     find_models,
 )
-DESCRIBE_MODEL = Tool("describe_model", "Arguments, limits and price of one model.", DescribeModel, describe_model)
+DESCRIBE_MODEL = Tool(
+    "describe_model",
+    "All arguments of one model, also those that its tool does not list, with limits and price.",
+    DescribeModel,
+    describe_model,
+)

@@ -21,7 +21,7 @@ class RunModel(FreeInput):
 
     model: str
     input: dict[str, Any] = Field(
-        description="Fields as in KIE's documentation or describe_model, such as {prompt: …}.",
+        description="Fields as in describe_model, such as {prompt: …}.",
     )
     unchecked: bool = Field(default=False, description="For a model without a published schema.")
     # Agents copy this field from the examples in KIE's documentation. It is ignored, because kie-mcp polls tasks.

@@ -44,10 +44,10 @@ async def get_task(app: App, call: ToolCall, arguments: GetTask) -> CallToolResu
     if seconds := min(arguments.wait_seconds, time_limits.measure_wait_left(call)):
         report = make_progress_reporter(app, call.context, usual)
         tasks = await runner.wait(tasks, seconds, report, first=arguments.first)
-    now = app.clock.time()
+    now, find_link = app.clock.time(), runner.storage.find_link
     if len(tasks) == 1 and not errors:
-        return answers.build_task_result(tasks[0], now=now, usual=usual[tasks[0].id])
-    described = [answers.describe_task(task, now=now, usual=usual[task.id]) for task in tasks]
+        return answers.build_task_result(tasks[0], now=now, usual=usual[tasks[0].id], find_link=find_link)
+    described = [answers.describe_task(each, now=now, usual=usual[each.id], find_link=find_link) for each in tasks]
     answer: dict[str, Any] = {"tasks": described}
     lines = [answers.format_task(each) for each in described]
     if errors:
@@ -133,7 +133,8 @@ async def resolve_task(app: App, _: ToolCall, arguments: ResolveTask) -> CallToo
     """Record the outcome of a task that the user looked up in KIE's log, because KIE's API did not tell the outcome."""
     runner = await app.runner()
     task = await runner.resolve(arguments.task_id, arguments.outcome)
-    answer = answers.describe_task(task, now=app.clock.time(), usual=(await runner.estimate_duration(task)).seconds)
+    usual = (await runner.estimate_duration(task)).seconds
+    answer = answers.describe_task(task, now=app.clock.time(), usual=usual, find_link=runner.storage.find_link)
     # The result is never marked as an error, because this call succeeded even if it records that the task failed.
     return answers.build_result(answer, answers.format_task(answer))
 
@@ -141,7 +142,7 @@ async def resolve_task(app: App, _: ToolCall, arguments: ResolveTask) -> CallToo
 GET_TASK = Tool(
     "get_task",
     "How tasks are and what they made. With wait_seconds it answers once all have ended, or before the client gives "
-    "up. Free.",
+    "up.",
     GetTask,
     get_task,
 )

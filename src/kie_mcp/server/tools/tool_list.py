@@ -1,35 +1,35 @@
 """Generate files from the catalogue, or check that they are up to date.
 
-The files are tool_list.json, the tables of tools in the README, the page of models, and the page of prices.
+The files are tool_list.json, the table of costs in the README, and the pages of tools, models and prices.
 """
 
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_args
 
-from kie_mcp.catalog import price_list, search
+from kie_mcp.catalog import cost_table, price_list, search
 from kie_mcp.catalog.arguments import OPTIONS
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import Kind
+from kie_mcp.catalog.names import list_names, name_model
 from kie_mcp.catalog.registry import FAMILIES, STANDARD
 from kie_mcp.catalog.vendors import nano_banana
 from kie_mcp.server import live_models
-from kie_mcp.server.tools import compare_models
 from kie_mcp.server.tools.registry import TOOLS, UNLISTED
 from kie_mcp.server.tools.tool import Tool
 
 TOOL_LIST_PATH = Path(str(files("kie_mcp.server.tools").joinpath("tool_list.json")))
-COMMAND = "python -m kie_mcp.server.tools.tool_list README.md docs/models.md docs/prices.md"
+COMMAND = "python -m kie_mcp.server.tools.tool_list README.md docs/tools.md docs/models.md docs/prices.md"
 
-BUDGETS = {"standard": 10_500, "compact": 2_600, "all": 21_000}
+BUDGETS = {"standard": 9_500, "compact": 2_400, "all": 19_500}
 """Maximum tokens of a client's context that the list of tools of each size may take."""
 MOST_TOOL_TOKENS = 600
 """Maximum tokens of one tool."""
-BYTES_PER_TOKEN = 3.7
+BYTES_PER_TOKEN = 3.8
 """Bytes of the tool list that are one token to o200k_base, the tokenizer of OpenAI's models."""
 
 NUMBERS = ("integer", "number")
@@ -89,8 +89,8 @@ def count_tokens(tool: dict[str, Any]) -> float:
 def shorten_schema(schema: dict[str, Any]) -> dict[str, Any]:
     """Return a schema in the form that takes the fewest tokens, without what its description or MCP says anyway.
 
-    These are left out: limits that the description names, defaults, maximum lengths, and an empty list of required
-    arguments. The keys are in the order for which tokenizers need the fewest tokens.
+    These are left out: limits that the description names, defaults, maximum lengths, patterns, and an empty list of
+    required arguments. The keys are in the order for which tokenizers need the fewest tokens.
     """
     if len(schema.get("enum", ())) > LONGEST_CHOICE:
         schema = _describe_choice(schema)
@@ -124,12 +124,10 @@ def _describe_choice(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _is_needless(key: str, value: Any, words: str) -> bool:
     match key:
-        case "default" | "maxLength":
+        case "default" | "maxLength" | "pattern":
             return True
         case "required":
             return not value
-        case "pattern":
-            return bool(words)
         case "minimum" if value in (0, 1):
             return True
         case "minimum" | "maximum" | "minItems" | "maxItems":
@@ -155,7 +153,7 @@ def _family_tool(family: Family) -> dict[str, Any]:
         "name": family.tool,
         "title": format_title(family.tool),
         "description": family.description,
-        "inputSchema": _leave_open(shorten_schema(_leave_out(family.input_schema, "anyway"))),
+        "inputSchema": _leave_open(shorten_schema(_leave_out(family.input_schema, "anyway", *family.rare))),
         # A call after the repeat window spends credits again, so the tool is not declared idempotent.
         "annotations": _format_hints(read_only=False, open_world=True),
     }
@@ -191,39 +189,45 @@ def _leave_open(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def format_tool_tables() -> str:
-    """Format the README's tables: one of the tools in the size `standard`, and one that names all other tools."""
-    lines = ["| tool | makes | models | credits |", "|---|---|---|---|"]
-    for family in STANDARD:
-        ids = ", ".join(f"`{model.id}`" for model in family.models)
-        lines.append(f"| `{family.tool}` | {_kind_label(family)} | {ids} | {family.cost or '?'} |")
-    free = [
-        utility.name for utility in TOOLS if utility.name not in (live_models.RUN_MODEL_TOOL, compare_models.TOOL_NAME)
-    ]
-    lines += [f"| `{name}` | - | - | 0 |" for name in free]
-    lines.append(f"| `{live_models.RUN_MODEL_TOOL}` | anything | any that KIE offers | the model's |")
-    lines.append(f"| `{compare_models.TOOL_NAME}` | the same several times | 2 to 6 that KIE offers | the models' |")
-    lines += ["", "`KIE_MCP_TOOLS=all` shows these as well:", "", "| makes | tools |", "|---|---|"]
-    for kind in get_args(Kind):
-        others = [f"`{family.tool}`" for family in FAMILIES if family.kind == kind and family not in STANDARD]
-        lines.append(f"| {kind} | {', '.join(others)} |")
+    """Format the tables of tools: those of the size `standard` by kind, those without a model, and the others."""
+    lines: list[str] = []
+    for heading, families in _group(STANDARD):
+        lines += [f"### {heading}", "", "| tool | models | credits |", "|---|---|--:|"]
+        lines += [f"| `{each.tool}` | {list_names(each.models)} | {each.cost or '?'} |" for each in families]
+        lines.append("")
+    lines += ["### Tools without a model of their own", "", "| tool | what it does |", "|---|---|"]
+    lines += [f"| `{utility.name}` | {_escape_markdown(utility.description)} |" for utility in TOOLS]
+    lines += ["", "### Only in the size `all`", "", "`KIE_MCP_TOOLS=all` shows these as well.", ""]
+    lines += ["| makes | tools |", "|---|---|"]
+    for heading, families in _group(each for each in FAMILIES if each not in STANDARD):
+        lines.append(f"| {heading.lower()} | {', '.join(f'`{each.tool}`' for each in families)} |")
     lines.append(f"| - | {', '.join(f'`{utility.name}`' for utility in UNLISTED)} |")
     return "\n".join(lines)
 
 
+def _group(families: Iterable[Family]) -> Iterator[tuple[str, list[Family]]]:
+    """Yield the families of each kind under a heading for people; legacy families come last."""
+    each = list(families)
+    for kind in get_args(Kind):
+        yield kind.capitalize(), [family for family in each if family.kind == kind and not family.legacy]
+    yield "Legacy", [family for family in each if family.legacy]
+
+
 def format_models() -> str:
     """Format the page of models, which lists the arguments, limits and price of every model under the model's tool."""
-    return "\n".join(line for family in FAMILIES for line in _family_chapter(family))
+    chapters = (_family_chapter(family) for _, families in _group(FAMILIES) for family in families)
+    return "\n".join(line for chapter in chapters for line in chapter)
 
 
 def _family_chapter(family: Family) -> Iterator[str]:
-    yield f"## {family.tool}: {_kind_label(family)}\n"
+    yield f"## {format_title(family.tool)} (`{family.tool}`)\n"
     yield f"{_escape_markdown(family.description)}\n"
     for model in family.models:
         head, time, price, *arguments = search.format_description(
             search.describe_model(model, family.tool)
         ).splitlines()
         _, _, about = head.partition("): ")
-        yield f"### `{model.id}`\n"
+        yield f"### {name_model(model)} (`{model.id}`)\n"
         yield f"{_escape_markdown(about)} {time} {_escape_markdown(price)}\n"
         if model.aliases:
             yield f"Also called {', '.join(f'`{alias}`' for alias in model.aliases)}.\n"
@@ -235,16 +239,13 @@ def _family_chapter(family: Family) -> Iterator[str]:
         yield f"\n{voices}\n" if voices else ""
 
 
-def _kind_label(family: Family) -> str:
-    return f"{family.kind} (legacy)" if family.legacy else family.kind
-
-
 def _escape_markdown(text: str) -> str:
     """Put a backslash before characters that have a special meaning in Markdown."""
     return re.sub(r"([\\`*<\[])", r"\\\1", text)
 
 
 BLOCKS: dict[str, Callable[[], str]] = {
+    "costs": cost_table.format_costs,
     "tools": format_tool_tables,
     "models": format_models,
     "prices": price_list.format_prices,

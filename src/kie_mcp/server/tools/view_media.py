@@ -1,5 +1,7 @@
 """The tool `view_media`, which shows the saved results of a task to the agent as one picture."""
 
+import json
+import re
 from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +12,8 @@ from mcp_types import CallToolResult, ImageContent, TextContent
 from pydantic import Field
 
 from kie_mcp.errors import InvalidCall
-from kie_mcp.ledger.task import Result
+from kie_mcp.ledger import lineage
+from kie_mcp.ledger.task import Result, Task
 from kie_mcp.media import preview
 from kie_mcp.media.preview import Preview
 from kie_mcp.server.app import App, ToolCall
@@ -18,15 +21,15 @@ from kie_mcp.server.contact_sheets import render_results
 from kie_mcp.server.preview_limits import PreviewLimits, find_preview_limits
 from kie_mcp.server.saved_files import find_saved_result
 from kie_mcp.server.tools.tool import Arguments, Tool
-from kie_mcp.tasks.saved_results import open_saved_file
 
 
 class ViewMedia(Arguments):
     """Arguments of view_media."""
 
     task_id: str = Field(description="Several: with blanks between them.")
-    n: Annotated[int, Field(ge=1)] | None = Field(None, description="One result, counted from 1; all when left out.")
+    n: Annotated[int, Field(ge=1)] | None = Field(None, description="One result, from 1; default all.")
     size: Literal["small", "large"] = Field("small", description="large: more detail, 200 kB, not 45.")
+    with_sources: bool = False
 
 
 async def view_media(app: App, call: ToolCall, arguments: ViewMedia) -> CallToolResult:
@@ -38,9 +41,12 @@ async def view_media(app: App, call: ToolCall, arguments: ViewMedia) -> CallTool
         InvalidCall: When the task has no such result, or the result is not saved.
     """
     limits = PreviewLimits(preview.MAX_LARGE_BYTES) if arguments.size == "large" else find_preview_limits(call.context)
-    if len(ids := arguments.task_id.replace(",", " ").split()) > 1:
-        return await _view_several(app, limits, ids)
-    task = await (await app.runner()).get(arguments.task_id)
+    ids = arguments.task_id.replace(",", " ").split()
+    if len(ids) > 1 or arguments.with_sources:
+        named = [f"{id_}#{arguments.n}" if arguments.n and "#" not in id_ else id_ for id_ in ids]
+        return await _view_several(app, limits, named, with_sources=arguments.with_sources)
+    runner = await app.runner()
+    task = await runner.get(arguments.task_id)
     number, fragment = arguments.n, arguments.task_id.partition("#")[2]
     # The caller may also write the number of the result in task_id: `task:<id>#<n>`, as in arguments that take files.
     if number is None and fragment.isdecimal():
@@ -54,36 +60,59 @@ async def view_media(app: App, call: ToolCall, arguments: ViewMedia) -> CallTool
         if not task.results[number - 1].is_media:
             kind = task.results[number - 1].mime_type
             raise InvalidCall(f"File {number} of {task.id} is no picture, clip or sound, but {kind}.", "Open the file.")
-        path = Path(result.path)
-        with await anyio.to_thread.run_sync(open_saved_file, result) as file:
-            picture = await preview.render_preview(file, path, **limits._asdict())
-        return _picture_result(f"task:{task.id}#{number}, {path}: {picture.note}{limits.note}", picture)
+        with await anyio.to_thread.run_sync(runner.storage.open, result) as file:
+            picture = await preview.render_preview(file, Path(result.path), **limits._asdict())
+        place = result.local_path or runner.storage.find_link(result)
+        return _picture_result(f"task:{task.id}#{number}, {place}: {picture.note}{limits.note}", picture)
     if not any(each.path for each in task.results):
         # No result is saved, so this call always raises an error, which tells the caller why there is no file.
         find_saved_result(app, task, 1)
-    sheet = await render_results(((each, each.label) for each in task.results), limits)
+    sheet = await render_results(runner.storage, ((each, each.label) for each in task.results), limits)
     return _picture_result(f"{task.id}, its results as numbered here:\n{sheet.note}{limits.note}", sheet)
 
 
-async def _view_several(app: App, limits: PreviewLimits, ids: Sequence[str]) -> CallToolResult:
+async def _view_several(app: App, limits: PreviewLimits, ids: Sequence[str], *, with_sources: bool) -> CallToolResult:
     """Show the results of several tasks on one contact sheet; `task:<id>#<n>` names one result of a task.
+
+    Args:
+        app: The running server.
+        limits: The largest picture that the client gets.
+        ids: The tasks or results.
+        with_sources: Whether the results of earlier tasks that a task was made from stand before its own.
 
     Raises:
         InvalidCall: When a task or a result does not exist, or none of the results is saved.
     """
-    files: list[tuple[Result, str]] = []
+    runner, files = await app.runner(), list[tuple[Result, str]]()
     for id_ in ids:
-        task, number = await (await app.runner()).get(id_), id_.partition("#")[2]
+        task, number = await runner.get(id_), id_.partition("#")[2]
         named = (
             [(int(number), find_saved_result(app, task, int(number)))]
             if number.isdecimal()
             else [*enumerate(task.results, start=1)]
         )
+        if with_sources:
+            files += await _find_sources(app, task)
         files += [(each, " ".join(filter(None, (f"{task.id}#{place}", each.label)))) for place, each in named]
     if not any(each.path for each, _ in files):
         raise InvalidCall("None of these tasks has a saved file.", "get_task with their ids tells how they are.")
-    sheet = await render_results(files, limits)
+    sheet = await render_results(runner.storage, files, limits)
     return _picture_result(f"{sheet.note}{limits.note}", sheet)
+
+
+async def _find_sources(app: App, task: Task) -> list[tuple[Result, str]]:
+    """Return the results of earlier tasks that a task's arguments name, each with a label."""
+    named = json.dumps(task.arguments)
+    found = []
+    for id_ in lineage.referenced_ids(task.arguments):
+        if source := await (await app.runner()).ledger.find(id_):
+            numbers = {int(number) for number in re.findall(rf"{re.escape(id_)}#(\d+)", named)} or {1}
+            found += [
+                (each, f"before: {source.id}#{number}")
+                for number, each in enumerate(source.results, start=1)
+                if number in numbers
+            ]
+    return found
 
 
 def _picture_result(text: str, picture: Preview | None = None) -> CallToolResult:
@@ -96,8 +125,7 @@ def _picture_result(text: str, picture: Preview | None = None) -> CallToolResult
 
 VIEW_MEDIA = Tool(
     "view_media",
-    "See what a task made, as one small picture: an image, several side by side, a frame of a video, the waveform of a "
-    "sound.",
+    "See what a task made, as one small picture: images side by side, frames of a video, the waveform of a sound.",
     ViewMedia,
     view_media,
     open_world=False,

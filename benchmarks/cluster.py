@@ -1,0 +1,285 @@
+"""Replicas of kie-mcp that are killed while many callers use them: `python -m benchmarks.cluster [--tasks 5000]`.
+
+Three servers on one PostgreSQL database, each a process of its own, are called by 200 callers at once. One after the
+other is killed and started again, and the database is restarted once in the middle, as after a power failure. In the
+end, what KIE accepted is held against the ledger and against what the callers were told. Then single calls, and many at
+once, are compared with a server of the SDK that has one tool, in the same run. Where each caller can have a KIE key of
+its own, each has one; otherwise all share one, which KIE lets make two tasks a second. PostgreSQL has to be installed.
+"""
+
+import argparse
+import json
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import httpx2
+
+from benchmarks.cluster_callers import HEADERS, Caller, Record, call_tool
+from benchmarks.cluster_servers import TOKEN, Process, run_bare, run_kie, run_replica
+from benchmarks.document import format_table, write_block
+from benchmarks.growth import fill_database
+from kie_mcp.config import Settings
+
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+from support.postgresql import NOT_INSTALLED, PostgresqlServer, find_programs
+
+DATABASE, SMALLEST = "cluster", "one_replica"
+FOREIGN_READS = 2
+"""Other callers of whose tasks each caller tries to read one."""
+DOWN_SECONDS = 2.0
+TELL_SECONDS = 10
+MOST_AT_ONCE = 16
+"""Calls at once while throughput is measured."""
+GOAL_SHARE = 0.6
+GOAL_KILOBYTES = 12.0
+WITH_KEYS = "caller_keys" in Settings.model_fields
+PLAIN = {
+    "Authorization": f"Bearer {TOKEN}",
+    **HEADERS,
+    **({"X-KIE-Key": "key-of-the-benchmark-0"} if WITH_KEYS else {}),
+}
+
+Row = list[str]
+
+
+@dataclass(frozen=True)
+class Reckoning:
+    """How it came out."""
+
+    accepted: int
+    unknown: int
+    lost: int
+    paid_twice: int
+    foreign: int
+
+
+@contextmanager
+def run_database() -> Iterator[PostgresqlServer]:
+    """Run PostgreSQL with an empty database for each part of the benchmark."""
+    server = PostgresqlServer.create()
+    try:
+        for name in (DATABASE, SMALLEST):
+            server.create_database(name)
+        yield server
+    finally:
+        server.remove()
+
+
+async def break_things(replicas: Sequence[Process], database: PostgresqlServer, seconds: float) -> Counter[str]:
+    """Kill one replica after the other, and restart the database once, in an endless loop with pauses in seconds."""
+    done = Counter[str]()
+    while True:
+        await anyio.sleep(seconds)
+        if done["replica killed"] >= len(replicas) and not done["database restarted"]:
+            await anyio.to_thread.run_sync(database.stop)
+            await anyio.to_thread.run_sync(database.start)
+            done["database restarted"] += 1
+            continue
+        replica = replicas[done["replica killed"] % len(replicas)]
+        await anyio.to_thread.run_sync(replica.kill)
+        done["replica killed"] += 1
+        await anyio.sleep(DOWN_SECONDS)
+        replica.start()
+        await anyio.to_thread.run_sync(replica.wait_until_open)
+
+
+async def tell_progress(record: Record, tasks: int) -> None:
+    """Tell now and then how many tasks have ended."""
+    while True:
+        await anyio.sleep(TELL_SECONDS)
+        print(f"{len(record.ended):,} of {tasks:,} tasks have ended", file=sys.stderr, flush=True)
+
+
+async def use_cluster(
+    replicas: Sequence[Process], database: PostgresqlServer, *, callers: int, tasks: int, pause: float
+) -> Record:
+    """Let all callers make their tasks while replicas are killed and the database is restarted."""
+    record = Record()
+    all_callers = [Caller(str(number), replicas, record, with_key=WITH_KEYS) for number in range(callers)]
+    async with anyio.create_task_group() as chaos:
+        chaos.start_soon(break_things, replicas, database, pause)
+        chaos.start_soon(tell_progress, record, tasks)
+        async with anyio.create_task_group() as group:
+            for number, caller in enumerate(all_callers):
+                share = tasks // callers + (number < tasks % callers)
+                others = random.sample(all_callers, min(FOREIGN_READS, callers)) if WITH_KEYS else []
+                group.start_soon(caller.make_all, share, others)
+        chaos.cancel_scope.cancel()
+    return record
+
+
+def reckon(kie: Process, database: PostgresqlServer, record: Record) -> Reckoning:
+    """Hold what KIE accepted against the ledger and against what the callers were told."""
+    accepted = httpx2.get(f"http://127.0.0.1:{kie.port}/benchmark/accepted", timeout=60).json()
+    rows = database.select(DATABASE, "SELECT kie_id, state, arguments FROM tasks")
+    known = {row["kie_id"] for row in rows if row["kie_id"]}
+    unknown = {_read_prompt(row["arguments"]) for row in rows if row["state"] == "unknown"}
+    lost = [prompt for _, id_, prompt in accepted if id_ not in known and prompt not in unknown]
+    lost += [prompt for prompt, state in record.ended.items() if state not in ("succeeded", "unknown")]
+    times = Counter((key, prompt) for key, _, prompt in accepted)
+    paid_twice = sum(count - 1 for count in times.values())
+    return Reckoning(len(accepted), len(unknown), len(lost), paid_twice, record.foreign)
+
+
+def _read_prompt(arguments: Any) -> str:
+    found = json.loads(arguments) if isinstance(arguments, str) else arguments
+    return str(found["prompt"])
+
+
+async def measure_throughput(servers: Sequence[Process], tool: str, calls: int, **arguments: Any) -> float:
+    """Return how many calls a second some servers answer together."""
+    begun = iter(range(calls))
+
+    async def call(number: int) -> None:
+        async with httpx2.AsyncClient(headers=PLAIN, timeout=60) as http:
+            for _ in begun:
+                await call_tool(http, servers[number % len(servers)].url, tool, **arguments)
+
+    began = time.perf_counter()
+    async with anyio.create_task_group() as group:
+        for number in range(MOST_AT_ONCE):
+            group.start_soon(call, number)
+    return calls / (time.perf_counter() - began)
+
+
+async def measure_single(server: Process, tool: str, calls: int, **arguments: Any) -> list[float]:
+    """Return the seconds of calls that are made one after the other."""
+    taken = []
+    async with httpx2.AsyncClient(headers=PLAIN, timeout=60) as http:
+        for _ in range(calls):
+            began = time.perf_counter()
+            await call_tool(http, server.url, tool, **arguments)
+            taken.append(time.perf_counter() - began)
+    return taken
+
+
+async def compare(replicas: Sequence[Process], bare: Process, calls: int) -> tuple[list[Row], float]:
+    """Return rows about cheap calls beside the bare server, and the lowest share of its throughput."""
+    async with httpx2.AsyncClient(headers=PLAIN, timeout=60) as http:
+        made = await call_tool(http, replicas[0].url, "nano_banana_image", prompt="a heron at the end")
+    cheap: dict[str, dict[str, Any]] = {
+        "get_task": {"task_ids": made["task_id"], "wait_seconds": 0},
+        "get_credits": {},
+        "list_tasks": {},
+    }
+    await measure_single(bare, "echo", 5, text="a heron")
+    bare_rate = await measure_throughput([bare], "echo", calls, text="a heron")
+    rows = [
+        [
+            "bare server",
+            *_format_times(await measure_single(bare, "echo", calls // 4, text="a heron")),
+            f"{bare_rate:,.0f}",
+            "1.00",
+            "",
+        ]
+    ]
+    lowest = 1.0
+    for tool, arguments in cheap.items():
+        single = await measure_single(replicas[0], tool, calls // 4, **arguments)
+        alone = await measure_throughput(replicas[:1], tool, calls, **arguments)
+        together = await measure_throughput(replicas, tool, calls, **arguments)
+        lowest = min(lowest, alone / bare_rate)
+        rows.append([tool, *_format_times(single), f"{alone:,.0f}", f"{alone / bare_rate:.2f}", f"{together:,.0f}"])
+    return rows, lowest
+
+
+def measure_memory(folder: Path, kie: Process, database: str, count: int) -> float:
+    """Return the kilobytes that a server takes for each running task that it takes over."""
+    figures = []
+    for tasks in (0, count):
+        if tasks:
+            anyio.run(fill_database, database, tasks)
+        place = folder / f"{tasks} tasks"
+        place.mkdir()
+        with run_replica(place, kie, database, with_keys=False) as replica:
+            time.sleep(10)
+            figures.append(replica.measure_kilobytes())
+    return (figures[1] - figures[0]) / count
+
+
+def _format_times(seconds: Sequence[float]) -> tuple[str, str]:
+    ordered = sorted(seconds)
+    return f"{statistics.median(ordered) * 1000:,.0f}", f"{ordered[int(len(ordered) * 0.95)] * 1000:,.0f}"
+
+
+def report(reckoning: Reckoning, record: Record, options: argparse.Namespace, rows: Sequence[Row]) -> str:
+    """Return the tables and sentences of the benchmark."""
+    keys = "each with a KIE key of its own" if WITH_KEYS else "with one KIE key"
+    text = (
+        f"{options.callers} callers, {keys}, and {options.replicas} replicas: KIE accepted {reckoning.accepted:,} "
+        f"tasks. Lost {reckoning.lost}, paid twice {reckoning.paid_twice}, tasks of others that were read "
+        f"{reckoning.foreign}; of {reckoning.unknown} nobody knows whether KIE took them, and their callers were told. "
+        f"Callers had to ask again {record.repeated.total():,} times.\n\n"
+    )
+    while_killed = [
+        [kind, f"{len(each):,}", *_format_times(each)] for kind, each in sorted(record.seconds.items()) if each
+    ]
+    text += format_table(["while replicas are killed", "calls", "median ms", "95 % ms"], while_killed)
+    head = [
+        "alone",
+        "median ms",
+        "95 % ms",
+        "calls/s, one process",
+        "share of the bare server",
+        "calls/s, all replicas",
+    ]
+    return f"{text}\n\n{format_table(head, rows)}"
+
+
+def main() -> int:
+    """Measure, print, and return 1 when something was lost, paid twice or seen by others, or a goal was missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--callers", type=int, default=200)
+    parser.add_argument("--tasks", type=int, default=5000)
+    parser.add_argument("--replicas", type=int, default=3)
+    parser.add_argument("--task-seconds", type=float, default=5, help="how long KIE takes for one")
+    parser.add_argument("--pause", type=float, default=10, help="seconds from one fault to the next")
+    parser.add_argument("--calls", type=int, default=2000, help="number of calls of which throughput is measured")
+    parser.add_argument("--running", type=int, default=2000, help="tasks of which memory is measured; 0 leaves it out")
+    parser.add_argument("--write", type=Path, help="the document to write the tables to")
+    options = parser.parse_args()
+    if not find_programs():
+        print(NOT_INSTALLED)
+        return 77
+    with ExitStack() as running:
+        folder = Path(running.enter_context(tempfile.TemporaryDirectory()))
+        database = running.enter_context(run_database())
+        kie = running.enter_context(run_kie(folder, options.task_seconds))
+        url = database.url(DATABASE)
+        replicas = [
+            running.enter_context(run_replica(folder, kie, url, with_keys=WITH_KEYS)) for _ in range(options.replicas)
+        ]
+        bare = running.enter_context(run_bare(folder))
+        many = {"callers": options.callers, "tasks": options.tasks, "pause": options.pause}
+        record = anyio.run(lambda: use_cluster(replicas, database, **many))
+        reckoning = reckon(kie, database, record)
+        for replica in replicas:
+            replica.wait_until_ready()
+        rows, lowest = anyio.run(compare, replicas, bare, options.calls)
+        kilobytes = measure_memory(folder, kie, database.url(SMALLEST), options.running) if options.running else 0.0
+    text = report(reckoning, record, options, rows)
+    if options.running:
+        text += f"\n\nA running task takes {kilobytes:.1f} kB of memory."
+    print(text)
+    if options.write:
+        write_block(options.write, "cluster", "python -m benchmarks.cluster --write docs/performance.md", text)
+    missed = [name for name in ("lost", "paid_twice", "foreign") if getattr(reckoning, name)]
+    missed += [f"{lowest:.2f} of the bare server"] if lowest < GOAL_SHARE else []
+    missed += [f"{kilobytes:.1f} kB a task"] if kilobytes > GOAL_KILOBYTES else []
+    print("Goal missed:", ", ".join(missed) or "nowhere")
+    return int(bool(missed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

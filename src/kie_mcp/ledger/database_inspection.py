@@ -1,0 +1,67 @@
+"""Look at a PostgreSQL database for the ledger, without creating or changing anything."""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from kie_mcp.ledger.database import BUSY_SECONDS, dispose
+from kie_mcp.ledger.migrations import find_version
+from kie_mcp.ledger.postgresql import create_engine, explain_refusal
+from kie_mcp.ledger.tables import tasks
+
+MAY_CREATE = "SELECT has_database_privilege(current_database(), 'CREATE')"
+HAS_EXTENSION = "SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_trgm')"
+CAN_HAVE_EXTENSION = """
+    SELECT EXISTS (SELECT FROM pg_available_extension_versions WHERE name = 'pg_trgm' AND trusted)
+        OR EXISTS (SELECT FROM pg_roles WHERE rolname = current_user AND rolsuper)"""
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseInspection:
+    """What was found in a database."""
+
+    server: str
+    """The version of the server."""
+    version: str
+    """The version of the ledger's tables; empty if there are none yet."""
+    tasks: int
+    """Number of tasks."""
+    lacks: str
+    """What the user of the database lacks to make the ledger there; empty if nothing."""
+
+
+async def inspect_database(url: str, schema: str) -> DatabaseInspection:
+    """Look at a database.
+
+    Args:
+        url: URL of the database.
+        schema: Name of the ledger's schema.
+
+    Raises:
+        ConfigurationError: When the database cannot be used, or a newer kie-mcp wrote the ledger.
+    """
+    engine = create_engine(url, schema, BUSY_SECONDS)
+    try:
+        async with engine.connect() as connection:
+            return await connection.run_sync(_inspect, schema)
+    except sa.exc.SQLAlchemyError as error:
+        raise explain_refusal(getattr(error, "orig", None) or error) from None
+    finally:
+        await dispose(engine)
+
+
+def _inspect(connection: sa.Connection, schema: str) -> DatabaseInspection:
+    def ask(statement: str) -> bool:
+        return bool(connection.scalar(sa.text(statement)))
+
+    server = str(connection.scalar(sa.text("SHOW server_version")))
+    version = find_version(connection)
+    if version:
+        number = connection.scalar(sa.select(sa.func.count()).select_from(tasks)) or 0
+        return DatabaseInspection(server, version, number, "")
+    lacks = ""
+    if not ask(HAS_EXTENSION) and not ask(CAN_HAVE_EXTENSION):
+        lacks = "the extension pg_trgm, which a superuser has to create"
+    elif not ask(MAY_CREATE) and not connection.scalar(sa.select(sa.func.to_regnamespace(schema))):
+        lacks = "the right to create a schema"
+    return DatabaseInspection(server, "", 0, lacks)

@@ -1,0 +1,165 @@
+"""What the page may change: marks of tasks, and files that it moves to the trash of this machine.
+
+Each of these requests needs the token like all data, and a header that no page of another origin can send.
+"""
+
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import anyio.to_thread
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from kie_mcp.errors import InvalidCall
+from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.ledger.marks import FAVOURITE, TAG, TRASHED
+from kie_mcp.ledger.task import Task
+from kie_mcp.tasks import sidecar
+from kie_mcp.tasks.storage import Storage
+from kie_mcp.text import one_line
+
+PAGE_HEADER = "x-kie-mcp-page"
+"""A header that the page sends with each change; a browser asks before it sends one to another origin."""
+MOST_BYTES = 20_000
+"""Most bytes of the body of a request, except of a file."""
+MOST_TAGS, LONGEST_TAG = 20, 40
+"""Most tags of one task, and most characters of a tag."""
+
+
+class Changes:
+    """The handlers of all requests that change something."""
+
+    def __init__(
+        self, open_ledger: Callable[[], Awaitable[Ledger]], find_storage: Callable[[], Storage], *, has_trash: bool
+    ) -> None:
+        """Store the arguments.
+
+        Args:
+            open_ledger: Gives the ledger.
+            find_storage: Gives the storage of the results.
+            has_trash: Whether files may be moved to the trash, because the user sits at this machine.
+        """
+        self._open_ledger = open_ledger
+        self._find_storage = find_storage
+        self.has_trash = has_trash
+
+    def build_routes(self) -> list[BaseRoute]:
+        """Return the routes, below that of the page's data."""
+        routes = [Route("/tasks/{id}/marks", self._mark, methods=["POST"])]
+        if self.has_trash:
+            routes.append(Route("/tasks/{id}/trash", self._trash, methods=["POST"]))
+        return [*routes]
+
+    async def _mark(self, request: Request) -> Response:
+        """Replace what a request names: the favourite, the tags, or the mark that hides a task."""
+        task, ledger = await self._find(request)
+        given = await _read_object(request)
+        if "favourite" in given:
+            await ledger.marks.set(task.id, [FAVOURITE] if given["favourite"] is True else [], of=FAVOURITE)
+        if "tags" in given:
+            await ledger.marks.set(task.id, [f"{TAG}{tag}" for tag in _read_tags(given["tags"])], of=TAG)
+        if given.get("trashed") is False:
+            await ledger.marks.set(task.id, [], of=TRASHED)
+        return await self._answer(task)
+
+    async def _trash(self, request: Request) -> Response:
+        """Move the files of a task to the trash; its row in the ledger stays."""
+        task, ledger = await self._find(request)
+        if not task.done or task.is_batch:
+            raise InvalidCall(f"{task.id} cannot be deleted.", "Delete what has ended, and the items of a batch.")
+        await anyio.to_thread.run_sync(_move_to_trash, self._find_storage(), task)
+        await ledger.marks.set(task.id, [TRASHED], of=TRASHED)
+        return await self._answer(task)
+
+    async def _find(self, request: Request) -> tuple[Task, Ledger]:
+        ledger = await self._open_ledger()
+        task = await ledger.find(request.path_params["id"])
+        if not task:
+            raise InvalidCall("There is no such task in the ledger.", "Load the library again.")
+        return task, ledger
+
+    async def _answer(self, task: Task) -> Response:
+        found = await (await self._open_ledger()).marks.find([task.id])
+        return JSONResponse(describe_marks(found[task.id]), headers={"cache-control": "no-store"})
+
+
+def describe_marks(marks: list[str]) -> dict[str, Any]:
+    """Describe the marks of a task to the page."""
+    tags = [mark.removeprefix(TAG) for mark in marks if mark.startswith(TAG)]
+    return {"favourite": FAVOURITE in marks, "trashed": TRASHED in marks, "tags": tags}
+
+
+class OwnPageOnly:
+    """Refuses each request that may change something and does not come from the page itself."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a forged request with status 403; pass on all others."""
+        if scope["type"] == "http" and scope["method"] not in ("GET", "HEAD"):
+            headers = Request(scope).headers
+            origin = headers.get("origin", "")
+            is_own = not origin or urlsplit(origin).netloc == headers.get("host")
+            if PAGE_HEADER not in headers or not is_own:
+                await PlainTextResponse("Only the page itself may change something.", 403)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+async def _read_object(request: Request) -> dict[str, Any]:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MOST_BYTES:
+            raise InvalidCall("That is too much.", "Give fewer tags.")
+    try:
+        given = json.loads(body)
+    except (ValueError, RecursionError):
+        given = None
+    if not isinstance(given, dict):
+        raise InvalidCall("This is no JSON object.", "Load the library again.")
+    return given
+
+
+def _read_tags(given: Any) -> list[str]:
+    """Return tags as they are stored: on one line, without commas, each once.
+
+    Raises:
+        InvalidCall: When they are no texts, too many or too long.
+    """
+    tags = [tag for tag in given if isinstance(tag, str) and len(tag) <= LONGEST_TAG] if isinstance(given, list) else []
+    if tags != given or len(tags) > MOST_TAGS:
+        raise InvalidCall(
+            "These are no tags.", f"Give at most {MOST_TAGS}, each of at most {LONGEST_TAG} characters, with commas."
+        )
+    cleaned = (one_line(tag.replace(",", " ")) for tag in tags)
+    return list(dict.fromkeys(filter(None, cleaned)))
+
+
+def _move_to_trash(storage: Storage, task: Task) -> None:
+    """Move the saved files of a task to the trash, each with its sidecar; a file that is gone already is passed over.
+
+    Raises:
+        InvalidCall: When another file is in the place of one, a file is in a bucket, or this machine has no trash.
+    """
+    from send2trash import send2trash
+
+    if any(result.is_in_bucket for result in task.results):
+        raise InvalidCall(f"The files of {task.id} are in a bucket, which has no trash.", "Delete them there.")
+    for path in [Path(result.path) for result in task.results if result.path and Path(result.path).exists()]:
+        result = next(each for each in task.results if each.path == str(path))
+        storage.open(result).close()
+        beside = path.with_name(f"{path.name}.json")
+        try:
+            send2trash([path, beside] if sidecar.belongs_to(beside, task) else [path])
+        except OSError as error:
+            raise InvalidCall(
+                f"{path} stays where it is, because it cannot be moved to the trash: {error.strerror or error}.",
+                "Delete it yourself if this machine has no trash.",
+            ) from None

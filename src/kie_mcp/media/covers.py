@@ -1,0 +1,49 @@
+"""The picture that is stored in a sound file, such as the cover of a song."""
+
+from contextlib import suppress
+from io import BytesIO
+from typing import IO
+
+import mutagen
+import PIL.Image
+
+MOST_BYTES = 10_000_000
+"""Largest size of a stored picture that is read, in bytes."""
+QUALITIES = (80, 60, 40)
+"""JPEG qualities, in the order in which they are tried."""
+
+
+def read_cover(file: IO[bytes], side_px: int, max_bytes: int) -> bytes:
+    """Return the picture in a sound file as a small JPEG; empty if there is none, or it cannot be read.
+
+    Args:
+        file: The open sound file.
+        side_px: Largest length in pixels of the longer side.
+        max_bytes: Largest size of the JPEG in bytes.
+    """
+    with suppress(mutagen.MutagenError, OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError):
+        content = _find_picture(file)
+        if 0 < len(content) <= MOST_BYTES:
+            with PIL.Image.open(BytesIO(content)) as picture:
+                picture.draft("RGB", (side_px, side_px))
+                small = picture.convert("RGB")
+            small.thumbnail((side_px, side_px))
+            for quality in QUALITIES:
+                small.save(written := BytesIO(), "JPEG", quality=quality)
+                if written.tell() <= max_bytes:
+                    return written.getvalue()
+    return b""
+
+
+def _find_picture(file: IO[bytes]) -> bytes:
+    """Return the first picture in the tags of an MP3, WAV, M4A, FLAC or Ogg file, as it is stored; empty if none."""
+    sound = mutagen.File(file)
+    if sound is None:
+        return b""
+    if pictures := getattr(sound, "pictures", None):
+        return bytes(pictures[0].data)
+    tags = sound.tags or {}
+    for name in tags:
+        if name.startswith("APIC"):
+            return bytes(tags[name].data)
+    return bytes(next(iter(tags.get("covr", ())), b""))

@@ -1,0 +1,76 @@
+"""Draw a clip by which order and timing in a film can be checked: with its prompt, its number, and a moving mark.
+
+The number stands in the first row as CELLS bits, white for 1. The mark is a white square at the bottom, which moves by
+MARK_STEP pixels with each frame. The pitch of the sound belongs to the number as well.
+"""
+
+import subprocess
+import tempfile
+from pathlib import Path
+
+from PIL import Image, ImageDraw
+
+from kie_mcp.child_process import build_environment
+from kie_mcp.sandbox.fake_media import MediaContent, measure_image, write_text
+
+LONG_SIDE_PX = 320
+RATE = 12
+"""Frames a second."""
+LONGEST_SECONDS = 12.0
+CELLS, CELL_HEIGHT_PX = 16, 12
+MARK_PX, MARK_STEP = 16, 2
+RENDER_SECONDS = 60.0
+"""Maximum seconds for one run of ffmpeg."""
+CODECS = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "30", "-c:a", "aac", "-b:a", "24k", "-ac", "1")
+
+
+def draw_clip(program: str, media: MediaContent) -> bytes | None:
+    """Return the bytes of an MP4 file; None if this ffmpeg cannot make one.
+
+    Args:
+        program: The path of ffmpeg.
+        media: The text, the number, the shape and the length of the clip.
+    """
+    width, height = (side // 2 * 2 for side in measure_image(media.aspect_ratio, LONG_SIDE_PX))
+    seconds = min(media.seconds, LONGEST_SECONDS)
+    sound = f"sine=frequency={220 + 20 * number_clip(media) // 2**10}:sample_rate=44100"
+    graph = f"[0]loop=-1:1[still];[still][1]overlay={MARK_STEP}*trunc(t*{RATE}+0.5):H-h:eval=frame,format=yuv420p"
+    with tempfile.TemporaryDirectory(prefix="kie-sandbox-") as folder:
+        target = Path(folder) / "clip.mp4"
+        command = (
+            *(program, "-v", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}"),
+            *("-r", str(RATE), "-i", "pipe:0", "-f", "lavfi", "-i", f"color=white:s={MARK_PX}x{MARK_PX}:r={RATE}"),
+            *("-f", "lavfi", "-i", sound, "-filter_complex", graph, "-t", f"{seconds:g}", *CODECS),
+            *("-movflags", "+faststart", "-bitexact", str(target)),
+        )
+        try:
+            subprocess.run(  # noqa: S603 - a program of this machine, with arguments that are made here
+                command,
+                input=_draw_still(media, (width, height)).tobytes(),
+                env=build_environment(),
+                timeout=RENDER_SECONDS,
+                capture_output=True,
+                check=True,
+            )
+        except (OSError, subprocess.SubprocessError):
+            return None
+        return target.read_bytes()
+
+
+def number_clip(media: MediaContent) -> int:
+    """Return the number of a clip, from 0 to 65535."""
+    return media.number % (1 << CELLS)
+
+
+def _draw_still(media: MediaContent, size: tuple[int, int]) -> Image.Image:
+    """Return the picture of a clip without its mark."""
+    number = number_clip(media)
+    image = Image.new("RGB", size, f"hsl({media.number % 360}, 60%, 30%)")
+    draw = ImageDraw.Draw(image)
+    for cell in range(CELLS):
+        left, right = (round(each * size[0] / CELLS) for each in (cell, cell + 1))
+        shade = "white" if number >> (CELLS - 1 - cell) & 1 else "black"
+        draw.rectangle((left, 0, right - 1, CELL_HEIGHT_PX - 1), fill=shade)
+    write_text(image, f"{media.text}\n{number}", top=CELL_HEIGHT_PX + 8, size=18)
+    draw.rectangle((0, size[1] - MARK_PX, *size), fill="black")
+    return image

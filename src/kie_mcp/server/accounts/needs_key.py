@@ -1,0 +1,53 @@
+"""Refuse calls of people who have stored no KIE key, with the address of the page where they store one."""
+
+from typing import Any, cast
+
+from mcp.server.context import CallNext, HandlerResult
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_REQUEST
+from pydantic import SecretStr
+from starlette.requests import Request
+
+from kie_mcp.errors import NotAllowed
+from kie_mcp.server.accounts.caller import SCOPE, Caller
+from kie_mcp.server.app import Context
+
+NONE_STORED = SecretStr("no key is stored")
+"""The key of a caller who has stored none; KIE has no such key, and with its blanks it is sent nowhere."""
+WITHOUT_KEY = frozenset(
+    {
+        "initialize",
+        "ping",
+        "server/discover",
+        "tools/list",
+        "prompts/list",
+        "prompts/get",
+        "resources/list",
+        "resources/templates/list",
+        "completion/complete",
+    }
+)
+"""Requests that need no key."""
+
+
+class NeedsKey:
+    """MCP middleware that answers calls of people without a key."""
+
+    def __init__(self, page: str) -> None:
+        """Store the address of the page."""
+        self._page = page
+
+    async def __call__(self, ctx: Context, call_next: CallNext) -> HandlerResult:
+        """Answer a request, unless it needs a key and its caller has none."""
+        caller: Caller = cast("Request", cast("Any", ctx).request).scope[SCOPE]
+        is_needed = ctx.method not in WITHOUT_KEY and not ctx.method.startswith("notifications/")
+        if caller.key != NONE_STORED or not is_needed:
+            return await call_next(ctx)
+        refusal = NotAllowed(
+            "You have stored no KIE key here, so nothing was sent.", f"Have the user store one at {self._page}, once."
+        )
+        if ctx.method != "tools/call":
+            raise MCPError(INVALID_REQUEST, f"{refusal} {refusal.next_step}")
+        from kie_mcp.server import answers
+
+        return answers.build_error_result(refusal)

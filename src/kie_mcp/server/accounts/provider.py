@@ -1,0 +1,146 @@
+"""The OAuth provider: its endpoints and its keys, found from the address in the settings and from nothing else."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import anyio
+import httpx2
+from jwt import PyJWK, PyJWKSet, PyJWTError
+from mcp.client.auth.utils import build_oauth_authorization_server_metadata_discovery_urls
+from starlette.authentication import AuthenticationError
+
+from kie_mcp.clock import Clock
+
+ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+"""Algorithms of signatures that are accepted; none of them lets anybody sign with a public key."""
+FRESH_SECONDS = 300
+"""Seconds after which the provider's keys are read again."""
+KEPT_SECONDS = 24 * 3600
+"""Seconds for which keys are used while the provider does not answer."""
+PAUSE_SECONDS = 10
+"""Least seconds from one time that the provider is asked for its keys to the next."""
+TIMEOUT_SECONDS = 5
+"""Seconds to wait for the provider."""
+
+logger = logging.getLogger(__name__)
+
+
+class ProviderUnavailable(AuthenticationError):
+    """The provider did not answer, so nobody knows whether a token is valid."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a provider publishes about itself."""
+
+    metadata: Mapping[str, Any]
+    """The metadata of OpenID Connect Discovery or RFC 8414."""
+    keys: Mapping[str, PyJWK]
+    """The public keys of its signatures by their id."""
+
+
+class Provider:
+    """Reads what the provider publishes, and keeps it while the provider does not answer."""
+
+    def __init__(self, issuer: str, clock: Clock) -> None:
+        """Store the arguments; nothing is read yet.
+
+        Args:
+            issuer: The provider's address, letter for letter as its tokens name it.
+            clock: The source of time.
+        """
+        self.issuer = issuer
+        self._clock = clock
+        self._lock = anyio.Lock()
+        self._known: Description | None = None
+        self._read_at = self._asked_at = float("-inf")
+        self._failure = ""
+
+    async def describe(self) -> Description:
+        """Return what the provider publishes.
+
+        Raises:
+            ProviderUnavailable: When it does not answer, and has not done so for long.
+        """
+        # While one request asks, the others go on with what is known, because the provider may let it wait.
+        is_usable = self._known and self._age() < (KEPT_SECONDS if self._lock.locked() else FRESH_SECONDS)
+        if not is_usable:
+            async with self._lock:
+                if self._age() >= FRESH_SECONDS:
+                    await self._ask()
+        if not self._known or self._age() >= KEPT_SECONDS:
+            raise ProviderUnavailable(self._failure)
+        return self._known
+
+    async def find_key(self, id_: str) -> PyJWK | None:
+        """Return the key with this id; None if the provider has none.
+
+        Raises:
+            ProviderUnavailable: When the key is not known, and the provider cannot be asked for it.
+        """
+        if key := (await self.describe()).keys.get(id_):
+            return key
+        async with self._lock:
+            await self._ask()
+            key = self._known.keys.get(id_) if self._known else None
+            if not key and self._failure:
+                raise ProviderUnavailable(self._failure)
+            return key
+
+    def _age(self) -> float:
+        return self._clock.monotonic() - self._read_at
+
+    async def _ask(self) -> None:
+        """Read what the provider publishes, unless it was asked just now."""
+        if self._clock.monotonic() - self._asked_at < PAUSE_SECONDS:
+            return
+        self._asked_at = self._clock.monotonic()
+        try:
+            with anyio.fail_after(TIMEOUT_SECONDS):
+                self._known = await _read_description(self.issuer)
+        except (TimeoutError, httpx2.HTTPError, PyJWTError, ValueError, KeyError, TypeError) as error:
+            self._failure = f"{type(error).__name__} at {self.issuer}"
+            logger.warning("The keys of the OAuth provider cannot be read: %s: %s", self._failure, error)
+        else:
+            self._read_at, self._failure = self._asked_at, ""
+
+
+async def _read_description(issuer: str) -> Description:
+    """Read a provider's metadata and keys. Redirects are not followed.
+
+    Raises:
+        httpx2.HTTPError: When the provider does not answer, or with an error.
+        ValueError: When its answer is no JSON, or names another issuer.
+        KeyError: When its metadata has no address of its keys.
+        PyJWTError: When it publishes no key.
+    """
+    async with httpx2.AsyncClient(timeout=TIMEOUT_SECONDS) as client:
+        metadata = await _read_metadata(client, issuer)
+        address = str(metadata["jwks_uri"])
+        if urlsplit(address).scheme != "https" and urlsplit(issuer).scheme == "https":
+            raise ValueError("jwks_uri is not https")
+        answer = await client.get(address)
+    answer.raise_for_status()
+    usable = [
+        key
+        for key in PyJWKSet.from_dict(answer.json())
+        if key.key_id and key.public_key_use in ("sig", None) and key.algorithm_name in ALGORITHMS
+    ]
+    return Description(metadata, {str(key.key_id): key for key in usable})
+
+
+async def _read_metadata(client: httpx2.AsyncClient, issuer: str) -> dict[str, Any]:
+    """Return the first metadata that the provider has at one of the usual places."""
+    for url in build_oauth_authorization_server_metadata_discovery_urls(issuer, issuer):
+        answer = await client.get(url)
+        if answer.status_code == 404:
+            continue
+        answer.raise_for_status()
+        metadata = answer.json()
+        if metadata["issuer"] != issuer:
+            raise ValueError(f"the provider calls itself {metadata['issuer']}, KIE_MCP_OIDC_ISSUER is {issuer}")
+        return dict(metadata)
+    raise ValueError("it has no metadata at any of the usual places")

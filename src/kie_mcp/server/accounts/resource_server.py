@@ -1,0 +1,198 @@
+"""The server as an OAuth 2.1 resource server: it takes access tokens of one provider, and tells clients which it is."""
+
+import ipaddress
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+from mcp.server.auth.middleware.bearer_auth import BearerAuthBackend, RequireAuthMiddleware
+from mcp.server.auth.routes import build_resource_metadata_url, create_protected_resource_routes
+from mcp.server.auth.settings import AuthSettings
+from mcp.server.context import ServerMiddleware
+from starlette.middleware.authentication import AuthenticationMiddleware
+from starlette.requests import HTTPConnection
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from kie_mcp.clock import Clock
+from kie_mcp.config import Settings
+from kie_mcp.errors import ConfigurationError, KieMcpError
+from kie_mcp.server.accounts.access_tokens import READ, SPEND, AccessTokens, name_tenant
+from kie_mcp.server.accounts.caller import SCOPE, Caller
+from kie_mcp.server.accounts.introspection import Introspection
+from kie_mcp.server.accounts.needs_key import NONE_STORED, NeedsKey
+from kie_mcp.server.accounts.page import PATH as PAGE
+from kie_mcp.server.accounts.page import AccountPage, ReadBalance
+from kie_mcp.server.accounts.provider import PAUSE_SECONDS, Provider
+from kie_mcp.server.accounts.step_up import StepUp
+from kie_mcp.server.accounts.stored_keys import StoredKeys, UnreadableKey
+from kie_mcp.server.app import App
+from kie_mcp.tasks.failures import explain_ledger_errors
+
+ROOT = "/.well-known/oauth-protected-resource"
+"""Where clients look for the metadata that do not add the path of the resource."""
+
+
+class ResourceServer:
+    """What the HTTP application needs to be a resource server."""
+
+    def __init__(self, settings: Settings, path: str, clock: Clock, read_balance: ReadBalance) -> None:
+        """Build the parts.
+
+        Args:
+            settings: The settings, with the provider's address.
+            path: Path of the MCP endpoint.
+            clock: The source of time.
+            read_balance: Returns the balance of a KIE key, to check a key before it is stored.
+
+        Raises:
+            ConfigurationError: When the settings do not fit together.
+        """
+        _check_settings(settings)
+        resource = settings.public_url.rstrip("/") + path
+        provider, audience = Provider(settings.oidc_issuer, clock), settings.oidc_audience or resource
+        secret = settings.oidc_client_secret.get_secret_value() if settings.oidc_client_secret else ""
+        asks = Introspection(provider, settings.oidc_client_id, secret, audience, clock) if secret else None
+        self._tokens = AccessTokens(provider, audience, asks)
+        # The SDK would compare the resource of the token with the address; the audience may be another one.
+        urls = AuthSettings.model_validate(
+            {"issuer_url": provider.issuer, "resource_server_url": resource, "validate_token_resource": False}
+        )
+        assert urls.resource_server_url  # noqa: S101 - it was given
+        self._metadata_url = build_resource_metadata_url(urls.resource_server_url)
+        (route,) = create_protected_resource_routes(
+            urls.resource_server_url, [urls.issuer_url], [READ, SPEND], resource_name="kie-mcp"
+        )
+        self.routes = [route, Route(ROOT, route.endpoint, methods=["GET", "OPTIONS"])]
+        """The metadata by which clients find the provider, and the page; nobody needs an access token for them."""
+        self.middleware: list[ServerMiddleware[App]] = []
+        """Middleware of the MCP server."""
+        self._stored: StoredKeys | None = None
+        if settings.account_keys == "person":
+            self._stored = StoredKeys(settings, clock)
+            page = AccountPage(settings, provider, self._stored, read_balance).build()
+            self.routes += [Route(PAGE, page), Route(f"{PAGE}/{{name}}", page)]
+            self.middleware.append(NeedsKey(settings.public_url.rstrip("/") + PAGE))
+
+    def protect(self, app: ASGIApp) -> ASGIApp:
+        """Put the check of tokens before an application, which then finds the caller in the scope of each request."""
+        checked = RequireAuthMiddleware(self._name_caller(StepUp(app, self._refuse)), [READ], self._metadata_url)
+        authenticated = AuthenticationMiddleware(checked, BearerAuthBackend(self._tokens), _tell_unavailable)
+        challenging = _ScopeInChallenge(authenticated, f"{READ} {SPEND}")
+
+        async def protected(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] != "lifespan":
+                await challenging(scope, receive, send)
+                return
+            # Only the events of the server's life come without a token.
+            try:
+                await app(scope, receive, send)
+            finally:
+                await self.close()
+
+        return protected
+
+    async def close(self) -> None:
+        """Close the ledger of stored keys; a served application does that at its end."""
+        if self._stored:
+            await self._stored.close()
+
+    async def find_caller(self, tenant: str) -> Caller | None:
+        """Return a caller of a tenant, with the key for its tasks; None if the tenant has stored none that can be read.
+
+        Raises:
+            KieMcpError: When the ledger cannot be used.
+        """
+        if not self._stored:
+            return Caller(tenant)
+        try:
+            with explain_ledger_errors():
+                key = await self._stored.find(tenant)
+        except UnreadableKey:
+            return None
+        return Caller(tenant, key=key) if key else None
+
+    def _name_caller(self, app: ASGIApp) -> ASGIApp:
+        """Return middleware that writes into each request who its caller is."""
+
+        async def named(scope: Scope, receive: Receive, send: Send) -> None:
+            token = scope["user"].access_token
+            tenant = name_tenant(token.claims["iss"], token.subject)
+            try:
+                known = await self.find_caller(tenant) or Caller(tenant, key=NONE_STORED)
+            except KieMcpError as error:
+                await JSONResponse({"error": error.as_dict()}, 503)(scope, receive, send)
+                return
+            scope[SCOPE] = replace(known, may_spend=SPEND in token.scopes)
+            await app(scope, receive, send)
+
+        return named
+
+    def _refuse(self) -> Response:
+        """Return the answer to a call for which the caller's token lacks a scope."""
+        text = f"This call needs the scope {SPEND}. Nothing was sent, nothing was charged."
+        challenge = f'Bearer error="insufficient_scope", error_description="{text}"'
+        challenge += f', resource_metadata="{self._metadata_url}", scope="{SPEND}"'
+        body = {"error": "insufficient_scope", "error_description": text}
+        return JSONResponse(body, 403, {"WWW-Authenticate": challenge})
+
+
+class _ScopeInChallenge:
+    """ASGI middleware that adds to the SDK's challenges which scopes a client should ask the provider for."""
+
+    def __init__(self, app: ASGIApp, scopes: str) -> None:
+        self._app = app
+        self._scopes = scopes.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def add(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] in (401, 403):
+                headers = [
+                    (name, text + b', scope="' + self._scopes + b'"')
+                    if name.lower() == b"www-authenticate" and b"scope=" not in text
+                    else (name, text)
+                    for name, text in message["headers"]
+                ]
+                message = {**message, "headers": headers}
+            await send(message)
+
+        await self._app(scope, receive, add)
+
+
+def _tell_unavailable(_: HTTPConnection, __: Exception) -> Response:
+    """Answer that nobody knows whether the token is valid; the log says why."""
+    text = "The login provider does not answer, so your token cannot be checked. Nothing was sent. Try again."
+    body = {"error": "temporarily_unavailable", "error_description": text}
+    return JSONResponse(body, 503, {"Retry-After": str(PAUSE_SECONDS)})
+
+
+def _check_settings(settings: Settings) -> None:
+    if not settings.public_url:
+        raise ConfigurationError(
+            "KIE_MCP_OIDC_ISSUER needs KIE_MCP_PUBLIC_URL.",
+            "Set it to the address that callers use, such as https://kie.example.",
+        )
+    for name, url in (("KIE_MCP_OIDC_ISSUER", settings.oidc_issuer), ("KIE_MCP_PUBLIC_URL", settings.public_url)):
+        parts = urlsplit(url)
+        if parts.scheme != "https" and not _is_this_machine(parts.hostname or ""):
+            raise ConfigurationError(f"{name} is not https, so others could read the tokens.", "Give an https address.")
+        if parts.query or parts.fragment:
+            raise ConfigurationError(f"{name} has a query or a fragment.", "Give the address without it.")
+    if settings.http_token:
+        raise ConfigurationError(
+            "KIE_MCP_HTTP_TOKEN and KIE_MCP_OIDC_ISSUER are two ways to know callers.", "Leave one of them out."
+        )
+    if settings.oidc_client_secret and not settings.oidc_client_id:
+        raise ConfigurationError("KIE_MCP_OIDC_CLIENT_SECRET needs KIE_MCP_OIDC_CLIENT_ID.", "Set both.")
+    if settings.account_keys == "person" and not settings.oidc_client_id:
+        raise ConfigurationError(
+            "KIE_MCP_ACCOUNT_KEYS=person needs KIE_MCP_OIDC_CLIENT_ID, with which people log in on the page /account.",
+            f"Register this server at the provider, with the redirect URI {settings.public_url}{PAGE}/callback.",
+        )
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,50 @@
+"""Answer with status 403 where a caller's token lacks the scope for what it calls, so that clients ask for the scope.
+
+MCP wants that status, by which a client begins the provider's login anew with the scope in the header ("step-up").
+"""
+
+from collections.abc import Callable
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from kie_mcp.server.accounts.access_tokens import SPEND
+from kie_mcp.server.accounts.caller import SCOPE, Caller
+from kie_mcp.tasks.permission import Permission
+
+
+class StepUp:
+    """ASGI middleware that gives a request the permission of its token, and answers 403 if that was not enough."""
+
+    def __init__(self, app: ASGIApp, build_refusal: Callable[[], Response]) -> None:
+        """Store the application, and a function that builds the answer with status 403."""
+        self._app = app
+        self._build_refusal = build_refusal
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on; a refused one is answered anew, if no byte of its answer has been sent."""
+        caller: Caller = scope[SCOPE]
+        permission = Permission(caller.may_spend, lacks=f"the scope {SPEND}")
+        head: Message | None = None
+        is_refused = False
+
+        async def send_or_refuse(message: Message) -> None:
+            nonlocal head, is_refused
+            if is_refused:
+                return
+            if message["type"] == "http.response.start":
+                head = message
+                return
+            if head and permission.was_refused:
+                is_refused = True
+                await self._build_refusal()(scope, receive, send)
+                return
+            if head:
+                await send(head)
+                head = None
+            await send(message)
+
+        # Only calls can be refused; a stream of events would begin with its first event.
+        is_held = scope["method"] == "POST" and not permission.may_spend
+        with permission.apply():
+            await self._app(scope, receive, send_or_refuse if is_held else send)

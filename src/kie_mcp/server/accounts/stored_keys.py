@@ -1,0 +1,117 @@
+"""The KIE keys that people store: encrypted before they are written, and readable only with the server's own keys."""
+
+import json
+
+import anyio
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from pydantic import SecretStr
+
+from kie_mcp.clock import Clock
+from kie_mcp.config import Settings
+from kie_mcp.errors import ConfigurationError
+from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.server import access_token
+
+FILE, SETTING = "encryption-key", "KIE_MCP_ENCRYPTION_KEYS"
+"""Name of the file of the server's key in the data folder, and the setting that takes its place."""
+
+
+class UnreadableKey(ConfigurationError):
+    """A stored key cannot be decrypted."""
+
+
+class StoredKeys:
+    """Stores and finds the KIE key of each tenant; the first use opens the ledger."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        """Store the arguments.
+
+        Raises:
+            ConfigurationError: When the server's keys cannot be used.
+        """
+        self._settings = settings
+        self._clock = clock
+        self._cipher = MultiFernet([Fernet(each) for each in read_server_keys(settings)])
+        self._lock = anyio.Lock()
+        self._ledger: Ledger | None = None
+
+    async def find(self, tenant: str) -> SecretStr | None:
+        """Return a tenant's KIE key; None if the tenant has stored none.
+
+        Raises:
+            UnreadableKey: When the server does not have the key any more with which it was encrypted.
+        """
+        ciphertext = await (await self._open()).keys.find(tenant)
+        return self._decrypt(tenant, ciphertext) if ciphertext else None
+
+    async def save(self, tenant: str, key: str) -> None:
+        """Store a tenant's KIE key in place of an earlier one."""
+        await (await self._open()).keys.save(tenant, self._encrypt(tenant, key), self._clock.time())
+
+    async def delete(self, tenant: str) -> None:
+        """Delete a tenant's KIE key."""
+        await (await self._open()).keys.delete(tenant)
+
+    async def rotate(self) -> tuple[int, int]:
+        """Encrypt all keys anew with the first of the server's keys.
+
+        Returns:
+            How many keys were encrypted anew, and how many could not be decrypted.
+        """
+        table, unreadable = (await self._open()).keys, 0
+        stored = await table.list_all()
+        for tenant, ciphertext in stored.items():
+            try:
+                key = self._decrypt(tenant, ciphertext).get_secret_value()
+            except UnreadableKey:
+                unreadable += 1
+                continue
+            await table.replace(tenant, ciphertext, self._encrypt(tenant, key))
+        return len(stored) - unreadable, unreadable
+
+    async def close(self) -> None:
+        """Close the ledger, if a use has opened it."""
+        if self._ledger:
+            await self._ledger.close()
+            self._ledger = None
+
+    def _encrypt(self, tenant: str, key: str) -> str:
+        # The tenant's name is inside, so that nobody who can write to the database gives one tenant another one's key.
+        return self._cipher.encrypt(json.dumps([tenant, key]).encode()).decode()
+
+    def _decrypt(self, tenant: str, ciphertext: str) -> SecretStr:
+        try:
+            owner, key = json.loads(self._cipher.decrypt(ciphertext))
+        except InvalidToken:
+            owner, key = "", ""
+        if owner != tenant:
+            raise UnreadableKey("Your stored KIE key cannot be read any more.", "Store it again.")
+        return SecretStr(key)
+
+    async def _open(self) -> Ledger:
+        async with self._lock:
+            if not self._ledger:
+                place = self._settings.state_dir
+                url, schema = self._settings.ledger_url, self._settings.ledger_schema
+                self._ledger = await Ledger.open(place, url=url, schema=schema)
+            return self._ledger
+
+
+def read_server_keys(settings: Settings) -> list[str]:
+    """Return the keys with which the server encrypts (the first) and decrypts (all).
+
+    Raises:
+        ConfigurationError: When a key is not valid, or the file of the key cannot be used.
+    """
+    if settings.encryption_keys:
+        texts = settings.encryption_keys.get_secret_value().replace(",", " ").split()
+    else:
+        texts = [access_token.read_or_make_token(settings.data_dir, FILE, SETTING)[0]]
+    # The file has no padding at its end.
+    texts = [text.rstrip("=") + "=" for text in texts]
+    try:
+        MultiFernet([Fernet(text) for text in texts])
+    except ValueError:
+        step = "Give 32 random bytes in URL-safe Base64: openssl rand -base64 32 | tr '+/' '-_'. Commas part several."
+        raise ConfigurationError(f"{SETTING}, or its file, has a text that is no key.", step) from None
+    return texts

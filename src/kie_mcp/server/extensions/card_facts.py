@@ -1,0 +1,169 @@
+"""What a card in the chat shows of a task beyond the answers of tools: shape, covers, previews, and where it is shown.
+
+The agent gets none of this, so it takes no room in the agent's context.
+"""
+
+import base64
+import os
+from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+from weakref import WeakKeyDictionary
+
+import anyio.to_thread
+
+from kie_mcp.catalog.fields import Image
+from kie_mcp.errors import InvalidCall, KieMcpError
+from kie_mcp.ledger.task import Result, Task
+from kie_mcp.media.covers import read_cover
+from kie_mcp.media.preview import Preview, render_preview
+from kie_mcp.server import answers
+from kie_mcp.server.app import App
+from kie_mcp.tasks.batch import Batch
+from kie_mcp.tasks.runner import Runner
+from kie_mcp.tasks.storage import Storage
+from kie_mcp.text import one_line
+
+MAX_PREVIEW_BYTES = 44_000
+"""Maximum size of a preview in bytes; the data URI of such a preview is a third longer, but still below 60 kB."""
+PREVIEW_SIDE_PX = 640
+"""Maximum length of a preview's longer side, in pixels."""
+COVER_SIDE_PX, MAX_COVER_BYTES = 144, 12_000
+"""Largest length in pixels of the longer side of a song's cover, and its largest size in bytes."""
+SHAPE_FIELDS = ("aspect_ratio", "size", "image_size", "resolution", "count", "num_images", "n")
+"""Arguments that tell the shape and the number of the files that a task will make."""
+LONGEST_PROMPT = 300
+"""Maximum number of characters of a prompt on a card."""
+KEEPS_VIEW_SECONDS = 900
+"""Seconds after the last question of a page for which its card counts as the one of the task."""
+MOST_VIEWS = 1000
+"""Largest number of tasks of which the showing page is remembered."""
+
+
+class Views:
+    """Which page in the chat has the card of a task, so that a task that is asked after again has no second one."""
+
+    def __init__(self) -> None:
+        self._views: dict[str, tuple[str, float]] = {}
+
+    def claim(self, task_id: str, view: str, now: float, *, here: bool) -> bool:
+        """Tell whether a page is to show the card of a task.
+
+        Args:
+            task_id: The task.
+            view: What the page calls itself; empty for a page that shows everything that it is asked to.
+            now: Seconds since 1970.
+            here: Whether the user wants the card on this page.
+        """
+        shown, seen = self._views.get(task_id, ("", 0.0))
+        if view and shown not in ("", view) and now - seen < KEEPS_VIEW_SECONDS and not here:
+            return False
+        if view:
+            self._views.pop(task_id, None)
+            self._views[task_id] = (view, now)
+            if len(self._views) > MOST_VIEWS:
+                del self._views[next(iter(self._views))]
+        return True
+
+
+_views: WeakKeyDictionary[App, Views] = WeakKeyDictionary()
+
+
+def find_views(app: App) -> Views:
+    """Return the views of a running server."""
+    return _views.setdefault(app, Views())
+
+
+async def describe_card(runner: Runner, task: Task) -> answers.Answer:
+    """Return the fields of a card that no tool's answer has."""
+    asked = {name: task.arguments[name] for name in SHAPE_FIELDS if name in task.arguments}
+    prompt = " · ".join(task.prompt.splitlines()) if task.is_batch else task.prompt
+    facts: answers.Answer = {"kind": task.kind, "prompt": one_line(prompt)[:LONGEST_PROMPT], "asked": asked}
+    if title := task.arguments.get("title"):
+        facts["title"] = one_line(str(title))[:LONGEST_PROMPT]
+    if task.is_edit:
+        facts["is_free"] = True
+    if task.final and find_edited(task):
+        facts["has_before"] = True
+    if task.is_batch:
+        facts["items"] = await _describe_items(runner, task)
+    elif task.kind == "audio" and task.final:
+        facts["media"] = await _add_covers(runner.storage, task)
+    return facts
+
+
+async def _describe_items(runner: Runner, task: Task) -> list[dict[str, Any]]:
+    """Return the items of a batch with their prompts, and with what they have made until now."""
+    items = []
+    for number, item in enumerate(Batch.read(task).items, start=1):
+        made = await runner.ledger.find(item.task_id) if item.task_id else None
+        prompt = one_line(str(item.fields.get("prompt", "")))[:LONGEST_PROMPT]
+        row: dict[str, Any] = {"n": number, "status": item.state, "prompt": prompt, "task_id": item.task_id}
+        if made and made.final:
+            row["media"] = answers.describe_media(made, runner.storage.find_link)
+        items.append(row)
+    return items
+
+
+async def _add_covers(storage: Storage, task: Task) -> list[dict[str, str]]:
+    """Return the songs of a task as answers do, each with the picture that is in its file, small."""
+    media = answers.describe_media(task, storage.find_link)
+    for described, result in zip(media, task.results, strict=True):
+        async with storage.open_if_there(result) as file:
+            cover = await anyio.to_thread.run_sync(read_cover, file, COVER_SIDE_PX, MAX_COVER_BYTES) if file else b""
+        if cover:
+            described["cover"] = _write_data_uri(cover, "image/jpeg")
+    return media
+
+
+def find_edited(task: Task) -> Image | None:
+    """Return the picture that a task edited, if it was one; None for any other task."""
+    given = task.arguments.get("image") or task.arguments.get("images")
+    (one,) = given if isinstance(given, list) and len(given) == 1 else (given,)
+    return Image(one) if task.kind == "image" and isinstance(one, str) and one else None
+
+
+async def render_previews(runner: Runner, task: Task, numbers: Collection[Any]) -> dict[str, str]:
+    """Return, for the number of each requested result, a preview of its file as a data URI; 0 is what was edited.
+
+    A file that is not saved, cannot be read or has no preview is left out.
+    """
+    previews = {}
+    for number, result in enumerate(task.results, start=1):
+        if number in numbers and result.path:
+            with suppress(OSError, InvalidCall):
+                content, mime_type = await _read_small(runner.storage, result)
+                if content:
+                    previews[str(number)] = _write_data_uri(content, mime_type)
+    if 0 in numbers and (edited := find_edited(task)):
+        with suppress(OSError, KieMcpError):
+            async with runner.references.open(edited) as source:
+                preview = await _render_small(source.file, Path(source.name))
+            if preview.content:
+                previews["0"] = _write_data_uri(preview.content, preview.mime_type)
+    return previews
+
+
+async def _read_small(storage: Storage, result: Result) -> tuple[bytes, str]:
+    """Return the content and the MIME type of a saved file if it is small, or of a preview if the file is larger.
+
+    The content is empty if no preview can be made.
+
+    Raises:
+        OSError: When the file cannot be read.
+        InvalidCall: When the file is broken, or not the saved one any more.
+    """
+    with await anyio.to_thread.run_sync(storage.open, result) as file:
+        if 0 < os.fstat(file.fileno()).st_size <= MAX_PREVIEW_BYTES:
+            return file.read(), result.mime_type
+        picture = await _render_small(file, Path(result.path))
+    return picture.content, picture.mime_type
+
+
+async def _render_small(file: IO[bytes], path: Path) -> Preview:
+    return await render_preview(file, path, max_bytes=MAX_PREVIEW_BYTES, max_side_px=PREVIEW_SIDE_PX)
+
+
+def _write_data_uri(content: bytes, mime_type: str) -> str:
+    return f"data:{mime_type};base64,{base64.b64encode(content).decode()}"

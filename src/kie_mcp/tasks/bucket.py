@@ -1,0 +1,233 @@
+"""Results in a bucket of an S3-compatible storage, with a cache of files on this machine.
+
+A result is received into a file of this machine, where it is checked as a whole, and is then streamed to the bucket by
+one PUT request. S3 takes such a request as a whole or not at all, up to 5 GB, so that a process that is killed leaves
+nothing in the bucket; the parts of a multipart upload would stay there, and be paid for. An object's name is made of
+the task and the number of the result, so that whoever saves the result again replaces it by equal bytes.
+
+Requests are signed URLs: obstore finds the credentials and signs, and sends none itself.
+"""
+
+import errno
+import logging
+import os
+import re
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import IO, Literal
+from urllib.parse import unquote
+
+import anyio.to_thread
+import httpx2
+
+from kie_mcp import disk
+from kie_mcp.clock import to_utc
+from kie_mcp.errors import ConfigurationError
+from kie_mcp.ledger.task import BUCKET_SCHEME, Result, Task
+from kie_mcp.tasks.file_cache import MOST_BYTES, FileCache
+from kie_mcp.tasks.partial_files import PartialFile, Unreachable
+from kie_mcp.tasks.storage import PARTS_FOLDER, Kept, Storage
+
+try:
+    import obstore
+    from obstore.exceptions import BaseError
+    from obstore.store import S3Store
+except ImportError:
+    raise ConfigurationError(
+        "KIE_MCP_STORAGE is set, and what kie-mcp needs for S3 is not installed.",
+        "Install kie-mcp with its extra: pip install 'kie-mcp[s3]'.",
+    ) from None
+
+logger = logging.getLogger(__name__)
+
+CHUNK_BYTES = 1 << 20
+REQUEST_TIME = timedelta(hours=1)
+"""Time in which a request of this server has to begin."""
+TIMEOUT = httpx2.Timeout(30, connect=10)
+"""Most seconds in which the storage must take or send something."""
+CREDENTIALS_TIMEOUT = timedelta(seconds=5)
+"""Most time to ask the machine or the container for credentials."""
+ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+"""Variables of AWS that name another S3 server; http:// in one of them is meant."""
+RESULT_NAME = re.compile(r"(?:.*/)?[^/]+-(t_[a-z0-9]{12})-(\d{1,4})\.\w+", re.ASCII)
+"""Matches the name of a result; the groups are its task and its number."""
+CODE = re.compile(r"<Code>(\w{1,60})</Code>", re.ASCII)
+"""Matches the code in an error of S3."""
+PROBE = ".kie-mcp-check"
+"""Name of an empty object that is written to see whether the bucket takes one."""
+
+Method = Literal["GET", "PUT", "DELETE"]
+
+
+class BucketStorage(Storage):
+    """Keeps results in a bucket, and copies of those that were used last on this machine."""
+
+    def __init__(self, address: str, folder: Path, *, link_seconds: float, most_bytes: int = MOST_BYTES) -> None:
+        """Store the arguments; no request is sent.
+
+        Args:
+            address: The bucket and, behind a slash, the beginning of all names in it: `s3://bucket/prefix`.
+            folder: The folder on this machine for copies, and for files that are not whole yet.
+            link_seconds: Seconds for which a link to a result works.
+            most_bytes: Most bytes of the copies together.
+
+        Raises:
+            ConfigurationError: When variables of AWS cannot be read.
+        """
+        # Replicas may be in several time zones, and an object must have the same name for all.
+        super().__init__(folder, lambda seconds: to_utc(seconds).date())
+        self.address = address.rstrip("/")
+        self._link_time = timedelta(seconds=link_seconds)
+        self._cache = FileCache(self.folder / "cache", most_bytes)
+        self._store = _connect(self.address)
+        self._base = ""
+
+    async def keep(self, part: PartialFile, task: Task, name: str, extension: str, mime_type: str) -> Kept:
+        """Send the file to the bucket, and move it to the cache."""
+        name = f"{PARTS_FOLDER}/{name}.{extension}" if task.parent else f"{name}.{extension}"
+        size = part.size
+        await self._put(name, _read(part.file), size, mime_type)
+        file = self._cache.find_place(name)
+        await anyio.to_thread.run_sync(disk.create_folder, file.parent)
+        await anyio.to_thread.run_sync(part.replace, file)
+        await anyio.to_thread.run_sync(self._cache.trim)
+        return Kept(f"{self.address}/{name}", file)
+
+    async def keep_sidecar(self, place: str, content: bytes, task: Task) -> None:
+        """Send the sidecar to the bucket."""
+        del task
+        await self._put(f"{self._find_name(place)}.json", content, len(content), "application/json")
+
+    def find_link(self, result: Result) -> str:
+        """Return a signed URL of a result, which is good for some hours; KIE's URL if it is not in this bucket."""
+        if not self._owns(result.path):
+            return result.link
+        try:
+            return self._sign("GET", self._find_name(result.path), self._link_time)
+        except OSError as error:
+            logger.warning("No link to a result can be signed: %s", error.strerror)
+            return result.link
+
+    def find_reference(self, url: str) -> str:
+        """Return `task:<id>#<n>` for a link to a result in this bucket, also for one that has expired."""
+        if not url.startswith(("https://", "http://")):
+            return url
+        with suppress(OSError):
+            self._base = self._base or self._sign("GET", "x", REQUEST_TIME).partition("?")[0].removesuffix("x")
+        path = unquote(url.partition("?")[0])
+        if self._base and path.startswith(self._base) and (found := RESULT_NAME.fullmatch(path[len(self._base) :])):
+            return f"task:{found[1]}#{found[2]}"
+        return url
+
+    def find_constant_name(self, result: Result) -> str:
+        """Return the address of an object, which nobody edits."""
+        return result.path if self._owns(result.path) else ""
+
+    async def is_there(self, result: Result) -> bool:
+        """Return whether the object is there; also true while nobody knows, because the bucket cannot be reached."""
+        if not self._owns(result.path):
+            return await super().is_there(result)
+        try:
+            await anyio.to_thread.run_sync(self.locate, result.path)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            logger.info("A result cannot be looked for: %s", error.strerror)
+        return True
+
+    def locate(self, place: str) -> Path:
+        """Return the path of the copy of a result; it is fetched from the bucket if it is not there any more."""
+        if not self._owns(place):
+            return super().locate(place)
+        name = self._find_name(place)
+        return self._cache.find(name) or self._cache.add(name, lambda file: self._fetch(name, file))
+
+    async def check(self) -> None:
+        """Write an empty object, and delete it where that is allowed."""
+        await self._put(PROBE, b"", 0, "application/octet-stream")
+        async with httpx2.AsyncClient(timeout=TIMEOUT) as http:
+            with suppress(httpx2.HTTPError):
+                await http.delete(self._sign("DELETE", PROBE, REQUEST_TIME))
+
+    def _owns(self, place: str) -> bool:
+        return place.startswith(f"{self.address}/")
+
+    def _find_name(self, place: str) -> str:
+        return place[len(self.address) + 1 :]
+
+    def _sign(self, method: Method, name: str, time: timedelta) -> str:
+        try:
+            return obstore.sign(self._store, method, name, time)
+        except BaseError as error:
+            raise self._explain(str(error).partition("\n")[0]) from None
+
+    async def _put(self, name: str, content: bytes | AsyncIterator[bytes], size: int, mime_type: str) -> None:
+        """Send an object to the bucket.
+
+        Raises:
+            Unreachable: When the bucket does not take it.
+        """
+        url = await anyio.to_thread.run_sync(self._sign, "PUT", name, REQUEST_TIME)
+        headers = {"Content-Length": str(size), "Content-Type": mime_type}
+        async with httpx2.AsyncClient(timeout=TIMEOUT) as http:
+            try:
+                response = await http.put(url, content=content, headers=headers)
+            except httpx2.HTTPError as error:
+                raise self._explain(type(error).__name__) from None
+        if not response.is_success:
+            raise self._explain(_describe(response))
+
+    def _fetch(self, name: str, file: IO[bytes]) -> None:
+        """Write an object to a file of this machine.
+
+        Raises:
+            FileNotFoundError: When there is no such object.
+            Unreachable: When the bucket does not give it.
+        """
+        url = self._sign("GET", name, REQUEST_TIME)
+        try:
+            with httpx2.stream("GET", url, timeout=TIMEOUT, headers={"Accept-Encoding": "identity"}) as response:
+                if not response.is_success:
+                    response.read()
+                    described = _describe(response)
+                    if described.endswith("NoSuchKey"):
+                        raise FileNotFoundError(errno.ENOENT, "The bucket has no such object", name)
+                    raise self._explain(described)
+                for chunk in response.iter_bytes(CHUNK_BYTES):
+                    file.write(chunk)
+        except httpx2.HTTPError as error:
+            raise self._explain(type(error).__name__) from None
+
+    def _explain(self, fault: str) -> Unreachable:
+        # Neither the text of an error of httpx2 nor its URL is told, because a signed URL lets everybody in.
+        return Unreachable(errno.EIO, f"The bucket for results cannot be used ({fault})")
+
+
+def _connect(address: str) -> S3Store:
+    bucket, _, prefix = address.removeprefix(BUCKET_SCHEME).partition("/")
+    is_plain = any(os.environ.get(name, "").startswith("http://") for name in ENDPOINTS)
+    try:
+        return S3Store(
+            bucket,
+            prefix=prefix or None,
+            client_options={"allow_http": is_plain, "timeout": CREDENTIALS_TIMEOUT},
+            retry_config={"max_retries": 1, "retry_timeout": CREDENTIALS_TIMEOUT},
+        )
+    except BaseError as error:
+        text = str(error).partition("\n")[0]
+        step = "See KIE_MCP_STORAGE and the variables that begin with AWS_."
+        raise ConfigurationError(f"The bucket {address} cannot be used: {text}.", step) from None
+
+
+async def _read(file: IO[bytes]) -> AsyncIterator[bytes]:
+    await anyio.to_thread.run_sync(file.seek, 0)
+    while chunk := await anyio.to_thread.run_sync(file.read, CHUNK_BYTES):
+        yield chunk
+
+
+def _describe(response: httpx2.Response) -> str:
+    """Return the status of an answer and S3's code for the error, such as `404 NoSuchBucket`."""
+    code = CODE.search(response.text)
+    return f"{response.status_code} {code[1] if code else response.reason_phrase}"

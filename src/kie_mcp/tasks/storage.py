@@ -1,0 +1,196 @@
+"""Storage: where results are kept and opened again: a folder of this machine, or a bucket (the module `bucket`)."""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, nullcontext, suppress
+from datetime import date
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import anyio.to_thread
+
+from kie_mcp import disk
+from kie_mcp.clock import to_local_day
+from kie_mcp.errors import InvalidCall
+from kie_mcp.ledger.task import Result, Task
+from kie_mcp.media import formats, result_types
+from kie_mcp.tasks import partial_files, sidecar
+from kie_mcp.tasks.partial_files import PartialFile
+
+PARTS_FOLDER = "parts"
+"""Folder for the files of parts, which are joined to the file of their whole."""
+LONGEST_MODEL = 100
+"""Largest number of characters of a model's id in a file's name; most file systems take names of 255 bytes."""
+
+_USE_LINK = "Use the link that get_task tells."
+_USE_OTHER = "Use the link that get_task tells, or the path of the file if it is in a folder that may be read."
+
+
+class Kept(NamedTuple):
+    """A result that was kept."""
+
+    place: str
+    """What the ledger notes: the path of the file, or its address in the bucket."""
+    file: Path
+    """The file on this machine; for a bucket, the copy in the cache."""
+
+
+class Storage(ABC):
+    """Keeps the files of results, and opens them again."""
+
+    def __init__(self, folder: Path, to_day: Callable[[float], date]) -> None:
+        """Store the arguments; nothing is created yet.
+
+        Args:
+            folder: The folder on this machine for files that are not whole yet.
+            to_day: Returns the day that the name of a result tells, of a time in seconds since 1970.
+        """
+        self.folder = folder.expanduser().absolute()
+        self._to_day = to_day
+
+    def name(self, task: Task, number: int) -> str:
+        """Return the file name of a result without its extension; `number` tells the results of one task apart."""
+        model = re.sub(r"[^a-z0-9.]+", "-", task.model.lower())[:LONGEST_MODEL]
+        return f"{self._to_day(task.created)}-{model}-{task.id}-{number}"
+
+    def find_part_folder(self, task: Task) -> Path:
+        """Return the folder on this machine for the partial files of a task."""
+        return self.folder / PARTS_FOLDER if task.parent else self.folder
+
+    @abstractmethod
+    async def keep(self, part: PartialFile, task: Task, name: str, extension: str, mime_type: str) -> Kept:
+        """Keep a complete file as a result; the same file may be kept again, and is then there once.
+
+        Args:
+            part: The file. It is closed.
+            task: The task that made it.
+            name: Its name, from `name()`.
+            extension: The end of its name, without the dot.
+            mime_type: Its MIME type.
+
+        Raises:
+            OSError: When the file cannot be read or kept.
+        """
+
+    @abstractmethod
+    async def keep_sidecar(self, place: str, content: bytes, task: Task) -> None:
+        """Keep the sidecar of a result, or replace the one of the same task.
+
+        Raises:
+            OSError: When the sidecar cannot be kept.
+        """
+
+    def find_link(self, result: Result) -> str:
+        """Return a web address of a result: a new one of the bucket, or else KIE's; empty if there is none."""
+        return result.link
+
+    def find_reference(self, url: str) -> str:
+        """Return `task:<id>#<n>` for a link that `find_link()` made; any other text is returned as it is."""
+        return url
+
+    def find_constant_name(self, result: Result) -> str:
+        """Return a text that tells the content of a result from any other; empty if its file may be edited."""
+        del result
+        return ""
+
+    def open(self, result: Result) -> IO[bytes]:
+        """Open the saved file of a result.
+
+        Somebody may have put a link to another file in its place, or a file of another kind; neither is opened. A
+        picture that the user has edited is still the result.
+
+        Raises:
+            InvalidCall: When there is no such file, it cannot be read, or it is another file.
+        """
+        if not result.path:
+            raise InvalidCall("This result is not saved.", "get_task tries again to save it.")
+        shown = result.local_path or "Its object in the bucket"
+        try:
+            file = self._open_place(result.path)
+        except OSError as error:
+            fault = "is no file, or not any more" if _is_gone(error, result) else f"cannot be read: {error.strerror}"
+            raise InvalidCall(f"{shown} {fault}.", _USE_LINK) from None
+        try:
+            if not _is_of_kind(file, result):
+                raise InvalidCall(f"{shown} is not what was saved.", _USE_OTHER)
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+    @asynccontextmanager
+    async def open_if_there(self, result: Result) -> AsyncIterator[IO[bytes] | None]:
+        """Open the saved file of a result; yield None if it is not saved, or its file is not there any more."""
+        file = None
+        with suppress(InvalidCall):
+            file = await anyio.to_thread.run_sync(self.open, result)
+        with file or nullcontext():
+            yield file
+
+    async def is_there(self, result: Result) -> bool:
+        """Return whether the saved file of a result is still there, or may be."""
+        async with self.open_if_there(result) as file:
+            return file is not None
+
+    def locate(self, place: str) -> Path:
+        """Return the path on this machine of a kept file.
+
+        Raises:
+            OSError: When the file cannot be had from the bucket.
+        """
+        return Path(place)
+
+    def _open_place(self, place: str) -> IO[bytes]:
+        return disk.open_file(self.locate(place))
+
+    @abstractmethod
+    async def check(self) -> None:
+        """Check that results can be kept.
+
+        Raises:
+            OSError: When they cannot.
+        """
+
+
+class FolderStorage(Storage):
+    """Keeps results in a folder of this machine, and never overwrites a file there."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, to_local_day)
+
+    async def keep(self, part: PartialFile, task: Task, name: str, extension: str, mime_type: str) -> Kept:
+        """Give the file its name; a number is added if another file has it."""
+        del mime_type
+        final = await anyio.to_thread.run_sync(part.commit, self.find_part_folder(task), name, extension)
+        return Kept(str(final), final)
+
+    async def keep_sidecar(self, place: str, content: bytes, task: Task) -> None:
+        """Write the sidecar beside the file."""
+        file = Path(place)
+        beside = file.with_name(f"{file.name}.json")
+        if sidecar.belongs_to(beside, task):
+            # An existing sidecar is replaced, because an earlier process may have known less about the task.
+            partial_files.replace_file(content, beside)
+        else:
+            partial_files.write_file(content, file.parent, file.name, "json", private=True)
+
+    async def check(self) -> None:
+        """Create the folder, if there is none."""
+        await anyio.to_thread.run_sync(disk.create_folder, self.folder)
+
+
+def _is_gone(error: OSError, result: Result) -> bool:
+    path = Path(result.path)
+    return isinstance(error, FileNotFoundError) or not (result.is_in_bucket or path.is_file()) or path.is_symlink()
+
+
+def _is_of_kind(file: IO[bytes], result: Result) -> bool:
+    """Return whether a file is a picture, a clip or a sound if the saved result was one."""
+    if not (result.is_media and result.mime_type):
+        return True
+    # If the content did not show the type when the file was saved, the host's answer did.
+    declared = "" if result.mime_type in formats.EXTENSIONS else result.mime_type
+    found = result_types.identify(file, declared=declared, url=result.link, takes_text=False)
+    file.seek(0)
+    return found.partition("/")[0] == result.mime_type.partition("/")[0]

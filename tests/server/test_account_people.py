@@ -1,0 +1,59 @@
+"""People of one server: each logs in, stores a KIE key of their own, and pays with it for what only they see."""
+
+from collections.abc import AsyncIterator
+
+import httpx2
+import pytest
+from pydantic import SecretStr
+from support.accounts import connect_account, log_in, needs_provider, read_form, serve_accounts
+from support.answers import answer
+from support.clock import JumpingClock
+
+from kie_mcp.config import Settings
+from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.server.app import App
+from kie_mcp.server.http import PATH
+
+pytestmark = [pytest.mark.anyio, needs_provider]
+KEY = "kie-0123456789abcdef"
+
+
+@pytest.fixture
+def sandbox(clock: JumpingClock) -> Sandbox:
+    """A KIE that knows one key."""
+    return Sandbox(key=KEY, clock=clock.time)
+
+
+@pytest.fixture
+async def url(
+    settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock, issuer: str
+) -> AsyncIterator[str]:
+    known = {"sandbox": False, "api_key": SecretStr("the-operators-key"), "account_keys": "person", "save": False}
+    app = App(settings.model_copy(update=known), local_files=False, transport=transport, clock=clock)
+    async with serve_accounts(app, issuer) as address:
+        yield address
+
+
+async def store_key(url: str, person: str) -> None:
+    page = f"{url.removesuffix(PATH)}/account"
+    async with httpx2.AsyncClient() as browser:
+        await log_in(browser, f"{page}/login", person, page)
+        form = read_form(await browser.get(page))
+        assert "Your key is stored" in (await browser.post(page, data={"form": form, "key": KEY})).text
+
+
+async def test_a_person_pays_with_the_stored_key_and_sees_nothing_of_others(url: str, sandbox: Sandbox) -> None:
+    async with connect_account(url, "ann") as ann, connect_account(url, "bob") as bob:
+        for client in (ann, bob):
+            told = answer(await client.call_tool("nano_banana_image", {"prompt": "a fox"}))
+            assert told["error"]["next_step"].count(f"{url.removesuffix(PATH)}/account") == 1
+        assert sandbox.accepted == []
+        await store_key(url, "ann")
+        made = answer(await ann.call_tool("nano_banana_image", {"prompt": "a fox"}))
+        assert made["status"] == "succeeded", made
+        told = answer(await bob.call_tool("nano_banana_image", {"prompt": "a fox"}))
+        assert "error" in told
+        await store_key(url, "bob")
+        assert answer(await bob.call_tool("list_tasks"))["tasks"] == []
+        assert answer(await bob.call_tool("nano_banana_image", {"prompt": "a fox"}))["task_id"] != made["task_id"]
+    assert len(sandbox.accepted) == 2
