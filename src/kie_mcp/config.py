@@ -8,14 +8,7 @@ from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 import platformdirs
-from pydantic import (
-    AliasChoices,
-    Field,
-    SecretStr,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -31,7 +24,6 @@ NO_KEY = (
     "environment (or name a file that holds it in KIE_API_KEY_FILE). Then restart the client. "
     "Without a key, KIE_MCP_SANDBOX=1 tries everything on a built-in KIE for free."
 )
-
 
 GUARDS = (
     "max_credits_per_task",

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from support.task_requests import request_task
 from support.tenants import CALLERS, connect, list_calls, serve_tenants, visit
 
 from kie_mcp.config import Settings
+from kie_mcp.library_page.changes import PAGE_HEADER
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.fake_media import MediaContent, render_file
 from kie_mcp.server.accounts.tenants import Tenants
@@ -162,6 +164,25 @@ async def test_a_caller_without_the_right_to_spend_can_call_no_tool_that_does(ur
             assert is_refused != tool["annotations"].get("readOnlyHint", False), tool["name"]
         assert (await http.post("/uploads?name=a.png", content=PICTURE)).status_code == 403
     assert not sandbox.accepted
+
+
+async def test_who_may_only_look_stops_and_marks_nothing(settings: Settings, clock: JumpingClock) -> None:
+    slow = httpx2.ASGITransport(app=Sandbox(seconds=10_000, clock=clock.time).app)
+    async with AsyncExitStack() as stack:
+        url = await stack.enter_async_context(serve_tenants(settings, slow, clock))
+        async with connect(url, "ann") as ann:
+            made = answer(await ann.call_tool("z_image", {"prompt": "a fox"}))["task_id"]
+        stack.enter_context(JumpingClock.hold())
+        async with connect(url, "ann-reads", extensions=[advertise(EXTENSION_ID)]) as reader:
+            with pytest.raises(MCPError, match="may look"):
+                await request_task(reader, "cancel", made)
+            assert (await request_task(reader, "get", made))["status"] == "working"
+        async with visit(url, "ann-reads") as http:
+            for place in (f"tasks/{made}/marks", "uploads?name=a.png"):
+                told = await http.post(f"/library/api/{place}", json={"favourite": True}, headers={PAGE_HEADER: "x"})
+                assert told.status_code == 403
+            (item,) = (await http.get(f"/library/api/tasks/{made}")).json()["lineage"]["items"]
+            assert not item["favourite"]
 
 
 async def test_who_may_only_look_sees_what_the_tenant_has(url: str, sandbox: Sandbox) -> None:

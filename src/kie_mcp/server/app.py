@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from kie_mcp.tasks.services import Change
     from kie_mcp.tasks.storage import Storage
     from kie_mcp.tasks.wake_files import WakeFiles
-
 
 logger = logging.getLogger(__name__)
 
@@ -179,8 +178,9 @@ class App:
         await self.runner()
         return self._discovery
 
-    def choose_storage(self) -> "Storage":
-        """Return the storage of results: a bucket if the settings name one, or else the output folder.
+    @cached_property
+    def storage(self) -> "Storage":
+        """The storage of results: a bucket if the settings name one, or else the output folder.
 
         Raises:
             ConfigurationError: When the bucket cannot be used.
@@ -221,8 +221,8 @@ class App:
         set_worth(settings.usd_per_credit)
         # Reading the API key raises an error if there is no key, so the key is read before anything is opened.
         key = settings.key
-        storage = self.choose_storage()
-        transport = self._transport or (self._run_sandbox(settings) if settings.sandbox else None)
+        storage = self.storage
+        transport = self._find_transport(settings)
         ledger = await self._open_ledger(settings, key, transport)
         opened.push_async_callback(ledger.close)
         shares_account = self.tenancy and self.tenancy.shares_account
@@ -230,12 +230,8 @@ class App:
         client = self._build_client(settings, key, transport, LedgerCreateLimiter(ledger, self.clock, common))
         client.is_shared = bool(common)
         await opened.enter_async_context(client)
-        self._discovery = Discovery(
-            client,
-            settings.live_dir,
-            clock=self.clock,
-            snapshot=partial(load_snapshot, settings.state_dir),
-        )
+        snapshot = partial(load_snapshot, settings.state_dir)
+        self._discovery = Discovery(client, settings.live_dir, clock=self.clock, snapshot=snapshot)
         callbacks = self._find_callbacks(settings)
         folders = AllowedFolders(server_url=settings.public_url)
         if self.local_files:
@@ -331,8 +327,7 @@ class App:
             AuthError: When KIE does not know the key.
             ApiError: When KIE does not answer.
         """
-        transport = self._transport or (self._run_sandbox(self.settings) if self.settings.sandbox else None)
-        async with self._build_client(self.settings, key, transport) as client:
+        async with self._build_client(self.settings, key, self._find_transport(self.settings)) as client:
             return await client.read_balance()
 
     async def _tell_observers(self, task: "Task") -> None:
@@ -370,24 +365,13 @@ class App:
 
         return WakeFiles(settings.state_dir, self.clock)
 
-    def _run_sandbox(self, settings: "Settings") -> "httpx2.AsyncBaseTransport":
-        import httpx2
+    def _find_transport(self, settings: "Settings") -> "httpx2.AsyncBaseTransport | None":
+        """Return what takes the requests to KIE: None is the network."""
+        if self._transport or not settings.sandbox:
+            return self._transport
+        from kie_mcp.server.sandbox_transport import run_sandbox
 
-        from kie_mcp.media.ffmpeg import find_ffmpeg
-        from kie_mcp.sandbox.app import Sandbox
-
-        sandbox = Sandbox(
-            seconds=settings.sandbox_seconds,
-            credits=settings.sandbox_credits,
-            legacy=settings.sandbox_legacy,
-            clock=self.clock.time,
-            folder=settings.sandbox_dir,
-            ffmpeg=find_ffmpeg() or "",
-        )
-        if settings.public_url or settings.callback_url:
-            sandbox.callbacks.key = settings.webhook_key.get_secret_value() if settings.webhook_key else ""
-            self.start_soon(sandbox.callbacks.run, self.clock.sleep)
-        return httpx2.ASGITransport(app=sandbox.app)
+        return run_sandbox(settings, self.clock, self.start_soon)
 
     async def open_early(self) -> None:
         """Open all parts before a call needs them, so that unfinished tasks are taken over."""

@@ -247,7 +247,7 @@ def _build_library(app: App, host: str, token: str) -> ASGIApp:
 
     uploads = UploadReceiver(lambda _: app).build_routes()
     find_folder, conceal = lambda: app.settings.state_dir / FOLDER, PathFilter(app).hide
-    page = LibraryPage(open_ledger, find_folder, app.choose_storage, conceal, uploads=uploads).build(token)
+    page = LibraryPage(open_ledger, find_folder, lambda: app.storage, conceal, uploads=uploads).build(token)
     return LocalNames(page, host) if _is_loopback(host) else page
 
 

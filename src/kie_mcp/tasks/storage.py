@@ -85,6 +85,13 @@ class Storage(ABC):
         """Return a web address of a result: a new one of the bucket, or else KIE's; empty if there is none."""
         return result.link
 
+    def find_host(self) -> str:
+        """Return the web host of `find_link()`'s links, such as `https://s3.example`; empty if they are KIE's.
+
+        The first call may have to ask this machine for credentials.
+        """
+        return ""
+
     def find_reference(self, url: str) -> str:
         """Return `task:<id>#<n>` for a link that `find_link()` made; any other text is returned as it is."""
         return url

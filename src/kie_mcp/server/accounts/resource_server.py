@@ -178,10 +178,11 @@ def _check_settings(settings: Settings) -> None:
             raise ConfigurationError(f"{name} is not https, so others could read the tokens.", "Give an https address.")
         if parts.query or parts.fragment:
             raise ConfigurationError(f"{name} has a query or a fragment.", "Give the address without it.")
-    if settings.http_token:
-        raise ConfigurationError(
-            "KIE_MCP_HTTP_TOKEN and KIE_MCP_OIDC_ISSUER are two ways to know callers.", "Leave one of them out."
-        )
+    for name, is_set in (("HTTP_TOKEN", settings.http_token), ("CALLER_KEYS", settings.caller_keys)):
+        if is_set:
+            raise ConfigurationError(
+                f"KIE_MCP_{name} and KIE_MCP_OIDC_ISSUER are two ways to know callers.", "Leave one of them out."
+            )
     if settings.oidc_client_secret and not settings.oidc_client_id:
         raise ConfigurationError("KIE_MCP_OIDC_CLIENT_SECRET needs KIE_MCP_OIDC_CLIENT_ID.", "Set both.")
     if settings.account_keys == "person" and not settings.oidc_client_id:
