@@ -159,6 +159,8 @@ async def test_a_caller_without_the_right_to_spend_can_call_no_tool_that_does(ur
     async with connect(url, "eve") as eve, visit(url, "eve") as http:
         for tool in TOOLS:
             (arguments, *_) = list_calls(tool, (), GIVEN)
+            # Some models of a family need no prompt, so its schema does not say that the others do.
+            arguments |= {"prompt": "rain"} if "prompt" in tool["inputSchema"]["properties"] else {}
             told = await eve.call_tool(tool["name"], arguments)
             is_refused = "not_allowed" in told.model_dump_json()
             assert is_refused != tool["annotations"].get("readOnlyHint", False), tool["name"]
