@@ -1,7 +1,7 @@
 """The library page over HTTP: who gets what, and that only saved results are handed out."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,11 @@ def put_link(place: Path, target: Path) -> None:
     target.write_bytes(b"a secret")
     place.unlink()
     place.symlink_to(target)
+
+
+def plant_in_place(place: Path, plant: Callable[[Path], object]) -> None:
+    place.unlink()
+    plant(place)
 
 
 async def ask(http: httpx2.AsyncClient, place: str, **query: str) -> Any:
@@ -125,6 +130,24 @@ async def test_favourites_and_tags_are_kept_and_found(http: httpx2.AsyncClient, 
     await change(http, f"tasks/{fox}/marks", favourite=False)
     assert (await ask(http, "items", only="favourite"))["items"] == []
     assert (await ask(http, "page"))["tags"] == ["for the film", "winter"]
+
+
+async def test_what_is_no_saved_file_never_goes_to_the_trash(
+    http: httpx2.AsyncClient, client: Client, tmp_path: Path
+) -> None:
+    secret = tmp_path / "a secret"
+    plants: list[Callable[[Path], object]] = [
+        Path.mkdir,
+        lambda path: path.symlink_to(secret),
+        lambda path: path.write_bytes(b"a text"),
+    ]
+    secret.mkdir()
+    for number, plant in enumerate(plants):
+        made = answer(await client.call_tool("nano_banana_image", {"prompt": f"fox {number}"}))
+        path = Path(made["media"][0]["path"])
+        plant_in_place(path, plant)
+        assert (await change(http, f"tasks/{made['task_id']}/trash")).status_code == 400
+        assert path in list(path.parent.iterdir())
 
 
 async def test_marks_that_make_no_sense_are_refused(http: httpx2.AsyncClient, client: Client) -> None:
@@ -341,6 +364,11 @@ async def test_over_http_the_library_is_behind_the_same_token_and_tells_no_path(
         # A signed link needs no token, because a browser sends none for a picture.
         picture = await stranger.get(whole["files"][0]["url"])
         assert picture.headers["content-type"] == "image/jpeg"
+        next(settings.output_dir.glob("*.jpg")).unlink()
+        for name in ("url", "download"):
+            gone = await stranger.get(whole["files"][0][name])
+            assert (gone.status_code, gone.json()["next_step"]) == (400, "Use the link that get_task tells.")
+            assert str(settings.output_dir) not in gone.text
 
 
 def test_a_signature_holds_for_one_path_and_one_query() -> None:

@@ -144,7 +144,7 @@ class LibraryPage:
                 Route(f"{PREFIX}/selected/kie-mcp.zip", self._signed(self._send_archive)),
             ],
             middleware=[Middleware(_CommonHeaders)],
-            exception_handlers={KieMcpError: _refuse},
+            exception_handlers={KieMcpError: self._refuse},
             lifespan=lifespan,
         )
 
@@ -156,8 +156,13 @@ class LibraryPage:
 
         return check
 
-    def _answer(self, answer: Any) -> Response:
-        return JSONResponse(self._conceal(answer), headers=DATA_HEADERS)
+    def _answer(self, answer: Any, status: int = 200) -> Response:
+        return JSONResponse(self._conceal(answer), status, headers=DATA_HEADERS)
+
+    async def _refuse(self, _: Request, error: Exception) -> Response:
+        assert isinstance(error, KieMcpError)  # noqa: S101 - Starlette gives this handler no other
+        status = 400 if isinstance(error, InvalidCall) else 503
+        return self._answer({"error": str(error), "next_step": error.next_step}, status)
 
     async def _list_items(self, request: Request) -> Response:
         ledger, asked = await self._open_ledger(), dict(request.query_params)
@@ -306,12 +311,6 @@ async def _send_asset(request: Request) -> Response:
     folder = "kie_mcp.page_parts" if file.startswith("parts.") else "kie_mcp.library_page"
     content = files(folder).joinpath(file).read_text(encoding="utf-8")
     return Response(content, media_type=media_type, headers=SHELL_HEADERS)
-
-
-async def _refuse(_: Request, error: Exception) -> Response:
-    assert isinstance(error, KieMcpError)  # noqa: S101 - Starlette gives this handler no other
-    status = 400 if isinstance(error, InvalidCall) else 503
-    return JSONResponse({"error": str(error), "next_step": error.next_step}, status, headers=DATA_HEADERS)
 
 
 class LibraryBeside:

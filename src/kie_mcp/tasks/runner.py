@@ -40,7 +40,7 @@ from kie_mcp.tasks.storage import Storage
 from kie_mcp.tasks.takeover import HEARTBEAT_SECONDS, Takeover
 from kie_mcp.tasks.uploads import Uploader
 from kie_mcp.tasks.waiting import Report, Waiting
-from kie_mcp.tasks.watchers import AnyWatcher, build_watcher, hear_callback, prepared, stop_edit
+from kie_mcp.tasks.watchers import AnyWatcher, build_watcher, hear_callback, prepared, stop_edit, wait_for_create
 from kie_mcp.tasks.whole import Started
 
 CREATE_WAIT_SECONDS = 3
@@ -135,7 +135,7 @@ class Runner:
             return await self.get(repeated.id, seconds=seconds)
         # The create request is sent from the task group, so that it goes on if the caller cancels this call.
         self._task_group.start_soon(self._run, watcher, order)
-        await self._wait_for_create(watcher, seconds)
+        await wait_for_create(watcher, self.clock, seconds)
         if watcher.error:
             raise watcher.error
         return watcher.task
@@ -263,11 +263,10 @@ class Runner:
             # A full disk, for example, keeps nobody from reading; the heartbeat tries again.
             with suppress(LedgerError):
                 await self._take_over(task)
-        watcher = self._watchers.get(task.id)
-        if not watcher:
+        if not (watcher := self._watchers.get(task.id)):
             return task if task.saved else await self.ledger.find(task.id) or task
         if watcher.task.state in PENDING:
-            await self._wait_for_create(watcher, seconds)
+            await wait_for_create(watcher, self.clock, seconds)
         watcher.poll_soon()
         return watcher.task
 
@@ -280,13 +279,6 @@ class Runner:
     ) -> list[Task]:
         """Wait until tasks have ended, as `Waiting.wait()` says."""
         return await self._waiting.wait(tasks, seconds, report, first=first)
-
-    async def _wait_for_create(self, watcher: AnyWatcher, seconds: float | None) -> None:
-        """Wait until the create is settled, or until the time in seconds is over."""
-        if seconds is None:
-            await watcher.create_settled.wait()
-        else:
-            await self.clock.wait_for_first(watcher.create_settled.wait, partial(self.clock.sleep, seconds))
 
     async def resolve(self, id_: str, outcome: str) -> Task:
         """Set the outcome of a task whose outcome is unknown, or the results of a succeeded task without results.

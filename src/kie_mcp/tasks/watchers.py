@@ -2,7 +2,9 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 
+from kie_mcp.clock import Clock
 from kie_mcp.film.timeline import Timeline
 from kie_mcp.ledger.task import Task
 from kie_mcp.tasks.batch_watcher import BatchWatcher
@@ -62,3 +64,11 @@ def stop_edit(watcher: AnyWatcher | None) -> None:
     """Stop the program that makes a film; a task at KIE goes on."""
     if isinstance(watcher, EditWatcher):
         watcher.stop()
+
+
+async def wait_for_create(watcher: AnyWatcher, clock: Clock, seconds: float | None) -> None:
+    """Wait until KIE has answered the create request of a task, or until the time is over; None is no limit."""
+    if seconds is None:
+        await watcher.create_settled.wait()
+    else:
+        await clock.wait_for_first(watcher.create_settled.wait, partial(clock.sleep, seconds))

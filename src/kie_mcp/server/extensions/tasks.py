@@ -29,7 +29,6 @@ from kie_mcp.clock import to_utc
 from kie_mcp.errors import InvalidCall, KieMcpError, NotAllowed
 from kie_mcp.server.app import App, Context
 from kie_mcp.server.progress import describe_progress
-from kie_mcp.tasks.permission import check_permission
 
 if TYPE_CHECKING:
     from kie_mcp.catalog.fields import Kind
@@ -124,6 +123,8 @@ class TasksExtension(Extension):
 
         KIE cannot stop a task, so the server still watches the task and saves its files. An edit is stopped.
         """
+        from kie_mcp.tasks.permission import check_permission
+
         check_request(context, params.task_id)
         app = context.lifespan_context
         task = await find_task(app, params.task_id)
