@@ -5,7 +5,16 @@ from collections.abc import AsyncIterator
 import httpx2
 import pytest
 from pydantic import SecretStr
-from support.accounts import connect_account, log_in, needs_provider, read_form, serve_accounts
+from support.accounts import (
+    claims_for,
+    connect_account,
+    log_in,
+    make_key,
+    needs_provider,
+    read_form,
+    serve_accounts,
+    sign,
+)
 from support.answers import answer
 from support.clock import JumpingClock
 
@@ -57,3 +66,15 @@ async def test_a_person_pays_with_the_stored_key_and_sees_nothing_of_others(url:
         assert answer(await bob.call_tool("list_tasks"))["tasks"] == []
         assert answer(await bob.call_tool("nano_banana_image", {"prompt": "a fox"}))["task_id"] != made["task_id"]
     assert len(sandbox.accepted) == 2
+
+
+@pytest.mark.parametrize(("method", "place"), [("GET", "/library/api/items"), ("POST", "/uploads?name=a.png")])
+async def test_other_requests_of_a_person_without_a_key_tell_where_to_store_one(
+    url: str, issuer: str, method: str, place: str
+) -> None:
+    token = sign(make_key("one"), **claims_for(issuer, url))
+    server = url.removesuffix(PATH)
+    async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {token}"}) as http:
+        refused = await http.request(method, server + place)
+    assert refused.status_code == 403
+    assert f"{server}/account" in refused.json()["error"]["next_step"]

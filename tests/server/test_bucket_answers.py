@@ -14,9 +14,11 @@ from mcp.client.extension import advertise
 from mcp.server.apps import APP_MIME_TYPE, EXTENSION_ID
 from mcp_types import TextResourceContents
 from support.answers import answer, wait_for_end
+from support.clock import JumpingClock
 from support.programs import needs_ffmpeg
 from support.s3_server import BUCKET, S3Server, needs_s3, run_s3_server
 from support.servers import serve_app
+from support.tenants import connect, serve_tenants
 
 from kie_mcp.config import Settings
 from kie_mcp.library_page.serving import build_local_page
@@ -152,3 +154,19 @@ async def test_without_credentials_the_card_still_shows(app: App, monkeypatch: p
     async with Client(build_server(app), raise_exceptions=True, extensions=[shows]) as client:
         (content,) = (await client.read_resource(gallery.URI)).contents
     assert content.meta == {"ui": {"csp": {"resourceDomains": [*gallery.MEDIA_HOSTS]}, "prefersBorder": True}}
+
+
+async def test_each_tenant_has_names_of_its_own_in_the_bucket(
+    settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock, s3: S3Server, prefix: str
+) -> None:
+    async with (
+        serve_tenants(settings, transport, clock) as url,
+        connect(url, "ann") as ann,
+        connect(url, "bob") as bob,
+    ):
+        made = await make(ann)
+        names = list(s3.read_objects(prefix))
+        assert [name.startswith("ann/") for name in names] == [True, True]
+        for given in (*(f"s3://{BUCKET}/{prefix}/{name}" for name in names), f"task:{made['task_id']}#1"):
+            told = answer(await bob.call_tool("nano_banana_image", {"prompt": "a heron", "images": [given]}))
+            assert told["error"]["category"] in ("invalid_call", "not_allowed"), told

@@ -67,12 +67,14 @@ class ResourceServer:
         """The metadata by which clients find the provider, and the page; nobody needs an access token for them."""
         self.middleware: list[ServerMiddleware[App]] = []
         """Middleware of the MCP server."""
+        self._path = path
         self._stored: StoredKeys | None = None
         if settings.account_keys == "person":
             self._stored = StoredKeys(settings, clock)
             page = AccountPage(settings, provider, self._stored, read_balance).build()
             self.routes += [Route(PAGE, page), Route(f"{PAGE}/{{name}}", page)]
-            self.middleware.append(NeedsKey(settings.public_url.rstrip("/") + PAGE))
+            self._needs_key = NeedsKey(settings.public_url.rstrip("/") + PAGE)
+            self.middleware.append(self._needs_key)
 
     def protect(self, app: ASGIApp) -> ASGIApp:
         """Put the check of tokens before an application, which then finds the caller in the scope of each request."""
@@ -122,6 +124,11 @@ class ResourceServer:
                 known = await self.find_caller(tenant) or Caller(tenant, key=NONE_STORED)
             except KieMcpError as error:
                 await JSONResponse({"error": error.as_dict()}, 503)(scope, receive, send)
+                return
+            if known.key == NONE_STORED and scope["path"] != self._path:
+                # Requests of MCP are answered by the middleware, because some of them need no key.
+                refusal = self._needs_key.build_refusal()
+                await JSONResponse({"error": refusal.as_dict()}, 403)(scope, receive, send)
                 return
             scope[SCOPE] = replace(known, may_spend=SPEND in token.scopes)
             await app(scope, receive, send)
