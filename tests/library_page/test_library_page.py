@@ -1,7 +1,9 @@
 """The library page over HTTP: who gets what, and that only saved results are handed out."""
 
 import re
+import sqlite3
 from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from support.servers import serve_app
 
 from kie_mcp.clock import Clock
 from kie_mcp.config import Settings
+from kie_mcp.ledger.sqlite import FILE_NAME
 from kie_mcp.library_page.archive import MISSING
 from kie_mcp.library_page.changes import PAGE_HEADER
 from kie_mcp.library_page.opened_file import find_range
@@ -369,6 +372,20 @@ async def test_over_http_the_library_is_behind_the_same_token_and_tells_no_path(
             gone = await stranger.get(whole["files"][0][name])
             assert (gone.status_code, gone.json()["next_step"]) == (400, "Use the link that get_task tells.")
             assert str(settings.output_dir) not in gone.text
+
+
+async def test_a_ledger_that_cannot_be_used_is_told_in_words(
+    http: httpx2.AsyncClient, client: Client, settings: Settings
+) -> None:
+    id_ = await make_picture(client)
+    with closing(sqlite3.connect(settings.state_dir / FILE_NAME)) as database:
+        database.execute("DROP TABLE marks")
+    for response in (
+        await http.get("/library/api/items", headers=WITH_TOKEN),
+        await change(http, f"tasks/{id_}/marks", favourite=True),
+    ):
+        assert response.status_code == 503
+        assert response.json()["error"].startswith("The ledger cannot be used")
 
 
 def test_a_signature_holds_for_one_path_and_one_query() -> None:

@@ -20,7 +20,7 @@ from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
 from kie_mcp.errors import InvalidCall, KieMcpError
-from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.ledger.ledger import Ledger, LedgerError
 from kie_mcp.ledger.marks import FAVOURITE, TAG, TRASHED
 from kie_mcp.ledger.task import Result, Task
 from kie_mcp.library_page import descriptions
@@ -38,6 +38,7 @@ from kie_mcp.server.preview_limits import PreviewLimits
 from kie_mcp.server.tools.library import LIBRARY, find_made
 from kie_mcp.server.tools.paging import format_cursor
 from kie_mcp.tasks.batch import MODEL, Batch
+from kie_mcp.tasks.failures import unexpected_error
 from kie_mcp.tasks.storage import Storage
 
 PAGE_SIZE = 60
@@ -144,7 +145,7 @@ class LibraryPage:
                 Route(f"{PREFIX}/selected/kie-mcp.zip", self._signed(self._send_archive)),
             ],
             middleware=[Middleware(_CommonHeaders)],
-            exception_handlers={KieMcpError: self._refuse},
+            exception_handlers={KieMcpError: self._refuse, LedgerError: self._refuse},
             lifespan=lifespan,
         )
 
@@ -160,9 +161,9 @@ class LibraryPage:
         return JSONResponse(self._conceal(answer), status, headers=DATA_HEADERS)
 
     async def _refuse(self, _: Request, error: Exception) -> Response:
-        assert isinstance(error, KieMcpError)  # noqa: S101 - Starlette gives this handler no other
-        status = 400 if isinstance(error, InvalidCall) else 503
-        return self._answer({"error": str(error), "next_step": error.next_step}, status)
+        told = error if isinstance(error, KieMcpError) else unexpected_error(error, billed=False)
+        status = 400 if isinstance(told, InvalidCall) else 503
+        return self._answer({"error": str(told), "next_step": told.next_step}, status)
 
     async def _list_items(self, request: Request) -> Response:
         ledger, asked = await self._open_ledger(), dict(request.query_params)
