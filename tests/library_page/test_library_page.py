@@ -3,7 +3,7 @@
 import re
 import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import closing
+from contextlib import AbstractAsyncContextManager, closing
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from support.answers import answer
+from support.clock import JumpingClock
 from support.servers import serve_app
 
 from kie_mcp.clock import Clock
@@ -25,7 +26,7 @@ from kie_mcp.library_page.archive import MISSING
 from kie_mcp.library_page.changes import PAGE_HEADER
 from kie_mcp.library_page.opened_file import find_range
 from kie_mcp.library_page.serving import build_local_page
-from kie_mcp.library_page.signed_links import SignedLinks
+from kie_mcp.library_page.signed_links import DAY, SignedLinks
 from kie_mcp.library_page.thumbnails import FOLDER
 from kie_mcp.server.app import App
 from kie_mcp.server.http import build_http_app
@@ -386,6 +387,31 @@ async def test_a_ledger_that_cannot_be_used_is_told_in_words(
     ):
         assert response.status_code == 503
         assert response.json()["error"].startswith("The ledger cannot be used")
+
+
+async def test_replicas_with_one_token_open_each_others_links_for_two_days_at_most(
+    settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock, client: Client
+) -> None:
+    id_ = await make_picture(client)
+
+    def serve(token: str) -> AbstractAsyncContextManager[str]:
+        app = App(settings, local_files=False, transport=transport, clock=clock)
+        return serve_app(build_http_app(app, host="127.0.0.1", token=token))
+
+    async with (
+        serve(TOKEN) as one,
+        serve(TOKEN) as two,
+        serve("another-random-text") as stranger,
+        httpx2.AsyncClient() as http,
+    ):
+        whole = await http.get(f"{one.removesuffix('/mcp')}/library/api/tasks/{id_}", headers=WITH_TOKEN)
+        link = whole.json()["files"][0]["url"]
+        codes = [(await http.get(each.removesuffix("/mcp") + link)).status_code for each in (one, two, stranger)]
+        assert codes == [200, 200, 403]
+        clock.now += 2 * DAY
+        assert (await http.get(two.removesuffix("/mcp") + link)).status_code == 403
+        later = re.sub(r"until=\d+", f"until={clock.now + DAY:.0f}", link)
+        assert (await http.get(two.removesuffix("/mcp") + later)).status_code == 403
 
 
 def test_a_signature_holds_for_one_path_and_one_query() -> None:

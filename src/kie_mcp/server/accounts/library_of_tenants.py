@@ -80,7 +80,7 @@ def _build_page(name: str, app: App) -> ASGIApp:
         lambda: app.settings.state_dir / FOLDER,
         lambda: app.storage,
         PathFilter(app).hide,
-        links=SignedLinks({TENANT: name}),
+        links=SignedLinks({TENANT: name}, clock=app.clock),
         uploads=UploadReceiver(find_app).build_routes(),
     )
     return page.build("")
