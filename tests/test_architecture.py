@@ -42,7 +42,7 @@ MAY_IMPORT = {
         "errors",
         "text",
     },
-    "library_page": {"server", "tasks", "ledger", "media", "catalog", "config", "disk", "errors", "text"},
+    "library_page": {"server", "tasks", "ledger", "media", "catalog", "clock", "config", "disk", "errors", "text"},
     "server": {
         "tasks",
         "ledger",
