@@ -4,7 +4,7 @@ WORKDIR /build
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY src src
 RUN python -m venv /opt/kie-mcp \
-    && /opt/kie-mcp/bin/pip install --no-cache-dir --no-compile -c constraints.txt '.[serve,otel,postgres,s3,ffmpeg]' \
+    && /opt/kie-mcp/bin/pip install --no-cache-dir --no-compile -c constraints.txt '.[serve,otel,accounts,postgres,s3,ffmpeg]' \
     && /opt/kie-mcp/bin/python -m compileall -q /opt/kie-mcp/lib \
     && /opt/kie-mcp/bin/pip uninstall -q -y pip
 

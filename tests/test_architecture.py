@@ -43,7 +43,7 @@ MAY_IMPORT = {
         "errors",
         "text",
     },
-    "library_page": {"server", "tasks", "ledger", "media", "catalog", "config", "disk", "errors", "text"},
+    "library_page": {"server", "tasks", "ledger", "media", "catalog", "clock", "config", "disk", "errors", "text"},
     "server": {
         "tasks",
         "ledger",

@@ -8,14 +8,7 @@ from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 import platformdirs
-from pydantic import (
-    AliasChoices,
-    Field,
-    SecretStr,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -25,7 +18,6 @@ from kie_mcp.setting_types import LIST_SEPARATOR, Credits, ExpandedPath, Url
 
 PREFIX = "KIE_MCP_"
 """Beginning of the names of environment variables that are settings, except the variables for the API key."""
-
 
 GUARDS = (
     "max_credits_per_task",

@@ -7,10 +7,11 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from support.paths import ROOT
 
-from cluster.cluster import NO_NGINX, find_nginx, run_cluster
+from cluster.cluster import NO_NGINX, TOKEN, find_nginx, run_cluster
 from cluster.visit import follow, make
 
 pytestmark = pytest.mark.anyio
@@ -19,6 +20,10 @@ pytestmark = pytest.mark.anyio
 @pytest.mark.skipif(not find_nginx(), reason=NO_NGINX)
 async def test_a_task_goes_on_when_its_replica_ends(tmp_path: Path) -> None:
     with run_cluster(tmp_path, seconds=6) as cluster:
+        # A file of a caller is larger than any other request; the proxy lets it through, and the server looks at it.
+        async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {TOKEN}"}) as http:
+            refused = await http.post(cluster.url.replace("/mcp", "/uploads?name=a.png"), content=bytes(6_000_000))
+            assert (refused.status_code, refused.json()["error"]["category"]) == (400, "invalid_call")
         made = await make(cluster.url, "kling_video")
         watched_by, other = sorted(cluster.replicas, key=lambda each: not each.watches(made["task_id"]))
         assert not other.watches(made["task_id"])

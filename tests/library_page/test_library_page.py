@@ -1,7 +1,9 @@
 """The library page over HTTP: who gets what, and that only saved results are handed out."""
 
 import re
-from collections.abc import AsyncIterator
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, closing
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,15 +16,17 @@ import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from support.answers import answer
+from support.clock import JumpingClock
 from support.servers import serve_app
 
 from kie_mcp.clock import Clock
 from kie_mcp.config import Settings
+from kie_mcp.ledger.sqlite import FILE_NAME
 from kie_mcp.library_page.archive import MISSING
 from kie_mcp.library_page.changes import PAGE_HEADER
 from kie_mcp.library_page.opened_file import find_range
 from kie_mcp.library_page.serving import build_local_page
-from kie_mcp.library_page.signed_links import SignedLinks
+from kie_mcp.library_page.signed_links import DAY, SignedLinks
 from kie_mcp.library_page.thumbnails import FOLDER
 from kie_mcp.server.app import App
 from kie_mcp.server.http import build_http_app
@@ -52,6 +56,11 @@ def put_link(place: Path, target: Path) -> None:
     target.write_bytes(b"a secret")
     place.unlink()
     place.symlink_to(target)
+
+
+def plant_in_place(place: Path, plant: Callable[[Path], object]) -> None:
+    place.unlink()
+    plant(place)
 
 
 async def ask(http: httpx2.AsyncClient, place: str, **query: str) -> Any:
@@ -125,6 +134,24 @@ async def test_favourites_and_tags_are_kept_and_found(http: httpx2.AsyncClient, 
     await change(http, f"tasks/{fox}/marks", favourite=False)
     assert (await ask(http, "items", only="favourite"))["items"] == []
     assert (await ask(http, "page"))["tags"] == ["for the film", "winter"]
+
+
+async def test_what_is_no_saved_file_never_goes_to_the_trash(
+    http: httpx2.AsyncClient, client: Client, tmp_path: Path
+) -> None:
+    secret = tmp_path / "a secret"
+    plants: list[Callable[[Path], object]] = [
+        Path.mkdir,
+        lambda path: path.symlink_to(secret),
+        lambda path: path.write_bytes(b"a text"),
+    ]
+    secret.mkdir()
+    for number, plant in enumerate(plants):
+        made = answer(await client.call_tool("nano_banana_image", {"prompt": f"fox {number}"}))
+        path = Path(made["media"][0]["path"])
+        plant_in_place(path, plant)
+        assert (await change(http, f"tasks/{made['task_id']}/trash")).status_code == 400
+        assert path in list(path.parent.iterdir())
 
 
 async def test_marks_that_make_no_sense_are_refused(http: httpx2.AsyncClient, client: Client) -> None:
@@ -341,6 +368,50 @@ async def test_over_http_the_library_is_behind_the_same_token_and_tells_no_path(
         # A signed link needs no token, because a browser sends none for a picture.
         picture = await stranger.get(whole["files"][0]["url"])
         assert picture.headers["content-type"] == "image/jpeg"
+        next(settings.output_dir.glob("*.jpg")).unlink()
+        for name in ("url", "download"):
+            gone = await stranger.get(whole["files"][0][name])
+            assert (gone.status_code, gone.json()["next_step"]) == (400, "Use the link that get_task tells.")
+            assert str(settings.output_dir) not in gone.text
+
+
+async def test_a_ledger_that_cannot_be_used_is_told_in_words(
+    http: httpx2.AsyncClient, client: Client, settings: Settings
+) -> None:
+    id_ = await make_picture(client)
+    with closing(sqlite3.connect(settings.state_dir / FILE_NAME)) as database:
+        database.execute("DROP TABLE marks")
+    for response in (
+        await http.get("/library/api/items", headers=WITH_TOKEN),
+        await change(http, f"tasks/{id_}/marks", favourite=True),
+    ):
+        assert response.status_code == 503
+        assert response.json()["error"].startswith("The ledger cannot be used")
+
+
+async def test_replicas_with_one_token_open_each_others_links_for_two_days_at_most(
+    settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock, client: Client
+) -> None:
+    id_ = await make_picture(client)
+
+    def serve(token: str) -> AbstractAsyncContextManager[str]:
+        app = App(settings, local_files=False, transport=transport, clock=clock)
+        return serve_app(build_http_app(app, host="127.0.0.1", token=token))
+
+    async with (
+        serve(TOKEN) as one,
+        serve(TOKEN) as two,
+        serve("another-random-text") as stranger,
+        httpx2.AsyncClient() as http,
+    ):
+        whole = await http.get(f"{one.removesuffix('/mcp')}/library/api/tasks/{id_}", headers=WITH_TOKEN)
+        link = whole.json()["files"][0]["url"]
+        codes = [(await http.get(each.removesuffix("/mcp") + link)).status_code for each in (one, two, stranger)]
+        assert codes == [200, 200, 403]
+        clock.now += 2 * DAY
+        assert (await http.get(two.removesuffix("/mcp") + link)).status_code == 403
+        later = re.sub(r"until=\d+", f"until={clock.now + DAY:.0f}", link)
+        assert (await http.get(two.removesuffix("/mcp") + later)).status_code == 403
 
 
 def test_a_signature_holds_for_one_path_and_one_query() -> None:

@@ -63,6 +63,7 @@ ATTACKS: dict[str, Callable[[dict[str, Any]], str]] = {
     "expired": lambda good: sign(KEY, **good | {"exp": int(time.time()) - 60}),
     "no expiry": lambda good: sign(KEY, **{name: each for name, each in good.items() if name != "exp"}),
     "not valid yet": lambda good: sign(KEY, **good | {"nbf": int(time.time()) + 60}),
+    "an empty subject": lambda good: sign(KEY, **good | {"sub": ""}),
     "no subject": lambda good: sign(KEY, **{name: each for name, each in good.items() if name != "sub"}),
     "alg none": lambda good: f"{encode({'alg': 'none', 'typ': 'at+jwt', 'kid': 'one'})}.{encode(good)}.",
     "alg None": lambda good: f"{encode({'alg': 'None', 'typ': 'at+jwt', 'kid': 'one'})}.{encode(good)}.",

@@ -5,7 +5,16 @@ from collections.abc import AsyncIterator
 import httpx2
 import pytest
 from pydantic import SecretStr
-from support.accounts import connect_account, log_in, needs_provider, read_form, serve_accounts
+from support.accounts import (
+    claims_for,
+    connect_account,
+    log_in,
+    make_key,
+    needs_provider,
+    read_form,
+    serve_accounts,
+    sign,
+)
 from support.answers import answer
 from support.clock import JumpingClock
 
@@ -57,3 +66,35 @@ async def test_a_person_pays_with_the_stored_key_and_sees_nothing_of_others(url:
         assert answer(await bob.call_tool("list_tasks"))["tasks"] == []
         assert answer(await bob.call_tool("nano_banana_image", {"prompt": "a fox"}))["task_id"] != made["task_id"]
     assert len(sandbox.accepted) == 2
+
+
+@pytest.mark.parametrize(("method", "place"), [("GET", "/library/api/items"), ("POST", "/uploads?name=a.png")])
+async def test_other_requests_of_a_person_without_a_key_tell_where_to_store_one(
+    url: str, issuer: str, method: str, place: str
+) -> None:
+    token = sign(make_key("one"), **claims_for(issuer, url))
+    server = url.removesuffix(PATH)
+    async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {token}"}) as http:
+        refused = await http.request(method, server + place)
+    assert refused.status_code == 403
+    assert f"{server}/account" in refused.json()["error"]["next_step"]
+
+
+async def test_with_the_key_of_the_operator_each_account_sees_only_what_it_made(
+    settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock, issuer: str, sandbox: Sandbox
+) -> None:
+    known = {"sandbox": False, "api_key": SecretStr(KEY), "save": False}
+    app = App(settings.model_copy(update=known), local_files=False, transport=transport, clock=clock)
+    async with serve_accounts(app, issuer) as url:
+        async with connect_account(url, "ann") as ann:
+            made = answer(await ann.call_tool("nano_banana_image", {"prompt": "a fox"}))["task_id"]
+            kie_id = sandbox.accepted[0].id
+        async with connect_account(url, "bob") as bob:
+            assert answer(await bob.call_tool("list_tasks"))["tasks"] == []
+            for id_ in (made, kie_id):
+                told = answer(await bob.call_tool("get_task", {"task_ids": id_}))
+                assert "There is no task" in str(told)
+        async with connect_account(url, "ann") as again:
+            (task,) = answer(await again.call_tool("list_tasks"))["tasks"]
+            assert task["task_id"] == made
+    assert len(list((settings.data_dir / "tenants").iterdir())) == 2

@@ -29,6 +29,7 @@ def build(settings: Settings, **changed: object) -> object:
         ({"oidc_issuer": "https://login.example?x=1"}, "KIE_MCP_OIDC_ISSUER has a query"),
         ({"oidc_client_secret": SecretStr("x")}, "KIE_MCP_OIDC_CLIENT_ID"),
         ({"http_token": SecretStr("a long random text")}, "KIE_MCP_HTTP_TOKEN"),
+        ({"caller_keys": True}, "KIE_MCP_CALLER_KEYS"),
     ],
 )
 def test_settings_that_do_not_fit_together_are_refused(

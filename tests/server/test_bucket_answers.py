@@ -1,24 +1,30 @@
 """What callers get of results in a bucket: links that are signed anew, and the files through all other ways."""
 
+import json
 import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
 from mcp import Client
 from mcp.client.extension import advertise
 from mcp.server.apps import APP_MIME_TYPE, EXTENSION_ID
+from mcp_types import TextResourceContents
 from support.answers import answer, wait_for_end
+from support.clock import JumpingClock
 from support.programs import needs_ffmpeg
 from support.s3_server import BUCKET, S3Server, needs_s3, run_s3_server
 from support.servers import serve_app
+from support.tenants import connect, serve_tenants
 
 from kie_mcp.config import Settings
 from kie_mcp.library_page.serving import build_local_page
 from kie_mcp.server.app import App
 from kie_mcp.server.build import build_server
+from kie_mcp.server.extensions import gallery
 
 pytestmark = [pytest.mark.anyio, needs_s3]
 
@@ -122,3 +128,45 @@ async def test_the_library_page_shows_thumbnails_and_sends_files(
         each.unlink()
     assert (await page.get(file["thumbnail"])).content == thumbnail.content
     assert (await page.get(file["url"])).status_code == 400
+
+
+async def test_the_card_in_the_chat_may_load_from_the_bucket(app: App, s3: S3Server) -> None:
+    shows = advertise(EXTENSION_ID, {"mimeTypes": [APP_MIME_TYPE]})
+    async with Client(build_server(app), raise_exceptions=True, extensions=[shows]) as client:
+        made = await make(client)
+        (content,) = (await client.read_resource(gallery.URI)).contents
+        (listed,) = (each for each in (await client.list_resources()).resources if each.uri == gallery.URI)
+    link = urlsplit(made["media"][0]["url"])
+    assert link.netloc == f"127.0.0.1:{s3.port}"
+    assert isinstance(content, TextResourceContents)
+    assert content.meta == listed.meta
+    assert content.meta
+    hosts = content.meta["ui"]["csp"]["resourceDomains"]
+    assert hosts == [*gallery.MEDIA_HOSTS, f"{link.scheme}://{link.netloc}"]
+    assert f"const mediaHosts = {json.dumps([urlsplit(each).netloc for each in hosts])};" in content.text
+
+
+async def test_without_credentials_the_card_still_shows(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", "http://127.0.0.1:9")
+    shows = advertise(EXTENSION_ID, {"mimeTypes": [APP_MIME_TYPE]})
+    async with Client(build_server(app), raise_exceptions=True, extensions=[shows]) as client:
+        (content,) = (await client.read_resource(gallery.URI)).contents
+    assert content.meta == {"ui": {"csp": {"resourceDomains": [*gallery.MEDIA_HOSTS]}, "prefersBorder": True}}
+
+
+async def test_each_tenant_has_names_of_its_own_in_the_bucket(
+    settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock, s3: S3Server, prefix: str
+) -> None:
+    async with (
+        serve_tenants(settings, transport, clock) as url,
+        connect(url, "ann") as ann,
+        connect(url, "bob") as bob,
+    ):
+        made = await make(ann)
+        names = list(s3.read_objects(prefix))
+        assert [name.startswith("ann/") for name in names] == [True, True]
+        for given in (*(f"s3://{BUCKET}/{prefix}/{name}" for name in names), f"task:{made['task_id']}#1"):
+            told = answer(await bob.call_tool("nano_banana_image", {"prompt": "a heron", "images": [given]}))
+            assert told["error"]["category"] in ("invalid_call", "not_allowed"), told

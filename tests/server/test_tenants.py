@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from support.answers import answer
 from support.clock import JumpingClock, wait_until
 from support.echoing_kie import EchoingKie
-from support.runners import model_call
+from support.runners import InterceptedKie, model_call
 from support.servers import serve_app
 
 from kie_mcp.config import Settings
@@ -25,6 +25,7 @@ from kie_mcp.server.accounts.caller import Caller
 from kie_mcp.server.accounts.tenants import IDLE_SECONDS, LOOK_SECONDS, Tenants
 from kie_mcp.server.app import App
 from kie_mcp.server.http import PATH, build_http_app
+from kie_mcp.tasks import wake_files
 from kie_mcp.tasks.order import Order
 
 pytestmark = pytest.mark.anyio
@@ -231,6 +232,38 @@ async def test_a_process_hears_of_the_tasks_of_its_tenants_on_one_connection(
         with anyio.fail_after(20):
             await changes[1].wait(made.id)
     assert not changes[2].are_reported
+
+
+@pytest.mark.on_postgresql
+@pytest.mark.parametrize("heard_by", [0, 1], ids=["the process itself", "another process"])
+async def test_a_call_of_kie_reaches_the_process_that_watches_the_tenants_task(
+    settings: Settings, clock: JumpingClock, heard_by: int
+) -> None:
+    public = settings.model_copy(update={"public_url": "https://me.example", "save": False})
+    sandbox = Sandbox(seconds=600, clock=clock.time)
+    kie = InterceptedKie(sandbox.app)
+    transport = httpx2.ASGITransport(app=kie)
+    async with (
+        run_tenants(build_app(public, transport, clock)) as one,
+        run_tenants(build_app(public, transport, clock)) as two,
+    ):
+        async with one.use(ANN) as ann:
+            made = await make_picture(ann)
+        changes = (await one.open_common_ledger()).database.changes
+        await wait_until(lambda: changes.are_told or not settings.database_url)
+        *_, name, token = sandbox.accepted[0].body["callBackUrl"].split("/")
+        assert name == f"ann.{made.id}"
+        with JumpingClock.hold():
+            receiver = (one, two)[heard_by]
+            assert await receiver.is_callback_address(name, token)
+            for other in (made.id, f"bob.{made.id}"):
+                assert not await receiver.is_callback_address(other, token)
+            kie.requests.clear()
+            await receiver.hear_callback(name)
+            # A SQLite file tells other processes by files, for which they look so often.
+            clock.now += wake_files.LOOK_SECONDS
+            await wait_until(lambda: bool(kie.requests))
+            assert len(kie.requests) == 1
 
 
 async def test_an_app_is_closed_when_it_is_idle_and_opened_again_by_the_next_call(

@@ -119,6 +119,18 @@ async def test_a_result_elsewhere_keeps_its_own_link_and_path(tmp_path: Path) ->
             place.open(other)
 
 
+def test_names_that_only_begin_like_its_own_are_another_storage_s(tmp_path: Path) -> None:
+    own, other = (
+        BucketStorage(f"s3://{BUCKET}/{PREFIX}/{name}", tmp_path / name, link_seconds=60) for name in ("ann", "anna")
+    )
+    result = Result("https://kie.test/1", f"{other.address}/2027-01-15-z-image-t_abcdefghjkmn-1.png", "image/png")
+    link = other.find_link(result)
+    assert other.find_reference(link) == "task:t_abcdefghjkmn#1"
+    assert own.find_reference(link) == link
+    assert own.find_link(result) == "https://kie.test/1"
+    assert own.find_constant_name(result) == ""
+
+
 async def test_a_file_is_fetched_again_where_it_is_not_in_the_cache(
     s3: S3Server, tmp_path: Path, sandbox: Sandbox, clock: JumpingClock
 ) -> None:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from support.task_requests import request_task
 from support.tenants import CALLERS, connect, list_calls, serve_tenants, visit
 
 from kie_mcp.config import Settings
+from kie_mcp.library_page.changes import PAGE_HEADER
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.fake_media import MediaContent, render_file
 from kie_mcp.server.accounts.tenants import Tenants
@@ -158,14 +160,37 @@ async def test_a_caller_without_the_right_to_spend_can_call_no_tool_that_does(ur
     async with connect(url, "eve") as eve, visit(url, "eve") as http:
         for tool in TOOLS:
             (arguments, *_) = list_calls(tool, (), GIVEN)
-            told = await eve.call_tool(tool["name"], arguments)
-            # Many tools want more than their schema requires, and say so first.
-            is_refused = any(each in told.model_dump_json() for each in ("not_allowed", "invalid_call"))
-            assert is_refused or tool["annotations"].get("readOnlyHint"), tool["name"]
-            refused += "not_allowed" in told.model_dump_json()
-        assert refused > len(TOOLS) / 3
+            # Some models of a family need no prompt, so its schema does not say that the others do.
+            arguments |= {"prompt": "rain"} if "prompt" in tool["inputSchema"]["properties"] else {}
+            told = answer(await eve.call_tool(tool["name"], arguments)).get("error", {}).get("category")
+            if tool["annotations"].get("readOnlyHint"):
+                assert told != "not_allowed", tool["name"]
+            else:
+                # The files and tasks of some calls are not there, which is told first.
+                assert told in ("not_allowed", "invalid_call"), tool["name"]
+                refused += told == "not_allowed"
         assert (await http.post("/uploads?name=a.png", content=PICTURE)).status_code == 403
+    assert refused > 30
     assert not sandbox.accepted
+
+
+async def test_who_may_only_look_stops_and_marks_nothing(settings: Settings, clock: JumpingClock) -> None:
+    slow = httpx2.ASGITransport(app=Sandbox(seconds=10_000, clock=clock.time).app)
+    async with AsyncExitStack() as stack:
+        url = await stack.enter_async_context(serve_tenants(settings, slow, clock))
+        async with connect(url, "ann") as ann:
+            made = answer(await ann.call_tool("z_image", {"prompt": "a fox"}))["task_id"]
+        stack.enter_context(JumpingClock.hold())
+        async with connect(url, "ann-reads", extensions=[advertise(EXTENSION_ID)]) as reader:
+            with pytest.raises(MCPError, match="may look"):
+                await request_task(reader, "cancel", made)
+            assert (await request_task(reader, "get", made))["status"] == "working"
+        async with visit(url, "ann-reads") as http:
+            for place in (f"tasks/{made}/marks", "uploads?name=a.png"):
+                told = await http.post(f"/library/api/{place}", json={"favourite": True}, headers={PAGE_HEADER: "x"})
+                assert told.status_code == 403
+            (item,) = (await http.get(f"/library/api/tasks/{made}")).json()["lineage"]["items"]
+            assert not item["favourite"]
 
 
 async def test_who_may_only_look_sees_what_the_tenant_has(url: str, sandbox: Sandbox) -> None:
@@ -230,7 +255,7 @@ async def test_a_subscriber_hears_nothing_of_another_tenant(url: str, sandbox: S
         made = answer(await bob.call_tool("z_image", {"prompt": "a fox"}))
         heard = [await anext(aiter(his)) for _ in range(2)]
     assert {each.uri for each in heard if isinstance(each, ResourceUpdated)} <= {"kie://tasks", "kie://library"}
-    assert made["status"] == "succeeded"
+    assert made["task_id"] != anns.task
 
 
 ROUTES = [

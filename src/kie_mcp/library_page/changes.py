@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import anyio
 import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -47,6 +48,7 @@ class Changes:
         self._open_ledger = open_ledger
         self._find_storage = find_storage
         self.has_trash = has_trash
+        self._moving = anyio.Lock()
 
     def build_routes(self) -> list[BaseRoute]:
         """Return the routes; their paths are relative to the path of the page's data."""
@@ -72,7 +74,9 @@ class Changes:
         task, ledger = await self._find(request)
         if not task.done or task.is_batch:
             raise InvalidCall(f"{task.id} cannot be deleted.", "Delete what has ended, and the items of a batch.")
-        await anyio.to_thread.run_sync(_move_to_trash, self._find_storage(), task)
+        # Of two requests at once, the second one would find files that are going.
+        async with self._moving:
+            await anyio.to_thread.run_sync(_move_to_trash, self._find_storage(), task)
         await ledger.marks.set(task.id, [TRASHED], of=TRASHED)
         return await self._answer(task)
 
@@ -152,8 +156,10 @@ def _move_to_trash(storage: Storage, task: Task) -> None:
 
     if any(result.is_in_bucket for result in task.results):
         raise InvalidCall(f"The files of {task.id} are in a bucket, which has no trash.", "Delete them there.")
-    for path in [Path(result.path) for result in task.results if result.path and Path(result.path).exists()]:
-        result = next(each for each in task.results if each.path == str(path))
+    for result in task.results:
+        path = Path(result.path)
+        if not result.path or not path.exists():
+            continue
         storage.open(result).close()
         beside = path.with_name(f"{path.name}.json")
         try:

@@ -20,7 +20,7 @@ from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
 from kie_mcp.errors import InvalidCall, KieMcpError
-from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.ledger.ledger import Ledger, LedgerError
 from kie_mcp.ledger.marks import FAVOURITE, TAG, TRASHED
 from kie_mcp.ledger.task import Result, Task
 from kie_mcp.library_page import descriptions
@@ -38,6 +38,7 @@ from kie_mcp.server.preview_limits import PreviewLimits
 from kie_mcp.server.tools.library import LIBRARY, find_made
 from kie_mcp.server.tools.paging import format_cursor
 from kie_mcp.tasks.batch import MODEL, Batch
+from kie_mcp.tasks.failures import unexpected_error
 from kie_mcp.tasks.storage import Storage
 
 PAGE_SIZE = 60
@@ -144,7 +145,7 @@ class LibraryPage:
                 Route(f"{PREFIX}/selected/kie-mcp.zip", self._signed(self._send_archive)),
             ],
             middleware=[Middleware(_CommonHeaders)],
-            exception_handlers={KieMcpError: _refuse},
+            exception_handlers={KieMcpError: self._refuse, LedgerError: self._refuse},
             lifespan=lifespan,
         )
 
@@ -156,8 +157,13 @@ class LibraryPage:
 
         return check
 
-    def _answer(self, answer: Any) -> Response:
-        return JSONResponse(self._conceal(answer), headers=DATA_HEADERS)
+    def _answer(self, answer: Any, status: int = 200) -> Response:
+        return JSONResponse(self._conceal(answer), status, headers=DATA_HEADERS)
+
+    async def _refuse(self, _: Request, error: Exception) -> Response:
+        told = error if isinstance(error, KieMcpError) else unexpected_error(error, billed=False)
+        status = 400 if isinstance(told, InvalidCall) else 503
+        return self._answer({"error": str(told), "next_step": told.next_step}, status)
 
     async def _list_items(self, request: Request) -> Response:
         ledger, asked = await self._open_ledger(), dict(request.query_params)
@@ -306,12 +312,6 @@ async def _send_asset(request: Request) -> Response:
     folder = "kie_mcp.page_parts" if file.startswith("parts.") else "kie_mcp.library_page"
     content = files(folder).joinpath(file).read_text(encoding="utf-8")
     return Response(content, media_type=media_type, headers=SHELL_HEADERS)
-
-
-async def _refuse(_: Request, error: Exception) -> Response:
-    assert isinstance(error, KieMcpError)  # noqa: S101 - Starlette gives this handler no other
-    status = 400 if isinstance(error, InvalidCall) else 503
-    return JSONResponse({"error": str(error), "next_step": error.next_step}, status, headers=DATA_HEADERS)
 
 
 class LibraryBeside:

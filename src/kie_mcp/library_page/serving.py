@@ -78,7 +78,7 @@ def build_local_page(settings: Settings, token: str) -> ASGIApp:
     async def get_ledger() -> Ledger:
         return opened[0]
 
-    storage = app.choose_storage()
+    storage = app.storage
     page = LibraryPage(
         get_ledger,
         lambda: settings.state_dir / FOLDER,

@@ -8,31 +8,48 @@ import secrets
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, urlencode
 
-SIGNATURE = "key"
-"""Name of the query parameter with the signature of a link."""
+from kie_mcp.clock import Clock
+
+SIGNATURE, END = "key", "until"
+"""Names of the query parameters with the signature of a link, and with the time at which it ends."""
+DAY = 24 * 3600
+"""Seconds; a link works for one to two days, and stays the same for a day, so that browsers keep its file."""
 
 
 class SignedLinks:
-    """Signs links and checks them; the links of one process work until that process ends."""
+    """Signs links and checks them."""
 
-    def __init__(self, fields: Mapping[str, str] | None = None) -> None:
-        """Create a random secret for signatures; `fields` are further query parameters of every link."""
+    def __init__(
+        self, fields: Mapping[str, str] | None = None, *, shared_secret: str = "", clock: Clock | None = None
+    ) -> None:
+        """Store what all links have.
+
+        Args:
+            fields: What each link has in its query as well.
+            shared_secret: A secret of several processes, which then open each other's links; without one, the links of
+                this object work until the process ends.
+            clock: The source of time; None for the system's clock.
+        """
         self._fields = dict(fields or {})
-        self._secret = secrets.token_bytes(32)
+        own = secrets.token_bytes(32)
+        self._secret = hmac.digest(shared_secret.encode(), b"links to files", "sha256") if shared_secret else own
+        self._clock = clock or Clock()
 
     def sign(self, path: str, **query: str) -> str:
-        """Return a link to a path, with its query and a signature for both."""
-        whole = {**query, **self._fields}
+        """Return a link to a path, with its query, its end and a signature for all of them."""
+        end = (self._clock.time() // DAY + 2) * DAY
+        whole = {**query, **self._fields, END: f"{end:.0f}"}
         return f"{path}?{urlencode({**whole, SIGNATURE: self._compute(path, whole)})}"
 
     def is_signed(self, path: str, query: str) -> bool:
-        """Return whether this process signed a link to a path with this query."""
+        """Return whether a link to a path with this query was signed with this secret, and still works."""
         pairs = parse_qsl(query, keep_blank_values=True)
         fields = dict(pairs)
         given = fields.pop(SIGNATURE, "")
         # A parameter must not occur twice, because one value could be checked and the other value used.
         is_single = len(pairs) == len(fields) + 1
-        return is_single and hmac.compare_digest(given.encode(), self._compute(path, fields).encode())
+        is_good = is_single and hmac.compare_digest(given.encode(), self._compute(path, fields).encode())
+        return is_good and float(fields[END]) > self._clock.time()
 
     def _compute(self, path: str, query: dict[str, str]) -> str:
         message = f"{path}?{urlencode(sorted(query.items()))}".encode()

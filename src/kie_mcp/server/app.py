@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from kie_mcp.tasks.services import Change
     from kie_mcp.tasks.storage import Storage
     from kie_mcp.tasks.wake_files import WakeFiles
-
 
 logger = logging.getLogger(__name__)
 
@@ -179,8 +178,9 @@ class App:
         await self.runner()
         return self._discovery
 
-    def choose_storage(self) -> "Storage":
-        """Return the storage of results: a bucket if the settings name one, or else the output folder.
+    @cached_property
+    def storage(self) -> "Storage":
+        """The storage of results: a bucket if the settings name one, or else the output folder.
 
         Raises:
             ConfigurationError: When the bucket cannot be used.
@@ -221,7 +221,7 @@ class App:
         set_worth(settings.usd_per_credit)
         # Reading the API key raises an error if there is no key, so the key is read before anything is opened.
         key = settings.key
-        storage = self.choose_storage()
+        storage = self.storage
         transport = self._choose_transport(settings)
         ledger = await self._open_ledger(settings, key, transport)
         opened.push_async_callback(ledger.close)
@@ -230,12 +230,8 @@ class App:
         client = self._build_client(settings, key, transport, LedgerCreateLimiter(ledger, self.clock, common))
         client.is_shared = bool(common)
         await opened.enter_async_context(client)
-        self._discovery = Discovery(
-            client,
-            settings.live_dir,
-            clock=self.clock,
-            snapshot=partial(load_snapshot, settings.state_dir),
-        )
+        snapshot = partial(load_snapshot, settings.state_dir)
+        self._discovery = Discovery(client, settings.live_dir, clock=self.clock, snapshot=snapshot)
         callbacks = self._find_callbacks(settings)
         folders = AllowedFolders(server_url=settings.public_url)
         if self.local_files:

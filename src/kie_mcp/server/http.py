@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.library_page.page import LibraryBeside, LibraryPage
+from kie_mcp.library_page.signed_links import SignedLinks
 from kie_mcp.library_page.thumbnails import FOLDER
 from kie_mcp.server import access_token
 from kie_mcp.server.app import App
@@ -247,7 +248,10 @@ def _build_library(app: App, host: str, token: str) -> ASGIApp:
 
     uploads = UploadReceiver(lambda _: app).build_routes()
     find_folder, conceal = lambda: app.settings.state_dir / FOLDER, PathFilter(app).hide
-    page = LibraryPage(open_ledger, find_folder, app.choose_storage, conceal, uploads=uploads).build(token)
+    # A browser's requests for pictures reach any replica; all of them have the same token.
+    links = SignedLinks(shared_secret=token, clock=app.clock)
+    whole = LibraryPage(open_ledger, find_folder, lambda: app.storage, conceal, links=links, uploads=uploads)
+    page = whole.build(token)
     return LocalNames(page, host) if _is_loopback(host) else page
 
 

@@ -54,7 +54,9 @@ async def list_resources(context: Context, _: PaginatedRequestParams | None) -> 
             for uri, name, description in RESOURCES
         ]
     )
-    return gallery.add_page_to_resources(listed) if gallery.client_shows_gallery(context) else listed
+    if not gallery.client_shows_gallery(context):
+        return listed
+    return await gallery.add_page_to_resources(context.lifespan_context, listed)
 
 
 async def list_resource_templates(_: Context, __: PaginatedRequestParams | None) -> ListResourceTemplatesResult:
@@ -71,7 +73,7 @@ async def read_resource(context: Context, params: ReadResourceRequestParams) -> 
     """Answer resources/read with the file or the JSON object that has the requested URI."""
     uri = str(params.uri)
     if uri == gallery.URI:
-        return await gallery.read_page()
+        return await gallery.read_page(context.lifespan_context)
     try:
         content = await _read_content(context.lifespan_context, uri)
     except KieMcpError as error:

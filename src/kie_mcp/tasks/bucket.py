@@ -110,16 +110,24 @@ class BucketStorage(Storage):
             logger.warning("No link to a result can be signed: %s", error.strerror)
             return result.link
 
+    def find_host(self) -> str:
+        """Return the web host of the bucket; empty while no link can be signed."""
+        return "/".join(self._find_base().split("/")[:3])
+
     def find_reference(self, url: str) -> str:
         """Return `task:<id>#<n>` for a link to a result in this bucket, even if the link has expired; else `url`."""
         if not url.startswith(("https://", "http://")):
             return url
-        with suppress(OSError):
-            self._base = self._base or self._sign("GET", "x", REQUEST_TIME).partition("?")[0].removesuffix("x")
-        path = unquote(url.partition("?")[0])
-        if self._base and path.startswith(self._base) and (found := RESULT_NAME.fullmatch(path[len(self._base) :])):
+        base, path = self._find_base(), unquote(url.partition("?")[0])
+        if base and path.startswith(base) and (found := RESULT_NAME.fullmatch(path[len(base) :])):
             return f"task:{found[1]}#{found[2]}"
         return url
+
+    def _find_base(self) -> str:
+        """Return the beginning of the web addresses of all results here; empty while no link can be signed."""
+        with suppress(OSError):
+            self._base = self._base or self._sign("GET", "x", REQUEST_TIME).partition("?")[0].removesuffix("x")
+        return self._base
 
     def find_constant_name(self, result: Result) -> str:
         """Return the address of a result's object, because objects are never edited; empty if not in this bucket."""

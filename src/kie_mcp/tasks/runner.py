@@ -261,8 +261,7 @@ class Runner:
             # A takeover writes to the ledger. If that fails, the task is still returned, and the heartbeat tries again.
             with suppress(LedgerError):
                 await self._take_over(task)
-        watcher = self._watchers.get(task.id)
-        if not watcher:
+        if not (watcher := self._watchers.get(task.id)):
             return task if task.saved else await self.ledger.find(task.id) or task
         if watcher.task.state in PENDING:
             await watcher.wait_for_create(seconds)

@@ -85,6 +85,13 @@ class Storage(ABC):
         """Return a URL of a result: a new signed URL if the result is in a bucket, else KIE's URL; empty if none."""
         return result.link
 
+    def find_host(self) -> str:
+        """Return the web host of `find_link()`'s links, such as `https://s3.example`; empty if they are KIE's.
+
+        The first call may have to ask this machine for credentials.
+        """
+        return ""
+
     def find_reference(self, url: str) -> str:
         """Return `task:<id>#<n>` for a link that `find_link()` made; any other text is returned unchanged."""
         return url

@@ -52,7 +52,9 @@ class AccessTokens(TokenVerifier):
             claims = await self._introspection.ask(token) if self._introspection else None
         else:
             claims = await self._read_signed(token, header)
-        return self._describe(claims) if claims and isinstance(claims.get("sub"), str) else None
+        subject = claims.get("sub") if claims else None
+        # A token without a subject is of no person: all such tokens would be those of one tenant.
+        return self._describe(claims) if claims and subject and isinstance(subject, str) else None
 
     async def _read_signed(self, token: str, header: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Return the claims of a signed token; None if the token is not valid."""

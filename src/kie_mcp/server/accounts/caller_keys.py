@@ -47,8 +47,8 @@ class CallerKeys:
         if fault:
             await self._refuse(fault)(scope, receive, send)
             return
-        # The header is removed, because the application gets the key from the caller object.
-        headers = [pair for pair in scope["headers"] if pair[0] != HEADER.lower().encode()]
+        # The headers are removed, because the application gets the key from the caller object.
+        headers = [pair for pair in scope["headers"] if pair[0] not in (HEADER.lower().encode(), b"authorization")]
         caller = Caller(self._compute_name(key), key=SecretStr(key))
         await self._app({**scope, "headers": headers, SCOPE: caller}, receive, send)
 

@@ -78,9 +78,9 @@ def _build_page(name: str, app: App) -> ASGIApp:
     page = LibraryPage(
         open_ledger,
         lambda: app.settings.state_dir / FOLDER,
-        app.choose_storage,
+        lambda: app.storage,
         PathFilter(app).hide,
-        links=SignedLinks({TENANT: name}),
+        links=SignedLinks({TENANT: name}, clock=app.clock),
         uploads=UploadReceiver(find_app).build_routes(),
     )
     return page.build("")

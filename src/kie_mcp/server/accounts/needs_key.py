@@ -43,11 +43,14 @@ class NeedsKey:
         is_needed = ctx.method not in WITHOUT_KEY and not ctx.method.startswith("notifications/")
         if caller.key != NONE_STORED or not is_needed:
             return await call_next(ctx)
-        refusal = NotAllowed(
-            "You have stored no KIE key here, so nothing was sent.", f"Have the user store one at {self._page}, once."
-        )
+        refusal = self.build_refusal()
         if ctx.method != "tools/call":
             raise MCPError(INVALID_REQUEST, f"{refusal} {refusal.next_step}")
         from kie_mcp.server import answers
 
         return answers.build_error_result(refusal)
+
+    def build_refusal(self) -> NotAllowed:
+        """Return the error for a person without a key."""
+        step = f"Have the user store one at {self._page}, once."
+        return NotAllowed("You have stored no KIE key here, so nothing was sent.", step)

@@ -67,12 +67,14 @@ class ResourceServer:
         """Routes that need no access token: the metadata, by which clients find the provider, and the page /account."""
         self.middleware: list[ServerMiddleware[App]] = []
         """Middleware of the MCP server."""
+        self._path = path
         self._stored: StoredKeys | None = None
         if settings.account_keys == "person":
             self._stored = StoredKeys(settings, clock)
             page = AccountPage(settings, provider, self._stored, read_balance).build()
             self.routes += [Route(PAGE, page), Route(f"{PAGE}/{{name}}", page)]
-            self.middleware.append(NeedsKey(settings.public_url.rstrip("/") + PAGE))
+            self._needs_key = NeedsKey(settings.public_url.rstrip("/") + PAGE)
+            self.middleware.append(self._needs_key)
 
     def protect(self, app: ASGIApp) -> ASGIApp:
         """Return the application behind a check of access tokens, which stores the caller in each request's scope."""
@@ -122,6 +124,11 @@ class ResourceServer:
                 known = await self.find_caller(tenant) or Caller(tenant, key=NONE_STORED)
             except KieMcpError as error:
                 await JSONResponse({"error": error.as_dict()}, 503)(scope, receive, send)
+                return
+            if known.key == NONE_STORED and scope["path"] != self._path:
+                # Requests of MCP are answered by the middleware, because some of them need no key.
+                refusal = self._needs_key.build_refusal()
+                await JSONResponse({"error": refusal.as_dict()}, 403)(scope, receive, send)
                 return
             scope[SCOPE] = replace(known, may_spend=SPEND in token.scopes)
             await app(scope, receive, send)
@@ -178,10 +185,11 @@ def _check_settings(settings: Settings) -> None:
             raise ConfigurationError(f"{name} is not https, so others could read the tokens.", "Give an https address.")
         if parts.query or parts.fragment:
             raise ConfigurationError(f"{name} has a query or a fragment.", "Give the address without it.")
-    if settings.http_token:
-        raise ConfigurationError(
-            "KIE_MCP_HTTP_TOKEN and KIE_MCP_OIDC_ISSUER are two ways to know callers.", "Leave one of them out."
-        )
+    for name, is_set in (("HTTP_TOKEN", settings.http_token), ("CALLER_KEYS", settings.caller_keys)):
+        if is_set:
+            raise ConfigurationError(
+                f"KIE_MCP_{name} and KIE_MCP_OIDC_ISSUER are two ways to know callers.", "Leave one of them out."
+            )
     if settings.oidc_client_secret and not settings.oidc_client_id:
         raise ConfigurationError("KIE_MCP_OIDC_CLIENT_SECRET needs KIE_MCP_OIDC_CLIENT_ID.", "Set both.")
     if settings.account_keys == "person" and not settings.oidc_client_id:

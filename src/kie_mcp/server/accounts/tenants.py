@@ -104,8 +104,6 @@ class Tenants:
         self._common: Ledger | None = None
         self._reservations: Reservations
         self._process = new_id("s")
-        self._sessions: dict[str, str] = {}
-        """Session ids by tenant; they are kept while apps are closed, because a session ends only with this process."""
         self._open: dict[str, _OpenTenant] = {}
 
     @asynccontextmanager
@@ -214,7 +212,8 @@ class Tenants:
                 database, Share(name, self._reservations, settings.max_credits_per_day_all, check_cap_of_all)
             )
 
-        session = self._sessions.setdefault(name, new_id("s"))
+        # The cap of a session holds until this process ends, so the app has the same session when it is opened again.
+        session = f"{self._process}-{name}"
         return self._app.build_tenant(
             own, Tenancy(name, session, caller.key is None, open_ledger, self.open_common_ledger)
         )

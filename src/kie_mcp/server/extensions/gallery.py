@@ -6,12 +6,14 @@ calls the tool `gallery_task`.
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
+import anyio.to_thread
 from mcp.server.apps import APP_MIME_TYPE, Apps, ResourceCsp, client_supports_apps
 from mcp.server.streamable_http import MCP_SESSION_ID_HEADER
 from mcp_types import (
@@ -25,15 +27,15 @@ from mcp_types import (
     ToolAnnotations,
 )
 
-from kie_mcp.errors import InvalidCall
+from kie_mcp.errors import ConfigurationError, InvalidCall
 from kie_mcp.server.app import App, Context
 
 if TYPE_CHECKING:
     from mcp.server.mcpserver.resources import Resource as Page
 
 URI = "ui://kie/gallery.html"
-MEDIA_HOSTS = ["https://tempfile.aiquickdraw.com", "https://file.aiquickdraw.com"]
-"""Web hosts from which the page may load the results of tasks, for the page's Content-Security-Policy.
+MEDIA_HOSTS = ("https://tempfile.aiquickdraw.com", "https://file.aiquickdraw.com")
+"""Web hosts of KIE from which the page may load the results of tasks, for the page's Content-Security-Policy.
 
 The page's script has the same list, because not every host applies the policy.
 """
@@ -48,7 +50,7 @@ MAX_PREVIEWS = 4
 """Maximum number of previews (small pictures of results) in one answer of `gallery_task`."""
 
 PARTS = re.compile(r"/\* ([\w.]+) \*/\n")
-"""Matches the placeholders for styles and scripts in the page's HTML; a placeholder names the file to insert."""
+"""Matches the placeholders for styles, scripts and values in the page's HTML; a placeholder names a file or a value."""
 
 GALLERY_TASK = Tool(
     name="gallery_task",
@@ -87,10 +89,16 @@ def declares_gallery(body: bytes) -> bool:
     return False
 
 
-def build_page() -> str:
-    """Build the HTML page as one file that contains its styles and scripts."""
+def build_page(media_hosts: Sequence[str] = MEDIA_HOSTS) -> str:
+    """Build the HTML page as one file that contains its styles and scripts.
+
+    Args:
+        media_hosts: The web hosts from which the page may load the results of tasks.
+    """
 
     def read(found: re.Match[str]) -> str:
+        if found[1] == "mediaHosts":
+            return f"const mediaHosts = {json.dumps([urlsplit(each).netloc for each in media_hosts])};\n"
         folder = "kie_mcp.page_parts" if found[1].startswith("parts.") else "kie_mcp.server.extensions"
         place = found[1] if found[1].startswith("parts.") else f"card/{found[1]}"
         return files(folder).joinpath(place).read_text(encoding="utf-8")
@@ -99,15 +107,20 @@ def build_page() -> str:
 
 
 @cache
-def load_page() -> "Page":
-    """Load the HTML page as an MCP resource, together with its display settings, such as the allowed web hosts."""
+def load_page(bucket: str = "") -> "Page":
+    """Load the HTML page as an MCP resource, together with its display settings, such as the allowed web hosts.
+
+    Args:
+        bucket: The web host of the bucket that has the results; empty if they are in a folder.
+    """
+    media_hosts = [*MEDIA_HOSTS, *filter(None, [bucket])]
     apps = Apps()
     apps.add_html_resource(
         URI,
-        build_page(),
+        build_page(media_hosts),
         name="Gallery",
         description="Shows a task while it runs, and what it made.",
-        csp=ResourceCsp(resource_domains=MEDIA_HOSTS),
+        csp=ResourceCsp(resource_domains=media_hosts),
         prefers_border=True,
     )
     (binding,) = apps.resources()
@@ -132,29 +145,33 @@ def add_gallery_to_tools(listed: ListToolsResult, utilities: Collection[str]) ->
     return listed.model_copy(update={"tools": [*tools, GALLERY_TASK]})
 
 
-def add_page_to_resources(listed: ListResourcesResult) -> ListResourcesResult:
+async def add_page_to_resources(app: App, listed: ListResourcesResult) -> ListResourcesResult:
     """Return the answer to resources/list for a client that can show the gallery, with the gallery's page added.
 
     The argument `listed` is the answer for other clients.
     """
-    entry = Resource(
-        uri=URI,
-        name=load_page().name,
-        description=load_page().description,
-        mime_type=load_page().mime_type,
-        _meta=load_page().meta,
-    )
+    page = load_page(await _find_bucket(app))
+    entry = Resource(uri=URI, name=page.name, description=page.description, mime_type=page.mime_type, _meta=page.meta)
     return listed.model_copy(update={"resources": [*listed.resources, entry]})
 
 
-async def read_page() -> ReadResourceResult:
+async def read_page(app: App) -> ReadResourceResult:
     """Return the answer to resources/read for the gallery's page."""
-    content = await load_page().read()
+    page = load_page(await _find_bucket(app))
+    content = await page.read()
     if not isinstance(content, str):
         raise TypeError(type(content))
     return ReadResourceResult(
-        contents=[TextResourceContents(uri=URI, mime_type=load_page().mime_type, text=content, _meta=load_page().meta)]
+        contents=[TextResourceContents(uri=URI, mime_type=page.mime_type, text=content, _meta=page.meta)]
     )
+
+
+async def _find_bucket(app: App) -> str:
+    """Return the web host of the bucket with the results; empty if there is none, or it cannot be used."""
+    with suppress(ConfigurationError):
+        if app.settings.storage:
+            return await anyio.to_thread.run_sync(app.storage.find_host)
+    return ""
 
 
 async def call_gallery_task(app: App, arguments: Mapping[str, Any]) -> CallToolResult:

@@ -16,6 +16,7 @@ from mcp_types import (
     HEADER_MISMATCH,
     INTERNAL_ERROR,
     INVALID_PARAMS,
+    INVALID_REQUEST,
     METHOD_NOT_FOUND,
     CallToolRequestParams,
     CallToolResult,
@@ -25,7 +26,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import PrivateAttr
 
 from kie_mcp.clock import to_utc
-from kie_mcp.errors import InvalidCall, KieMcpError
+from kie_mcp.errors import InvalidCall, KieMcpError, NotAllowed
 from kie_mcp.server.app import App, Context
 from kie_mcp.server.progress import describe_progress
 
@@ -122,9 +123,15 @@ class TasksExtension(Extension):
 
         KIE cannot stop a task, so the server still watches the task and saves its files. An edit is stopped.
         """
+        from kie_mcp.tasks.permission import check_permission
+
         check_request(context, params.task_id)
         app = context.lifespan_context
         task = await find_task(app, params.task_id)
+        try:
+            check_permission()
+        except NotAllowed as error:
+            raise MCPError(INVALID_REQUEST, f"{error} {error.next_step}") from None
         if not task.final and task.cancelled is None:
             task.cancelled = app.clock.time()
             runner = await app.runner()

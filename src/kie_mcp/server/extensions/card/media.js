@@ -1,5 +1,3 @@
-const mediaHosts = ["tempfile.aiquickdraw.com", "file.aiquickdraw.com"];
-
 // An address that may stand in the page: whatever else a link may be, it is no script.
 function address(value) {
   if (/^data:(image|video|audio)\//.test(value)) return value;
@@ -11,7 +9,7 @@ function address(value) {
   }
 }
 
-// The page itself loads media from KIE's file hosts and from the server's previews only, whatever the host allows.
+// The page itself loads media from KIE's file hosts, the bucket and the server's previews only, whatever the host allows.
 function mayLoad(source) {
   return source.startsWith("data:") || (source !== "" && mediaHosts.includes(new URL(source).host));
 }
