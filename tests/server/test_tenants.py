@@ -250,7 +250,7 @@ async def test_a_call_of_kie_reaches_the_process_that_watches_the_tenants_task(
         async with one.use(ANN) as ann:
             made = await make_picture(ann)
         changes = (await one.open_common_ledger()).database.changes
-        await wait_until(lambda: changes.are_told or not settings.database_url)
+        await wait_until(lambda: changes.are_reported or not settings.database_url)
         *_, name, token = sandbox.accepted[0].body["callBackUrl"].split("/")
         assert name == f"ann.{made.id}"
         with JumpingClock.hold():
