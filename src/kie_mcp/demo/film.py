@@ -1,4 +1,4 @@
-"""The demo of a film: three scenes, a voice and a song of the sandbox, joined with titles by `edit_media`."""
+"""The demo `--film`: the sandbox makes three scenes, a voice and a song, and `edit_media` joins them to a film."""
 
 import tempfile
 

@@ -84,7 +84,7 @@ class Clip(_Brief, Part):
 
 
 class Sound(_Brief, Part):
-    """A sound under or over the whole film: music, a voice, or an effect."""
+    """A sound (music, a voice or an effect) that is mixed into the film, whichever clip is shown."""
 
     source: AnyFile
     role: Literal["music", "voice", "effect"] = "music"

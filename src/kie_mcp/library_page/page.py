@@ -46,7 +46,7 @@ PAGE_SIZE = 60
 MOST_BATCHES = 50
 """Maximum number of batches that are shown; older batches can be found by their items."""
 COVERS = 4
-"""Number of items of a batch that are shown with it."""
+"""Maximum number of a batch's items whose pictures are shown in the list of batches."""
 MOST_SELECTED = 200
 """Maximum number of tasks that can be selected, because a link has the ids of all of them."""
 SHEET = PreviewLimits(max_bytes=1_500_000, max_side_px=2400)

@@ -44,7 +44,7 @@ def join_strips(
 
     Args:
         strips: The strips of a picture.
-        size: Width and height of the whole picture in pixels.
+        size: Width and height of the whole picture in pixels, before it is scaled down.
         factor: The number by which width and height are divided: a power of 2, at most ROWS.
         convert: A function that converts each strip to the mode of the new picture.
 

@@ -127,7 +127,7 @@ class Sandbox:
         self._faults.add(on, how, times)
 
     def drop_uploads(self) -> None:
-        """Delete all uploaded files; KIE deletes an uploaded file after a day."""
+        """Delete all uploaded files now, to imitate KIE, which deletes each file a day after its upload."""
         self._files.drop_uploads()
 
     def _routes(self) -> list[Route]:

@@ -48,9 +48,9 @@ class Balance:
         self._task_group = task_group
         self._known: Known | None = None
         self._beside: Before | None = None
-        """The balance read in parallel with the latest create request for which no remembered balance could be used.
+        """The balance that was read while the latest create request ran, if no remembered balance could be used.
 
-        Older ones are not kept: if an older task still runs, the two tasks overlap, and neither charge can be measured.
+        Only one is kept: while an older task still runs, the charges of the two tasks cannot be told apart.
         """
 
     async def read(self) -> float:

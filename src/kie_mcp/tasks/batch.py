@@ -71,7 +71,7 @@ class Item:
         )
 
     def build_order(self) -> Order:
-        """Return the order from which the item was built, but with a new id."""
+        """Return the order (the call to run) from which this item was built, with a new id."""
         call, added = read_call(self.model, self.fields)
         return Order(self.tool, call, self.route, {**self.extra, **added}, self.variation, self.live_price)
 

@@ -1,4 +1,4 @@
-"""Answer HTTP requests that contain half a character, such as half an emoji, with an error that names the argument.
+"""Answer HTTP requests that contain half a character (a lone surrogate) with an error that names the argument.
 
 The SDK's parser refuses such a request with an error that has no request id, so the client could not tell which call
 failed. `server/client_stream.py` handles half characters on stdio.

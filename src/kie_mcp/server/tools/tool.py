@@ -15,7 +15,7 @@ from kie_mcp.server.app import App, ToolCall
 
 
 class Arguments(BaseModel):
-    """Base class of the arguments of a utility."""
+    """Base class of the arguments of a utility, which is a tool that belongs to no family of models."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
