@@ -72,4 +72,4 @@ def test_the_weekly_check_asks_for_a_command_that_exists() -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "kie_mcp", "catalog", "check", "--help"], capture_output=True, text=True, check=True
     )
-    assert "with 1 when" in " ".join(ran.stdout.split())
+    assert "exit status is 1 when any model differs" in " ".join(ran.stdout.split())

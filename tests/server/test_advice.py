@@ -89,5 +89,5 @@ async def test_the_balance_that_is_too_low_is_told_with_both_amounts(settings: S
 def test_kies_pages_are_named_in_one_place_and_where_a_key_is_missing() -> None:
     naming = {path.name for path in SOURCES.rglob("*.py") if re.search(r"\bkie\.ai/\w", path.read_text("utf-8"))}
     listed = (SOURCES / "server" / "tools" / "tool_list.json").read_text("utf-8")
-    assert naming == {"advice.py", "config.py"}
+    assert naming == {"advice.py", "api_key.py"}
     assert not re.search(r"\bkie\.ai/\w", listed)

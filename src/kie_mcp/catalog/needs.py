@@ -6,7 +6,7 @@ from dataclasses import dataclass
 FILLER_WORDS = (
     "a an the my me i we you it this that some any want need can could would please to of for with in on from into by "
     "and or make makes making create generate produce do get give use turn new model models tool tools ai kie "
-    "two three four five six seven eight nine ten twelve twenty several few many youtube"
+    "two three four five six seven eight nine ten twelve twenty few youtube"
 )
 """Words that a search ignores, because they do not name a thing to make; separated by spaces."""
 
