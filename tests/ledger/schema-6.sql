@@ -52,6 +52,7 @@ CREATE INDEX ix_tasks_number ON tasks (number);
 CREATE INDEX ix_tasks_model_state_finished ON tasks (model, state, finished);
 CREATE INDEX ix_tasks_model_tariff_finished ON tasks (model, tariff, finished);
 CREATE INDEX ix_tasks_listed ON tasks (listed, id);
+CREATE INDEX ix_tasks_state_finished ON tasks (state, finished);
 CREATE INDEX ix_tasks_state_listed ON tasks (state, listed, id);
 CREATE INDEX ix_tasks_finished ON tasks (finished);
 CREATE INDEX ix_tasks_session ON tasks (session);

@@ -380,8 +380,9 @@ async def _sum_spent(connection: AsyncConnection, task: Task) -> Spent:
     in_hour = tasks.c.created > task.created - 3600
     # The last confirmed task is found by its number: the numbers are in the order of recording, but the times of
     # creation may not be.
+    # Without the addition, SQLite would read the index of `number` from its end, and every task if none is confirmed.
     last_yes = (
-        sa.select(sa.func.max(tasks.c.number)).where(in_hour, tasks.c.confirmed).correlate(None).scalar_subquery()
+        sa.select(sa.func.max(tasks.c.number + 0)).where(in_hour, tasks.c.confirmed).correlate(None).scalar_subquery()
     )
     unasked = sa.and_(in_hour, tasks.c.number > sa.func.coalesce(last_yes, 0))
     query = sa.select(

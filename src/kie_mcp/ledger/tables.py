@@ -117,6 +117,7 @@ tasks = sa.Table(
     sa.Index("ix_tasks_model_tariff_finished", "model", "tariff", "finished"),
     sa.Index("ix_tasks_listed", "listed", "id"),
     sa.Index("ix_tasks_state_listed", "state", "listed", "id"),
+    sa.Index("ix_tasks_state_finished", "state", "finished"),
     sa.Index("ix_tasks_finished", "finished"),
     sa.Index("ix_tasks_session", "session"),
 )

@@ -8,7 +8,8 @@ down_revision = "0005"
 
 
 def upgrade() -> None:
-    """Add the tables."""
+    """Add the tables, and an index for the question whether another task failed a short time ago."""
+    op.create_index("ix_tasks_state_finished", "tasks", ["state", "finished"])
     op.create_table(
         "marks",
         sa.Column("task", sa.Text, primary_key=True),
