@@ -75,6 +75,8 @@ class KieClient:
         upload_seconds: float = UPLOAD_SECONDS,
         create_limiter: CreateLimiter | None = None,
         observe: Observe | None = None,
+        advice: Advice | None = None,
+        is_shared: bool = False,
     ) -> None:
         """Prepare a client; it opens a connection only when it sends its first request.
 
@@ -90,6 +92,8 @@ class KieClient:
             upload_seconds: Timeout of an upload, in seconds.
             create_limiter: Rate limiter that gives each create request a slot; when left out, there is no limit.
             observe: A function that is called after each request; when left out, no function is called.
+            advice: What the account's owner can do outside of kie-mcp; when left out, the advice for the key.
+            is_shared: Whether several callers use the account, and must not see one another's tasks.
         """
         self.base_url = base_url.rstrip("/")
         self.service = service
@@ -103,10 +107,8 @@ class KieClient:
         self._hide_key = make_key_filter(key)
         self.account = hashlib.blake2b(key.encode(), digest_size=8, person=b"kie-mcp").hexdigest()
         """Name of the account: a hash of the API key, which does not reveal the key."""
-        self.advice = find_advice(key)
-        """What the account's owner can do outside of kie-mcp when something goes wrong."""
-        self.is_shared = False
-        """Whether several callers use the account, and must not see one another's tasks."""
+        self.advice = advice or find_advice(key)
+        self.is_shared = is_shared
         self._create_limiter = create_limiter
         self._observe = observe
         self._create_order = anyio.Lock()

@@ -228,7 +228,6 @@ class App:
         shares_account = self.tenancy and self.tenancy.shares_account
         common = await self.tenancy.open_common_ledger() if self.tenancy and shares_account else None
         client = self._build_client(settings, key, transport, LedgerCreateLimiter(ledger, self.clock, common))
-        client.is_shared = bool(common)
         await opened.enter_async_context(client)
         snapshot = partial(load_snapshot, settings.state_dir)
         self._discovery = Discovery(client, settings.live_dir, clock=self.clock, snapshot=snapshot)
@@ -298,10 +297,12 @@ class App:
         transport: "httpx2.AsyncBaseTransport | None",
         create_limiter: "CreateLimiter | None" = None,
     ) -> "KieClient":
-        from kie_mcp.kie.advice import KEY_OF_CALLER
+        from kie_mcp.kie.advice import KEY_OF_CALLER, find_advice
         from kie_mcp.kie.client import KieClient
 
-        client = KieClient(
+        shares_account = bool(self.tenancy and self.tenancy.shares_account)
+        has_own_key = self.tenancy and not shares_account and not settings.sandbox
+        return KieClient(
             key,
             base_url=settings.base_url,
             upload_url=settings.upload_url,
@@ -310,10 +311,9 @@ class App:
             clock=self.clock,
             create_limiter=create_limiter,
             observe=self.observe_request,
+            advice=replace(find_advice(key), change_key=KEY_OF_CALLER) if has_own_key else None,
+            is_shared=shares_account,
         )
-        if self.tenancy and not self.tenancy.shares_account and not settings.sandbox:
-            client.advice = replace(client.advice, change_key=KEY_OF_CALLER)
-        return client
 
     async def read_balance_of(self, key: str) -> float:
         """Return the balance of any KIE key, in credits.
