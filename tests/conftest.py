@@ -9,7 +9,7 @@ import hypothesis
 import pytest
 from mcp import Client
 from support import preloaded
-from support.accounts import make_key, run_provider
+from support.accounts import make_key, run_provider, serve_accounts
 from support.clock import JumpingClock
 from support.ledgers import find_url, use_server
 from support.new_model import NEW, SCHEMA
@@ -150,6 +150,16 @@ def keyless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 def issuer() -> Iterator[str]:
     """A real OpenID provider, which signs with the key `one`."""
     with run_provider(make_key("one")) as address:
+        yield address
+
+
+@pytest.fixture
+async def accounts_url(
+    settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock, issuer: str
+) -> AsyncIterator[str]:
+    """The endpoint of a server that takes the provider's tokens."""
+    app = App(settings, local_files=False, transport=transport, clock=clock)
+    async with serve_accounts(app, issuer) as address:
         yield address
 
 

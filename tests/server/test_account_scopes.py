@@ -1,6 +1,5 @@
 """A caller without the scope `kie:spend` pays for nothing, whatever it calls, and learns which scope it lacks."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2
@@ -8,7 +7,7 @@ import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
-from support.accounts import Memory, claims_for, connect_account, make_key, needs_provider, serve_accounts, sign
+from support.accounts import Memory, claims_for, connect_account, make_key, needs_provider, sign
 from support.answers import answer
 from support.clock import JumpingClock
 from support.example_calls import ARGUMENTS, GIVEN
@@ -86,21 +85,12 @@ async def test_what_was_begun_with_permission_goes_on_for_a_caller_without(
     assert len(sandbox.accepted) == 9
 
 
-@pytest.fixture
-async def url(
-    settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock, issuer: str
-) -> AsyncIterator[str]:
-    app = App(settings, local_files=False, transport=transport, clock=clock)
-    async with serve_accounts(app, issuer) as address:
-        yield address
-
-
 @needs_provider
 @pytest.mark.parametrize("era", ["legacy", "auto"])
 async def test_a_paid_call_without_the_scope_is_answered_with_403(
-    url: str, issuer: str, sandbox: Sandbox, era: Any
+    accounts_url: str, issuer: str, sandbox: Sandbox, era: Any
 ) -> None:
-    token = sign(make_key("one"), **claims_for(issuer, url, scope="kie:read"))
+    token = sign(make_key("one"), **claims_for(issuer, accounts_url, scope="kie:read"))
     seen: list[httpx2.Response] = []
 
     async def see(response: httpx2.Response) -> None:
@@ -109,7 +99,7 @@ async def test_a_paid_call_without_the_scope_is_answered_with_403(
     headers = {"Authorization": f"Bearer {token}"}
     async with (
         httpx2.AsyncClient(headers=headers, event_hooks={"response": [see]}) as http,
-        Client(streamable_http_client(url, http_client=http), mode=era) as client,
+        Client(streamable_http_client(accounts_url, http_client=http), mode=era) as client,
     ):
         assert "credits" in answer(await client.call_tool("get_credits"))
         assert answer(await client.call_tool("nano_banana_image", {"prompt": "a fox", "quote": True}))
@@ -126,15 +116,17 @@ async def test_a_paid_call_without_the_scope_is_answered_with_403(
 
 
 @needs_provider
-async def test_the_sdks_client_asks_for_the_scope_that_it_lacks(url: str, issuer: str, sandbox: Sandbox) -> None:
+async def test_the_sdks_client_asks_for_the_scope_that_it_lacks(
+    accounts_url: str, issuer: str, sandbox: Sandbox
+) -> None:
     """Its first token is one from before, with which it may only read."""
     asked: list[str] = []
     memory = Memory()
-    async with connect_account(url, "ann", memory=memory):
+    async with connect_account(accounts_url, "ann", memory=memory):
         assert memory.tokens
-    memory.tokens.access_token = sign(make_key("one"), **claims_for(issuer, url, scope="kie:read"))
+    memory.tokens.access_token = sign(make_key("one"), **claims_for(issuer, accounts_url, scope="kie:read"))
     memory.tokens.scope = "kie:read"
-    async with connect_account(url, "ann", memory=memory, asked=asked) as client:
+    async with connect_account(accounts_url, "ann", memory=memory, asked=asked) as client:
         assert "credits" in answer(await client.call_tool("get_credits"))
         assert asked == []
         assert answer(await client.call_tool("nano_banana_image", {"prompt": "a fox"}))["status"] == "succeeded"

@@ -59,6 +59,17 @@ def read_callback_secret(settings: Settings) -> str:
     return read_or_make_token(settings.data_dir, CALLBACK_FILE, CALLBACK_SETTING)[0]
 
 
+def read_tenant_secret(settings: Settings) -> str:
+    """Return the tenant secret from the settings or from its file; if the file does not exist, make the file.
+
+    Raises:
+        ConfigurationError: When the file with the secret cannot be used.
+    """
+    if settings.tenant_secret:
+        return settings.tenant_secret.get_secret_value()
+    return read_or_make_token(settings.data_dir, TENANT_FILE, TENANT_SETTING)[0]
+
+
 def _write_new(place: Path) -> None:
     """Write a new token to a new file; if another server has just made the file, leave it unchanged."""
     with suppress(FileExistsError):

@@ -189,11 +189,7 @@ def _identify_by_keys(settings: "Settings", token: str) -> Callable[[ASGIApp], A
     """
     from kie_mcp.server.accounts.caller_keys import CallerKeys
 
-    if settings.tenant_secret:
-        secret = settings.tenant_secret.get_secret_value()
-    else:
-        names = access_token.TENANT_FILE, access_token.TENANT_SETTING
-        secret, _ = access_token.read_or_make_token(settings.data_dir, *names)
+    secret = access_token.read_tenant_secret(settings)
 
     def identify(app: ASGIApp) -> ASGIApp:
         known = CallerKeys(app, secret, with_token=bool(token))
