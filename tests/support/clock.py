@@ -49,6 +49,8 @@ class JumpingClock(Clock):
         self.now = 1_800_000_000.0
         """Seconds since 1970; a test may set it."""
         self._wake_times: list[float] = []
+        self._idle_times: list[float] = []
+        """Deadlines of the sleepers in `idle()`."""
 
     @classmethod
     @contextmanager
@@ -82,13 +84,18 @@ class JumpingClock(Clock):
             self._wake_times.remove(wake_time)
 
     def _is_first(self, wake_time: float) -> bool:
-        return wake_time == min(self._wake_times)
+        # A background loop whose time has come goes on before the clock jumps again.
+        return wake_time == min(self._wake_times) and min(self._idle_times, default=wake_time) > self.now
 
     async def idle(self, seconds: float) -> None:
         """Sleep in a background loop: wake up when other sleepers have moved the clock, but never move it."""
         wake_time = self.now + seconds
-        while self.now < wake_time:
-            await let_others_run()
+        self._idle_times.append(wake_time)
+        try:
+            while self.now < wake_time:
+                await let_others_run()
+        finally:
+            self._idle_times.remove(wake_time)
 
 
 class WallClock(JumpingClock):

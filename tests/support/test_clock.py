@@ -132,6 +132,24 @@ async def test_idle_does_not_make_time_pass_but_ends_when_others_do(clock: Jumpi
     assert clock.now == before + 6
 
 
+async def test_a_background_loop_whose_time_has_come_goes_on_before_time_passes_again(
+    clock: JumpingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moment, before, seen = 0.03, clock.now, list[float]()
+    monkeypatch.setattr("support.clock.MOMENT", moment)
+
+    async def idle() -> None:
+        await clock.idle(1)
+        seen.append(clock.now)
+
+    async with anyio.create_task_group() as group:
+        # The three look at the clock one after another, a third of a moment apart.
+        for start in (idle, partial(clock.sleep, 1), partial(clock.sleep, 50)):
+            group.start_soon(start)
+            await anyio.sleep(moment / 3)
+    assert seen == [before + 1]
+
+
 async def test_a_sleeper_that_is_cancelled_holds_up_nobody(clock: JumpingClock) -> None:
     before = clock.now
     await clock.wait_for_first(partial(clock.sleep, 1), partial(clock.sleep, 1000))
