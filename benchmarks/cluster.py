@@ -40,7 +40,7 @@ FOREIGN_READS = 2
 """Number of other callers for each caller; it tries to read one task of each of them, which must fail."""
 DOWN_SECONDS = 2.0
 TELL_SECONDS = 10
-MOST_AT_ONCE = 16
+MAX_AT_ONCE = 16
 """Number of simultaneous calls while throughput is measured."""
 GOAL_SHARE = 0.6
 GOAL_KILOBYTES = 12.0
@@ -149,7 +149,7 @@ async def measure_throughput(servers: Sequence[Process], tool: str, calls: int, 
 
     began = time.perf_counter()
     async with anyio.create_task_group() as group:
-        for number in range(MOST_AT_ONCE):
+        for number in range(MAX_AT_ONCE):
             group.start_soon(call, number)
     return calls / (time.perf_counter() - began)
 

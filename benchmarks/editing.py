@@ -29,7 +29,7 @@ from kie_mcp.tasks import partial_files
 
 CLIPS = 10
 USUAL_SECONDS, LARGE_SECONDS, LARGE_RATE = 5, 10, "80M"
-LEAST_GAIN, MOST_TO_COPY, MOST_TO_BARE = 5.0, 1.5, 1.15
+LEAST_GAIN, MAX_TO_COPY, MAX_TO_BARE = 5.0, 1.5, 1.15
 """The goals, as ratios: least gain of joining over encoding, most time of joining to a copy, of encoding to ffmpeg."""
 
 
@@ -146,7 +146,7 @@ def main() -> int:
     print(table)
     if options.write:
         write_block(options.write, "editing", "python -m benchmarks.editing --write docs/performance.md", table)
-    return int(gain < LEAST_GAIN or to_copy > MOST_TO_COPY or to_bare > MOST_TO_BARE)
+    return int(gain < LEAST_GAIN or to_copy > MAX_TO_COPY or to_bare > MAX_TO_BARE)
 
 
 if __name__ == "__main__":

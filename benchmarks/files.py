@@ -31,7 +31,7 @@ PHOTO = 8064, 6048
 """Size of a phone's largest photo, in pixels: 48 megapixels."""
 BOMB_BYTES = 500_000_000
 """Size in bytes, without compression, of KIE's very large answer."""
-MOST_PIXELS = "9400x9400.png"
+MAX_PIXELS = "9400x9400.png"
 SOUND = ("-f", "lavfi", "-i", "sine=sample_rate=44100:duration=3600")
 NOISE = ("-f", "lavfi", "-i", "testsrc2=size=1920x1080:rate=25:duration=2,noise=alls=80:allf=t")
 CLIPS_AND_SOUNDS = {
@@ -118,7 +118,7 @@ def make_pictures(folder: Path) -> None:
     smaller.save(folder / "24-megapixels.png", compress_level=1)
     smaller.save(folder / "24-megapixels.webp", quality=60, method=0)
     smaller.resize((4000, 3000)).save(folder / "12-megapixels.webp", quality=60, method=0)
-    PIL.Image.new("RGB", (9400, 9400), "white").save(folder / MOST_PIXELS)
+    PIL.Image.new("RGB", (9400, 9400), "white").save(folder / MAX_PIXELS)
     try:
         import pillow_heif
     except ImportError:
@@ -199,7 +199,7 @@ def measure_build(python: str, files: list[Path]) -> tuple[str, list[str]]:
         measured_server(Path(folder).resolve(), kie, command, files=files[0].parent) as server,
     ):
         rows = [measure_file(server, kie, path) for path in files]
-        crowds = measure_crowds(server, kie, next(path for path in files if path.name == MOST_PIXELS))
+        crowds = measure_crowds(server, kie, next(path for path in files if path.name == MAX_PIXELS))
         kept = server.measure(("list_tasks", {})).memory
     faults = [fault for row in rows for fault in row.find_faults()]
     faults += [f"{what}: {run.memory:.0f} MB" for what, (run, limit) in crowds.items() if run.memory > limit]
@@ -228,7 +228,7 @@ def main() -> int:
         make_pictures(folder)
         if ffmpeg := find_ffmpeg():
             make_clips_and_sounds(folder, ffmpeg)
-        chosen = [path for path in folder.iterdir() if options.only in path.name or path.name == MOST_PIXELS]
+        chosen = [path for path in folder.iterdir() if options.only in path.name or path.name == MAX_PIXELS]
         files = sorted(chosen, key=lambda path: (name_medium(path), path.stat().st_size))
         text, faults = measure_build(sys.executable, files)
         if options.beside:

@@ -25,7 +25,7 @@ from kie_mcp.config import Settings  # noqa: E402
 from kie_mcp.library_page.serving import build_local_page  # noqa: E402
 
 ITEMS, TOKEN = 10_000, "a-token-of-the-benchmark"
-MOST_FIRST_PAINT_MS, LEAST_FRAMES = 1000, 59
+MAX_FIRST_PAINT_MS, LEAST_FRAMES = 1000, 59
 
 
 async def measure(folder: Path) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def main() -> int:
     if options.write:
         write_block(options.write, "library", "python -m benchmarks.library_page --write docs/performance.md", table)
     slowest = min(scroll["frames_a_second"] for scroll in scrolls.values())
-    return int(found["first_paint"] > MOST_FIRST_PAINT_MS or slowest < LEAST_FRAMES)
+    return int(found["first_paint"] > MAX_FIRST_PAINT_MS or slowest < LEAST_FRAMES)
 
 
 if __name__ == "__main__":

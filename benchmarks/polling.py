@@ -47,8 +47,8 @@ FACTORS = {"nothing known, built-in figure right": 1, "10 x too long": 10, "10 x
 TASKS = 200
 STARTS = 400
 """Number of runs of three tasks that begin with an empty ledger."""
-MOST_FIRST_LAG, MOST_THIRD_LAG = 1.05, 0.75
-MOST_CALLED_LAG, MOST_CALLED_SHARE = 0.15, 0.1
+MAX_FIRST_LAG, MAX_THIRD_LAG = 1.05, 0.75
+MAX_CALLED_LAG, MAX_CALLED_SHARE = 0.15, 0.1
 """Most seconds of lag with callbacks, and most reads with callbacks as a share of the reads without them."""
 CALLED, PARTLY_CALLED = "KIE calls", "a tenth of calls lost"
 SEED = 1
@@ -213,14 +213,14 @@ async def measure_first_tasks(chance: random.Random) -> dict[str, dict[str, Meas
 
 def is_called_late(row: Mapping[str, Measurement]) -> bool:
     """Return True if tasks had too large a lag or needed too many reads, although KIE sent callbacks."""
-    called, most_reads = row[CALLED], MOST_CALLED_SHARE * row["ours, by KIE's times"].mean_reads
-    return called.mean_lag > MOST_CALLED_LAG or called.mean_reads > most_reads
+    called, most_reads = row[CALLED], MAX_CALLED_SHARE * row["ours, by KIE's times"].mean_reads
+    return called.mean_lag > MAX_CALLED_LAG or called.mean_reads > most_reads
 
 
 def misses_goal(flat: Measurement, first: Measurement, third: Measurement) -> bool:
     """Return True if the first tasks of an empty ledger had too large a lag or needed too many reads."""
     most_reads = max(1.1 * flat.mean_reads, 2.2)
-    return first.mean_lag > MOST_FIRST_LAG or third.mean_lag > MOST_THIRD_LAG or third.mean_reads > most_reads
+    return first.mean_lag > MAX_FIRST_LAG or third.mean_lag > MAX_THIRD_LAG or third.mean_reads > most_reads
 
 
 def build_table(label: str, rows: Mapping[str, Mapping[str, Measurement]]) -> str:

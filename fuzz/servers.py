@@ -35,7 +35,7 @@ from kie_mcp.server.build import build_server
 HANG_SECONDS = 5
 """Seconds of CPU time within which the server has to answer."""
 LONGEST_WAIT = 40
-MOST_MEMORY = 500_000_000
+MAX_MEMORY = 500_000_000
 SPEED = 1000
 PING = {"jsonrpc": "2.0", "id": "still there?", "method": "ping"}
 HELLO = {
@@ -156,7 +156,7 @@ class InProcess:
         self._client = client
         self._log = log
         # The peak of this process may be higher already, because a test runner used more memory before.
-        self._most_memory = max(MOST_MEMORY, _read_peak_memory() + MOST_MEMORY // 2)
+        self._most_memory = max(MAX_MEMORY, _read_peak_memory() + MAX_MEMORY // 2)
 
     def call(self, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """Call a tool, and check the rules that apply to every call.
@@ -251,7 +251,7 @@ class StdioServer:
         status = Path(f"/proc/{self._process.pid}/status")
         if status.exists():
             (peak,) = (line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-            if int(peak) * 1024 > MOST_MEMORY:
+            if int(peak) * 1024 > MAX_MEMORY:
                 raise Broken(f"{peak} kB of memory")
 
     def close(self) -> None:

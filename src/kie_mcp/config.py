@@ -19,7 +19,7 @@ from kie_mcp.setting_types import LIST_SEPARATOR, Credits, ExpandedPath, Url
 PREFIX = "KIE_MCP_"
 """Beginning of the names of environment variables that are settings, except the variables for the API key."""
 
-GUARDS = (
+CAP_SETTINGS = (
     "max_credits_per_task",
     "max_credits_per_day",
     "max_credits_per_session",
@@ -30,7 +30,7 @@ GUARDS = (
     "sandbox",
 )
 """Settings that limit spending; a call may cost more than the operator wants if the name of one is misspelt."""
-LIKENESS = 0.75
+MIN_SIMILARITY = 0.75
 """Smallest similarity of two names, from 0 to 1, at which one name counts as a misspelling of the other."""
 KEY_FILE = "api-key"
 """Name of the file in the data folder in which `kie-mcp install` keeps the API key."""
@@ -300,16 +300,16 @@ def _find_working_folder() -> Path | None:
 def find_misspelt_settings(env: Mapping[str, str] = os.environ) -> list[str]:
     """Return an error text about each environment variable that is no setting, but was probably meant as one.
 
-    A name counts as misspelt if it begins with KIE_MCP_ but is no setting, or if it is similar to one of `GUARDS`, such
-    as KIE_MAX_CREDITS_PER_DAY. Variables of other programs, such as KIE_BASE_URL, are ignored. Without this check, a
-    user who misspells the name of a cap would spend credits without any cap and would not notice it.
+    A name counts as misspelt if it begins with KIE_MCP_ but is no setting, or if it is similar to one of
+    `CAP_SETTINGS`, such as KIE_MAX_CREDITS_PER_DAY. Variables of other programs, such as KIE_BASE_URL, are ignored.
+    Without this check, a user who misspells the name of a cap would spend credits without any cap and would not notice.
     """
     known = _list_names()
     given = sorted(name for name, value in env.items() if value and name.upper().startswith("KIE"))
     problems = []
     for name in given:
         is_ours = name.upper().startswith(PREFIX)
-        near = _find_near(name.upper(), known) if is_ours else _find_near_guard(name.upper())
+        near = _find_near(name.upper(), known) if is_ours else _find_near_cap_setting(name.upper())
         if name.upper() not in known and (is_ours or near):
             problems.append(f"{name}: there is no such setting{near and f', did you mean {near}?'}")
     return problems
@@ -323,7 +323,7 @@ def _list_names() -> set[str]:
 def _suggest_key_name() -> str:
     """Return the end of a sentence about a variable whose name is similar to one of `KEY_NAMES`; empty if none is."""
     for name, value in os.environ.items():
-        near = name.upper().startswith("KIE") and _find_near(name.upper(), KEY_NAMES, LIKENESS)
+        near = name.upper().startswith("KIE") and _find_near(name.upper(), KEY_NAMES, MIN_SIMILARITY)
         if value and near and name.upper() not in KEY_NAMES:
             return f"; {name} is no setting, did you mean {near}?"
     return ""
@@ -336,10 +336,10 @@ def _find_near(name: str, known: Collection[str], likeness: float = 0.6) -> str:
     return next(iter(get_close_matches(name, sorted(known), n=1, cutoff=likeness)), "")
 
 
-def _find_near_guard(name: str) -> str:
-    """Return the variable of the setting in `GUARDS` that is similar to a name in capitals; empty if none is."""
+def _find_near_cap_setting(name: str) -> str:
+    """Return the variable of the setting in `CAP_SETTINGS` that is similar to a name in capitals; empty if none is."""
     bare = re.sub(r"^KIE[_-]?((MCP|AI)[_-]?)?", "", name)
-    near = _find_near(bare, [guard.upper() for guard in GUARDS], LIKENESS)
+    near = _find_near(bare, [setting.upper() for setting in CAP_SETTINGS], MIN_SIMILARITY)
     return near and f"{PREFIX}{near}"
 
 

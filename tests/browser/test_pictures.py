@@ -39,7 +39,7 @@ SCRIPT = Path(__file__).with_name("pictures.mjs")
 DRAWINGS = Path(__file__).with_name("illustrations")
 SIZE = 1280, 720
 TOKEN = "a-token-of-the-tests"
-MOST_BYTES = 150_000
+MAX_BYTES = 150_000
 FOLDER = "/Users/you/Downloads/kie-mcp"
 """What the chat shows in place of the test's folder."""
 WORDS = "Draw a red fox in fresh snow."
@@ -162,7 +162,7 @@ async def test_the_pictures_of_the_readme_are_made_from_the_real_pages(
     folder = images if request.config.getoption("write_pictures") else ROOT / "test-output" / "pictures"
     store([chat, library], folder)
     for name in ("chat.webp", "library.webp"):
-        assert (images / name).stat().st_size < MOST_BYTES
+        assert (images / name).stat().st_size < MAX_BYTES
         with PIL.Image.open(folder / name) as made, PIL.Image.open(images / name) as shown:
             assert made.width == shown.width
             # A picture that has not come would be a page of few colours.

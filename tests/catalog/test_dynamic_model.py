@@ -20,7 +20,7 @@ NAMES = [
 
 def build_model(properties: Schema, *required: str, **more: Any) -> type[DynamicModel]:
     schema = read_schema({"properties": properties, "required": list(required), **more})
-    return dynamic_model.model_from_schema(ID, schema, kind="image", does="text-to-image")
+    return dynamic_model.model_from_schema(ID, schema, kind="image", task_type="text-to-image")
 
 
 def sent_body(properties: Schema, *required: str, **fields: Any) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def refusal(properties: Schema, *required: str, **fields: Any) -> str:
 
 def test_it_is_a_model_like_any_other() -> None:
     model = build_model({"prompt": {"type": "string"}}, "prompt")
-    assert (model.id, model.kind, model.does, model.routes) == (ID, "image", "text-to-image", ("jobs",))
+    assert (model.id, model.kind, model.task_type, model.routes) == (ID, "image", "text-to-image", ("jobs",))
     assert search.read_summary(model) == f"{ID}, as KIE describes it today."
     assert dynamic_model.parse_call(model, {"prompt": "x"}).estimate().low is None
 
@@ -156,7 +156,7 @@ A_OR_B = {"properties": {"a": {"type": "string"}, "b": {"type": "string"}}}
     ids=str,
 )
 def test_every_keyword_of_a_schema_counts(schema: Schema, fields: dict[str, Any], words: str) -> None:
-    model = dynamic_model.model_from_schema(ID, read_schema(schema), kind="image", does="text-to-image")
+    model = dynamic_model.model_from_schema(ID, read_schema(schema), kind="image", task_type="text-to-image")
     with pytest.raises(ValueError, match=r".") as refused:
         dynamic_model.parse_call(model, fields)
     assert str(refused.value).startswith(words)
@@ -189,7 +189,7 @@ def test_every_keyword_of_a_schema_counts(schema: Schema, fields: dict[str, Any]
     ids=lambda given: str(given)[:60],
 )
 def test_what_every_keyword_allows_is_sent(schema: Schema, fields: dict[str, Any]) -> None:
-    model = dynamic_model.model_from_schema(ID, read_schema(schema), kind="image", does="text-to-image")
+    model = dynamic_model.model_from_schema(ID, read_schema(schema), kind="image", task_type="text-to-image")
     assert dynamic_model.parse_call(model, fields).sent(str) == fields
 
 
@@ -222,7 +222,7 @@ def test_defaults_that_contradict_what_is_given_are_left_to_kie() -> None:
             "oneOf": [{"required": ["a"]}, {"required": ["b"]}],
         }
     )
-    model = dynamic_model.model_from_schema(ID, schema, kind="image", does="text-to-image")
+    model = dynamic_model.model_from_schema(ID, schema, kind="image", task_type="text-to-image")
     assert dynamic_model.parse_call(model, {"b": "y"}).sent(str) == {"b": "y"}
 
 
@@ -482,10 +482,10 @@ def test_the_file_of_an_example_is_not_sent() -> None:
 
 
 def test_without_a_schema_anything_is_taken() -> None:
-    model = dynamic_model.unchecked_model(ID, kind="video", does="text-to-video")
+    model = dynamic_model.unchecked_model(ID, kind="video", task_type="text-to-video")
     given = {"prompt": "x", "id": 1, "model": "y", "copy": [1], "sent": {"a": None}}
     assert dynamic_model.parse_call(model, {**given, "none": None}).sent(str) == given
-    assert (model.id, model.kind, model.does) == (ID, "video", "text-to-video")
+    assert (model.id, model.kind, model.task_type) == (ID, "video", "text-to-video")
     assert "no schema" in search.read_summary(model)
 
 

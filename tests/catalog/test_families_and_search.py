@@ -101,7 +101,7 @@ def test_a_model_says_what_it_is(family: Family, model: type[KieModel]) -> None:
     assert "\n" not in model.__doc__
     assert model.__doc__.endswith(".")
     assert model.kind in ("video", "image", "audio", "text")
-    assert model.does
+    assert model.task_type
     assert model.routes
     assert model.service
     assert not model.service.startswith("/")
@@ -121,7 +121,7 @@ def test_a_model_has_a_price_or_a_reason_why_not(model: type[KieModel]) -> None:
 
 @every_model
 def test_what_is_quick_is_waited_for_and_what_is_slow_is_not(model: type[KieModel]) -> None:
-    slow = model.kind == "video" or model.does in MUSIC
+    slow = model.kind == "video" or model.task_type in MUSIC
     assert (model.usual_seconds > QUICK_SECONDS) == slow
 
 
@@ -344,9 +344,9 @@ def test_a_name_that_is_nearly_right_is_near_the_models_it_may_mean() -> None:
 @pytest.mark.parametrize(
     ("wanted", "holds"),
     [
-        ({"query": "kling IMAGE-to"}, lambda m: "kling" in m.id and m.does.startswith("image-to-")),
+        ({"query": "kling IMAGE-to"}, lambda m: "kling" in m.id and m.task_type.startswith("image-to-")),
         ({"kind": "audio"}, lambda m: m.kind == "audio"),
-        ({"mode": "Text-to-Speech"}, lambda m: m.does == "text-to-speech"),
+        ({"mode": "Text-to-Speech"}, lambda m: m.task_type == "text-to-speech"),
         ({"max_credits": 5}, lambda m: (m.default_estimate().low or 0) <= 5),
     ],
     ids=["words", "kind", "mode", "price"],

@@ -28,7 +28,7 @@ FIELDS: dict[str, Any] = {
 
 def call(model_id: str = "vendor/new", /, **given: Any) -> KieModel:
     """A call of a model that the catalogue does not have."""
-    model = dynamic_model.model_from_schema(model_id, {"properties": FIELDS}, kind="video", does="text-to-video")
+    model = dynamic_model.model_from_schema(model_id, {"properties": FIELDS}, kind="video", task_type="text-to-video")
     return dynamic_model.parse_call(model, given)
 
 
@@ -131,7 +131,9 @@ def test_a_result_without_a_length_is_as_long_as_its_file() -> None:
 
 def test_a_length_that_kie_chooses_counts_as_the_longest_of_the_schema() -> None:
     fields = {"duration": {"type": "integer", "minimum": -1, "maximum": 30}}
-    model = dynamic_model.model_from_schema("vendor/open", {"properties": fields}, kind="video", does="text-to-video")
+    model = dynamic_model.model_from_schema(
+        "vendor/open", {"properties": fields}, kind="video", task_type="text-to-video"
+    )
     open_call = dynamic_model.parse_call(model, {"duration": -1})
     assert estimate_from_text(open_call, "8 credits/s") == Estimate(8, 240, "KIE chooses the length, 30 s at most")
 
@@ -279,7 +281,7 @@ def test_no_wording_makes_an_estimate_too_low(words: str, given: dict[str, Any],
 
 
 def test_a_video_in_an_argument_without_a_type_counts() -> None:
-    model = dynamic_model.unchecked_model("vendor/odd", kind="video", does="video-to-video")
+    model = dynamic_model.unchecked_model("vendor/odd", kind="video", task_type="video-to-video")
     words = "8 credits/s. The billing rule is (input video duration + output video duration) × unit price."
     silent = dynamic_model.parse_call(model, {"duration": 5})
     filmed = dynamic_model.parse_call(model, {"duration": 5, "video_urls": ["https://example.com/a.mp4"]})

@@ -199,7 +199,7 @@ def test_a_schema_that_is_nested_too_deeply_is_refused_in_a_word(schema: dict[st
 )
 def test_the_largest_schemas_that_are_taken_cost_less_than_a_second(schema: dict[str, Any]) -> None:
     started = time.process_time()
-    model = dynamic_model.model_from_schema("x", read_schema(schema), kind="image", does="y")
+    model = dynamic_model.model_from_schema("x", read_schema(schema), kind="image", task_type="y")
     dynamic_model.summarize_schema(model.input_schema)
     with pytest.raises(ValueError, match=r"."):
         dynamic_model.parse_call(model, {"none": 1})
@@ -235,7 +235,7 @@ def test_of_an_odd_schema_is_used_what_can_be_used(odd: Any) -> None:
         "x",
         read_schema({"properties": {"x": odd, "prompt": {"type": "string"}}, "required": ["prompt"]}),
         kind="image",
-        does="y",
+        task_type="y",
     )
     assert dynamic_model.summarize_schema(model.input_schema)["properties"]["prompt"] == {"type": "string"}
     assert dynamic_model.parse_call(model, {"prompt": "p"}).sent(str) == {"prompt": "p"}

@@ -343,7 +343,7 @@ def idle_values(family: Family, model: type[KieModel], name: str) -> Iterator[An
     if own is not None:
         if own.default is not None and not own.is_required() and own.default_factory is None:
             yield own.default
-        if own.default is None and field["type"] == "boolean" and model.documented.get(name) is not True:
+        if own.default is None and field["type"] == "boolean" and model.kie_defaults.get(name) is not True:
             yield False
         return
     holders = [each for each in family.models if name in each.model_fields]
@@ -390,7 +390,7 @@ def test_the_defaults_that_kie_documents_are_known(id_: str) -> None:
     for name, field in model.model_fields.items():
         documented = fields.get(field.serialization_alias or name, {}).get("default")
         if documented not in (None, False, "", []) and field.default is None and not field.default_factory:
-            assert model.documented[name] == documented
+            assert model.kie_defaults[name] == documented
 
 
 def test_no_tool_has_an_argument_that_hosts_add() -> None:

@@ -145,7 +145,7 @@ def test_a_text_that_kie_takes_at_once_is_sent_as_it_is() -> None:
 
 
 BLANKS = "\n" * 11_000
-SPEECH_MODELS = [id_ for id_, model in MODELS.items() if model.does == "text-to-speech"]
+SPEECH_MODELS = [id_ for id_, model in MODELS.items() if model.task_type == "text-to-speech"]
 
 
 def say(id_: str, *texts: str) -> KieModel:

@@ -9,7 +9,7 @@ from support.answers import answer
 
 from cluster.cluster import TOKEN
 
-MOST_CALLS = 20
+MAX_CALLS = 20
 
 
 async def call(url: str, tool: str, **arguments: Any) -> dict[str, Any]:
@@ -29,7 +29,7 @@ async def make(url: str, tool: str) -> dict[str, Any]:
 async def follow(url: str, id_: str) -> dict[str, Any]:
     """Ask after a task until it has ended, each time at whichever replica answers."""
     found: dict[str, Any] = {"status": "running"}
-    for _ in range(MOST_CALLS):
+    for _ in range(MAX_CALLS):
         found = await call(url, "get_task", task_ids=id_, wait_seconds=20)
         if found["status"] not in ("prepared", "submitting", "running"):
             break

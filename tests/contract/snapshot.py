@@ -84,7 +84,7 @@ def provider(id_: str) -> str:
 
 def modes(id_: str, page: Facts) -> Iterator[str]:
     """What a model does."""
-    if mode := page.get("mode") or (BUILT_IN[id_][0].does if id_ in BUILT_IN else ""):
+    if mode := page.get("mode") or (BUILT_IN[id_][0].task_type if id_ in BUILT_IN else ""):
         yield spell_mode(mode)
 
 

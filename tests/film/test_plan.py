@@ -21,7 +21,7 @@ PICTURE = Picture(
     pixels="yuv420p",
     copied_form=("h264", "a"),
 )
-TRACK = Track("aac", 5.0, 0.0, packets=235, early=1, copied_form=("aac", "a"))
+TRACK = Track("aac", 5.0, 0.0, packets=235, priming_packets=1, copied_form=("aac", "a"))
 CLIP = Facts(PICTURE, TRACK)
 STILL = Facts(still=(1000, 1000))
 SOUND = Facts(track=Track("mp3", 30.0, 0.0))
@@ -185,7 +185,7 @@ def test_sounds_that_differ_or_are_too_short_are_encoded_while_the_pictures_are_
 
 
 def test_packets_of_sound_outside_their_clip_are_dropped() -> None:
-    late = Facts(PICTURE, replace(TRACK, late=2))
+    late = Facts(PICTURE, replace(TRACK, late_packets=2))
     planned = plan({"clips": [{"source": "a"}, {"source": "x"}, {"source": "b"}]}, x=late)
     (expression,) = (each for each in planned.arguments if each.startswith("noise"))
     assert expression == r"noise=drop=between(n\,235\,235)+between(n\,468\,469)+between(n\,470\,470)"

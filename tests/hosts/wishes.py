@@ -15,7 +15,7 @@ from dialects import Call, Json, Reply, Result, Turn
 TASK = re.compile(r"(?:\b|(?<=\\n))t_[a-z0-9]{12}\b")
 """A task's id, also after a line break that JSON has escaped."""
 FILE = re.compile(r"/[^\s\"'\\]+\.(?:jpg|png|mp3|mp4)")
-MOST_TEXT = 60_000
+MAX_TEXT = 60_000
 """The most characters that a view of a picture may take as text: 45 kB in base64."""
 EMPTY: Json = {"string": "", "array": [], "boolean": False, "object": {}}
 """What is empty, by the JSON schema's type."""
@@ -138,7 +138,7 @@ def look(scene: Scene, results: list[Result]) -> Call | None:
 def judge_look(_scene: Scene, results: list[Result]) -> str:
     """The look may not fill the model's context."""
     last = results[-1]
-    if last.base64 > MOST_TEXT:
+    if last.base64 > MAX_TEXT:
         return f"the picture is {last.base64:,} characters of text"
     return "" if last.pictures or last.base64 else f"no picture: {shorten(last.text)}"
 

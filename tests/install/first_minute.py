@@ -20,7 +20,7 @@ from mcp import Client, StdioServerParameters
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
-MOST_SECONDS = 60
+MAX_SECONDS = 60
 PATH = "/usr/local/bin:/usr/bin:/bin"
 USER = "nobody"
 """The user who runs it all if root calls this, so that nothing of root's home helps."""
@@ -141,7 +141,7 @@ def main(wheel: Path | None) -> int:
             raise SystemExit(f"{file} is not in the user's home.")
         took = sum(minute.seconds.values())
     sys.stdout.write(f"{took:6.1f} s  from the wheel to the picture {file.name}\n")
-    return 0 if took < MOST_SECONDS else 1
+    return 0 if took < MAX_SECONDS else 1
 
 
 if __name__ == "__main__":

@@ -103,7 +103,7 @@ def test_a_code_means_what_the_table_says(code: int, row: Row) -> None:
     found = codes.find(code)
     assert (found.error, found.advise(KIE)) == (row.error, row.next_step)
     assert [name for name in FLAGS if getattr(found, name)] == [name for name in FLAGS if name in row.flags.split()]
-    assert (found.verdict(recorded=False), found.verdict(recorded=True)) == (row.bare, row.recorded)
+    assert (found.verdict(has_record=False), found.verdict(has_record=True)) == (row.bare, row.recorded)
 
 
 @pytest.mark.parametrize(("code", "row"), EACH, ids=[str(code) for code, _ in EACH])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kie_mcp.kie.result_readers import LONGEST_URL, Media
-from kie_mcp.kie.result_search import LONGEST_TEXT, MOST_FILES
+from kie_mcp.kie.result_search import LONGEST_TEXT, MAX_FILES
 from kie_mcp.kie.status import SHAPES, Status, parse_status
 
 CLIP, PICTURE, SONG, COVER = "https://k/1.mp4", "https://k/1.png", "https://k/1.mp3", "https://k/cover.jpg"
@@ -253,7 +253,7 @@ def test_a_cover_alone_may_not_be_the_result_yet(fields: dict[str, Any]) -> None
 def test_an_answer_has_so_many_results_of_so_long_addresses(place: str) -> None:
     many = [f"https://k/{number}.png" for number in range(300)]
     long = f"https://k/{'x' * LONGEST_URL}.png"
-    assert urls(read("jobs", resultJson=json.dumps({place: [long, *many]}))) == many[:MOST_FILES]
+    assert urls(read("jobs", resultJson=json.dumps({place: [long, *many]}))) == many[:MAX_FILES]
 
 
 def test_what_kie_says_instead_of_a_result_is_kept() -> None:

@@ -51,7 +51,7 @@ def find_files(value: Any) -> Any:
 
 async def test_no_family_runs_for_a_caller_who_may_not_spend(app: App, sandbox: Sandbox) -> None:
     refused = []
-    with Permission(may_spend=False, lacks="the scope x").apply():
+    with Permission(may_spend=False, missing_right="the scope x").apply():
         async with Client(build_server(app), raise_exceptions=True) as client:
             for family in FAMILIES:
                 model = family.models[0]
@@ -78,7 +78,7 @@ async def test_what_was_begun_with_permission_goes_on_for_a_caller_without(
     async with Client(build_server(app), raise_exceptions=True) as client:
         made = answer(await client.call_tool("make_batch", {**BATCH, "prompts": [f"fox {n}" for n in range(9)]}))
     again = App(settings, transport=transport, clock=clock)
-    with Permission(may_spend=False, lacks="the scope x").apply():
+    with Permission(may_spend=False, missing_right="the scope x").apply():
         async with Client(build_server(again), raise_exceptions=True) as client:
             asked = {"task_ids": [made["task_id"]], "wait_seconds": 600}
             assert answer(await client.call_tool("get_task", asked))["status"] == "succeeded"

@@ -17,7 +17,7 @@ from kie_mcp.config import Settings
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server.access_token import CALLBACK_FILE
 from kie_mcp.server.app import App
-from kie_mcp.server.callback_receiver import MOST_BYTES
+from kie_mcp.server.callback_receiver import MAX_BYTES
 from kie_mcp.server.http import PATH, build_http_app
 from kie_mcp.tasks.wake_files import FOLDER, LOOK_SECONDS
 
@@ -135,8 +135,8 @@ async def test_a_large_body_is_not_read(settings: Settings, clock: JumpingClock)
     async with stage(settings, clock) as it:
         await it.start()
         await clock.sleep(3)
-        assert await count_reads(it, it.address, clock, content=b" " * (MOST_BYTES + 1)) == (413, 0)
-        assert await count_reads(it, it.address, clock, content=b"\xff" * MOST_BYTES) == (200, 1)
+        assert await count_reads(it, it.address, clock, content=b" " * (MAX_BYTES + 1)) == (413, 0)
+        assert await count_reads(it, it.address, clock, content=b"\xff" * MAX_BYTES) == (200, 1)
 
 
 async def test_with_a_key_only_signed_calls_count(settings: Settings, clock: JumpingClock) -> None:

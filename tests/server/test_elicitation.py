@@ -276,7 +276,7 @@ async def test_an_unknown_price_is_asked_about_as_the_highest(
 ) -> None:
     user = User(ElicitResult(action="decline"), thinks=think_for(clock, 5))
     sandbox.discovery.add_model(
-        "vendor/new", {"properties": {"prompt": {"type": "string"}}}, kind="video", does="x-to-video"
+        "vendor/new", {"properties": {"prompt": {"type": "string"}}}, kind="video", task_type="x-to-video"
     )
     async with connect(careful, sandbox.app, clock, era=era, on_elicitation=user) as client:
         result = await client.call_tool("run_model", {"model": "vendor/new", "input": {"prompt": "x"}})

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 
 GUIDES = sorted((ROOT / "docs" / "guides").glob("*.md"))
 PLACEHOLDER = re.compile(r"\bt_[a-z]+\b")
-MOST_DIFFERENCE = 0.1
+MAX_DIFFERENCE = 0.1
 """Largest share by which tokens may differ: ids are random, and links as long as their host's name."""
 FACTS = {
     "film": ["30.5 s MP4"],
@@ -93,7 +93,7 @@ async def test_a_guide_ends_with_its_file_after_as_many_calls_and_tokens_as_it_s
     said = re.search(r"Counted: (\d+) calls and ([\d,]+) tokens", guide.text)
     assert said, f"{calls} calls and {tokens:,} tokens"
     assert int(said[1]) == calls
-    assert int(said[2].replace(",", "")) == pytest.approx(tokens, rel=MOST_DIFFERENCE)
+    assert int(said[2].replace(",", "")) == pytest.approx(tokens, rel=MAX_DIFFERENCE)
 
 
 def test_every_guide_is_in_the_list_of_the_readme() -> None:

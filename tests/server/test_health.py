@@ -45,7 +45,7 @@ async def test_a_model_that_fails_today_is_refused_with_a_substitute(
         assert answer(result)["error"]["billed"] is False
         assert "succeeded in 20% of its tasks in the last hour" in text(result)
         substitute = text(result).partition("Take ")[2].partition(" instead")[0]
-        assert MODELS[substitute].does == "text-to-image"
+        assert MODELS[substitute].task_type == "text-to-image"
         assert substitute != "nano-banana-2-lite"
         assert 4 / 3 <= (MODELS[substitute].default_estimate().low or 4) <= 12
     assert sandbox.accepted == []
@@ -118,7 +118,7 @@ async def test_half_is_enough(client: Client, app: App, sandbox: Sandbox) -> Non
 async def test_where_nothing_else_does_the_same_no_substitute_is_named(
     client: Client, app: App, new_model: Sandbox
 ) -> None:
-    new_model.discovery.add_model(NEW, SCHEMA, does="text-to-hologram")
+    new_model.discovery.add_model(NEW, SCHEMA, task_type="text-to-hologram")
     new_model.discovery.success_rates[NEW] = 10.0
     await read_rate(app, NEW)
     said = await read_refusal(client, NEW, {"prompt": "x"})

@@ -311,7 +311,7 @@ def publish_document(sandbox: Sandbox, schema: dict[str, Any]) -> None:
     place = "#/paths/~1api~1v1~1jobs~1createTask/post/requestBody/content/application~1json/schema/properties/input"
     written = json.dumps(schema).replace("#/$defs/", f"{place}/$defs/")
     sandbox.discovery.extra_models["vendor/odd"] = Offer(
-        dynamic_model.unchecked_model("vendor/odd", kind="image", does="text-to-image"), "jobs"
+        dynamic_model.unchecked_model("vendor/odd", kind="image", task_type="text-to-image"), "jobs"
     )
     sandbox.discovery.extra_schemas["vendor/odd"] = json.loads(written)
 

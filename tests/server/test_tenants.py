@@ -259,7 +259,7 @@ async def test_a_call_of_kie_reaches_the_process_that_watches_the_tenants_task(
             for other in (made.id, f"bob.{made.id}"):
                 assert not await receiver.is_callback_address(other, token)
             kie.requests.clear()
-            await receiver.hear_callback(name)
+            await receiver.handle_callback(name)
             # A SQLite file tells other processes by files, for which they look so often.
             clock.now += wake_files.LOOK_SECONDS
             await wait_until(lambda: bool(kie.requests))

@@ -242,7 +242,7 @@ def test_a_host_that_searches_for_a_sound_effect_finds_a_tool_that_is_not_legacy
 
 @pytest.mark.parametrize("name", TOOLS)
 def test_a_tool_fits_into_600_tokens(name: str) -> None:
-    assert count_tokens(TOOLS[name]) <= tool_list.MOST_TOOL_TOKENS == 600
+    assert count_tokens(TOOLS[name]) <= tool_list.MAX_TOOL_TOKENS == 600
 
 
 @pytest.mark.parametrize(("size", "budget"), [("standard", 9_500), ("compact", 2_400), ("all", 19_500)])

@@ -18,7 +18,7 @@ from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.fake_media import MediaContent, render_file
 from kie_mcp.server.app import App
 from kie_mcp.server.http import PATH, build_http_app
-from kie_mcp.server.upload_receiver import MOST_BYTES
+from kie_mcp.server.upload_receiver import MAX_BYTES
 from kie_mcp.tasks.allowed_folders import AllowedFolders
 from kie_mcp.tasks.upload_command import build_upload_command
 
@@ -97,7 +97,7 @@ async def test_a_file_that_is_too_large_is_refused(
 ) -> None:
     def pieces() -> Iterator[bytes]:
         yield PICTURE
-        for _ in range(MOST_BYTES // 1_000_000):
+        for _ in range(MAX_BYTES // 1_000_000):
             yield bytes(1_000_000)
 
     async def stream() -> AsyncIterator[bytes]:

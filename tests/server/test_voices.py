@@ -22,7 +22,7 @@ def test_the_voices_are_those_that_kie_lists() -> None:
 
 def test_every_speech_model_has_voices() -> None:
     assert {id_ for id_, model in MODELS.items() if model.voice_list} == {
-        id_ for id_, model in MODELS.items() if model.does == "text-to-speech"
+        id_ for id_, model in MODELS.items() if model.task_type == "text-to-speech"
     }
 
 

@@ -16,7 +16,7 @@ from kie_mcp.clock import Clock
 
 EPOCH = 1_800_000_000.0
 SHORTEST_PAUSE = 1e-6
-MOST_TURNS = 100_000
+MAX_TURNS = 100_000
 """Turns of the event loop after which a run counts as hanging; a usual run takes a few thousand."""
 
 
@@ -30,7 +30,7 @@ class JumpingSelector(selectors.DefaultSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         self._turns += 1
-        if timeout is None or self._turns > MOST_TURNS:
+        if timeout is None or self._turns > MAX_TURNS:
             raise RuntimeError("Every task waits for ever." if timeout is None else "The run does not end.")
         self.now += max(timeout, 0)
         return []

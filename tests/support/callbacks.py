@@ -30,7 +30,7 @@ class Receiver:
         self.bodies.append(await request.body())
         id_, token = request.url.path.removeprefix(f"{PATH}/").split("/")
         if self.status == 200 and self.runner and self.runner.callbacks.is_address(id_, token):
-            self.runner.hear_callback(id_)
+            self.runner.handle_callback(id_)
         await Response(status_code=self.status)(scope, receive, send)
 
 

@@ -432,7 +432,7 @@ async def test_the_kind_of_a_task_is_that_of_kies_list(clock: JumpingClock) -> N
 async def test_a_running_task_of_a_new_model_is_of_the_kind_that_kies_list_tells(
     client: Client, kie: KieClient, new_model: Sandbox
 ) -> None:
-    new_model.discovery.add_model("vendor/text-to-video", SCHEMA, kind="video", does="text-to-video")
+    new_model.discovery.add_model("vendor/text-to-video", SCHEMA, kind="video", task_type="text-to-video")
     new_model.inject_fault("create", "stall")
     id_ = await kie.create_task(routes.JOBS.create, {"model": "vendor/text-to-video", "input": {"prompt": "x"}})
     assert answer(await client.call_tool("get_task", {"task_ids": id_}))["model"] == "vendor/text-to-video"

@@ -30,7 +30,7 @@ SCHEMA = {
         "video_url": {"type": "string"},
     }
 }
-NEW = dynamic_model.model_from_schema("new/x", SCHEMA, kind="video", does="text-to-video")
+NEW = dynamic_model.model_from_schema("new/x", SCHEMA, kind="video", task_type="text-to-video")
 
 
 def place(folder: Path, **files: bytes) -> dict[str, str]:
@@ -217,7 +217,7 @@ async def test_of_a_model_that_is_not_built_in_only_calls_with_the_same_fields_a
     files = place(tmp_path, short_mp4=timed_clip(4), long_mp4=timed_clip(300), a_mp4=timed_clip(4))
     if other.get("video_url") == "long":
         other = {"video_url": files["long_mp4"]}
-    sandbox.discovery.add_model("new/x", SCHEMA, kind="video", does="text-to-video")
+    sandbox.discovery.add_model("new/x", SCHEMA, kind="video", task_type="text-to-video")
     async with run_runner(tmp_path, sandbox.app, clock) as runner:
         given = {"n": 1, "seconds": "4", "video_url": files["short_mp4"]}
         await pay(runner, sandbox, new(**given), 2)
@@ -236,8 +236,8 @@ async def test_of_a_model_that_is_not_built_in_only_calls_with_the_same_fields_a
 async def test_of_an_unknown_model_that_speaks_the_number_of_characters_counts(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
-    speech = dynamic_model.model_from_schema("new/x", SCHEMA, kind="audio", does="text-to-speech")
-    sandbox.discovery.add_model("new/x", SCHEMA, kind="audio", does="text-to-speech")
+    speech = dynamic_model.model_from_schema("new/x", SCHEMA, kind="audio", task_type="text-to-speech")
+    sandbox.discovery.add_model("new/x", SCHEMA, kind="audio", task_type="text-to-speech")
     async with run_runner(tmp_path, sandbox.app, clock) as runner:
         await pay(runner, sandbox, Order("run_model", speech(prompt="four")), 2)  # type: ignore[call-arg]
         assert (await runner.quote(Order("run_model", speech(prompt="five")))).known == (2, 2)  # type: ignore[call-arg]

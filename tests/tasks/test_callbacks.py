@@ -83,7 +83,7 @@ async def test_a_callback_alone_is_not_believed(tmp_path: Path, clock: JumpingCl
         submitted = await it.runner.submit(Order("nano_banana_image", model_call("nano_banana_image")))
         await clock.sleep(5)
         it.kie.requests.clear()
-        assert it.runner.hear_callback(submitted.id)
+        assert it.runner.handle_callback(submitted.id)
         await clock.sleep(0.5)
         assert it.kie.requests == [f"GET {routes.JOBS.status}"]
         assert (await it.runner.ledger.find(submitted.id) or submitted).state == "running"
@@ -127,7 +127,7 @@ async def test_callbacks_that_come_in_numbers_cause_a_read_a_second(
         await clock.sleep(5)
         it.kie.requests.clear()
         for _ in range(calls):
-            assert it.runner.hear_callback(submitted.id)
+            assert it.runner.handle_callback(submitted.id)
             await clock.sleep(0.01)
         await clock.sleep(3)
         assert len(it.kie.requests) == 2
@@ -164,7 +164,7 @@ async def test_a_callback_before_the_answer_to_the_create_is_not_forgotten(tmp_p
         async def delay(path: str) -> Response | None:
             answer = None
             if path == routes.JOBS.create:
-                it.runner.hear_callback(next(iter(it.runner._watchers)))
+                it.runner.handle_callback(next(iter(it.runner._watchers)))
             return answer
 
         held._intercept["post"] = delay
@@ -191,7 +191,7 @@ async def test_the_callback_of_a_task_that_was_taken_over_is_heard_too(tmp_path:
         done = await run_to_end(runner, made)
         assert (done.finished or 0) - sandbox.accepted[-1].ends_at == pytest.approx(0, abs=0.01)
         assert runner.callbacks.arrive
-        assert not runner.hear_callback(made.id)
+        assert not runner.handle_callback(made.id)
 
 
 async def test_a_wake_up_reaches_the_process_that_watches_the_task(tmp_path: Path, clock: JumpingClock) -> None:

@@ -158,7 +158,9 @@ async def test_a_quote_shows_kies_words_where_they_give_no_figure(client: Client
 
 
 async def test_a_quote_says_so_where_nobody_knows_the_price(client: Client, sandbox: Sandbox) -> None:
-    sandbox.discovery.add_model(NEW, {"properties": {"prompt": {"type": "string"}}}, kind="video", does="text-to-video")
+    sandbox.discovery.add_model(
+        NEW, {"properties": {"prompt": {"type": "string"}}}, kind="video", task_type="text-to-video"
+    )
     result = await client.call_tool("run_model", {"model": NEW, "input": {"prompt": "x"}, "quote": True})
     assert "estimated_credits" not in answer(result)
     assert "balance_after" not in answer(result)
@@ -170,7 +172,7 @@ def stranger(**given: Any) -> KieModel:
     """A call of a model that the catalogue does not have."""
     fields = {"duration": {"type": "string"}, "num_images": {"type": "integer"}}
     return dynamic_model.parse_call(
-        dynamic_model.model_from_schema(NEW, {"properties": fields}, kind="video", does="text-to-video"), given
+        dynamic_model.model_from_schema(NEW, {"properties": fields}, kind="video", task_type="text-to-video"), given
     )
 
 

@@ -382,7 +382,7 @@ LONG = {
 
 
 def test_these_are_all_the_models_that_split() -> None:
-    assert set(LONG) == {id_ for id_, model in MODELS.items() if model.does == "text-to-speech"}
+    assert set(LONG) == {id_ for id_, model in MODELS.items() if model.task_type == "text-to-speech"}
 
 
 @pytest.mark.parametrize("id_", LONG)

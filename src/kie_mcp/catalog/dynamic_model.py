@@ -63,14 +63,14 @@ class DynamicModel(KieModel):
         return {name: known.get(field.alias, {}) for name, field in cls.model_fields.items()}
 
 
-def model_from_schema(id_: str, schema: Schema, *, kind: Kind, does: str, as_of: str = "") -> type[DynamicModel]:
+def model_from_schema(id_: str, schema: Schema, *, kind: Kind, task_type: str, as_of: str = "") -> type[DynamicModel]:
     """Make a model class from KIE's live schema; its fields have KIE's own names.
 
     Args:
         id_: KIE's id of the model.
         schema: The JSON Schema of the request's `input`, as `extract_input_schema()` returns it.
         kind: The kind of result that the model makes.
-        does: The model's mode, such as `text-to-video`.
+        task_type: The model's mode, such as `text-to-video`.
         as_of: The day on which KIE published the schema, such as 2026-10-08; empty for today.
 
     Raises:
@@ -81,7 +81,7 @@ def model_from_schema(id_: str, schema: Schema, *, kind: Kind, does: str, as_of:
     attributes: dict[str, Any] = {
         "id": id_,
         "kind": kind,
-        "does": does,
+        "task_type": task_type,
         "__doc__": f"{id_}, as KIE {f'described it on {as_of}' if as_of else 'describes it today'}.",
         "__module__": __name__,
         "input_schema": merged,
@@ -93,19 +93,21 @@ def model_from_schema(id_: str, schema: Schema, *, kind: Kind, does: str, as_of:
     return create_model(id_, __base__=base, __doc__=attributes["__doc__"], **fields)
 
 
-def unchecked_model(id_: str, *, kind: Kind, does: str, reason: str = "KIE publishes no schema") -> type[DynamicModel]:
+def unchecked_model(
+    id_: str, *, kind: Kind, task_type: str, reason: str = "KIE publishes no schema"
+) -> type[DynamicModel]:
     """Make a class for a model without a usable schema; the class accepts any fields.
 
     Args:
         id_: KIE's id of the model.
         kind: The kind of result that the model makes.
-        does: The model's mode, such as `text-to-video`.
+        task_type: The model's mode, such as `text-to-video`.
         reason: Why there is no usable schema, in words.
     """
     attributes = {
         "id": id_,
         "kind": kind,
-        "does": does,
+        "task_type": task_type,
         "__doc__": f"{id_}: {reason}, so run_model takes any fields with unchecked: true.",
         "__module__": __name__,
         "model_config": ConfigDict(extra="allow", frozen=True),
@@ -131,7 +133,7 @@ def parse_call(model: type[DynamicModel], fields: Mapping[str, Any]) -> KieModel
     shown = {name: field.alias or name for name, field in model.model_fields.items()}
     schema = model.input_schema
     known = schema.get("properties", {})
-    given = {_spelled(name, known, shown): value for name, value in fields.items() if value is not None}
+    given = {_match_spelling(name, known, shown): value for name, value in fields.items() if value is not None}
     # The fields in ENVELOPE belong outside of the input. They are dropped, unless the model has a field of this name.
     given = {name: value for name, value in given.items() if name in known or name not in ENVELOPE}
     given = _read_fields(given, schema)
@@ -214,7 +216,7 @@ def _defaults(schema: Schema) -> dict[str, Any]:
     }
 
 
-def _spelled(name: str, known: Collection[str], shown: Mapping[str, str]) -> str:
+def _match_spelling(name: str, known: Collection[str], shown: Mapping[str, str]) -> str:
     return next((each for each in (name, name.strip()) if each in known), shown.get(name.strip(), name))
 
 

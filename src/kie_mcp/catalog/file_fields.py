@@ -79,7 +79,7 @@ def _json_types(field: Schema) -> list[str]:
 def _media_type(field: Schema, name: str) -> type[MediaRef] | None:
     """Return the class of the files in a field that takes only files; None if the field may take other texts, too."""
     types = set(_json_types(field))
-    if not _is_free(field, name) or not ("string" in types or not types):
+    if not _accepts_file_names(field, name) or not ("string" in types or not types):
         return None
     is_named = bool(FILE_FIELD.search(snake_case(name))) and bool(types) and types <= {"string", "array"}
     return _medium(name, Image) if is_named or field.get("format") == "uri" else None
@@ -88,17 +88,17 @@ def _media_type(field: Schema, name: str) -> type[MediaRef] | None:
 def _media_type_for(text: str, field: Schema, name: str) -> type[MediaRef] | None:
     """Return the class of the file that a text names, for a field whose schema does not show that it takes files."""
     plain = snake_case(name)
-    if not any(LOCAL_NAME.fullmatch(each) for each in unwrap(text)) or not _is_free(field, name):
+    if not any(LOCAL_NAME.fullmatch(each) for each in unwrap(text)) or not _accepts_file_names(field, name):
         return None
     if FILE_FIELD.search(plain) or PERHAPS_A_FILE_FIELD.search(plain):
         return _medium(name, Image if re.search("image|mask|frame", plain) else AnyFile)
     return None
 
 
-def _is_free(field: Schema, name: str) -> bool:
+def _accepts_file_names(field: Schema, name: str) -> bool:
     """Tell whether a field may take a file's name: it has no `enum`, and its name is not the name of a callback URL."""
     return not any(each is not None for each in field.get("enum", ())) and not NOT_A_FILE_FIELD.search(snake_case(name))
 
 
-def _medium(name: str, otherwise: type[MediaRef]) -> type[MediaRef]:
-    return next((medium for words, medium in MEDIUM_PATTERNS if words.search(snake_case(name))), otherwise)
+def _medium(name: str, default: type[MediaRef]) -> type[MediaRef]:
+    return next((medium for words, medium in MEDIUM_PATTERNS if words.search(snake_case(name))), default)

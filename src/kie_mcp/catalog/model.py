@@ -70,7 +70,7 @@ class KieModel(BaseModel):
     """KIE's id of the model, unchanged; if KIE gives the model no id, the model's name in the request body."""
     kind: ClassVar[Kind]
     """The kind of result that the model makes."""
-    does: ClassVar[str]
+    task_type: ClassVar[str]
     """The model's mode, such as `text-to-video`, `image-to-image` or `text-to-speech`."""
     aliases: ClassVar[tuple[str, ...]] = ()
     """Other names that people use for the model."""
@@ -80,7 +80,7 @@ class KieModel(BaseModel):
     """Ids of the routes that run the model, best first: `jobs`, `jobs:<another id>`, or the name of a product API."""
     service: ClassVar[str] = ""
     """Path of the model's create request on the `service` route, without `/api/v1/`; empty if there is no such path."""
-    folded: ClassVar[frozenset[str]] = frozenset()
+    merged_fields: ClassVar[frozenset[str]] = frozenset()
     """Names of arguments without a field of their own in the request; `sent()` adds their values to another field."""
     constants: ClassVar[dict[str, Any]] = {}
     """Fields with a fixed value that a product API requires in the request body."""
@@ -88,7 +88,7 @@ class KieModel(BaseModel):
     """Whether KIE requires a callBackUrl for this model on every route."""
     legacy: ClassVar[str] = ""
     """Name of the tool to use instead, if KIE no longer documents the model; otherwise empty."""
-    documented: ClassVar[dict[str, Any]] = {}
+    kie_defaults: ClassVar[dict[str, Any]] = {}
     """KIE's own default of each optional field that is None by default in this class; the key is the field's name."""
     added: ClassVar[frozenset[str]] = frozenset()
     """Names of fields that KIE added after the built-in class was written; only classes made at run time have any."""
@@ -127,7 +127,7 @@ class KieModel(BaseModel):
         field = cls.model_fields[name]
         default = None if field.default_factory else field.default
         if default is None:
-            default = cls.documented.get(name, False)
+            default = cls.kie_defaults.get(name, False)
         return isinstance(value, bool) == isinstance(default, bool) and value == default
 
     @classmethod
@@ -237,7 +237,7 @@ class KieModel(BaseModel):
             return _add_lengths(files, lengths, media, limits or Limits(), self.price.most)
         if isinstance(given, int | float) and given > 0:
             return exactly(float(given))
-        match self.price.otherwise:
+        match self.price.unstated_length:
             case None:
                 return Amount(SHORTEST_UNKNOWN, LONGEST_UNKNOWN, f"KIE states no length, {LONGEST_UNKNOWN:g} s count")
             case str(other):
@@ -335,7 +335,7 @@ def _add_lengths(
 class TwoFrames(KieModel):
     """A model whose arguments `image` (first frame) and `last_image` (last frame) are sent to KIE in one list."""
 
-    folded = frozenset({"last_image"})
+    merged_fields = frozenset({"last_image"})
 
     def sent(self, resolve: Resolve) -> dict[str, Any]:
         """Return the fields of the request to KIE, with the first and the last frame in one list."""

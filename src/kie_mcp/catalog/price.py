@@ -95,7 +95,7 @@ class Price:
 
     A name that is listed twice counts twice.
     """
-    otherwise: tuple[float, float] | str | None = None
+    unstated_length: tuple[float, float] | str | None = None
     """If `unit` is "second": the seconds to pay for when a call states no length, for example a `duration` of -1.
 
     Two numbers are the lengths of the shortest and the longest result of the model, in seconds. A text is the name of
@@ -157,7 +157,7 @@ def per(
     unit: Unit,
     *rates: Rate | float,
     of: tuple[str, ...] = ("duration",),
-    otherwise: tuple[float, float] | str | None = None,
+    unstated_length: tuple[float, float] | str | None = None,
     most: float | None = None,
     note: str = "",
 ) -> Price:
@@ -167,12 +167,12 @@ def per(
         unit: The price unit.
         rates: Rates in the order in which they are tried; a number stands for a rate without conditions.
         of: If `unit` is "second": names of the fields whose seconds are added up, as in `Price.of`.
-        otherwise: If `unit` is "second": the seconds to pay for when a call states no length, as in `Price.otherwise`.
+        unstated_length: If `unit` is "second": the seconds to pay for when a call states no length; see `Price`.
         most: If `unit` is "second": the largest number of seconds that one call pays for; None for no limit.
         note: A sentence for the user.
     """
     listed = tuple(each if isinstance(each, Rate) else Rate(each) for each in rates)
-    return Price(unit, listed, of, otherwise, most, note)
+    return Price(unit, listed, of, unstated_length, most, note)
 
 
 FREE = per("task", 0)

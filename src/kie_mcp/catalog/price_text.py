@@ -229,7 +229,7 @@ def estimate_from_text(call: KieModel, text: str, lengths: Lengths = NOT_MEASURE
     if len(text) > LONGEST_READ:
         return UNREADABLE
     words = _normalize(text)
-    if _is_free(words, call.id):
+    if _says_free(words, call.id):
         return Estimate(0, 0)
     labels = tuple(_labels(call))
     figures = _find_figures(words, labels)
@@ -248,7 +248,7 @@ def estimate_from_text(call: KieModel, text: str, lengths: Lengths = NOT_MEASURE
     return Estimate(round(low, 2), round(high + added, 2), amounts[0].assumed)
 
 
-def _is_free(words: str, model_id: str) -> bool:
+def _says_free(words: str, model_id: str) -> bool:
     """Tell whether a text says only that the model is free; a free preview, for example, does not count."""
     found = FREE.fullmatch(words.strip())
     subject = re.findall(r"\w+", (found and found["subject"]) or "")
@@ -462,12 +462,12 @@ def _choose(figures: Sequence[Figure], labels: Sequence[Label]) -> Sequence[Figu
         values = frozenset[str]().union(*(figure.labels.get(label.name, ()) for figure in figures))
         if label.wanted in values:
             figures = [figure for figure in figures if label.wanted in figure.labels.get(label.name, ())]
-        elif values and not _is_below(label, values, figures):
+        elif values and not _is_covered(label, values, figures):
             return ()
     return figures
 
 
-def _is_below(label: Label, values: Collection[str], figures: Sequence[Figure]) -> bool:
+def _is_covered(label: Label, values: Collection[str], figures: Sequence[Figure]) -> bool:
     """Tell whether the prices in a text cover a call whose value of an argument is not in the text.
 
     The prices cover the call if a value in the text is at least as high, or if the argument does not affect the prices.
@@ -493,10 +493,10 @@ def _count_units(figure: Figure, call: KieModel, words: str, lengths: Lengths) -
     match figure.unit:
         case "second" | "minute":
             units = figure.units * (60 if figure.unit == "minute" else 1)
-            seconds = _buy(_count_seconds(call, words, lengths), units)
+            seconds = _count_bundles(_count_seconds(call, words, lengths), units)
             return Amount(seconds.low, seconds.high * results, seconds.assumed)
         case "image":
-            return _buy(exactly(results), figure.units)
+            return _count_bundles(exactly(results), figure.units)
         case "unsaid" | "result":
             # A price without a unit may be the price of the whole call, or of each result of the call.
             return Amount(min(results, 1), results)
@@ -509,7 +509,7 @@ def _count_units(figure: Figure, call: KieModel, words: str, lengths: Lengths) -
             return exactly(math.nan)
 
 
-def _buy(amount: Amount, units: float) -> Amount:
+def _count_bundles(amount: Amount, units: float) -> Amount:
     """Return how many times a price for several units is paid: if 5 s have a price, 12 s cost three times that price.
 
     If the price is for one unit, parts of a unit are paid, so that 2.5 s cost 2.5 times the price of 1 s.

@@ -50,7 +50,7 @@ class Entry:
     @property
     def search_text(self) -> str:
         """The names and descriptions of the model and its tool in lower case; a search looks for words in this text."""
-        about = (self.model.kind, self.model.does, read_summary(self.model), self.family.about)
+        about = (self.model.kind, self.model.task_type, read_summary(self.model), self.family.about)
         return " ".join((*self.names, *about)).casefold()
 
 
@@ -99,7 +99,7 @@ def find_models(
         entry
         for entry in EVERY
         if (kind is None or entry.model.kind == kind)
-        and wanted in entry.model.does
+        and wanted in entry.model.task_type
         and (max_credits is None or _costs_at_most(max_credits, entry.model.default_estimate().low))
     ]
     found = _find_exactly(query, pool)
@@ -198,7 +198,7 @@ def summarize_entry(entry: Entry) -> Description:
     return {
         "model": model.id,
         "tool": entry.family.tool,
-        "mode": model.does,
+        "mode": model.task_type,
         "credits": str(estimate),
         **({"usd": worth} if worth else {}),
         "about": _describe_in_short(model),
@@ -245,7 +245,7 @@ def describe_model(model: type[KieModel], tool: str) -> Description:
         "model": model.id,
         "tool": tool,
         "about": _describe_in_short(model),
-        "mode": model.does,
+        "mode": model.task_type,
         "aliases": list(model.aliases),
         "usual_seconds": model.usual_seconds,
         "price": str(model.price) + (f" ({model.price.note})" if model.price.note else ""),

@@ -18,7 +18,9 @@ def wire_schema(model: type[KieModel]) -> Schema:
     If the model has a product API, the fields have the names of the product API.
     """
     ours = plain_schema(model)
-    names = {name: f.serialization_alias or name for name, f in model.model_fields.items() if name not in model.folded}
+    names = {
+        name: f.serialization_alias or name for name, f in model.model_fields.items() if name not in model.merged_fields
+    }
     return {
         "type": "object",
         "properties": {wire: _field_schema(model, name, ours["properties"][name]) for name, wire in names.items()},
@@ -59,7 +61,7 @@ def _wire_value(model: type[KieModel], name: str, value: Any) -> Any:
 
 def _count_folded(model: type[KieModel], name: str) -> int:
     """Count the fields that `sent()` may add to this field's list: the `folded` fields for the same kind of file."""
-    return sum(_media_types(model, each) == _media_types(model, name) for each in model.folded)
+    return sum(_media_types(model, each) == _media_types(model, name) for each in model.merged_fields)
 
 
 def _media_types(model: type[KieModel], name: str) -> set[type[MediaRef]]:

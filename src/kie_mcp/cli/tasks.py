@@ -11,7 +11,7 @@ from rich.text import Text
 
 from kie_mcp.cli.calls import UNFINISHED, call_tool, make_console, show_error
 
-TOLD = {
+FIELD_LABELS = {
     "text": "text",
     "estimated_credits": "estimate",
     "basis": "source of the estimate",
@@ -139,7 +139,7 @@ def _print_task(answer: Mapping[str, Any]) -> None:
         console.print(Text(f"{number}. {each.get('facts', '')}"))
         # A path or URL is not wrapped, so that it can be copied.
         console.print(Text(f"   {each.get('path') or each.get('url', '')}"), soft_wrap=True)
-    for name, words in TOLD.items():
+    for name, words in FIELD_LABELS.items():
         if name in answer:
             value = answer[name]
             console.print(Text(f"{words}: {value if isinstance(value, str) else _write_credits(value)}"))

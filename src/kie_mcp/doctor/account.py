@@ -18,7 +18,7 @@ from kie_mcp.kie.client import KieClient
 
 KIE_SECONDS = 15
 """Timeout of the request to KIE, in seconds."""
-MOST_CLOCK_SECONDS = 300
+MAX_CLOCK_SECONDS = 300
 """Difference in seconds between this machine's clock and KIE's from which the user is warned."""
 CHECK_NETWORK = "Check the network, the proxy and KIE_MCP_BASE_URL, then try again."
 EXAMPLE_DAY_CAP = 1000
@@ -115,7 +115,7 @@ def _judge_clock(date: str) -> Finding:
         ahead = time.time() - parsedate_to_datetime(date).timestamp()
     except (ValueError, OverflowError):
         return Finding("clock", "ok", "KIE's answer has no time to compare with.")
-    if abs(ahead) < MOST_CLOCK_SECONDS:
+    if abs(ahead) < MAX_CLOCK_SECONDS:
         return Finding("clock", "ok", f"It differs from KIE's by {abs(ahead):.0f} seconds.")
     text = (
         f"It is {abs(ahead):,.0f} seconds {'ahead of' if ahead > 0 else 'behind'} KIE's, so answers tell wrong times."

@@ -12,7 +12,7 @@ from kie_mcp.config import Settings
 from kie_mcp.doctor.finding import Finding
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.kie.advice import KIE, SANDBOX, Advice
-from kie_mcp.ledger.inspection import MOST_ROWS, NEWEST_VERSION, Inspection, inspect_ledger
+from kie_mcp.ledger.inspection import MAX_ROWS, NEWEST_VERSION, Inspection, inspect_ledger
 from kie_mcp.ledger.sqlite import FILE_NAME
 from kie_mcp.tasks.allowed_folders import AllowedFolders, Folder
 from kie_mcp.tasks.storage_choice import CACHE_FOLDER, choose_storage
@@ -93,9 +93,9 @@ async def _check_database(settings: Settings) -> Finding:
     except ConfigurationError as error:
         return Finding.from_error("ledger", error)
     server = f"PostgreSQL {found.server}"
-    if found.lacks:
+    if found.missing:
         step = "Let an administrator of the database give it; docs/operate.md has the statements."
-        return Finding("ledger", "mend", f"{server} is reached, but its user lacks {found.lacks}.", step)
+        return Finding("ledger", "mend", f"{server} is reached, but its user lacks {found.missing}.", step)
     if not found.version:
         return Finding("ledger", "ok", f"{server} is reached; the first call makes the ledger there.")
     version = int(found.version)
@@ -111,9 +111,7 @@ def _judge_ledger(found: Inspection, path: Path, advice: Advice) -> Finding:
     if not os.access(path, os.R_OK | os.W_OK):
         return Finding("ledger", "mend", f"{path} cannot be written.", "Mend the permissions of this file.")
     if found.broken:
-        text = (
-            f"It has {tasks}. Of its newest {MOST_ROWS:,} rows, {found.broken:,} are broken; lists show them as such."
-        )
+        text = f"It has {tasks}. Of its newest {MAX_ROWS:,} rows, {found.broken:,} are broken; lists show them as such."
         return Finding("ledger", "note", text, f"KIE's own list has these tasks: {advice.task_list}.")
     upgrade = "; the next start of the server upgrades it" if found.version < NEWEST_VERSION else ""
     return Finding("ledger", "ok", f"It has {tasks}{upgrade}.")

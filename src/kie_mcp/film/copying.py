@@ -80,8 +80,8 @@ def drop_overlaps(layout: Layout) -> tuple[str, ...]:
     tracks = [piece.source.facts.track for piece in layout.pieces if piece.source and piece.source.facts.track]
     for place, track in enumerate(tracks):
         following = first + track.packets
-        dropped += [range(first, first + track.early)] * (place > 0)
-        dropped += [range(following - track.late, following)] * (place < len(tracks) - 1)
+        dropped += [range(first, first + track.priming_packets)] * (place > 0)
+        dropped += [range(following - track.late_packets, following)] * (place < len(tracks) - 1)
         first = following
     terms = [rf"between(n\,{each.start}\,{each.stop - 1})" for each in dropped if each]
     return ("-bsf:a", f"noise=drop={'+'.join(terms)}") if terms else ()

@@ -36,10 +36,10 @@ EDIT_MEMORY_BYTES = 4_000_000_000
 ffmpeg reserves most of this address space for the stacks of its threads (two for each source), and uses only a small
 part of it.
 """
-MOST_LOG_BYTES = 20_000_000
+MAX_LOG_BYTES = 20_000_000
 LOUDNESS_TOLERANCE = 0.4
 """Largest accepted difference from the wanted loudness, in LU."""
-MOST_MEASUREMENTS = 4
+MAX_MEASUREMENTS = 4
 SILENT_LUFS = -60.0
 """Loudness in LUFS below which a sound counts as silent, so that it is not made louder."""
 SOUND_TOLERANCE = 0.15
@@ -200,7 +200,7 @@ async def _find_gain(edit: Edit) -> float | None:
         return None
     gain = wanted - found
     # Limiting the peaks makes the sound less loud again, so the louder sound is measured too, and the gain corrected.
-    for _ in range(MOST_MEASUREMENTS - 1):
+    for _ in range(MAX_MEASUREMENTS - 1):
         reached = await _measure_loudness(edit, gain)
         if reached is None or abs(wanted - reached) <= LOUDNESS_TOLERANCE:
             break
@@ -230,7 +230,7 @@ async def _run(edit: Edit, arguments: tuple[str, ...], on_output: Callable[[byte
         run = await run_program(
             command,
             seconds=EDIT_SECONDS,
-            max_output_bytes=MOST_LOG_BYTES,
+            max_output_bytes=MAX_LOG_BYTES,
             memory_bytes=EDIT_MEMORY_BYTES,
             folder=edit.folder,
             on_output=on_output,

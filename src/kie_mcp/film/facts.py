@@ -22,7 +22,7 @@ from kie_mcp.film.graph import choose_input_options
 
 PROBE_SECONDS = 120.0
 """Maximum seconds for one run of ffmpeg that reads packets."""
-MOST_PROBE_BYTES = 64_000_000
+MAX_PROBE_BYTES = 64_000_000
 """Maximum bytes of a list of packets; the list of an hour of video with sound has about 20 million."""
 USUAL_RATES = tuple(
     Fraction(rate) for rate in ("24000/1001", "24", "25", "30000/1001", "30", "48", "50", "60000/1001", "60")
@@ -85,9 +85,9 @@ class Track:
     seconds: float
     starts: float
     packets: int = 0
-    early: int = 0
+    priming_packets: int = 0
     """Number of packets before the first sound, which the AAC decoder needs (priming)."""
-    late: int = 0
+    late_packets: int = 0
     """Number of packets that begin after the end of the picture."""
     copied_form: tuple[str, ...] = ()
     """Codec, codec parameters, sample rate and more; sounds with equal values can be joined without encoding."""
@@ -142,7 +142,7 @@ async def probe(program: str, paths: Sequence[Path]) -> list[Facts] | None:
         command += ["-map", f"{number}:V:0?", "-map", f"{number}:a:0?"]
     command += ["-c", "copy", "-f", "framecrc", "pipe:1"]
     try:
-        run = await run_program(command, seconds=PROBE_SECONDS, max_output_bytes=MOST_PROBE_BYTES)
+        run = await run_program(command, seconds=PROBE_SECONDS, max_output_bytes=MAX_PROBE_BYTES)
     except TimeoutError:
         raise InvalidCall(f"The files could not be read within {PROBE_SECONDS:g} s.", "Give shorter ones.") from None
     except OSError as error:
@@ -236,8 +236,8 @@ def _read_track(stream: _Stream, picture: Picture | None) -> Track:
         seconds=float((stream.end - first) * unit),
         starts=float(first * unit),
         packets=len(stream.times),
-        early=sum(following <= 0 for _, following in pairwise(stream.times)),
-        late=sum(time * unit >= end for time in stream.times),
+        priming_packets=sum(following <= 0 for _, following in pairwise(stream.times)),
+        late_packets=sum(time * unit >= end for time in stream.times),
         copied_form=tuple(stream.values.get(each, "") for each in form),
     )
 

@@ -21,7 +21,7 @@ SMALL_SIDE, SMALL_RATE = 360, Fraction(15)
 """Largest shorter side in pixels and largest frame rate of a GIF or WebP, to keep its file small."""
 END_TOLERANCE = 0.5
 """Maximum seconds by which `end` may be after the end of a source; the clip or sound then ends with the source."""
-BREATH_SECONDS = 0.4
+SECONDS_AFTER_VOICE = 0.4
 """Seconds for which a picture or clip is still shown after its voice has ended."""
 MUSIC_FADE_SECONDS = 2.0
 """Default length in seconds of the fade-out of music that the end of the film cuts off."""
@@ -61,15 +61,15 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Laid:
+class PlacedSound:
     """A sound of a timeline with its lengths in the film; all lengths are in seconds."""
 
     source: Source
     sound: Sound
-    there: float
+    used_seconds: float
     """Length of the used part of the source."""
     seconds: float
-    """Length in the film, which is longer than `there` if the sound is repeated."""
+    """Length in the film, which is longer than `used_seconds` if the sound is repeated."""
     fade_out: float
     """Length of the fade-out at the end of the sound."""
 
@@ -85,7 +85,7 @@ class Layout:
     unit: Fraction
     """Length of one unit in seconds: a frame or, if the result is a sound file, a sample."""
     pieces: tuple[Piece, ...]
-    sounds: tuple[Laid, ...]
+    sounds: tuple[PlacedSound, ...]
     seconds: float
 
     @property
@@ -200,17 +200,17 @@ def _measure_clip(number: int, clip: Clip, source: Source | None, voice: Source 
     Raises:
         InvalidCall: When `start` or `end` is outside the source.
     """
-    spoken = voice.facts.seconds + BREATH_SECONDS if voice else 0
+    spoken = voice.facts.seconds + SECONDS_AFTER_VOICE if voice else 0
     if not source or source.facts.still:
         return clip.seconds or spoken or STILL_SECONDS
-    there = source.facts.seconds
-    end = clip.end or (clip.start + clip.seconds * clip.speed if clip.seconds else there)
-    if end > there + END_TOLERANCE or clip.start >= there:
+    length = source.facts.seconds
+    end = clip.end or (clip.start + clip.seconds * clip.speed if clip.seconds else length)
+    if end > length + END_TOLERANCE or clip.start >= length:
         raise InvalidCall(
-            f"clips.{number}: {clip.source} is {there:.2f} s long, and has no second {max(clip.start, end):g}.",
+            f"clips.{number}: {clip.source} is {length:.2f} s long, and has no second {max(clip.start, end):g}.",
             "Nothing was made. Mend start and end.",
         )
-    return max((min(end, there) - clip.start) / clip.speed, spoken)
+    return max((min(end, length) - clip.start) / clip.speed, spoken)
 
 
 def _measure_sounds(timeline: Timeline, sources: Sources) -> float:
@@ -249,16 +249,20 @@ def _measure_sound(number: int, sound: Sound, sources: Sources) -> float:
     return min(end, track.seconds) - sound.start
 
 
-def _lay_sound(number: int, sound: Sound, sources: Sources, film: float) -> Laid:
+def _lay_sound(number: int, sound: Sound, sources: Sources, film: float) -> PlacedSound:
     if sound.at >= film:
         raise InvalidCall(
             f"sounds.{number}.at: the film ends at {film:.2f} s.", "Nothing was made. Let it begin earlier."
         )
-    there = _measure_sound(number, sound, sources)
+    used_seconds = _measure_sound(number, sound, sources)
     left = film - sound.at
-    is_cut = sound.loop or there > left
-    seconds = left if is_cut else there
+    is_cut = sound.loop or used_seconds > left
+    seconds = left if is_cut else used_seconds
     usual = MUSIC_FADE_SECONDS if sound.role == "music" and is_cut else 0
-    return Laid(
-        sources[sound.source], sound, there, seconds, min(usual if sound.fade_out is None else sound.fade_out, seconds)
+    return PlacedSound(
+        sources[sound.source],
+        sound,
+        used_seconds,
+        seconds,
+        min(usual if sound.fade_out is None else sound.fade_out, seconds),
     )

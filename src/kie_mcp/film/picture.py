@@ -27,7 +27,7 @@ TONE_MAPPING = (
 """Filters that convert HDR to the colours of a standard screen (SDR)."""
 
 
-class Joined(NamedTuple):
+class Stream(NamedTuple):
     """The label of a stream in a filter graph, and the stream's length in frames or samples."""
 
     label: str
@@ -42,7 +42,7 @@ def add_picture(graph: Graph, layout: Layout, fit: Fit) -> str:
         layout: The positions of the pieces.
         fit: How to fit pieces with another aspect ratio into the film; a piece's own `fit` has priority.
     """
-    shown = [Joined(add_piece(graph, layout, piece, piece.clip.fit or fit), piece.length) for piece in layout.pieces]
+    shown = [Stream(add_piece(graph, layout, piece, piece.clip.fit or fit), piece.length) for piece in layout.pieces]
     joined = _join_cuts(graph, layout, shown)
     (label, length), rest = joined[0], joined[1:]
     for following, fade in zip(rest, _fades(layout), strict=True):
@@ -64,9 +64,9 @@ def _fades(layout: Layout) -> list[int]:
     return [piece.fade for piece in layout.pieces if piece.fade]
 
 
-def _join_cuts(graph: Graph, layout: Layout, shown: list[Joined]) -> list[Joined]:
+def _join_cuts(graph: Graph, layout: Layout, shown: list[Stream]) -> list[Stream]:
     """Join the pieces between which there is no cross-fade, and return the groups that cross-fades have to join."""
-    groups: list[list[Joined]] = []
+    groups: list[list[Stream]] = []
     for piece, each in zip(layout.pieces, shown, strict=True):
         if piece.fade or not groups:
             groups.append([])
@@ -74,7 +74,7 @@ def _join_cuts(graph: Graph, layout: Layout, shown: list[Joined]) -> list[Joined
     return [
         group[0]
         if len(group) == 1
-        else Joined(
+        else Stream(
             graph.add_chain(f"concat=n={len(group)}:v=1:a=0", _steady(layout), of=[each.label for each in group]),
             sum(each.length for each in group),
         )

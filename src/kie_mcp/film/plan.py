@@ -115,7 +115,7 @@ def plan_film(
 
 
 def _plan_mp4(
-    timeline: Timeline, layout: Layout, shown: Sequence[texts.Shown], gain_db: float | None, size: int
+    timeline: Timeline, layout: Layout, shown: Sequence[texts.TimedText], gain_db: float | None, size: int
 ) -> Plan:
     graph = Graph()
     titles = [each for each in shown if each.style == "title"]
@@ -157,18 +157,18 @@ def _plan_mp4(
     )
 
 
-def _write_burned(shown: Sequence[texts.Shown], layout: Layout) -> dict[str, str]:
+def _write_burned(shown: Sequence[texts.TimedText], layout: Layout) -> dict[str, str]:
     return {texts.BURNED_NAME: texts.build_ass(shown, layout.size)} if shown else {}
 
 
-def _burn(graph: Graph, label: str, shown: Sequence[texts.Shown]) -> str:
+def _burn(graph: Graph, label: str, shown: Sequence[texts.TimedText]) -> str:
     if not shown:
         return label
     burned = f"ass=filename={texts.BURNED_NAME}:fontsdir={texts.FONTS_FOLDER}"
     return graph.add_chain(burned, "format=yuv420p", COLORS, of=(label,))
 
 
-def _plan_animation(timeline: Timeline, layout: Layout, shown: Sequence[texts.Shown]) -> Plan:
+def _plan_animation(timeline: Timeline, layout: Layout, shown: Sequence[texts.TimedText]) -> Plan:
     graph = Graph()
     label = _burn(graph, add_picture(graph, layout, timeline.fit), shown)
     if layout.format == "gif":

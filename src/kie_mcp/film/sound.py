@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from kie_mcp.film.graph import Graph, format_number
-from kie_mcp.film.layout import SAMPLE_RATE, Laid, Layout, Piece
-from kie_mcp.film.picture import Joined
+from kie_mcp.film.layout import SAMPLE_RATE, Layout, Piece, PlacedSound
+from kie_mcp.film.picture import Stream
 
 ONE_FORM = f"aformat=sample_fmts=fltp:sample_rates={SAMPLE_RATE}:channel_layouts=stereo"
 STEADY = f"aresample={SAMPLE_RATE}:async=1:first_pts=0"
@@ -55,13 +55,13 @@ def _mix(graph: Graph, labels: Sequence[str]) -> str:
 
 
 def _join_pieces(graph: Graph, layout: Layout) -> str:
-    groups: list[list[Joined]] = []
+    groups: list[list[Stream]] = []
     fades = []
     for piece in layout.pieces:
         if piece.fade or not groups:
             groups.append([])
             fades.append(layout.to_samples(piece.fade))
-        groups[-1].append(Joined(_add_piece(graph, layout, piece), layout.to_samples(piece.length)))
+        groups[-1].append(Stream(_add_piece(graph, layout, piece), layout.to_samples(piece.length)))
     joined = [
         group[0].label
         if len(group) == 1
@@ -83,9 +83,9 @@ def _add_piece(graph: Graph, layout: Layout, piece: Piece) -> str:
         return graph.add_chain(SILENCE, whole, "asetpts=N/SR/TB")
     begin = clip.start + (source.facts.picture.starts if source.facts.picture else source.facts.track.starts)
     seconds = layout.to_seconds(piece.length) * clip.speed
-    there = (clip.end or source.facts.seconds) - clip.start
+    used_seconds = (clip.end or source.facts.seconds) - clip.start
     options = ("-ss", format_number(begin)) if begin else ()
-    number = graph.add_input(source.name, "-vn", *options, "-t", format_number(min(seconds, there)))
+    number = graph.add_input(source.name, "-vn", *options, "-t", format_number(min(seconds, used_seconds)))
     volume = f"volume={format_number(clip.volume)}" if clip.volume != 1 else ""
     tempo = _change_tempo(clip.speed)
     return graph.add_chain(STEADY, ONE_FORM, *tempo, volume, "apad", whole, "asetpts=N/SR/TB", of=(f"[{number}:a:0]",))
@@ -106,7 +106,7 @@ def _add_voice(graph: Graph, layout: Layout, piece: Piece) -> str:
     return graph.add_chain(STEADY, ONE_FORM, _delay(layout.to_samples(piece.at)), of=(f"[{number}:a:0]",))
 
 
-def _add_laid(graph: Graph, laid: Laid) -> str:
+def _add_laid(graph: Graph, laid: PlacedSound) -> str:
     """Add a sound of the timeline, after silence from the start of the film to the second at which the sound begins."""
     sound = laid.sound
     track = laid.source.facts.track
@@ -121,8 +121,8 @@ def _add_laid(graph: Graph, laid: Laid) -> str:
         start, length = (format_number(each) for each in (laid.seconds - laid.fade_out, laid.fade_out))
         fall = f"afade=type=out:start_time={start}:duration={length}"
     volume = f"volume={format_number(sound.volume)}" if sound.volume != 1 else ""
-    there = round(laid.there * SAMPLE_RATE)
-    repeated = (f"atrim=end_sample={there}", f"aloop=loop=-1:size={there}") if sound.loop else ()
+    used_samples = round(laid.used_seconds * SAMPLE_RATE)
+    repeated = (f"atrim=end_sample={used_samples}", f"aloop=loop=-1:size={used_samples}") if sound.loop else ()
     whole = f"atrim=end_sample={samples}"
     delay = _delay(round(sound.at * SAMPLE_RATE))
     return graph.add_chain(STEADY, ONE_FORM, *cut, *repeated, whole, rise, fall, volume, delay, of=(f"[{number}:a:0]",))

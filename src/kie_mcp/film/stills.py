@@ -11,11 +11,11 @@ from kie_mcp import disk
 from kie_mcp.film.graph import MOVING_ENDING, STILL_ENDING
 from kie_mcp.media import pictures
 
-MOST_STILL_PIXELS = 3840 * 2160
+MAX_STILL_PIXELS = 3840 * 2160
 """A picture with more pixels is scaled down before ffmpeg gets it."""
 ANIMATED_FORMATS = ("GIF", "WEBP", "PNG")
 """Pillow's names of formats that may be animated; the pages of a TIFF are no animation."""
-MOST_MOVING_PIXELS = 30_000_000
+MAX_MOVING_PIXELS = 30_000_000
 """Most pixels of all frames of an animation together, because Pillow holds 8 bytes for each in memory; the frames of a
 larger one are scaled down."""
 SMALLEST_SCALE = 0.25
@@ -52,7 +52,7 @@ def write_picture(file: IO[bytes], folder: Path, stem: str) -> str:
 
 def _write_still(image: PIL.Image.Image, file: IO[bytes], target: Path) -> None:
     width, height = pictures.upright_size(image)
-    scale = min(1, math.sqrt(MOST_STILL_PIXELS / (width * height)))
+    scale = min(1, math.sqrt(MAX_STILL_PIXELS / (width * height)))
     shown = pictures.fill_transparency(pictures.render_picture(image, file, scale)).convert("RGB")
     with disk.create_file(target) as written:
         shown.save(written, "PNG", compress_level=1)
@@ -60,8 +60,8 @@ def _write_still(image: PIL.Image.Image, file: IO[bytes], target: Path) -> None:
 
 def _write_moving(image: PIL.Image.Image, target: Path) -> None:
     count, pixels = getattr(image, "n_frames", 1), image.width * image.height
-    scale = min(1, math.sqrt(MOST_MOVING_PIXELS / (count * pixels)))
-    if scale < SMALLEST_SCALE or pixels > MOST_STILL_PIXELS:
+    scale = min(1, math.sqrt(MAX_MOVING_PIXELS / (count * pixels)))
+    if scale < SMALLEST_SCALE or pixels > MAX_STILL_PIXELS:
         raise pictures.UnreadablePicture(
             f"is an animation of {count} frames of {image.width} x {image.height}, too much to take apart here: "
             "save it as MP4 first"

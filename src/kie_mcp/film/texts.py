@@ -39,7 +39,7 @@ Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class TimedText:
     """A text, the start and end in seconds between which it is shown in the film, and the name of its ASS style."""
 
     text: str
@@ -48,7 +48,7 @@ class Shown:
     style: str
 
 
-def collect_texts(timeline: Timeline, layout: Layout, lyrics: str = "") -> list[Shown]:
+def collect_texts(timeline: Timeline, layout: Layout, lyrics: str = "") -> list[TimedText]:
     """Return all texts of a timeline in the order of their times: titles of clips, texts, and lines of lyrics.
 
     Args:
@@ -57,7 +57,7 @@ def collect_texts(timeline: Timeline, layout: Layout, lyrics: str = "") -> list[
         lyrics: Lines that begin with the second at which they are sung, as `suno_timestamped_lyrics` makes them.
     """
     titles = [
-        Shown(piece.clip.title, layout.to_seconds(piece.at), layout.to_seconds(piece.at + piece.length), "title")
+        TimedText(piece.clip.title, layout.to_seconds(piece.at), layout.to_seconds(piece.at + piece.length), "title")
         for piece in layout.pieces
         if piece.clip.title
     ]
@@ -76,16 +76,16 @@ def read_lyrics(lines: str) -> Iterator[Text]:
                 yield Text(text=words[:1000], at=float(found[1]))
 
 
-def _show(text: Text, following: Text | None) -> Shown:
+def _show(text: Text, following: Text | None) -> TimedText:
     end = text.until
     if end is None:
         end = text.at + min(max(SHORTEST_SECONDS, len(text.text) * SECONDS_PER_LETTER), LONGEST_SECONDS)
         if following and following.place == text.place and following.at > text.at:
             end = min(end, following.at)
-    return Shown(text.text, text.at, end, text.place)
+    return TimedText(text.text, text.at, end, text.place)
 
 
-def build_ass(texts: Iterable[Shown], size: tuple[int, int]) -> str:
+def build_ass(texts: Iterable[TimedText], size: tuple[int, int]) -> str:
     """Return the content of an ASS file for a film of this size in pixels."""
     width, height = size
     short = min(size)
@@ -108,7 +108,7 @@ def escape(text: str) -> str:
     return escaped.replace("\n", "\\N")
 
 
-def build_srt(texts: Iterable[Shown]) -> str:
+def build_srt(texts: Iterable[TimedText]) -> str:
     """Return the content of an SRT file; texts are escaped, so that no text begins a tag or another subtitle."""
     blocks = (
         f"{number}\n{_format_time(each.start, ',')} --> {_format_time(each.end, ',')}\n"

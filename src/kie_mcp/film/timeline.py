@@ -28,7 +28,7 @@ STILL_FORMATS = ("png", "jpg")
 COVERED_FORMATS = ("mp3", "m4a")
 """Formats of sounds that can have a cover picture."""
 
-MOST_CLIPS, MOST_SOUNDS, MOST_TEXTS = 60, 20, 500
+MAX_CLIPS, MAX_SOUNDS, MAX_TEXTS = 60, 20, 500
 LONGEST_SECONDS = 3600
 """Longest film, in seconds."""
 STILL_SECONDS = 5
@@ -123,7 +123,7 @@ class Timeline(_Brief, KieModel):
 
     id = EDIT_MODEL
     kind = "video"
-    does = "edit"
+    task_type = "edit"
     price = FREE
     routes = ()
     usual_seconds = 20
@@ -144,7 +144,7 @@ class Timeline(_Brief, KieModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        for name, most in (("clips", MOST_CLIPS), ("sounds", MOST_SOUNDS), ("texts", MOST_TEXTS)):
+        for name, most in (("clips", MAX_CLIPS), ("sounds", MAX_SOUNDS), ("texts", MAX_TEXTS)):
             if len(getattr(self, name)) > most:
                 raise ValueError(f"{name}: takes up to {most}")
         if not self.clips and not self.sounds:

@@ -23,7 +23,7 @@ REQUEST = {
 }
 ANSWER_SECONDS = 30
 """Maximum seconds to wait for the first answer; some clients wait no longer."""
-MOST_BYTES = 1_000_000
+MAX_BYTES = 1_000_000
 
 
 async def measure_start(server: Server, seconds: float = ANSWER_SECONDS) -> float:
@@ -51,7 +51,7 @@ async def _ask(process: Process) -> None:
     with suppress(anyio.BrokenResourceError, anyio.EndOfStream):
         if process.stdin and process.stdout:
             await process.stdin.send(json.dumps(REQUEST).encode() + b"\n")
-            while b"\n" not in received and len(received) < MOST_BYTES:
+            while b"\n" not in received and len(received) < MAX_BYTES:
                 received += await process.stdout.receive()
     try:
         name = json.loads(received)["result"]["serverInfo"]["name"]
@@ -65,6 +65,6 @@ async def _read_last_words(process: Process) -> str:
     """Return the last line that a process wrote to stderr."""
     said = b""
     with suppress(anyio.BrokenResourceError, anyio.EndOfStream), anyio.move_on_after(1):
-        while process.stderr and len(said) < MOST_BYTES:
+        while process.stderr and len(said) < MAX_BYTES:
             said += await process.stderr.receive()
     return next((line.strip() for line in reversed(said.decode(errors="replace").splitlines()) if line.strip()), "")

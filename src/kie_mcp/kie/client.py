@@ -36,7 +36,7 @@ READ_SECONDS = 10
 UPLOAD_TIMEOUT = httpx2.Timeout(600, connect=10)
 UPLOAD_SECONDS = 3600
 """Timeout of a whole upload, in seconds: 2 GB take an hour at 5 Mbit/s."""
-MOST_CREDITS = 1e12
+MAX_CREDITS = 1e12
 """Largest balance that is accepted as correct, in credits; a larger number is a mistake in KIE's answer."""
 READ_ATTEMPTS = 4
 READ_BACKOFF_SECONDS = 0.2
@@ -214,7 +214,7 @@ class KieClient:
         # On the `service` routes, KIE may answer with an object that contains the number.
         number = data.get("credits", data.get("balance")) if isinstance(data, dict) else data
         balance = parse_number(number)
-        if balance is None or abs(balance) > MOST_CREDITS:
+        if balance is None or abs(balance) > MAX_CREDITS:
             raise ApiError("KIE answered without a balance.", "Try again.", retryable=True)
         return balance
 
@@ -332,7 +332,7 @@ class KieClient:
         code, message, data = _read_envelope(response, answer)
         # A status answer that says something about the task is returned even if its code is an error. For example, a
         # 500 together with the task's record means that the task failed, not that the request failed.
-        if is_status and codes.find(code).verdict(recorded=bool(data)) != "request":
+        if is_status and codes.find(code).verdict(has_record=bool(data)) != "request":
             return answer
         if code != codes.SUCCESS:
             raise codes.error(code, message, _retry_after(response), advice=self.advice)

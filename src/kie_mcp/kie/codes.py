@@ -58,9 +58,9 @@ class Code:
     """Whether a `repeated` route may answer a create request with this code before, and even after, a file is ready."""
     upload_gone: bool = False
     """Whether a create request that was refused with this code may succeed after its files are uploaded again."""
-    bare: Verdict = "running"
+    without_record: Verdict = "running"
     """What this code says about the task if the status answer contains no record of the task."""
-    recorded: Verdict = "running"
+    with_record: Verdict = "running"
     """What this code says about the task if the status answer contains the record of the task."""
     failure_retryable: bool = False
     """Whether a new task with the same arguments may succeed after a task failed with this code."""
@@ -69,13 +69,13 @@ class Code:
         """Return a sentence that says what the caller can do next."""
         return self.next_step if isinstance(self.next_step, str) else self.next_step(advice)
 
-    def verdict(self, *, recorded: bool) -> Verdict:
+    def verdict(self, *, has_record: bool) -> Verdict:
         """Return what this code says about the task in a status answer.
 
         Args:
-            recorded: Whether the status answer contains the record of the task.
+            has_record: Whether the status answer contains the record of the task.
         """
-        return self.recorded if recorded else self.bare
+        return self.with_record if has_record else self.without_record
 
 
 OTHER = Code()
@@ -84,9 +84,9 @@ REFUSED = Code(refused=True)
 """Meaning of each 3xx or 4xx code that `CODES` does not contain: KIE refused the request."""
 TROUBLE = Code(next_step=TRY_AGAIN, retryable=True)
 """Meaning of each 5xx code that `CODES` does not contain: KIE had an error, and the same request may succeed later."""
-ACCOUNT = replace(REFUSED, bare="request", recorded="request")
+ACCOUNT = replace(REFUSED, without_record="request", with_record="request")
 """Base for codes with which KIE refuses a request because of the key, balance, rate limit or maintenance."""
-FAILED = Code(bare="failed", recorded="failed")
+FAILED = Code(without_record="failed", with_record="failed")
 """Base for codes with which KIE says that a task ended without a result."""
 FAILED_AT_KIE = replace(FAILED, refused=True, failure_retryable=True)
 """Base for codes with which KIE says that it started a task, could not finish the task, and did not charge for it."""
@@ -97,7 +97,7 @@ CODES: Mapping[int, Code] = {
     401: replace(ACCOUNT, error=AuthError, next_step=attrgetter("change_key")),
     402: replace(ACCOUNT, error=InsufficientCredits, next_step=lambda advice: f"{advice.top_up}, then call again."),
     403: replace(ACCOUNT, error=AuthError, next_step=attrgetter("change_key")),
-    404: replace(REFUSED, error=NotOffered, next_step=CHANGE_ADDRESS, bare="missing", recorded="missing"),
+    404: replace(REFUSED, error=NotOffered, next_step=CHANGE_ADDRESS, without_record="missing", with_record="missing"),
     405: replace(REFUSED, error=NotOffered, next_step=CHANGE_ADDRESS),
     # KIE answers 408 when it stops waiting for the model's vendor, so the vendor may have accepted the create request.
     408: replace(FAILED, next_step=TRY_AGAIN, retryable=True, failure_retryable=True),
@@ -105,7 +105,7 @@ CODES: Mapping[int, Code] = {
     409: replace(REFUSED, next_step="Use the one that exists: list_tasks shows the tasks there are.", accepted=True),
     # A 422 without the task's record ("recordInfo is null") means that KIE does not know the task. A 422 with the
     # task's record does not mean that the task has ended.
-    422: replace(REFUSED, not_ready=True, bare="missing"),
+    422: replace(REFUSED, not_ready=True, without_record="missing"),
     429: replace(ACCOUNT, error=RateLimited, next_step="Wait ten seconds.", retryable=True),
     433: replace(
         ACCOUNT,
@@ -120,9 +120,9 @@ CODES: Mapping[int, Code] = {
     ),
     455: replace(ACCOUNT, next_step="KIE is under maintenance: try again later.", retryable=True),
     # A 500 with the task's record means that the task failed. A 500 without the record means that the request failed.
-    500: replace(TROUBLE, bare="request", recorded="failed", failure_retryable=True),
+    500: replace(TROUBLE, without_record="request", with_record="failed", failure_retryable=True),
     501: replace(FAILED_AT_KIE, next_step="KIE could not make it: change the arguments, or choose another model."),
-    **dict.fromkeys(range(502, 531), replace(TROUBLE, bare="request", recorded="request")),
+    **dict.fromkeys(range(502, 531), replace(TROUBLE, without_record="request", with_record="request")),
     505: replace(ACCOUNT, next_step=f"KIE has switched this off. {CHANGE_MODEL}"),
     531: replace(FAILED_AT_KIE, next_step="KIE could not make it and charged nothing: call again if you like."),
     4030: replace(REFUSED, next_step="KIE does not serve the region that this server is in."),

@@ -17,7 +17,7 @@ from kie_mcp.kie.result_readers import (
     parse_json,
 )
 
-MOST_FILES = 64
+MAX_FILES = 64
 """Largest number of files that are taken from one answer."""
 LONGEST_TEXT = 10_000
 """Largest number of characters of the answer that are kept when no result is found."""
@@ -106,12 +106,12 @@ def search(envelope: Mapping[str, Any]) -> Findings:
 
 
 def bound(media: Sequence[Media]) -> tuple[Media, ...]:
-    """Return at most `MOST_FILES` files, each once, without files whose URL is longer than `LONGEST_URL`.
+    """Return at most `MAX_FILES` files, each once, without files whose URL is longer than `LONGEST_URL`.
 
     A data URI may be longer, because it contains the file itself.
     """
     kept = (each for each in dict.fromkeys(media) if len(each.url) <= LONGEST_URL or each.url.startswith("data:"))
-    return tuple(kept)[:MOST_FILES]
+    return tuple(kept)[:MAX_FILES]
 
 
 def _as_media(link: _Link) -> Media:

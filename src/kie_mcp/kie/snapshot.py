@@ -28,7 +28,7 @@ class OfferedModel:
     title: str
     provider: str
     modes: tuple[str, ...]
-    """Modes in the spelling of `KieModel.does`, such as `text-to-video`."""
+    """Modes in the spelling of `KieModel.task_type`, such as `text-to-video`."""
     price: str
     """KIE's price text, such as `720P: 10 credits/s`; empty if KIE publishes none."""
     as_of: str = ""
@@ -118,5 +118,5 @@ def load_snapshot(folder: Path) -> Snapshot:
 
 
 def spell_mode(text: object) -> str:
-    """Return a mode in the spelling of `KieModel.does`: `text-to-video` for `Text To Video`."""
+    """Return a mode in the spelling of `KieModel.task_type`: `text-to-video` for `Text To Video`."""
     return "-".join(re.findall(r"[a-z0-9]+", str(text).lower()))

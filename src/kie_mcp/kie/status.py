@@ -33,7 +33,7 @@ from kie_mcp.kie.times import parse_time
 
 State = Literal["running", "succeeded", "failed", "missing"]
 
-MOST_CREDITS = 1_000_000
+MAX_CREDITS = 1_000_000
 """Largest charge for one task that is accepted as correct, in credits; no task costs so much."""
 LONGEST_CHARGE = 40
 """Largest number of characters that are kept of a charge that cannot be correct."""
@@ -172,7 +172,7 @@ def parse_charge(value: Any) -> tuple[float | None, str]:
     For example, "8" gives (8, ""), "-5" gives (None, "-5"), and None gives (None, "").
     """
     figure = parse_number(value)
-    if figure is not None and 0 <= figure <= MOST_CREDITS:
+    if figure is not None and 0 <= figure <= MAX_CREDITS:
         return figure, ""
     return None, as_line(value)[:LONGEST_CHARGE]
 
@@ -208,7 +208,7 @@ def state_from_code(row: Shape, code: int | None, message: str, *, has_results: 
     if not row.state and (has_results or (row.at_once and has_record)):
         return "succeeded"
     meaning = codes.find(code)
-    verdict = meaning.verdict(recorded=has_record)
+    verdict = meaning.verdict(has_record=has_record)
     # KIE answers with 400 or 422 until the larger version of a Veo clip is ready, so such a task is running.
     if verdict == "missing" and meaning.not_ready and "processing" in message.lower():
         return "running"

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import anyio
 
-CALL = "call "
+CALLBACK_PREFIX = "call "
 """Prefix of a message that reports a callback from KIE; the rest of the message is the id of the task."""
 
 
@@ -15,7 +15,7 @@ class Changes:
     def __init__(self) -> None:
         self.are_reported = False
         """Whether the database reports changes by other processes; if not, waiting callers have to poll the ledger."""
-        self.hear_call: Callable[[str], object] = lambda _: None
+        self.on_callback: Callable[[str], object] = lambda _: None
         """Function that is called with the id of a task when another process has received KIE's callback for it."""
         self._waiting: defaultdict[str, list[anyio.Event]] = defaultdict(list)
 
@@ -30,19 +30,19 @@ class Changes:
             if not self._waiting[id_]:
                 del self._waiting[id_]
 
-    def tell(self, id_: str) -> None:
+    def wake(self, id_: str) -> None:
         """Wake all callers who wait for the task with this id."""
         for event in self._waiting.get(id_, ()):
             event.set()
 
     def receive(self, payload: str) -> None:
-        """Handle a message from another process: the id of a changed task, or `CALL` and the id of a task."""
-        if payload.startswith(CALL):
-            self.hear_call(payload.removeprefix(CALL))
+        """Handle a message from another process: the id of a changed task, or `CALLBACK_PREFIX` and a task's id."""
+        if payload.startswith(CALLBACK_PREFIX):
+            self.on_callback(payload.removeprefix(CALLBACK_PREFIX))
         else:
-            self.tell(payload)
+            self.wake(payload)
 
     def wake_all(self) -> None:
         """Wake all callers, because it is unknown which tasks have changed."""
         for id_ in self._waiting:
-            self.tell(id_)
+            self.wake(id_)

@@ -52,7 +52,7 @@ class Database(ABC):
             await self.lock(connection, purpose)
             yield connection
 
-    async def send_call(self, id_: str) -> bool:
+    async def send_callback(self, id_: str) -> bool:
         """Report KIE's callback for a task to the process that watches it; return False if this is not possible."""
         del id_
         return False

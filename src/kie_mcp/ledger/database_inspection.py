@@ -26,7 +26,7 @@ class DatabaseInspection:
     """The version of the ledger's tables; empty if there are no tables yet."""
     tasks: int
     """Number of tasks in the ledger."""
-    lacks: str
+    missing: str
     """The right or extension that is missing to create the ledger in the database; empty if nothing is missing."""
 
 
@@ -59,9 +59,9 @@ def _inspect(connection: sa.Connection, schema: str) -> DatabaseInspection:
     if version:
         number = connection.scalar(sa.select(sa.func.count()).select_from(tasks)) or 0
         return DatabaseInspection(server, version, number, "")
-    lacks = ""
+    missing = ""
     if not ask(HAS_EXTENSION) and not ask(CAN_HAVE_EXTENSION):
-        lacks = "the extension pg_trgm, which a superuser has to create"
+        missing = "the extension pg_trgm, which a superuser has to create"
     elif not ask(MAY_CREATE) and not connection.scalar(sa.select(sa.func.to_regnamespace(schema))):
-        lacks = "the right to create a schema"
-    return DatabaseInspection(server, "", 0, lacks)
+        missing = "the right to create a schema"
+    return DatabaseInspection(server, "", 0, missing)

@@ -12,7 +12,7 @@ from kie_mcp.ledger.tables import LATEST, prompts, tasks
 
 SHORTEST_WORD = 3
 """Fewest characters of a word that SQLite's index of the prompts can find, because the index has trigrams."""
-MOST_WORDS = 16
+MAX_WORDS = 16
 """Maximum number of words that are looked up in SQLite's index; FTS5 refuses more than a few hundred."""
 
 
@@ -75,7 +75,7 @@ def _match_in_sqlite(element: HasWords, compiler: SQLCompiler, **how: Any) -> st
 
 def _match_words(words: list[str]) -> Iterator[sa.ColumnElement[bool]]:
     """Yield a condition that looks up the long words in the index, and one that searches the prompts for all words."""
-    if long := [word for word in words[:MOST_WORDS] if len(word) >= SHORTEST_WORD]:
+    if long := [word for word in words[:MAX_WORDS] if len(word) >= SHORTEST_WORD]:
         phrases = " ".join('"' + word.replace('"', '""') + '"' for word in long)
         matches = sa.select(prompts.c.rowid).where(sa.literal_column("prompts").op("MATCH")(phrases))
         yield tasks.c.number.in_(matches)

@@ -13,7 +13,7 @@ from kie_mcp.ledger.tables import NEWEST, metadata, tasks, versions
 
 SQLITE_VERSION = sqlite3.sqlite_version
 NEWEST_VERSION = int(NEWEST)
-MOST_ROWS = 10_000
+MAX_ROWS = 10_000
 """Largest number of rows that are checked; checking so many takes about a second."""
 
 
@@ -26,7 +26,7 @@ class Inspection:
     tasks: int
     """Number of tasks."""
     broken: int
-    """Number of broken rows among the newest MOST_ROWS rows; 0 if the tables have an older version."""
+    """Number of broken rows among the newest MAX_ROWS rows; 0 if the tables have an older version."""
 
 
 def inspect_ledger(folder: Path) -> Inspection | None:
@@ -91,6 +91,6 @@ def _inspect(connection: sa.Connection) -> Inspection:
 
 
 def _count_broken_rows(connection: sa.Connection) -> int:
-    rows = connection.execute(sa.select(tasks).order_by(tasks.c.listed.desc()).limit(MOST_ROWS)).mappings()
+    rows = connection.execute(sa.select(tasks).order_by(tasks.c.listed.desc()).limit(MAX_ROWS)).mappings()
     errors = (task_from_row(dict(row)).error for row in rows)
     return sum(1 for error in errors if error and error["category"] == BrokenRow.category)

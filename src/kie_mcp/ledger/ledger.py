@@ -23,7 +23,7 @@ from kie_mcp.ledger.leases import Leases
 from kie_mcp.ledger.marks import Marks, is_marked
 from kie_mcp.ledger.migrations import REVISIONS, Revisions
 from kie_mcp.ledger.rate_limit import CreateSlots
-from kie_mcp.ledger.rows import MOST_CREDITS, NEVER_BILLED, row_from_task, task_from_row, update_task
+from kie_mcp.ledger.rows import MAX_CREDITS, NEVER_BILLED, row_from_task, task_from_row, update_task
 from kie_mcp.ledger.sqlite import SqliteDatabase
 from kie_mcp.ledger.statistics import Statistics
 from kie_mcp.ledger.tables import IS_NO_PART, tasks
@@ -374,7 +374,7 @@ async def _sum_spent(connection: AsyncConnection, task: Task) -> Spent:
     of_batch = sa.case((tasks.c.finished.is_(None), tasks.c.reserved), else_=0)
     counted = sa.case((tasks.c.route == BATCH, of_batch), else_=sa.func.coalesce(tasks.c.credits, reserved))
     # An impossible value of a broken row counts as 0. Otherwise, it could lift a cap, or use up a cap for a day.
-    cost = sa.case((counted.between(0, MOST_CREDITS), counted), else_=0)
+    cost = sa.case((counted.between(0, MAX_CREDITS), counted), else_=0)
     in_session = sa.case((tasks.c.session == task.session, cost), else_=0)
     in_day = tasks.c.created > task.created - 24 * 3600
     in_hour = tasks.c.created > task.created - 3600

@@ -13,7 +13,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.ledger.async_engine import AsyncConnection, AsyncEngine, create_async_engine
-from kie_mcp.ledger.changes import CALL, Changes
+from kie_mcp.ledger.changes import CALLBACK_PREFIX, Changes
 from kie_mcp.ledger.database import BUSY_SECONDS, Database, dispose
 from kie_mcp.ledger.migrations import REVISIONS, Revisions, find_version, migrate
 from kie_mcp.ledger.tables import IS_PART, parts_index
@@ -175,10 +175,10 @@ class PostgresqlDatabase(Database):
                 changes.wake_all()
             await anyio.sleep(PAUSE_SECONDS)
 
-    async def send_call(self, id_: str) -> bool:
+    async def send_callback(self, id_: str) -> bool:
         """Report a callback from KIE to all processes, among them the process that watches the task; return True."""
         async with self.writing() as connection:
-            await connection.execute(sa.select(sa.func.pg_notify(self._schema, f"{CALL}{id_}")))
+            await connection.execute(sa.select(sa.func.pg_notify(self._schema, f"{CALLBACK_PREFIX}{id_}")))
         return True
 
     async def _hear(self, connection: psycopg.AsyncConnection[Any]) -> None:

@@ -18,7 +18,7 @@ COLUMN_NAMES = {"idempotency_key": "fingerprint", "price_key": "tariff"}
 NOT_IN_TASK = ("watcher", "number", "listed")
 """The columns of the table `tasks` that are not attributes of `Task`."""
 ATTRIBUTE_NAMES = {column: attribute for attribute, column in COLUMN_NAMES.items()}
-MOST_CREDITS = 1e9
+MAX_CREDITS = 1e9
 """Largest plausible number of credits in a row; no account has so many credits."""
 
 
@@ -92,7 +92,7 @@ def _is_time(value: object) -> bool:
 
 
 def _is_credits(value: object) -> bool:
-    return is_number(value, 0, MOST_CREDITS)
+    return is_number(value, 0, MAX_CREDITS)
 
 
 def _is_balance(value: object) -> bool:

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 
 from kie_mcp.ledger.database import Database
 from kie_mcp.ledger.expressions import LocalDay
-from kie_mcp.ledger.rows import MOST_CREDITS, NEVER_BILLED, is_number
+from kie_mcp.ledger.rows import MAX_CREDITS, NEVER_BILLED, is_number
 from kie_mcp.ledger.spending import By, Spending
 from kie_mcp.ledger.tables import IS_NO_PART, tasks
 from kie_mcp.ledger.task import BATCH, KEPT_FOR
@@ -27,7 +27,7 @@ class Statistics:
         known = (tasks.c.state == "succeeded", tasks.c.credits > 0)
         query = sa.select((tasks.c.credits / tasks.c.units).label("per_unit")).where(*alike, *known)
         rows = await self._database.select(query.order_by(tasks.c.finished.desc()).limit(CHARGES_READ))
-        return [row["per_unit"] for row in rows if is_number(row["per_unit"], 0, MOST_CREDITS)]
+        return [row["per_unit"] for row in rows if is_number(row["per_unit"], 0, MAX_CREDITS)]
 
     async def durations(self, model: str, duration: object, *, newest: int) -> list[float]:
         """Return the durations, in seconds, of a model's last tasks with the same clip length, newest last.
@@ -68,7 +68,7 @@ class Statistics:
         sums = [
             sa.func.count().label("tasks"),
             *(
-                sa.func.coalesce(sa.func.sum(sa.case((column.between(0, MOST_CREDITS), column))), 0).label(name)
+                sa.func.coalesce(sa.func.sum(sa.case((column.between(0, MAX_CREDITS), column))), 0).label(name)
                 for name, column in (("charged", tasks.c.credits), ("reserved", tasks.c.reserved))
             ),
         ]

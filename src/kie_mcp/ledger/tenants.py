@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from kie_mcp.errors import KieMcpError
 from kie_mcp.ledger.database import Database, fetch_rows
 from kie_mcp.ledger.ledger import Check, Ledger
-from kie_mcp.ledger.rows import MOST_CREDITS
+from kie_mcp.ledger.rows import MAX_CREDITS
 from kie_mcp.ledger.tables import reservations, servers
 from kie_mcp.ledger.task import KEPT_FOR, Task
 
@@ -91,7 +91,7 @@ class Reservations:
 
 async def _sum_credits(connection: AsyncConnection, since: float) -> float:
     # An impossible value of a broken row counts as 0. Otherwise, it could lift the cap, or use up the cap for a day.
-    counted = sa.case((reservations.c.credits.between(0, MOST_CREDITS), reservations.c.credits), else_=0)
+    counted = sa.case((reservations.c.credits.between(0, MAX_CREDITS), reservations.c.credits), else_=0)
     query = sa.select(sa.func.coalesce(sa.func.sum(counted), 0)).where(reservations.c.created > since)
     return float(await connection.scalar(query) or 0)
 

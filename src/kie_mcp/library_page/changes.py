@@ -26,9 +26,9 @@ from kie_mcp.text import one_line
 
 PAGE_HEADER = "x-kie-mcp-page"
 """A header of each request that changes something; browsers send it to another origin only if that server allows it."""
-MOST_BYTES = 20_000
+MAX_BYTES = 20_000
 """Largest size in bytes of a request body in this module."""
-MOST_TAGS, LONGEST_TAG = 20, 40
+MAX_TAGS, LONGEST_TAG = 20, 40
 """Largest number of tags of one task, and largest number of characters of one tag."""
 
 
@@ -120,7 +120,7 @@ async def _read_object(request: Request) -> dict[str, Any]:
     body = b""
     async for chunk in request.stream():
         body += chunk
-        if len(body) > MOST_BYTES:
+        if len(body) > MAX_BYTES:
             raise InvalidCall("That is too much.", "Give fewer tags.")
     try:
         given = json.loads(body)
@@ -138,9 +138,9 @@ def _read_tags(given: Any) -> list[str]:
         InvalidCall: When the tags are not texts, or there are too many, or one is too long.
     """
     tags = [tag for tag in given if isinstance(tag, str) and len(tag) <= LONGEST_TAG] if isinstance(given, list) else []
-    if tags != given or len(tags) > MOST_TAGS:
+    if tags != given or len(tags) > MAX_TAGS:
         raise InvalidCall(
-            "These are no tags.", f"Give at most {MOST_TAGS}, each of at most {LONGEST_TAG} characters, with commas."
+            "These are no tags.", f"Give at most {MAX_TAGS}, each of at most {LONGEST_TAG} characters, with commas."
         )
     cleaned = (one_line(tag.replace(",", " ")) for tag in tags)
     return list(dict.fromkeys(filter(None, cleaned)))

@@ -8,9 +8,9 @@ from kie_mcp.ledger.task import Task
 
 FURTHEST = 3
 """Largest number of steps between the first task and another task in the graph."""
-MOST_TASKS = 24
+MAX_TASKS = 24
 """Largest number of tasks in a graph."""
-MOST_LATER = 8
+MAX_LATER = 8
 """Largest number of tasks in the graph that were made from the same task."""
 
 
@@ -36,7 +36,7 @@ async def trace_lineage(ledger: Ledger, task: Task) -> Lineage:
     for step in range(FURTHEST):
         for each in _at(graph, step):
             names = [name for name in (each.id, each.kie_id) if name]
-            for later in await ledger.page(made_from=names, states=("succeeded",), batches=False, limit=MOST_LATER):
+            for later in await ledger.page(made_from=names, states=("succeeded",), batches=False, limit=MAX_LATER):
                 _add(graph, later, each, step + 1)
     return graph
 
@@ -47,7 +47,7 @@ def _at(graph: Lineage, step: int) -> Iterator[Task]:
 
 def _add(graph: Lineage, found: Task | None, beside: Task, step: int) -> None:
     """Add a task to the graph if there is room, and the edge between it and the task `beside`, which led to it."""
-    if not found or found.id == beside.id or (found.id not in graph.tasks and len(graph.tasks) >= MOST_TASKS):
+    if not found or found.id == beside.id or (found.id not in graph.tasks and len(graph.tasks) >= MAX_TASKS):
         return
     graph.tasks.setdefault(found.id, found)
     graph.steps.setdefault(found.id, step)

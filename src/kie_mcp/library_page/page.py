@@ -43,11 +43,11 @@ from kie_mcp.tasks.storage import Storage
 
 PAGE_SIZE = 60
 """Largest number of tasks in one answer for the grid."""
-MOST_BATCHES = 50
+MAX_BATCHES = 50
 """Maximum number of batches that are shown; older batches can be found by their items."""
 COVERS = 4
 """Maximum number of a batch's items whose pictures are shown in the list of batches."""
-MOST_SELECTED = 200
+MAX_SELECTED = 200
 """Maximum number of tasks that can be selected, because a link has the ids of all of them."""
 SHEET = PreviewLimits(max_bytes=1_500_000, max_side_px=2400)
 
@@ -193,7 +193,7 @@ class LibraryPage:
 
     async def _list_batches(self, _: Request) -> Response:
         ledger = await self._open_ledger()
-        rows = [each for each in await ledger.page(model=MODEL, limit=MOST_BATCHES) if _is_whole_batch(each)]
+        rows = [each for each in await ledger.page(model=MODEL, limit=MAX_BATCHES) if _is_whole_batch(each)]
         described = []
         for task in rows:
             covers = await _find_items(ledger, task, COVERS)
@@ -258,8 +258,8 @@ class LibraryPage:
     async def _find_selected(self, named: str) -> list[Task]:
         """Return the tasks for a text with ids, which are separated by commas."""
         ids = list(dict.fromkeys(filter(None, named.split(","))))
-        if not 1 <= len(ids) <= MOST_SELECTED:
-            raise InvalidCall(f"{len(ids)} things are selected.", f"Select 1 to {MOST_SELECTED}.")
+        if not 1 <= len(ids) <= MAX_SELECTED:
+            raise InvalidCall(f"{len(ids)} things are selected.", f"Select 1 to {MAX_SELECTED}.")
         ledger = await self._open_ledger()
         return [await _get_task(ledger, id_) for id_ in ids]
 

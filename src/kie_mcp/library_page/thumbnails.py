@@ -21,7 +21,7 @@ SIDE_PX = 480
 """Largest length in pixels of a thumbnail's longer side."""
 MAX_BYTES = 40_000
 """Largest size of a thumbnail in bytes."""
-MOST_KEPT = 12_000
+MAX_KEPT = 12_000
 """Number of thumbnails that are kept; when the first one is stored after a start, the oldest are deleted."""
 AT_ONCE = 2
 """Number of thumbnails that are made at the same time; each takes the memory of one decoded picture."""
@@ -87,5 +87,5 @@ def _read(place: Path) -> bytes:
 
 def _remove_oldest(folder: Path) -> None:
     ages = sorted(((each.lstat().st_mtime, each) for each in folder.glob("*.jpg")), reverse=True)
-    for _, each in ages[MOST_KEPT:]:
+    for _, each in ages[MAX_KEPT:]:
         each.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ from typing import IO
 import mutagen
 import PIL.Image
 
-MOST_BYTES = 10_000_000
+MAX_BYTES = 10_000_000
 """Largest size of a stored picture that is read, in bytes."""
 QUALITIES = (80, 60, 40)
 """JPEG qualities, in the order in which they are tried."""
@@ -23,7 +23,7 @@ def read_cover(file: IO[bytes], side_px: int, max_bytes: int) -> bytes:
     """
     with suppress(mutagen.MutagenError, OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError):
         content = _find_picture(file)
-        if 0 < len(content) <= MOST_BYTES:
+        if 0 < len(content) <= MAX_BYTES:
             with PIL.Image.open(BytesIO(content)) as picture:
                 picture.draft("RGB", (side_px, side_px))
                 small = picture.convert("RGB")

@@ -13,7 +13,7 @@ import PIL.ImageSequence
 from kie_mcp.media import container_checks, pictures, strips
 from kie_mcp.media.container_checks import BrokenMedia
 
-MOST_FRAMES = 1000
+MAX_FRAMES = 1000
 """Largest number of frames of an animation that are decoded."""
 
 ALWAYS_READABLE = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp")
@@ -125,5 +125,5 @@ def _decode_frames(picture: PIL.Image.Image, file: IO[bytes]) -> None:
         return
     for number, frame in enumerate(PIL.ImageSequence.Iterator(picture)):
         frame.load()
-        if number == MOST_FRAMES:
+        if number == MAX_FRAMES:
             return

@@ -36,20 +36,22 @@ class Discovery:
     prices: dict[str, str] = field(default_factory=dict)
     """For each model id, a price text; a model without an entry gets the built-in catalogue's price as text."""
 
-    def add_model(self, id_: str, schema: Json | None, *, kind: Kind = "image", does: str = "text-to-image") -> None:
+    def add_model(
+        self, id_: str, schema: Json | None, *, kind: Kind = "image", task_type: str = "text-to-image"
+    ) -> None:
         """Add a model that kie-mcp's built-in catalogue does not have.
 
         Args:
             id_: KIE's id of the model.
             schema: The JSON Schema of the model's input; None if KIE publishes no schema for the model.
             kind: The kind of result that the model makes.
-            does: The model's mode, such as `text-to-image`.
+            task_type: The model's mode, such as `text-to-image`.
         """
-        model = dynamic_model.unchecked_model(id_, kind=kind, does=does)
+        model = dynamic_model.unchecked_model(id_, kind=kind, task_type=task_type)
         # A schema that kie-mcp cannot use is published too, so that tests can show how kie-mcp handles such a schema.
         with suppress(UnusableSchema):
             if schema:
-                model = dynamic_model.model_from_schema(id_, read_schema(schema), kind=kind, does=does)
+                model = dynamic_model.model_from_schema(id_, read_schema(schema), kind=kind, task_type=task_type)
         self.extra_models[id_] = Offer(model, "jobs")
         self.extra_schemas[id_] = schema
 
@@ -107,7 +109,7 @@ class Discovery:
             "slug": offer.id,
             "title": offer.id.replace("/", " ").replace("-", " ").title(),
             "provider": offer.model.__module__.rpartition(".")[2].replace("_", " ").title(),
-            "taskType": [offer.model.does.replace("-", " ").title().replace(" To ", " to ")],
+            "taskType": [offer.model.task_type.replace("-", " ").title().replace(" To ", " to ")],
             "description": offer.model.__doc__,
             "pricingDesc": self._price(offer),
         }

@@ -116,7 +116,7 @@ class Offer:
         longest = {name: each["maxLength"] for name, each in properties.items() if "maxLength" in each}
         if any(len(text) > longest.get(name, math.inf) for name, text in fields.items() if isinstance(text, str)):
             return True
-        if self.model.does != "text-to-speech":
+        if self.model.task_type != "text-to-speech":
             return False
         try:
             return len(self.model.model_validate(self._received(body)).split()) > 1

@@ -264,9 +264,9 @@ class App:
         # This runs in the background, because it takes seconds if there are a thousand unfinished tasks.
         self.start_soon(runner.resume, HEARTBEAT_SECONDS if self.local_files else TAKEOVER_SECONDS)
         if callbacks.are_received and not self.tenancy:
-            ledger.database.changes.hear_call = runner.hear_callback
+            ledger.database.changes.on_callback = runner.handle_callback
             if not settings.ledger_url:
-                self.start_soon(self._wake_files(settings).run, runner.hear_callback)
+                self.start_soon(self._wake_files(settings).run, runner.handle_callback)
         return runner
 
     async def _open_ledger(
@@ -356,12 +356,12 @@ class App:
         """Return whether `token` is the token in the callback URL of the task `name`."""
         return (await self.runner()).callbacks.is_address(name, token)
 
-    async def hear_callback(self, id_: str) -> None:
+    async def handle_callback(self, id_: str) -> None:
         """Poll a task whose callback has arrived, in this process or in the process that watches the task."""
         runner = await self.runner()
-        if runner.hear_callback(id_) or not (task := await runner.ledger.find(id_)) or task.final:
+        if runner.handle_callback(id_) or not (task := await runner.ledger.find(id_)) or task.final:
             return
-        if not await runner.ledger.database.send_call(id_):
+        if not await runner.ledger.database.send_callback(id_):
             self._wake_files(self.settings).send(id_)
 
     def _wake_files(self, settings: "Settings") -> "WakeFiles":

@@ -16,35 +16,37 @@ from kie_mcp.kie.callbacks import is_signed
 from kie_mcp.server.app import App
 from kie_mcp.tasks.callbacks import PATH
 
-MOST_BYTES = 256 * 1024
+MAX_BYTES = 256 * 1024
 """Maximum bytes of a callback's body; the largest bodies contain the prompt and the URLs of a task's files."""
 NAME = re.compile(r"([a-z0-9-]{1,40}\.)?t_[a-z0-9]{1,40}")
 """Matches a task's id, or, on a server with tenants, the tenant's name, a dot and the task's id."""
 
 
-class Hearer(Protocol):
+class CallbackHandler(Protocol):
     """An object that checks the URLs of callbacks and polls tasks: the app of a server, or its tenants."""
 
     async def is_callback_address(self, name: str, token: str) -> bool:
         """Return whether `token` is the token in the callback URL of the task `name`; see `NAME`."""
 
-    async def hear_callback(self, name: str) -> None:
+    async def handle_callback(self, name: str) -> None:
         """Poll a task whose callback has arrived."""
 
 
 class CallbackReceiver:
     """Answers KIE's callbacks."""
 
-    def __init__(self, app: App, count: Callable[[int], None] | None = None, hearer: Hearer | None = None) -> None:
+    def __init__(
+        self, app: App, count: Callable[[int], None] | None = None, handler: CallbackHandler | None = None
+    ) -> None:
         """Store the arguments.
 
         Args:
             app: The parts of the server.
             count: A function that is called with the HTTP status of each answer; None if answers are not counted.
-            hearer: The object that polls the tasks; None to use `app`.
+            handler: The object that polls the tasks; None to use `app`.
         """
         self._app = app
-        self._hearer: Hearer = hearer or app
+        self._handler: CallbackHandler = handler or app
         self._count = count
 
     def build_routes(self) -> list[Route]:
@@ -61,14 +63,14 @@ class CallbackReceiver:
         """Answer a callback: 404 for a wrong address, 413 for a large body, 401 for a wrong signature, else 200."""
         name, token = request.path_params["id"], request.path_params["token"]
         try:
-            if not (NAME.fullmatch(name) and await self._hearer.is_callback_address(name, token)):
+            if not (NAME.fullmatch(name) and await self._handler.is_callback_address(name, token)):
                 return _answer(404, "There is no such address")
             body = await _read_body(request)
             if body is None:
-                return _answer(413, f"A callback has at most {MOST_BYTES} bytes")
+                return _answer(413, f"A callback has at most {MAX_BYTES} bytes")
             if not self._is_genuine(request, body):
                 return _answer(401, "The signature is not valid")
-            await self._hearer.hear_callback(name)
+            await self._handler.handle_callback(name)
         except KieMcpError:
             # After this status, KIE sends the callback again later.
             return _answer(503, "The server cannot be opened")
@@ -85,7 +87,7 @@ async def _read_body(request: Request) -> bytes | None:
     body = b""
     async for chunk in request.stream():
         body += chunk
-        if len(body) > MOST_BYTES:
+        if len(body) > MAX_BYTES:
             return None
     return body
 

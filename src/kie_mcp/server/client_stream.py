@@ -7,10 +7,8 @@ id and sends no answer. Without this module, the client would wait forever.
 "Era" is the SDK's word for the protocol versions before 2026-07-28, or those from 2026-07-28 on. In the SDK, a client's
 first request decides the era of the connection, even if this request only asks what the server supports. If the client
 then sends `initialize`, as the client @ai-sdk/mcp does when the answer takes a second, the SDK refuses every
-`initialize` until the process ends. Therefore, this module answers the requests in `PROBES` without deciding the era.
-The first answers from the generated file do not decide the era either.
-
-The SDK gets the end of the client's messages only after it has answered all requests; see `unanswered`.
+`initialize` until the process ends. Therefore, this module answers the requests in `ERA_NEUTRAL` without deciding the
+era. The first answers from the generated file do not decide the era either.
 """
 
 import json
@@ -33,12 +31,12 @@ ANSWER_SECONDS = 1.5
 
 Message = SessionMessage | Exception
 
-PROBES = ("server/discover", "tools/list", "prompts/list", "resources/list", "resources/templates/list")
+ERA_NEUTRAL = ("server/discover", "tools/list", "prompts/list", "resources/list", "resources/templates/list")
 """Methods of requests that do not decide the era, because their answers do not depend on earlier requests."""
 
 
 class ClientStream:
-    """A stream of the client's messages, which repairs lines with half characters and answers requests in `PROBES`."""
+    """A stream of the client's messages, which repairs half characters and answers the methods in `ERA_NEUTRAL`."""
 
     def __init__(
         self,
@@ -89,7 +87,7 @@ class ClientStream:
                 return received
             if not isinstance(received.message, JSONRPCRequest):
                 return received
-            if received.message.method not in PROBES:
+            if received.message.method not in ERA_NEUTRAL:
                 self._era_is_open = False
                 return received
             await self._answer_apart(received)

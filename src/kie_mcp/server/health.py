@@ -96,7 +96,7 @@ def _similar_models(model: type[KieModel]) -> Iterator[tuple[float, search.Entry
     """
     cost = _usual_cost(model)
     for entry in search.ENTRIES:
-        if entry.model.does == model.does and entry.model is not model and not entry.model.legacy:
+        if entry.model.task_type == model.task_type and entry.model is not model and not entry.model.legacy:
             price = _usual_cost(entry.model)
             factor = max(cost / price, price / cost) if cost and price else math.inf
             if factor <= MAX_PRICE_FACTOR or not cost or not price:

@@ -81,11 +81,11 @@ async def load_live_model(
     kind, mode, reason = live.kind, derive_mode(live), "KIE publishes no schema"
     try:
         if schema := await discovery.read_schema(name):
-            return dynamic_model.model_from_schema(name, schema, kind=kind, does=mode, as_of=live.as_of)
+            return dynamic_model.model_from_schema(name, schema, kind=kind, task_type=mode, as_of=live.as_of)
     except UnusableSchema as error:
         reason = f"KIE's schema cannot be used, because {error}"
     if unchecked:
-        return dynamic_model.unchecked_model(name, kind=kind, does=mode, reason=reason)
+        return dynamic_model.unchecked_model(name, kind=kind, task_type=mode, reason=reason)
     raise InvalidCall(
         f"The input of {name} cannot be checked: {reason}.",
         "Set unchecked to true if you are sure of the fields: KIE ignores what it does not know and bills it all.",

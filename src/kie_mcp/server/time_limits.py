@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 from kie_mcp.server.app import Context, ToolCall
 
-MOST_SECONDS = 600
+MAX_SECONDS = 600
 """Maximum seconds that a call waits, even if the client would wait longer."""
 LEAST_CREATE_SECONDS = 3.5
 """Minimum seconds that a call waits for KIE to accept its task, even if the setting `wait_seconds` is smaller."""
 
-MOST_CREATE_SECONDS = 45
+MAX_CREATE_SECONDS = 45
 """Maximum seconds that a call waits for KIE to accept its task; KIE usually needs only a few seconds."""
 
 
@@ -57,7 +57,7 @@ def measure_wait_left(call: ToolCall) -> float:
 
 def measure_create_left(call: ToolCall) -> float:
     """Return the number of seconds that a call may still wait for KIE to accept its task."""
-    return _measure_left(call, min(max(find_longest_wait(call), LEAST_CREATE_SECONDS), MOST_CREATE_SECONDS))
+    return _measure_left(call, min(max(find_longest_wait(call), LEAST_CREATE_SECONDS), MAX_CREATE_SECONDS))
 
 
 def find_longest_wait(call: ToolCall) -> float:
@@ -70,7 +70,7 @@ def find_longest_wait(call: ToolCall) -> float:
         return setting
     limit = SECONDS_BY_NAME.get(find_client_name(call.context), OTHER_SECONDS)
     # The remaining seconds are for sending the request and the answer, which takes longer on a busy machine.
-    return min(limit - 1.5, limit * 0.8, MOST_SECONDS)
+    return min(limit - 1.5, limit * 0.8, MAX_SECONDS)
 
 
 def find_client_name(context: Context) -> str:

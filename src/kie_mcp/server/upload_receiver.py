@@ -14,7 +14,7 @@ from kie_mcp.server import formatting
 from kie_mcp.server.app import App
 from kie_mcp.tasks.upload_command import PATH
 
-MOST_BYTES = 100_000_000
+MAX_BYTES = 100_000_000
 """Maximum bytes of an uploaded file."""
 
 
@@ -55,9 +55,9 @@ async def _store_body(request: Request, file: IO[bytes]) -> None:
     size = 0
     async for chunk in request.stream():
         size += len(chunk)
-        if size > MOST_BYTES:
+        if size > MAX_BYTES:
             raise InvalidCall(
-                f"A file has at most {MOST_BYTES // 1_000_000} MB here.", "Give a URL of the file instead."
+                f"A file has at most {MAX_BYTES // 1_000_000} MB here.", "Give a URL of the file instead."
             )
         await anyio.to_thread.run_sync(file.write, chunk)
     file.seek(0)

@@ -34,7 +34,7 @@ class Before(NamedTuple):
 
     task_id: str
     credits: float
-    beside: bool
+    is_parallel: bool
     """Whether the balance was read in parallel with the create request, and KIE may have charged the task already."""
 
 
@@ -89,11 +89,11 @@ class Balance:
 
     async def _read_beside(self, task_id: str) -> None:
         if (found := await self.find()) is not None:
-            self._beside = Before(task_id, found, beside=True)
+            self._beside = Before(task_id, found, is_parallel=True)
 
     def _recall_before(self, task: Task) -> Before | None:
         if task.balance is not None:
-            return Before(task.id, task.balance, beside=False)
+            return Before(task.id, task.balance, is_parallel=False)
         return self._beside if self._beside and self._beside.task_id == task.id else None
 
     async def _still_holds(self, known: Known, task: Task) -> bool:
@@ -120,7 +120,7 @@ class Balance:
             return None
         charge = round(before.credits - after, 2)
         # If the balance rose, somebody bought credits. After a parallel read, no fall may mean an earlier charge.
-        return None if charge < 0 or (before.beside and not charge) else charge
+        return None if charge < 0 or (before.is_parallel and not charge) else charge
 
     async def explain(self, task: Task) -> str:
         """Return a sentence with the balance before a task's create request and now, for a task of unknown outcome.
@@ -132,7 +132,7 @@ class Balance:
         if before is None or after is None:
             return ""
         seconds = f"{max(self._clock.time() - task.created, 0):.0f} s"
-        when = "during" if before.beside else "before"
+        when = "during" if before.is_parallel else "before"
         return (
             f" The balance was {format_credits(before.credits)} {when} the call, and {format_credits(after)} {seconds} "
             "later; KIE may charge a task later than that, so look at it again after a minute."

@@ -22,7 +22,7 @@ from kie_mcp.tasks.whole import LONGEST_WAIT, RETRY_SECONDS, PartRunner, Started
 
 logger = logging.getLogger(__name__)
 
-MOST_AT_ONCE = 10
+MAX_AT_ONCE = 10
 """Maximum number of items whose files and create requests are sent at the same time; more may run at KIE."""
 
 
@@ -33,7 +33,7 @@ class BatchWatcher(BaseWatcher):
         super().__init__(task, services, duration)
         self._runner = runner
         self._batch = Batch.read(task)
-        self._sending = anyio.Semaphore(MOST_AT_ONCE)
+        self._sending = anyio.Semaphore(MAX_AT_ONCE)
         self._changed = anyio.Event()
         self._saving = anyio.Lock()
 

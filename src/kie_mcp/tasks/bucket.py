@@ -26,7 +26,7 @@ from kie_mcp import disk
 from kie_mcp.clock import to_utc
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.ledger.task import BUCKET_SCHEME, Result, Task
-from kie_mcp.tasks.file_cache import MOST_BYTES, FileCache
+from kie_mcp.tasks.file_cache import MAX_BYTES, FileCache
 from kie_mcp.tasks.partial_files import PartialFile, Unreachable
 from kie_mcp.tasks.storage import PARTS_FOLDER, Kept, Storage
 
@@ -64,7 +64,7 @@ Method = Literal["GET", "PUT", "DELETE"]
 class BucketStorage(Storage):
     """Keeps results in a bucket, and keeps copies of the most recently used results on this machine."""
 
-    def __init__(self, address: str, folder: Path, *, link_seconds: float, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, address: str, folder: Path, *, link_seconds: float, most_bytes: int = MAX_BYTES) -> None:
         """Store the arguments; no request is sent.
 
         Args:

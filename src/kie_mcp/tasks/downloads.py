@@ -25,7 +25,7 @@ from kie_mcp.tasks.storage import Storage
 
 LARGEST_FILE = 2 * 1024**3
 """Maximum size of one result file, in bytes."""
-MOST_REDIRECTS = 5
+MAX_REDIRECTS = 5
 EXPIRED_LINK_STATUSES = (401, 403, 404, 410)
 """HTTP statuses that may mean that a URL has expired; the downloader then asks KIE for a fresh URL."""
 CONTENT_RANGE = re.compile(r"bytes (?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18})", re.ASCII)
@@ -105,7 +105,7 @@ class Downloader:
             mime_type = await joining.join_sounds(paths, part.file)
             return await self._keep(part, task, 1, mime_type) if mime_type else None
 
-    async def take(self, task: Task, place: Path, mime_type: str) -> Result:
+    async def keep_local_file(self, task: Task, place: Path, mime_type: str) -> Result:
         """Keep a file that was made on this machine as a task's result, and return the result.
 
         Raises:
@@ -209,7 +209,7 @@ class Downloader:
         Returns:
             The MIME type in the answer's headers; empty if the partial file was complete already.
         """
-        for _ in range(MOST_REDIRECTS):
+        for _ in range(MAX_REDIRECTS):
             await self._guard.check_link(url)
             connection = self._guard.watch_connection(url)
             # The validator may come from a file on disk that somebody has changed, so it is checked before it is sent.

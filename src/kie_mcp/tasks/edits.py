@@ -137,7 +137,7 @@ class EditWatcher(BaseWatcher):
 
     async def _save_film(self, film: Film) -> None:
         task, downloader = self.task, _require_downloader(self._services)
-        task.results = [await downloader.take(task, film.path, film.mime_type)]
+        task.results = [await downloader.keep_local_file(task, film.path, film.mime_type)]
         task.kind = next(kind for kind in ("video", "audio", "image") if film.mime_type.startswith(kind))
         task.state, task.error, task.credits = "succeeded", None, 0
         task.finished = self._services.clock.time()

@@ -8,7 +8,7 @@ from typing import IO
 
 from kie_mcp import disk
 
-MOST_BYTES = 4 * 1024**3
+MAX_BYTES = 4 * 1024**3
 """Maximum total size of all copies in bytes: twice the size of the largest result."""
 
 

@@ -14,8 +14,8 @@ HEAD_BYTES = 65_536
 """Maximum number of bytes to read from the start of a file; the start shows the file's type."""
 SECONDS = 5
 """Maximum seconds to wait for a host's answer."""
-MOST_REDIRECTS = 5
-MOST_KEPT = 200
+MAX_REDIRECTS = 5
+MAX_KEPT = 200
 """Maximum number of remembered URLs. A call needs each URL's type twice: for the idempotency key and the request."""
 PAGE = "text/html"
 
@@ -37,7 +37,7 @@ class LinkTypes:
     async def find(self, url: str) -> str:
         """Return the MIME type of the file at a URL, or `PAGE` for a web page; empty if the type is unknown."""
         if url not in self._known:
-            if len(self._known) >= MOST_KEPT:
+            if len(self._known) >= MAX_KEPT:
                 self._known.clear()
             self._known[url] = ""
             with anyio.move_on_after(SECONDS), suppress(InvalidCall, OSError, httpx2.HTTPError, httpx2.InvalidURL):
@@ -45,7 +45,7 @@ class LinkTypes:
         return self._known[url]
 
     async def _read_type(self, url: str) -> str:
-        for _ in range(MOST_REDIRECTS):
+        for _ in range(MAX_REDIRECTS):
             await self._guard.check_link(url)
             connection = self._guard.watch_connection(url)
             # Each request has a connection of its own, because the guard sees only the address of a new connection.

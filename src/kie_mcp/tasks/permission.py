@@ -13,7 +13,7 @@ class Permission:
     """What the caller of one request may do; without a `Permission`, the caller may do everything."""
 
     may_spend: bool
-    lacks: str
+    missing_right: str
     """The name of the missing right for the error message, such as `the scope …`, if `may_spend` is False."""
     was_refused: bool = False
     """Whether `check_permission()` raised an error during the request."""
@@ -41,6 +41,6 @@ def check_permission() -> None:
     if permission and not permission.may_spend:
         permission.was_refused = True
         raise NotAllowed(
-            f"The caller may look, but make and change nothing: it lacks {permission.lacks}.",
-            f"Nothing was sent. Have the user log in again and allow {permission.lacks}.",
+            f"The caller may look, but make and change nothing: it lacks {permission.missing_right}.",
+            f"Nothing was sent. Have the user log in again and allow {permission.missing_right}.",
         )

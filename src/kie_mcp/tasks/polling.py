@@ -37,7 +37,7 @@ the interval between two polls as a share of the task's age.
 """
 SHORTEST_DELAY, LONGEST_DELAY = 0.5, 60.0
 """The shortest and the longest time between two polls, in seconds; a shorter task counts as 0.5 seconds long."""
-MOST_PATIENCE = 0.4
+MAX_PATIENCE = 0.4
 """Upper limit of `patience`, the seconds that one interval adds to the expected delay until a poll notices the end."""
 LONGEST_RELAXED_DELAY = 600.0
 """The longest time between two polls, in seconds, while KIE's callbacks report the ends of tasks."""
@@ -109,7 +109,7 @@ def next_poll(age: float, duration: DurationEstimate, *, relaxed: bool = False) 
     relaxation = RELAXATION if relaxed else 1
     shape = LOGISTIC / duration.spread
     # With this patience, a task needs as many polls as with a poll every 3 s; see benchmarks/polling.py.
-    patience = min(MOST_PATIENCE, 1.45 / math.pow(duration.seconds, 0.93)) * relaxation**2
+    patience = min(MAX_PATIENCE, 1.45 / math.pow(duration.seconds, 0.93)) * relaxation**2
     # Soon after the start, the share of tasks that have ended is about (age / duration) ** shape. The integral of this
     # share up to the first poll is the expected delay in seconds. This delay has to be equal to the patience.
     share = math.pow(patience * (shape + 1) / duration.seconds, 1 / (shape + 1))

@@ -40,7 +40,7 @@ from kie_mcp.tasks.storage import Storage
 from kie_mcp.tasks.takeover import HEARTBEAT_SECONDS, Takeover
 from kie_mcp.tasks.uploads import Uploader
 from kie_mcp.tasks.waiting import Report, Waiting
-from kie_mcp.tasks.watchers import AnyWatcher, build_watcher, hear_callback, prepared, stop_edit
+from kie_mcp.tasks.watchers import AnyWatcher, build_watcher, handle_callback, prepared, stop_edit
 from kie_mcp.tasks.whole import Started
 
 CREATE_WAIT_SECONDS = 3
@@ -268,9 +268,9 @@ class Runner:
         watcher.poll_soon()
         return watcher.task
 
-    def hear_callback(self, id_: str) -> bool:
+    def handle_callback(self, id_: str) -> bool:
         """Poll the task with this ledger id at once, because a callback has arrived; return False if it is not here."""
-        return hear_callback(self._watchers.get(id_))
+        return handle_callback(self._watchers.get(id_))
 
     async def wait(
         self, tasks: Sequence[Task], seconds: float, report: Report | None = None, *, first: bool = False

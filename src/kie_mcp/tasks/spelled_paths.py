@@ -19,8 +19,8 @@ from kie_mcp.tasks.elsewhere import explain_elsewhere
 from kie_mcp.tasks.media_inputs import abbreviate
 from kie_mcp.tasks.private_places import find_hidden, may_be_read
 
-MOST_SUGGESTIONS = 3
-MOST_COMPARED = 2000
+MAX_SUGGESTIONS = 3
+MAX_COMPARED = 2000
 """Most names in a folder that are compared with a misspelt name, because a comparison is slow."""
 
 _FILE_URL = re.compile(
@@ -264,12 +264,12 @@ def _find_similar_files(wanted: str, folder: Path, folders: Sequence[Path]) -> l
     stem = Path(fold_name(wanted).casefold()).stem
     same = [name for folded, name in by_fold.items() if Path(folded).stem == stem]
     near = get_close_matches(
-        fold_name(wanted).casefold(), list(islice(by_fold, MOST_COMPARED)), MOST_SUGGESTIONS, cutoff=0.85
+        fold_name(wanted).casefold(), list(islice(by_fold, MAX_COMPARED)), MAX_SUGGESTIONS, cutoff=0.85
     )
     paths = [folder / name for name in (same or [by_fold[each] for each in near])]
     return [path for path in paths if _is_there(path, folders) and path.is_file()]
 
 
 def _list(paths: Sequence[Path]) -> str:
-    named = ", ".join(str(path) for path in paths[:MOST_SUGGESTIONS])
-    return named if len(paths) <= MOST_SUGGESTIONS else f"{named} and {len(paths) - MOST_SUGGESTIONS} more"
+    named = ", ".join(str(path) for path in paths[:MAX_SUGGESTIONS])
+    return named if len(paths) <= MAX_SUGGESTIONS else f"{named} and {len(paths) - MAX_SUGGESTIONS} more"

@@ -80,7 +80,7 @@ class Watcher(BaseWatcher):
         self._last_call_poll = float("-inf")
         """Time, by the monotonic clock, of the last poll because of a callback."""
 
-    def hear_callback(self) -> None:
+    def handle_callback(self) -> None:
         """Poll soon, because a callback has arrived: the task may have changed since the last poll."""
         self._services.callbacks.arrive = self._expects_callback = True
         self._was_called = True

@@ -53,10 +53,10 @@ async def prepared(watcher: AnyWatcher, order: Order, watched: Mapping[str, obje
             watcher.discard()
 
 
-def hear_callback(watcher: AnyWatcher | None) -> bool:
+def handle_callback(watcher: AnyWatcher | None) -> bool:
     """Make a watcher poll its task at once, because a callback has arrived; return False if there is no watcher."""
     if isinstance(watcher, Watcher):
-        watcher.hear_callback()
+        watcher.handle_callback()
     return watcher is not None
 
 

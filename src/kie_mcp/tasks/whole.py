@@ -33,7 +33,7 @@ RETRY_SECONDS = 5
 LONGEST_WAIT = 3600
 """Maximum seconds to wait for a part before its row in the ledger is read again."""
 
-TOLD = ("message", "next_step", "billed")
+ERROR_FIELDS = ("message", "next_step", "billed")
 """The fields of a part's error that are different in the error of the whole."""
 
 
@@ -278,7 +278,7 @@ class WholeWatcher(BaseWatcher):
         if number is not None:
             told |= self._explain_failure(told, number)
         if isinstance(error, KieMcpError):
-            self.error = replace(error, **{name: told[name] for name in TOLD}, task_id=task.id)
+            self.error = replace(error, **{name: told[name] for name in ERROR_FIELDS}, task_id=task.id)
         task.state, task.error, task.note = "failed", told, ""
         task.finished, task.saved = self._services.clock.time(), True
         await self._save()

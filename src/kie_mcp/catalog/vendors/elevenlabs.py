@@ -31,7 +31,7 @@ class ElevenLabs(KieModel):
 class Speech(ElevenLabs):
     """The fields that both voices share."""
 
-    does = "text-to-speech"
+    task_type = "text-to-speech"
     voice_list = ELEVENLABS
 
     prompt: Annotated[Prompt, LongestRequest(LONGEST_TEXT)] = wire(
@@ -95,7 +95,7 @@ class SoundEffectV2(ElevenLabs):
     """ElevenLabs Sound Effect v2: a noise from words, up to 22 s."""
 
     id = "elevenlabs/sound-effect-v2"
-    does = "text-to-sound"
+    task_type = "text-to-sound"
     aliases = ("sound-effect-v2", "elevenlabs-sound-effect")
     legacy = "suno_sounds"
 
@@ -143,7 +143,7 @@ class DialogueV3(ElevenLabs):
     """ElevenLabs v3: several voices talk to each other."""
 
     id = "elevenlabs/text-to-dialogue-v3"
-    does = "text-to-speech"
+    task_type = "text-to-speech"
     aliases = ("elevenlabs-dialogue", "text-to-dialogue-v3", "eleven_v3")
     usual_seconds = 20
     price = per("1000 characters", 14)
@@ -195,7 +195,7 @@ class Isolation(ElevenLabs):
     """ElevenLabs: the voice of a recording, without its noise."""
 
     id = "elevenlabs/audio-isolation"
-    does = "audio-isolation"
+    task_type = "audio-isolation"
     aliases = ("elevenlabs-isolate", "audio-isolation")
     price = per("second", 0.1, of=("audio",), note="Roughly, per second of audio.")
 

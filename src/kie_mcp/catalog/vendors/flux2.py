@@ -30,7 +30,7 @@ class Flux2(KieModel):
 class Flux2Text(Flux2):
     """The fields of a picture from words."""
 
-    does = "text-to-image"
+    task_type = "text-to-image"
 
     aspect_ratio: Ratio = "1:1"
 
@@ -38,7 +38,7 @@ class Flux2Text(Flux2):
 class Flux2Image(Flux2):
     """The fields of a picture after others."""
 
-    does = "image-to-image"
+    task_type = "image-to-image"
 
     images: Pictures = wire("input_urls")
     aspect_ratio: RatioOrAuto = Field("1:1", description="auto: that of the first image.")

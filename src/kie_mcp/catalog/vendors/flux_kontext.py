@@ -16,7 +16,7 @@ class FluxKontext(KieModel):
     """A Flux Kontext tier; only the product API can choose between them."""
 
     kind = "image"
-    does = "text-to-image"
+    task_type = "text-to-image"
     routes = ("flux-kontext", "jobs:flux1-kontext")
     service = "flux/kontext/generate"
     usual_seconds = 30

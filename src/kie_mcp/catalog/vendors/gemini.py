@@ -61,7 +61,7 @@ LONGEST_TEXT = 10_000
 """Most characters that KIE takes at once."""
 CONTEXT = 300
 """Most characters of the part before that the voice is told."""
-MOST_SOUND_TOKENS = 16_384
+MAX_SOUND_TOKENS = 16_384
 """The most tokens that Google's speech models give in one answer."""
 
 
@@ -69,7 +69,7 @@ class Omni(KieModel):
     """The fields that both Gemini Omni models share."""
 
     kind = "video"
-    does = "multimodal-to-video"
+    task_type = "multimodal-to-video"
     service = "gemini-omni/generate"
     usual_seconds = 180
     price = per(
@@ -85,7 +85,7 @@ class Omni(KieModel):
         rate(105, duration=8),
         rate(126, duration=10),
     )
-    folded = frozenset({"video", "video_start", "video_end"})
+    merged_fields = frozenset({"video", "video_start", "video_end"})
 
     prompt: Prompt = Field(max_length=20000)
     images: tuple[Picture, ...] | None = wire("image_urls", None, min_length=1, max_length=SLOTS)
@@ -181,7 +181,7 @@ class OmniVoice(KieModel):
 
     id = "gemini-omni-audio"
     kind = "text"
-    does = "create-voice"
+    task_type = "create-voice"
     aliases = ("gemini-omni-voice",)
     routes = ("omni-audio",)
     service = "gemini-omni/voice"
@@ -199,7 +199,7 @@ class OmniCharacter(KieModel):
 
     id = "gemini-omni-character"
     kind = "text"
-    does = "create-character"
+    task_type = "create-character"
     routes = ("omni-character",)
     service = "gemini-omni/character"
     usual_seconds = 20
@@ -255,10 +255,10 @@ class Speech(KieModel):
     """The fields that every Gemini speech model has."""
 
     kind = "audio"
-    does = "text-to-speech"
+    task_type = "text-to-speech"
     service = "gemini-tts/generate"
     usual_seconds = 20
-    folded = frozenset({"prompt"})
+    merged_fields = frozenset({"prompt"})
 
     whoever: ClassVar[type[Part]] = Speaker
     """Who speaks where nobody is named."""
@@ -329,7 +329,7 @@ class Speech(KieModel):
 
     def count_units(self) -> Amount:
         """Millions of tokens of sound; only KIE knows how fast the voice will speak."""
-        low, high = (min(self.length * each, MOST_SOUND_TOKENS) / 1e6 for each in SOUND_TOKENS_PER_CHARACTER)
+        low, high = (min(self.length * each, MAX_SOUND_TOKENS) / 1e6 for each in SOUND_TOKENS_PER_CHARACTER)
         return Amount(low, high, "each character counts as up to half a second of speech")
 
     def extra_credits(self) -> float:

@@ -19,7 +19,7 @@ class Ghibli(KieModel):
     """A model that is asked for the style."""
 
     kind = "image"
-    does = "text-to-image"
+    task_type = "text-to-image"
 
     prompt: Prompt | None = None
     image: Image | None = None

@@ -19,7 +19,7 @@ class Gpt4oImage(KieModel):
 
     id = "4o-image-api"
     kind = "image"
-    does = "text-to-image"
+    task_type = "text-to-image"
     aliases = ("gpt4o-image", "gpt-4o-image", "gpt4o", "gpt-4o")
     price = per("image", 6)
     routes = ("gpt4o-image", "jobs:4o-image-api")

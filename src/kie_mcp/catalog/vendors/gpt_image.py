@@ -19,7 +19,7 @@ class GptImage(KieModel):
     """A GPT Image model."""
 
     kind = "image"
-    does = "text-to-image"
+    task_type = "text-to-image"
     service = "gpt-image/generate"
     usual_seconds = 40
 
@@ -47,7 +47,7 @@ class Large(GptImage):
 class LargeEdit(Large):
     """The same with pictures to work from."""
 
-    does = "image-to-image"
+    task_type = "image-to-image"
     only_1k = ("auto", "5:4", "4:5")
 
     images: tuple[Image, ...] = wire("input_urls", min_length=1, max_length=16)
@@ -116,7 +116,7 @@ class GptImage15Edit(GptImage15):
     """GPT Image 1.5: changes or combines up to 16 pictures, for little at medium quality."""
 
     id = "gpt-image/1.5-image-to-image"
-    does = "image-to-image"
+    task_type = "image-to-image"
     aliases = ("gpt-image-1.5-edit",)
 
     images: tuple[Annotated[Image, Limits("jpeg png webp", mb=10)], ...] = wire(

@@ -36,7 +36,7 @@ class TextToVideo(GrokVideo):
     """Grok Imagine: from words, 6 to 30 s, with sound."""
 
     id = "grok-imagine/text-to-video"
-    does = "text-to-video"
+    task_type = "text-to-video"
     aliases = ("grok-imagine", "grok-imagine-video", "grok-video", "grok")
     price = PER_SECOND
 
@@ -50,7 +50,7 @@ class TextToVideo(GrokVideo):
 class FromImages(GrokVideo):
     """What holds for every video from pictures."""
 
-    does = "image-to-video"
+    task_type = "image-to-video"
 
     images: tuple[Picture, ...] | None = wire(
         "image_urls", None, min_length=1, max_length=7, description="@image1, @image2, … in the prompt."
@@ -71,7 +71,7 @@ class ImageToVideo(FromImages):
 
     id = "grok-imagine/image-to-video"
     price = PER_SECOND
-    documented: ClassVar[dict[str, Any]] = {"aspect_ratio": "16:9", "image_index": 0}
+    kie_defaults: ClassVar[dict[str, Any]] = {"aspect_ratio": "16:9", "image_index": 0}
 
     prompt: Prompt | None = Field(None, max_length=5000)
     aspect_ratio: Ratio | None = Field(None, description=ONE_PICTURE)
@@ -124,7 +124,7 @@ class Extend(GrokVideo):
     """Grok Imagine: a finished video goes on for 6 or 10 s."""
 
     id = "grok-imagine/extend"
-    does = "video-extend"
+    task_type = "video-extend"
     aliases = ("grok-extend",)
     service = "grok/extend"
     price = per(
@@ -141,7 +141,7 @@ class Upscale(GrokVideo):
     """Grok Imagine: a finished video in 720p or 1080p."""
 
     id = "grok-imagine/upscale"
-    does = "upscale"
+    task_type = "upscale"
     aliases = ("grok-upscale",)
     service = "grok/upscale"
     price = per(
@@ -160,7 +160,7 @@ class GrokImage(KieModel):
     """A Grok picture model."""
 
     kind: ClassVar[Kind] = "image"
-    does = "image-to-image"
+    task_type = "image-to-image"
     service = "grok-image/generate"
     usual_seconds = 30
 
@@ -169,7 +169,7 @@ class Image2(GrokImage):
     """Grok Imagine Image 2.0: from words."""
 
     id = "grok-imagine-image-2-0/text-to-image"
-    does = "text-to-image"
+    task_type = "text-to-image"
     aliases = ("grok-imagine-image-2-0", "grok-imagine-image-2.0", "grok-imagine-image", "grok-image")
     price = per("image", 4)
 
@@ -208,7 +208,7 @@ class SegmentMap(GrokImage):
 
     id = "grok-imagine-image-2-0/segment-map"
     kind = "text"
-    does = "segmentation"
+    task_type = "segmentation"
     aliases = ("grok-segment-map",)
     service = "grok-image/segment-map"
     price = FREE
@@ -228,7 +228,7 @@ class TextToImage(GrokImage):
     """Grok Imagine: two pictures from words, quick or fine."""
 
     id = "grok-imagine/text-to-image"
-    does = "text-to-image"
+    task_type = "text-to-image"
     aliases = ("grok-imagine-1-image",)
     price = per("task", rate(4, fine=False), rate(5, fine=True), note="One task makes two pictures.")
 

@@ -25,7 +25,7 @@ class Hailuo02(Hailuo):
     """The fields that every Hailuo 02 model has."""
 
     # MiniMax has it on unless told otherwise; KIE documents no default.
-    documented: ClassVar[dict[str, Any]] = {"prompt_expansion": True}
+    kie_defaults: ClassVar[dict[str, Any]] = {"prompt_expansion": True}
 
     prompt: Prompt = Field(max_length=1500)
     prompt_expansion: bool | None = wire("prompt_optimizer", None)
@@ -35,7 +35,7 @@ class Hailuo02TextStandard(Hailuo02):
     """Hailuo 02 Standard: from words, 768P."""
 
     id = "hailuo/02-text-to-video-standard"
-    does = "text-to-video"
+    task_type = "text-to-video"
     aliases = ("hailuo-02-standard", "hailuo-02", "hailuo")
     price = per("second", 5)
 
@@ -46,7 +46,7 @@ class Hailuo02TextPro(Hailuo02):
     """Hailuo 02 Pro: from words, always 6 s in 1080P."""
 
     id = "hailuo/02-text-to-video-pro"
-    does = "text-to-video"
+    task_type = "text-to-video"
     aliases = ("hailuo-02-pro",)
     price = per("video", 57)
 
@@ -55,7 +55,7 @@ class Hailuo02ImageStandard(Hailuo02):
     """Hailuo 02 Standard: from a first frame and, if given, to a last one."""
 
     id = "hailuo/02-image-to-video-standard"
-    does = "image-to-video"
+    task_type = "image-to-video"
     price = per("second", rate(2, resolution="512P"), rate(5, resolution="768P"))
 
     image: Picture = wire("image_url")
@@ -68,7 +68,7 @@ class Hailuo02ImagePro(Hailuo02):
     """Hailuo 02 Pro: from a first frame and, if given, to a last one, always 6 s in 1080P."""
 
     id = "hailuo/02-image-to-video-pro"
-    does = "image-to-video"
+    task_type = "image-to-video"
     price = per("video", 57)
 
     image: Picture = wire("image_url")
@@ -78,7 +78,7 @@ class Hailuo02ImagePro(Hailuo02):
 class Hailuo23(Hailuo):
     """The fields that both Hailuo 2.3 models share."""
 
-    does = "image-to-video"
+    task_type = "image-to-video"
 
     prompt: Prompt = Field(max_length=5000)
     image: Picture = wire("image_url")

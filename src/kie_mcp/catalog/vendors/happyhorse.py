@@ -52,7 +52,7 @@ class Text11(HappyHorse11):
     """HappyHorse 1.1: from words."""
 
     id = "happyhorse-1-1/text-to-video"
-    does = "text-to-video"
+    task_type = "text-to-video"
     aliases = ("happyhorse-1.1", "happyhorse-1-1", "happyhorse")
 
     prompt: Prompt = Field(max_length=4999)
@@ -63,7 +63,7 @@ class Image11(HappyHorse11):
     """HappyHorse 1.1: from a first frame."""
 
     id = "happyhorse-1-1/image-to-video"
-    does = "image-to-video"
+    task_type = "image-to-video"
 
     image: Annotated[Image, Limits("jpeg png webp", mb=20, side_px=FRAME_SIDE, ratio=RATIO), InList] = wire(
         "image_urls"
@@ -74,7 +74,7 @@ class Reference11(HappyHorse11):
     """HappyHorse 1.1: with who and what up to nine pictures show."""
 
     id = "happyhorse-1-1/reference-to-video"
-    does = "reference-to-video"
+    task_type = "reference-to-video"
 
     prompt: Prompt = Field(max_length=LONGEST_PROMPT)
     images: tuple[Annotated[Image, Limits("jpeg png webp", mb=20, side_px=REFERENCE_SIDE)], ...] = wire(
@@ -89,7 +89,7 @@ class Reference11(HappyHorse11):
 class HappyHorse1(HappyHorse):
     """The fields that every HappyHorse 1.0 model has."""
 
-    documented: ClassVar[dict[str, Any]] = {"seed": 0}
+    kie_defaults: ClassVar[dict[str, Any]] = {"seed": 0}
 
     seed: Seed | None = None
 
@@ -98,7 +98,7 @@ class Text1(HappyHorse1):
     """HappyHorse 1.0: from words."""
 
     id = "happyhorse/text-to-video"
-    does = "text-to-video"
+    task_type = "text-to-video"
     aliases = ("happyhorse-1.0", "happyhorse-1-0")
 
     prompt: Prompt = Field(max_length=LONGEST_PROMPT)
@@ -110,7 +110,7 @@ class Image1(HappyHorse1):
     """HappyHorse 1.0: from a first frame."""
 
     id = "happyhorse/image-to-video"
-    does = "image-to-video"
+    task_type = "image-to-video"
 
     image: Annotated[Image, Limits("jpeg png webp", mb=10, side_px=FRAME_SIDE, ratio=RATIO), InList] = wire(
         "image_urls"
@@ -122,7 +122,7 @@ class Reference1(HappyHorse1):
     """HappyHorse 1.0: with who and what up to nine pictures show."""
 
     id = "happyhorse/reference-to-video"
-    does = "reference-to-video"
+    task_type = "reference-to-video"
 
     prompt: Prompt = Field(max_length=LONGEST_PROMPT)
     images: tuple[Annotated[Image, Limits("jpeg png webp", mb=10, side_px=REFERENCE_SIDE)], ...] = wire(
@@ -136,7 +136,7 @@ class Edit(HappyHorse1):
     """HappyHorse 1.0: a video of 3 to 60 s changed by words and, if given, pictures."""
 
     id = "happyhorse/video-edit"
-    does = "video-edit"
+    task_type = "video-edit"
     aliases = ("happyhorse-edit",)
     service = "happyhorse/edit"
     # Once for the video, and once for the result, which is as long.

@@ -21,7 +21,7 @@ class Ideogram(KieModel):
     """The fields that all models share."""
 
     kind = "image"
-    does = "image-to-image"
+    task_type = "image-to-image"
     service = "ideogram/generate"
     price = per("image", rate(3.5, speed="TURBO"), rate(7, speed="BALANCED"), rate(10, speed="QUALITY"))
     usual_seconds = 30
@@ -44,7 +44,7 @@ class IdeogramText(IdeogramNew):
     """Ideogram 3: a picture from words, strong in lettering and design."""
 
     id = "ideogram/v3-text-to-image"
-    does = "text-to-image"
+    task_type = "text-to-image"
     aliases = ("ideogram", "ideogram-v3", "ideogram-3")
 
 

@@ -22,7 +22,7 @@ class Imagen(KieModel):
     """An Imagen model."""
 
     kind = "image"
-    does = "text-to-image"
+    task_type = "text-to-image"
     service = "imagen/generate"
     usual_seconds = 25
 

@@ -47,7 +47,7 @@ class Kling21Standard(Kling2):
     """Kling 2.1 Standard: a picture comes alive, at the lowest price."""
 
     id = "kling/v2-1-standard"
-    does = "image-to-video"
+    task_type = "image-to-video"
     aliases = ("kling-2.1-standard", "kling-2.1")
     price = per("video", rate(25, duration=5), rate(50, duration=10))
 
@@ -58,7 +58,7 @@ class Kling21Pro(Kling2):
     """Kling 2.1 Pro: from a first frame and, if given, to a last one."""
 
     id = "kling/v2-1-pro"
-    does = "image-to-video"
+    task_type = "image-to-video"
     aliases = ("kling-2.1-pro",)
     price = per("video", rate(50, duration=5), rate(100, duration=10))
 
@@ -70,7 +70,7 @@ class Kling21MasterText(Kling2):
     """Kling 2.1 Master: from words, the finest and dearest of 2.1."""
 
     id = "kling/v2-1-master-text-to-video"
-    does = "text-to-video"
+    task_type = "text-to-video"
     aliases = ("kling-2.1-master",)
     price = per("video", rate(160, duration=5), rate(320, duration=10))
 
@@ -81,7 +81,7 @@ class Kling21MasterImage(Kling2):
     """Kling 2.1 Master: from a picture, the finest and dearest of 2.1."""
 
     id = "kling/v2-1-master-image-to-video"
-    does = "image-to-video"
+    task_type = "image-to-video"
     price = per("video", rate(160, duration=5), rate(320, duration=10))
 
     image: Picture = wire("image_url")
@@ -91,7 +91,7 @@ class Kling25Text(Kling2):
     """Kling 2.5 Turbo: from words, quick and cheap for its quality."""
 
     id = "kling/v2-5-turbo-text-to-video-pro"
-    does = "text-to-video"
+    task_type = "text-to-video"
     aliases = ("kling-2.5-turbo", "kling-2.5")
     price = per("video", rate(42, duration=5), rate(84, duration=10))
 
@@ -104,7 +104,7 @@ class Kling25Image(Kling2):
     """Kling 2.5 Turbo: from a first frame and, if given, to a last one."""
 
     id = "kling/v2-5-turbo-image-to-video-pro"
-    does = "image-to-video"
+    task_type = "image-to-video"
     price = per("video", rate(42, duration=5), rate(84, duration=10))
 
     prompt: Prompt = Field(max_length=2500)
@@ -132,7 +132,7 @@ class Kling26Text(Kling26):
     """Kling 2.6: from words, with its own sound if wanted."""
 
     id = "kling-2.6/text-to-video"
-    does = "text-to-video"
+    task_type = "text-to-video"
     aliases = ("kling-2.6",)
 
     aspect_ratio: Ratio = "1:1"
@@ -142,7 +142,7 @@ class Kling26Image(Kling26):
     """Kling 2.6: from a picture, with its own sound if wanted."""
 
     id = "kling-2.6/image-to-video"
-    does = "image-to-video"
+    task_type = "image-to-video"
 
     image: Annotated[Picture, InList] = wire("image_urls")
 
@@ -199,7 +199,7 @@ class Kling30(TwoFrames, Kling):
     """Kling 3.0: 3 to 15 s up to 4K, one scene or up to five shots, recurring elements."""
 
     id = "kling-3.0/video"
-    does = "text-to-video"
+    task_type = "text-to-video"
     aliases = ("kling-3.0", "kling-3", "kling")
     price = per(
         "second",
@@ -273,7 +273,7 @@ class Kling3TurboText(Kling3Turbo):
     """Kling 3.0 Turbo: from words, 3 to 15 s, soon done."""
 
     id = "kling/v3-turbo-text-to-video"
-    does = "text-to-video"
+    task_type = "text-to-video"
     aliases = ("kling-3.0-turbo", "kling-v3-turbo")
 
     aspect_ratio: Ratio = "16:9"
@@ -283,7 +283,7 @@ class Kling3TurboImage(Kling3Turbo):
     """Kling 3.0 Turbo: from a picture, 3 to 15 s, soon done."""
 
     id = "kling/v3-turbo-image-to-video"
-    does = "image-to-video"
+    task_type = "image-to-video"
 
     image: Annotated[Picture, InList] = wire("image_urls")
 
@@ -291,7 +291,7 @@ class Kling3TurboImage(Kling3Turbo):
 class Avatar(Kling):
     """The fields that both avatars share."""
 
-    does = "audio-to-video"
+    task_type = "audio-to-video"
     usual_seconds = 240
 
     image: Picture = wire("image_url")
@@ -318,7 +318,7 @@ class AvatarPro(Avatar):
 class Motion(Kling):
     """The fields that both motion models share."""
 
-    does = "motion-control"
+    task_type = "motion-control"
     usual_seconds = 240
 
     image: Annotated[Image, InList] = wire("input_urls")

@@ -113,7 +113,7 @@ class OmniImage(TwoFrames, Scenes):
     """Kling 3.0 Omni: from a first frame and, if given, to a last one."""
 
     id = "kling-3.0-omni/image-to-video"
-    does = "image-to-video"
+    task_type = "image-to-video"
     price = MAKING
 
     image: Annotated[Picture, InList] = wire("image_urls")
@@ -134,7 +134,7 @@ class OmniText(Scenes):
     """Kling 3.0 Omni: from words and elements."""
 
     id = "kling-3.0-omni/text-to-video"
-    does = "text-to-video"
+    task_type = "text-to-video"
     aliases = ("kling-3.0-omni", "kling-omni")
     price = MAKING
 
@@ -175,12 +175,12 @@ class OmniReference(Guided, Scenes):
     """Kling 3.0 Omni: with the looks of pictures, in the manner of a clip."""
 
     id = "kling-3.0-omni/reference-to-video"
-    does = "reference-to-video"
+    task_type = "reference-to-video"
     price = per(
         "second",
         *(rate(each.credits, video=True, **dict(each.when)) for each in REMAKING),
         *MAKING.rates,
-        otherwise="video",
+        unstated_length="video",
     )
 
     elements: tuple[ClipElement, ...] | None = Field(None, min_length=1)
@@ -210,9 +210,9 @@ class OmniTransformation(Guided):
     """Kling 3.0 Omni: changes a clip."""
 
     id = "kling-3.0-omni/transformation"
-    does = "video-to-video"
+    task_type = "video-to-video"
     aliases = ("kling-3.0-omni-edit",)
-    price = per("second", *REMAKING, otherwise="video")
+    price = per("second", *REMAKING, unstated_length="video")
 
     images: tuple[Picture, ...] | None = wire("image_urls", None, min_length=1, max_length=4)
     video: Annotated[Clip, InList] = wire("video_urls")

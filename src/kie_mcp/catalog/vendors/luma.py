@@ -14,7 +14,7 @@ class LumaModify(KieModel):
 
     id = "luma-modify"
     kind = "video"
-    does = "video-to-video"
+    task_type = "video-to-video"
     aliases = ("luma",)
     routes = ("luma",)
     service = "luma/generate"

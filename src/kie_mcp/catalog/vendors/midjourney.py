@@ -54,7 +54,7 @@ class MidjourneyText(Midjourney):
     """Midjourney: four pictures from words."""
 
     id = "mj_txt2img"
-    does = "text-to-image"
+    task_type = "text-to-image"
     aliases = ("midjourney", "mj")
     constants: ClassVar[dict[str, Any]] = {"taskType": "mj_txt2img"}
 
@@ -64,7 +64,7 @@ class MidjourneyText(Midjourney):
 class MidjourneyImages(Midjourney):
     """The fields of the tasks that start from pictures."""
 
-    does = "image-to-image"
+    task_type = "image-to-image"
 
     images: tuple[Image, ...] = wire("fileUrls", min_length=1)
 
@@ -102,7 +102,7 @@ class MidjourneyVideo(MidjourneyImages):
 
     id = "mj_video"
     kind = "video"
-    does = "image-to-video"
+    task_type = "image-to-video"
     aliases = ("midjourney-video",)
     legacy = "kling_video"
     constants: ClassVar[dict[str, Any]] = {"taskType": "mj_video"}
@@ -136,7 +136,7 @@ class MidjourneyUpscale(FollowUp):
     """Midjourney: one of four pictures, larger."""
 
     id = "mj_upscale"
-    does = "image-upscale"
+    task_type = "image-upscale"
     aliases = ("midjourney-upscale",)
     routes = ("midjourney-upscale",)
     service = "mj/upscale"
@@ -147,7 +147,7 @@ class MidjourneyVary(FollowUp):
     """Midjourney: four variations of one of four pictures."""
 
     id = "mj_vary"
-    does = "image-to-image"
+    task_type = "image-to-image"
     aliases = ("midjourney-vary",)
     routes = ("midjourney-vary",)
     service = "mj/vary"
@@ -158,7 +158,7 @@ class MidjourneyExtend(FollowUp):
     """The fields of both ways to make a video longer."""
 
     kind = "video"
-    does = "extend-video"
+    task_type = "extend-video"
     routes = ("midjourney-extend",)
     service = "mj/extend"
     legacy = "kling_video"

@@ -36,7 +36,7 @@ class MiniMaxText(MiniMax):
     """MiniMax H3: from words."""
 
     id = "minimax-h3/text-to-video"
-    does = "text-to-video"
+    task_type = "text-to-video"
     aliases = ("minimax-h3", "minimax")
 
     aspect_ratio: Literal["21:9", "16:9", "4:3", "1:1", "3:4", "9:16"] = "16:9"
@@ -46,7 +46,7 @@ class MiniMaxImage(MiniMax):
     """MiniMax H3: from a first frame, to a last one, or both."""
 
     id = "minimax-h3/image-to-video"
-    does = "image-to-video"
+    task_type = "image-to-video"
 
     image: Picture | None = wire("first_frame_url", None)
     last_image: Picture | None = wire("last_frame_url", None)
@@ -63,7 +63,7 @@ class MiniMaxReference(MiniMax):
     """MiniMax H3: with people, things, motion and sounds from references."""
 
     id = "minimax-h3/reference-to-video"
-    does = "reference-to-video"
+    task_type = "reference-to-video"
     price = per(
         "second",
         *MiniMax.price.rates,

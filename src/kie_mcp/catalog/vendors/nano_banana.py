@@ -26,7 +26,7 @@ class NanoBanana(KieModel):
     """A Nano Banana model."""
 
     kind = "image"
-    does = "text-to-image"
+    task_type = "text-to-image"
     service = "nano-banana/generate"
     usual_seconds = 30
 
@@ -60,7 +60,7 @@ class NanoBananaEdit(NanoBanana1):
     """Nano Banana: changes or combines up to ten pictures."""
 
     id = "google/nano-banana-edit"
-    does = "image-to-image"
+    task_type = "image-to-image"
     aliases = ("nano-banana-edit",)
 
     images: tuple[SmallPicture, ...] = wire("image_urls", min_length=1, max_length=10)

@@ -47,7 +47,7 @@ class PixVerse(KieModel):
         rate(14.4, resolution="1080p", sound=False),
         rate(18.4, resolution="1080p", sound=True),
         # A template has its own length.
-        otherwise=(1, 15),
+        unstated_length=(1, 15),
     )
 
     # Prompt would bring its own, lower minimum.
@@ -61,7 +61,7 @@ class FromWords(PixVerse):
     """PixVerse V6: from words, in one shot or several."""
 
     id = "pixverse-v6/text-to-video"
-    does = "text-to-video"
+    task_type = "text-to-video"
     aliases = ("pixverse-v6", "pixverse")
 
     aspect_ratio: Ratio = "16:9"
@@ -73,8 +73,8 @@ class FromImage(PixVerse):
     """PixVerse V6: from a first frame, or from one or two pictures by a template of PixVerse's."""
 
     id = "pixverse-v6/image-to-video"
-    does = "image-to-video"
-    folded = frozenset({"second_image"})
+    task_type = "image-to-video"
+    merged_fields = frozenset({"second_image"})
 
     image: Annotated[Picture, InList] = wire("image_urls")
     second_image: Picture | None = Field(None, description="For a template that shows two.")
@@ -122,7 +122,7 @@ class Transition(PixVerse):
     """PixVerse V6: from a first frame to a last one."""
 
     id = "pixverse-v6/transition"
-    does = "image-to-video"
+    task_type = "image-to-video"
     aliases = ("pixverse-transition",)
 
     image: Picture = wire("first_frame_image_url")
@@ -142,7 +142,7 @@ class Elements(PixVerse):
     """PixVerse V6: with people, things and places from up to seven pictures."""
 
     id = "pixverse-v6/reference-to-video"
-    does = "reference-to-video"
+    task_type = "reference-to-video"
     aliases = ("pixverse-fusion",)
     price = per(
         "second",
@@ -175,7 +175,7 @@ class Extend(PixVerse):
     """PixVerse V6: a video goes on for 1 to 15 s."""
 
     id = "pixverse-v6/extend"
-    does = "video-extend"
+    task_type = "video-extend"
     aliases = ("pixverse-extend",)
     service = "pixverse/extend"
     price = per("second", *PixVerse.price.rates, note="Presumably for the added seconds alone.")

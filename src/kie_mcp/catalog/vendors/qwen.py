@@ -39,7 +39,7 @@ class Qwen(KieModel):
     """A Qwen Image model."""
 
     kind = "image"
-    does = "text-to-image"
+    task_type = "text-to-image"
     service = "qwen/generate"
     usual_seconds = 25
 
@@ -74,7 +74,7 @@ class QwenEdit(Qwen1):
     """Qwen Image Edit: changes a picture as told."""
 
     id = "qwen/image-edit"
-    does = "image-to-image"
+    task_type = "image-to-image"
     aliases = ("qwen-image-edit", "qwen-edit")
     price = per("megapixel", 6, note="From a price in dollars.")
 
@@ -94,7 +94,7 @@ class QwenImage(Qwen1):
     """Qwen Image: a new picture after a given one."""
 
     id = "qwen/image-to-image"
-    does = "image-to-image"
+    task_type = "image-to-image"
     aliases = ("qwen-image-to-image",)
     price = per("image", 4)
 
@@ -125,7 +125,7 @@ class Qwen2Edit(Qwen2):
     """Qwen Image 2: changes a picture as told."""
 
     id = "qwen2/image-edit"
-    does = "image-to-image"
+    task_type = "image-to-image"
     aliases = ("qwen2-edit", "qwen-image-2-edit")
 
     image: Picture = wire("image_url")
@@ -136,7 +136,7 @@ class Qwen21(Qwen):
     """The fields that both Qwen Image 2.1 models share."""
 
     price = per("image", rate(4, resolution="1K"), rate(8, resolution="2K"))
-    documented: ClassVar[dict[str, Any]] = {"background": "opaque"}
+    kie_defaults: ClassVar[dict[str, Any]] = {"background": "opaque"}
 
     prompt: Prompt = Field(max_length=5000)
     resolution: Literal["1K", "2K"] = "1K"
@@ -166,7 +166,7 @@ class Qwen21Image(Qwen21):
     """Qwen Image 2.1: changes or combines up to ten pictures, or what a mask marks in one."""
 
     id = "qwen2-1/image-to-image"
-    does = "image-to-image"
+    task_type = "image-to-image"
     aliases = ("qwen2.1-edit", "qwen-image-2.1-edit")
     usual_seconds = 60
 
@@ -188,7 +188,7 @@ class Qwen3Text(Qwen):
     id = "qwen3/text-to-image"
     aliases = ("qwen3", "qwen-image-3")
     price = per("image", 4.8)
-    documented: ClassVar[dict[str, Any]] = {"seed": 1}
+    kie_defaults: ClassVar[dict[str, Any]] = {"seed": 1}
 
     prompt: Prompt = Field(max_length=5000)
     negative_prompt: str | None = Field(None, max_length=5000)
@@ -203,7 +203,7 @@ class Qwen3Image(Qwen3Text):
     """Qwen Image 3: changes or combines up to three pictures."""
 
     id = "qwen3/image-to-image"
-    does = "image-to-image"
+    task_type = "image-to-image"
     aliases = ("qwen3-edit", "qwen-image-3-edit")
 
     images: tuple[Annotated[Image, Limits("jpeg png webp bmp gif tiff", mb=10)], ...] = wire(

@@ -16,7 +16,7 @@ class RecraftUpscale(KieModel):
 
     id = "recraft/crisp-upscale"
     kind = "image"
-    does = "upscale"
+    task_type = "upscale"
     aliases = ("recraft-upscale", "crisp-upscale", "recraft")
     price = per("image", 0.5)
     service = "recraft/upscale"
@@ -30,7 +30,7 @@ class TopazUpscale(KieModel):
 
     id = "topaz/image-upscale"
     kind = "image"
-    does = "upscale"
+    task_type = "upscale"
     aliases = ("topaz-upscale", "topaz")
     price = per(
         "image",
@@ -51,7 +51,7 @@ class RecraftRemoveBackground(KieModel):
 
     id = "recraft/remove-background"
     kind = "image"
-    does = "background-removal"
+    task_type = "background-removal"
     aliases = ("recraft-remove-background", "remove-background")
     price = per("image", 1)
     service = "recraft/remove-background"

@@ -27,7 +27,7 @@ class Gen3(Runway):
     """Runway Gen-3 Alpha: 5 or 10 s, from words or a first frame."""
 
     id = "runway"
-    does = "text-to-video"
+    task_type = "text-to-video"
     aliases = ("runway-gen-3", "runway-gen3", "gen-3-alpha", "gen-3")
     routes = ("runway", "jobs:runway")
     service = "runway/generate"
@@ -63,7 +63,7 @@ class Extend(Runway):
     """Runway Gen-3 Alpha: a video goes on, as the prompt says."""
 
     id = "runway/extend-ai-video"
-    does = "extend-video"
+    task_type = "extend-video"
     aliases = ("runway-extend",)
     routes = ("runway-extend", "jobs:runway/extend-ai-video")
     service = "runway/extend"
@@ -78,7 +78,7 @@ class Aleph(Runway):
     """Runway Aleph: edits a clip as the prompt says."""
 
     id = "runway/gen4-aleph"
-    does = "video-to-video"
+    task_type = "video-to-video"
     aliases = ("aleph", "runway-aleph", "gen4-aleph")
     routes = ("aleph", "jobs:runway/gen4-aleph")
     service = "aleph/generate"

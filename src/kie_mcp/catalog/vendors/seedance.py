@@ -68,7 +68,7 @@ class Seedance15(TwoFrames, Seedance):
     """Seedance 1.5 Pro: from words or frames, with sound if wanted, at a low price."""
 
     id = "bytedance/seedance-1.5-pro"
-    does = "text-to-video"
+    task_type = "text-to-video"
     aliases = ("seedance-1.5-pro", "seedance-1.5", "seedance")
     price = per(
         "second",
@@ -100,7 +100,7 @@ class Seedance15(TwoFrames, Seedance):
 class Multimodal(Seedance):
     """The fields that Seedance 2 and 2.5 share."""
 
-    does = "multimodal-to-video"
+    task_type = "multimodal-to-video"
 
     prompt: str = Field(min_length=3, max_length=20000)
     image: Image | None = wire("first_frame_url", None)
@@ -203,10 +203,10 @@ class Seedance25(Multimodal):
         rate(95, resolution="1080p", videos=True),
         rate(158, resolution="1080p", videos=False),
         of=("duration", "videos"),
-        otherwise=(4, 30),
+        unstated_length=(4, 30),
         note=CLIPS_COUNT,
     )
-    documented: ClassVar[dict[str, Any]] = {"format": "mp4"}
+    kie_defaults: ClassVar[dict[str, Any]] = {"format": "mp4"}
 
     prompt: Prompt = Field(max_length=30000)
     images: tuple[Picture, ...] | None = wire("reference_image_urls", None, min_length=1, max_length=30)
@@ -251,7 +251,7 @@ class V1(Seedance):
 class V1Steady(V1):
     """The fields of every Seedance 1.0 model but the fast one."""
 
-    documented: ClassVar[dict[str, Any]] = {"seed": -1}
+    kie_defaults: ClassVar[dict[str, Any]] = {"seed": -1}
 
     seed: RandomSeed | None = None
     camera_fixed: bool | None = None
@@ -261,7 +261,7 @@ class V1ProText(V1Steady):
     """Seedance 1.0 Pro: from words, silent."""
 
     id = "bytedance/v1-pro-text-to-video"
-    does = "text-to-video"
+    task_type = "text-to-video"
     aliases = ("seedance-v1-pro", "seedance-1.0-pro", "seedance-1-pro")
     price = PRO
 
@@ -272,7 +272,7 @@ class V1ProImage(V1Steady):
     """Seedance 1.0 Pro: from a first frame, silent."""
 
     id = "bytedance/v1-pro-image-to-video"
-    does = "image-to-video"
+    task_type = "image-to-video"
     price = PRO
 
     image: Frame = wire("image_url")
@@ -282,7 +282,7 @@ class V1ProFast(V1):
     """Seedance 1.0 Pro Fast: from a first frame, silent, soon done."""
 
     id = "bytedance/v1-pro-fast-image-to-video"
-    does = "image-to-video"
+    task_type = "image-to-video"
     aliases = ("seedance-v1-pro-fast", "seedance-1.0-pro-fast", "seedance-1-pro-fast")
     price = per(
         "video",
@@ -300,7 +300,7 @@ class V1LiteText(V1Steady):
     """Seedance 1.0 Lite: from words, silent, cheap."""
 
     id = "bytedance/v1-lite-text-to-video"
-    does = "text-to-video"
+    task_type = "text-to-video"
     aliases = ("seedance-v1-lite", "seedance-1.0-lite", "seedance-1-lite")
     price = LITE
 
@@ -311,7 +311,7 @@ class V1LiteImage(V1Steady):
     """Seedance 1.0 Lite: from a first frame and, if given, to a last one, silent, cheap."""
 
     id = "bytedance/v1-lite-image-to-video"
-    does = "image-to-video"
+    task_type = "image-to-video"
     price = LITE
 
     image: Frame = wire("image_url")

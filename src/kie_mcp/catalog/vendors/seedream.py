@@ -55,7 +55,7 @@ class Seedream(KieModel):
     """A Seedream model."""
 
     kind = "image"
-    does = "text-to-image"
+    task_type = "text-to-image"
     service = "seedream/generate"
     usual_seconds = 30
 
@@ -84,7 +84,7 @@ class SeedreamV4Edit(SeedreamV4):
     """Seedream 4: changes or combines up to ten pictures."""
 
     id = "bytedance/seedream-v4-edit"
-    does = "image-to-image"
+    task_type = "image-to-image"
     aliases = ("seedream-v4-edit", "seedream-4-edit")
 
     images: tuple[Picture, ...] = wire("image_urls", min_length=1, max_length=10)
@@ -118,7 +118,7 @@ class Seedream45Edit(Seedream45):
     """Seedream 4.5: changes or combines up to 14 pictures."""
 
     id = "seedream/4.5-edit"
-    does = "image-to-image"
+    task_type = "image-to-image"
     aliases = ("seedream-4.5-edit", "seedream-v4.5-edit")
 
     images: tuple[Picture, ...] = wire("image_urls", min_length=1, max_length=14)
@@ -143,7 +143,7 @@ class Seedream5LiteImage(Seedream5Lite):
     """Seedream 5 Lite: changes or combines up to 14 pictures."""
 
     id = "seedream/5-lite-image-to-image"
-    does = "image-to-image"
+    task_type = "image-to-image"
     aliases = ("seedream-5-lite-edit",)
 
     images: tuple[Picture, ...] = wire("image_urls", min_length=1, max_length=14)
@@ -167,7 +167,7 @@ class Seedream5FlashImage(Seedream5Flash):
     """Seedream 5 Flash: changes or combines up to ten pictures, soon done and cheapest."""
 
     id = "seedream/5-flash-image-to-image"
-    does = "image-to-image"
+    task_type = "image-to-image"
     aliases = ("seedream-5-flash-edit",)
 
     images: tuple[Picture, ...] = wire("image_urls", min_length=1, max_length=10)
@@ -190,7 +190,7 @@ class Seedream5ProImage(Seedream5Pro):
     """Seedream 5 Pro: changes or combines up to ten pictures."""
 
     id = "seedream/5-pro-image-to-image"
-    does = "image-to-image"
+    task_type = "image-to-image"
     aliases = ("seedream-5-pro-edit", "seedream-5-edit")
 
     images: tuple[Picture, ...] = wire("image_urls", min_length=1, max_length=10)
@@ -200,7 +200,7 @@ class Seedream5ProImage(Seedream5Pro):
         return 0.5 * max(len(getattr(self, "images", ())) - 1, 0)
 
 
-MOST_LAYERS = 15
+MAX_LAYERS = 15
 """The most pictures that count for one task, base and layers; an assumption: other Seedream models make no more."""
 BOX = re.compile(r"<bbox>(.*?)</bbox>")
 
@@ -209,7 +209,7 @@ class SeedreamLayers(KieModel):
     """The fields that both layer models share."""
 
     kind = "image"
-    does = "layer-decomposition"
+    task_type = "layer-decomposition"
     service = "seedream/layer-decomposition"
     usual_seconds = 60
 
@@ -232,7 +232,7 @@ class SeedreamLayers(KieModel):
 
     def count_units(self) -> Amount:
         """Only KIE can tell how many layers there will be beside the base."""
-        return Amount(2, MOST_LAYERS, f"{MOST_LAYERS} pictures count, as KIE states no limit for the layers")
+        return Amount(2, MAX_LAYERS, f"{MAX_LAYERS} pictures count, as KIE states no limit for the layers")
 
 
 class Seedream5ProLayers(SeedreamLayers):

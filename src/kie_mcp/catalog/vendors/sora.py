@@ -37,7 +37,7 @@ class Sora2Text(SoraScene):
     """Sora 2: from words, with sound."""
 
     id = "sora-2-text-to-video"
-    does = "text-to-video"
+    task_type = "text-to-video"
     aliases = ("sora-2", "sora2", "sora")
 
 
@@ -45,7 +45,7 @@ class Sora2Image(SoraScene):
     """Sora 2: from a first frame, with sound."""
 
     id = "sora-2-image-to-video"
-    does = "image-to-video"
+    task_type = "image-to-video"
 
     image: Picture = wire("image_urls")
 
@@ -54,7 +54,7 @@ class Sora2ProText(SoraScene):
     """Sora 2 Pro: from words, finer than Sora 2."""
 
     id = "sora-2-pro-text-to-video"
-    does = "text-to-video"
+    task_type = "text-to-video"
     aliases = ("sora-2-pro", "sora2-pro")
 
     size: Literal["standard", "high"] = "high"
@@ -64,7 +64,7 @@ class Sora2ProImage(SoraScene):
     """Sora 2 Pro: from a first frame, finer than Sora 2."""
 
     id = "sora-2-pro-image-to-video"
-    does = "image-to-video"
+    task_type = "image-to-video"
 
     image: Picture = wire("image_urls")
     size: Literal["standard", "high"] = "standard"
@@ -81,7 +81,7 @@ class Sora2Storyboard(Sora):
     """Sora 2 Pro Storyboard: up to ten shots, up to 25 s together."""
 
     id = "sora-2-pro-storyboard"
-    does = "multi-shot-to-video"
+    task_type = "multi-shot-to-video"
     aliases = ("sora-2-storyboard",)
 
     shots: tuple[Shot, ...] = Field(min_length=1, max_length=10)

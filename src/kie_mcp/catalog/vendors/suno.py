@@ -160,7 +160,7 @@ class Music(Personal, FromIdea):
     """Suno: two songs from an idea, or from lyrics, a style and a title."""
 
     id = "ai-music-api/generate"
-    does = "text-to-music"
+    task_type = "text-to-music"
     aliases = ("suno", "suno-music")
     routes = ("suno", "jobs:ai-music-api/generate")
     service = "suno/generate"
@@ -170,7 +170,7 @@ class Music(Personal, FromIdea):
 class Continued(Personal):
     """The fields of a song that goes on."""
 
-    does = "extend-music"
+    task_type = "extend-music"
     simple = frozenset({"track", "audio", "version"})
     together = ("continue_at", "style", "title")
 
@@ -233,7 +233,7 @@ class Lyrics(Suno):
 
     id = "ai-music-api/generate-lyrics"
     kind = "text"
-    does = "text-to-lyrics"
+    task_type = "text-to-lyrics"
     aliases = ("suno-lyrics",)
     routes = ("suno-lyrics", "jobs:ai-music-api/generate-lyrics")
     service = "suno/lyrics"
@@ -248,7 +248,7 @@ class Style(Suno):
 
     id = "ai-music-api/boost-music-style"
     kind = "text"
-    does = "text-to-style"
+    task_type = "text-to-style"
     aliases = ("suno-style",)
     routes = ("suno-style", "jobs:ai-music-api/boost-music-style")
     service = "suno/style"
@@ -298,7 +298,7 @@ class SeparateVocals(OfTrackOrFile):
     """Suno: a song taken apart, into voice and music, all its stems, or one stem."""
 
     id = "ai-music-api/separate-vocals"
-    does = "separate-vocals"
+    task_type = "separate-vocals"
     aliases = ("suno-separate-vocals", "suno-stems")
     routes = ("suno-stems", "jobs:ai-music-api/separate-vocals")
     service = "suno/separate-vocals"
@@ -331,12 +331,12 @@ class Midi(Suno):
     """Suno: the notes of separated stems."""
 
     id = "ai-music-api/generate-midi-from-audio"
-    does = "audio-to-midi"
+    task_type = "audio-to-midi"
     aliases = ("suno-midi",)
     routes = ("suno-midi", "jobs:ai-music-api/generate-midi-from-audio")
     service = "suno/midi"
     price = FREE
-    folded = frozenset({"track"})
+    merged_fields = frozenset({"track"})
 
     task_id: TaskRef | None = wire("taskId", None, description="Of suno_separate_vocals, for all stems.")
     stem: str | None = wire("audioId", None, description="KIE's id of one stem.")
@@ -388,7 +388,7 @@ class Wav(OfTrack):
     """Suno: a song as WAV, without loss."""
 
     id = "ai-music-api/convert-to-wav-format"
-    does = "audio-to-wav"
+    task_type = "audio-to-wav"
     aliases = ("suno-wav",)
     routes = ("suno-wav", "jobs:ai-music-api/convert-to-wav-format")
     service = "suno/wav"
@@ -400,7 +400,7 @@ class TimestampedLyrics(OfTrack):
 
     id = "ai-music-api/timeStamped-lyrics"
     kind = "text"
-    does = "audio-to-lyrics"
+    task_type = "audio-to-lyrics"
     aliases = ("suno-timestamped-lyrics",)
     routes = ("suno-timestamped-lyrics", "jobs:ai-music-api/timeStamped-lyrics")
     service = "suno/timestamped-lyrics"
@@ -413,7 +413,7 @@ class MusicVideo(OfTrack):
 
     id = "ai-music-api/create-music-video"
     kind = "video"
-    does = "audio-to-video"
+    task_type = "audio-to-video"
     aliases = ("suno-music-video", "suno-mp4")
     routes = ("suno-mp4", "jobs:ai-music-api/create-music-video")
     service = "suno/music-video"
@@ -429,7 +429,7 @@ class CoverArt(Suno):
 
     id = "ai-music-api/cover-generate"
     kind = "image"
-    does = "music-to-image"
+    task_type = "music-to-image"
     aliases = ("suno-cover-art", "suno-cover")
     routes = ("suno-cover", "jobs:ai-music-api/cover-generate")
     service = "suno/cover"
@@ -442,7 +442,7 @@ class Recover(Suno):
     """Suno: fresh links to the songs of an earlier task."""
 
     id = "ai-music-api/suno-recovery-audio"
-    does = "recover-music"
+    task_type = "recover-music"
     aliases = ("suno-recover", "suno-recovery")
     service = "suno/recover"
     price = UNPUBLISHED

@@ -26,7 +26,7 @@ class CoverSong(Personal, FromIdea):
     """Suno: the tune of a file of up to 8 minutes, sung or played another way."""
 
     id = "ai-music-api/upload-and-cover-audio"
-    does = "cover-music"
+    task_type = "cover-music"
     aliases = ("suno-upload-cover", "suno-cover-song")
     routes = ("suno-upload-cover", "jobs:ai-music-api/upload-and-cover-audio")
     service = "suno/upload-cover"
@@ -39,7 +39,7 @@ class Mashup(Tuned, FromIdea):
     """Suno: two files become one song."""
 
     id = "ai-music-api/mashup"
-    does = "mashup-music"
+    task_type = "mashup-music"
     aliases = ("suno-mashup",)
     routes = ("suno-mashup", "jobs:ai-music-api/mashup")
     service = "suno/mashup"
@@ -65,7 +65,7 @@ class AddVocals(AddedPart):
     """Suno: somebody sings to the music of a file."""
 
     id = "ai-music-api/add-vocals"
-    does = "add-vocals"
+    task_type = "add-vocals"
     aliases = ("suno-add-vocals",)
     routes = ("suno-add-vocals", "jobs:ai-music-api/add-vocals")
     service = "suno/add-vocals"
@@ -78,7 +78,7 @@ class AddInstrumental(AddedPart):
     """Suno: a band plays to the voice of a file."""
 
     id = "ai-music-api/add-instrumental"
-    does = "add-instrumental"
+    task_type = "add-instrumental"
     aliases = ("suno-add-instrumental",)
     routes = ("suno-add-instrumental", "jobs:ai-music-api/add-instrumental")
     service = "suno/add-instrumental"
@@ -90,7 +90,7 @@ class ReplaceSection(OfTrackOrFile):
     """Suno: some seconds of a song, sung anew."""
 
     id = "ai-music-api/replace-section"
-    does = "edit-music"
+    task_type = "edit-music"
     aliases = ("suno-replace-section",)
     routes = ("suno-replace-section", "jobs:ai-music-api/replace-section")
     service = "suno/replace-section"
@@ -124,7 +124,7 @@ class Sounds(Suno):
     """Suno: a sound or a loop from words, in a tempo and a key if wanted."""
 
     id = "ai-music-api/sounds"
-    does = "text-to-sound"
+    task_type = "text-to-sound"
     aliases = ("suno-sounds",)
     routes = ("suno-sounds", "jobs:ai-music-api/sounds")
     service = "suno/sounds"

@@ -16,7 +16,7 @@ class Persona(OfTrack):
 
     id = "ai-music-api/generate-persona"
     kind = "text"
-    does = "create-persona"
+    task_type = "create-persona"
     aliases = ("suno-persona",)
     routes = ("suno-persona", "jobs:ai-music-api/generate-persona")
     service = "suno/persona"
@@ -41,7 +41,7 @@ class Voice(Suno):
     """A step on the way to a voice of one's own."""
 
     kind: ClassVar[Kind] = "text"
-    does = "clone-voice"
+    task_type = "clone-voice"
     service = "suno/voice"
     price = FREE
 

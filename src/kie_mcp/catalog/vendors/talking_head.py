@@ -26,7 +26,7 @@ class TalkingHead(KieModel):
     """A model that makes somebody speak; its price is by the length of the audio."""
 
     kind = "video"
-    does = "audio-to-video"
+    task_type = "audio-to-video"
     usual_seconds = 180
 
 
@@ -62,7 +62,7 @@ class OmniHuman(TalkingHead):
     aliases = ("omnihuman-1.5", "omnihuman")
     service = "omnihuman/generate"
     price = per("second", 27, of=("audio",), note="By the audio.")
-    documented: ClassVar[dict[str, Any]] = {"seed": -1}
+    kie_defaults: ClassVar[dict[str, Any]] = {"seed": -1}
 
     image: Picture = wire("image_url")
     audio: Annotated[Audio, Limits(SOUNDS, mb=10, seconds=(0, 60))] = wire("audio_url")
@@ -79,11 +79,11 @@ class LipSync(TalkingHead):
     """Volcengine: a video's lips move to another voice; lite for one person, basic for several."""
 
     id = "volcengine/video-to-video-lip-sync"
-    does = "video-to-video"
+    task_type = "video-to-video"
     aliases = ("volcengine-lip-sync", "lip-sync")
     service = "volcengine/lip-sync"
     price = per("second", 8, of=("video", "audio"), note="By the result.")
-    documented: ClassVar[dict[str, Any]] = {"loop": True, "start": 0}
+    kie_defaults: ClassVar[dict[str, Any]] = {"loop": True, "start": 0}
 
     video: Annotated[Video, Limits("quicktime mp4", mb=500)] = wire("video_url")
     audio: Voice = wire("audio_url")
@@ -118,7 +118,7 @@ class Detection(KieModel):
     """A look at a picture before somebody in it speaks."""
 
     kind = "text"
-    does = "detection"
+    task_type = "detection"
     service = "omnihuman/detect"
     usual_seconds = 20
     price = UNPUBLISHED

@@ -18,7 +18,7 @@ class TopazVideo(KieModel):
 
     id = "topaz/video-upscale"
     kind = "video"
-    does = "upscale"
+    task_type = "upscale"
     aliases = ("topaz-video-upscale", "topaz-video")
     price = per("second", rate(8, factor=1), rate(8, factor=2), rate(14, factor=4), of=("video",))
     service = "topaz/upscale"

@@ -14,7 +14,7 @@ class Veo(KieModel):
     """A Veo 3.1 tier; only the product API can choose between them."""
 
     kind = "video"
-    does = "text-to-video"
+    task_type = "text-to-video"
     routes = ("veo", "jobs:veo-3-1")
     service = "veo/generate"
     usual_seconds = 180
@@ -97,7 +97,7 @@ class Extend(KieModel):
 
     id = "veo/extend"
     kind = "video"
-    does = "extend-video"
+    task_type = "extend-video"
     aliases = ("veo-extend", "veo3.1-extend")
     routes = ("veo-extend", "jobs:veo/extend")
     service = "veo/extend"
@@ -124,7 +124,7 @@ class Upscale(KieModel):
     """The fields of both larger versions."""
 
     kind = "video"
-    does = "video-upscale"
+    task_type = "video-upscale"
     service = "veo/upscale"
 
     task_id: Made = wire("taskId")

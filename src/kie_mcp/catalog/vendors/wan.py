@@ -47,7 +47,7 @@ class Wan25(Wan):
 
     price = per("second", rate(12, resolution="720p"), rate(20, resolution="1080p"))
     # Alibaba has it on unless told otherwise; KIE documents no default.
-    documented: ClassVar[dict[str, Any]] = {"prompt_expansion": True}
+    kie_defaults: ClassVar[dict[str, Any]] = {"prompt_expansion": True}
 
     prompt: Prompt = Field(max_length=800)
     negative_prompt: str | None = Field(None, max_length=500)
@@ -61,7 +61,7 @@ class Wan25Text(Wan25):
     """Wan 2.5: from words."""
 
     id = "wan/2-5-text-to-video"
-    does = "text-to-video"
+    task_type = "text-to-video"
     aliases = ("wan-2.5", "wan2.5", "wan")
 
     aspect_ratio: Ratio = "16:9"
@@ -71,7 +71,7 @@ class Wan25Image(Wan25):
     """Wan 2.5: from a first frame."""
 
     id = "wan/2-5-image-to-video"
-    does = "image-to-video"
+    task_type = "image-to-video"
 
     image: Picture = wire("image_url")
 
@@ -79,7 +79,7 @@ class Wan25Image(Wan25):
 class Wan30(Wan):
     """The fields that both Wan 3.0 models share."""
 
-    does = "multimodal-to-video"
+    task_type = "multimodal-to-video"
 
     prompt: Prompt | None = Field(None, max_length=20000)
     image: Frame | None = wire("first_frame_url", None)
@@ -133,7 +133,7 @@ class Wan30Video(Wan30):
         rate(16, resolution="720p"),
         rate(32, resolution="1080p"),
         of=("duration", "videos"),
-        otherwise=(2, 30),
+        unstated_length=(2, 30),
         note="The seconds of videos count too.",
     )
 
@@ -150,7 +150,7 @@ class Wan30Prime(Wan30):
         rate(25.2, resolution="720p"),
         rate(50.4, resolution="1080p"),
         of=("duration", "videos"),
-        otherwise=(2, 30),
+        unstated_length=(2, 30),
         note="The seconds of videos count too.",
     )
 
@@ -178,7 +178,7 @@ class Wan27Text(Wan27Made):
     """Wan 2.7: from words, to a sound if given, 2 to 15 s."""
 
     id = "wan/2-7-text-to-video"
-    does = "text-to-video"
+    task_type = "text-to-video"
     aliases = ("wan-2.7", "wan2.7")
 
     audio: Audio | None = wire("audio_url", None)
@@ -189,7 +189,7 @@ class Wan27Image(Wan27Made):
     """Wan 2.7: from a first frame, to a last one or a sound; or continues a clip."""
 
     id = "wan/2-7-image-to-video"
-    does = "image-to-video"
+    task_type = "image-to-video"
 
     image: Image | None = wire("first_frame_url", None)
     last_image: Image | None = wire("last_frame_url", None)
@@ -213,7 +213,7 @@ class Wan27Reference(Wan27Made):
 
     id = "wan/2-7-r2v"
     aliases = ("wan-2.7-r2v",)
-    does = "reference-to-video"
+    task_type = "reference-to-video"
 
     images: tuple[Image, ...] | None = wire("reference_image", None, min_length=1, max_length=5)
     videos: tuple[Video, ...] | None = wire("reference_video", None, min_length=1, max_length=5)
@@ -255,7 +255,7 @@ class Wan26Text(Wan26):
     """Wan 2.6: from words, one shot or several."""
 
     id = "wan/2-6-text-to-video"
-    does = "text-to-video"
+    task_type = "text-to-video"
     aliases = ("wan-2.6", "wan2.6")
 
     prompt: Prompt = Field(max_length=5000)
@@ -265,7 +265,7 @@ class Wan26Image(Wan26):
     """Wan 2.6: from a first frame, one shot or several."""
 
     id = "wan/2-6-image-to-video"
-    does = "image-to-video"
+    task_type = "image-to-video"
 
     image: FirstFrame = wire("image_urls")
 
@@ -274,7 +274,7 @@ class Wan26Video(Wan26):
     """Wan 2.6: anew from up to three clips, one shot or several."""
 
     id = "wan/2-6-video-to-video"
-    does = "video-to-video"
+    task_type = "video-to-video"
     aliases = ("wan-2.6-video",)
 
     videos: tuple[Clip, ...] = wire("video_urls", min_length=1, max_length=3)
@@ -295,7 +295,7 @@ class Wan26FlashImage(Wan26Flash):
     """Wan 2.6 Flash: from a first frame, soon done."""
 
     id = "wan/2-6-flash-image-to-video"
-    does = "image-to-video"
+    task_type = "image-to-video"
     aliases = ("wan-2.6-flash",)
 
     image: FirstFrame = wire("image_urls")
@@ -305,7 +305,7 @@ class Wan26FlashVideo(Wan26Flash):
     """Wan 2.6 Flash: anew from up to three clips, soon done."""
 
     id = "wan/2-6-flash-video-to-video"
-    does = "video-to-video"
+    task_type = "video-to-video"
     aliases = ("wan-2.6-flash-video",)
 
     videos: tuple[Clip, ...] = wire("video_urls", min_length=1, max_length=3)
@@ -317,9 +317,9 @@ class Wan22Turbo(Wan):
 
     usual_seconds = 90
     # KIE states no length; the model makes 81 frames, 16 a second.
-    price = per("second", rate(8, resolution="480p"), rate(16, resolution="720p"), otherwise=(5, 6))
+    price = per("second", rate(8, resolution="480p"), rate(16, resolution="720p"), unstated_length=(5, 6))
     # Of prompt_expansion, KIE documents no default; Alibaba has it on.
-    documented: ClassVar[dict[str, Any]] = {"seed": 0, "prompt_expansion": True}
+    kie_defaults: ClassVar[dict[str, Any]] = {"seed": 0, "prompt_expansion": True}
 
     prompt: Prompt = Field(max_length=5000)
     resolution: TurboResolution = "720p"
@@ -332,7 +332,7 @@ class Wan22TurboText(Wan22Turbo):
     """Wan 2.2 Turbo: from words, silent, short and soon done."""
 
     id = "wan/2-2-a14b-text-to-video-turbo"
-    does = "text-to-video"
+    task_type = "text-to-video"
     aliases = ("wan-2.2-turbo", "wan-2.2", "wan2.2")
 
     aspect_ratio: Literal["16:9", "9:16"] = "16:9"
@@ -342,7 +342,7 @@ class Wan22TurboImage(Wan22Turbo):
     """Wan 2.2 Turbo: from a first frame, silent, short and soon done."""
 
     id = "wan/2-2-a14b-image-to-video-turbo"
-    does = "image-to-video"
+    task_type = "image-to-video"
 
     image: Picture = wire("image_url")
 
@@ -350,7 +350,7 @@ class Wan22TurboImage(Wan22Turbo):
 class Animate(Wan):
     """The fields that both Wan 2.2 Animate models share."""
 
-    does = "video-to-video"
+    task_type = "video-to-video"
     usual_seconds = 180
     price = per(
         "second",
@@ -385,7 +385,7 @@ class AnimateSpeech(Wan):
     """Wan 2.2: the figure in a picture speaks a recording, for some seconds."""
 
     id = "wan/2-2-a14b-speech-to-video-turbo"
-    does = "audio-to-video"
+    task_type = "audio-to-video"
     aliases = ("wan-speech-to-video", "wan-2.2-s2v")
     price = per(
         "second",
@@ -417,9 +417,9 @@ class Wan27Edit(Wan27):
     """Wan 2.7: a clip changed as words say, with a picture of what should be in it."""
 
     id = "wan/2-7-videoedit"
-    does = "video-edit"
+    task_type = "video-edit"
     aliases = ("wan-2.7-videoedit", "wan-edit")
-    price = per("second", *Wan27.price.rates, otherwise="video")
+    price = per("second", *Wan27.price.rates, unstated_length="video")
 
     prompt: Prompt | None = Field(None, max_length=5000)
     video: Annotated[Video, Limits("mp4 quicktime", mb=100, seconds=(2, 10), side_px=(240, 4096), ratio=(0.125, 8))] = (
@@ -451,10 +451,10 @@ class WanImage(KieModel):
     """The fields that both Wan 2.7 picture models share."""
 
     kind = "image"
-    does = "text-to-image"
+    task_type = "text-to-image"
     service = "wan/generate"
     usual_seconds = 40
-    documented: ClassVar[dict[str, Any]] = {"seed": 0}
+    kie_defaults: ClassVar[dict[str, Any]] = {"seed": 0}
 
     prompt: Prompt = Field(max_length=5000)
     images: tuple[Image, ...] | None = wire("input_urls", None, min_length=1, max_length=9)

@@ -15,7 +15,7 @@ class ZImage(KieModel):
 
     id = "z-image"
     kind = "image"
-    does = "text-to-image"
+    task_type = "text-to-image"
     aliases = ("z-image-turbo", "zimage")
     price = per("image", 0.8)
     service = "z-image/generate"

@@ -15,7 +15,7 @@ READ = "kie:read"
 """The scope that every call needs."""
 SPEND = "kie:spend"
 """The scope that a call needs if it makes or changes something."""
-MOST_CHARACTERS = 16 * 1024
+MAX_CHARACTERS = 16 * 1024
 """Maximum characters of a token."""
 LEEWAY_SECONDS = 10
 """Maximum seconds by which the clocks of the provider and of this machine may differ."""
@@ -44,7 +44,7 @@ class AccessTokens(TokenVerifier):
         Raises:
             ProviderUnavailable: When the provider has to be asked, and does not answer.
         """
-        if len(token) > MOST_CHARACTERS:
+        if len(token) > MAX_CHARACTERS:
             return None
         try:
             header = jwt.get_unverified_header(token)

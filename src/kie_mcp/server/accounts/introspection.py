@@ -15,7 +15,7 @@ from kie_mcp.server.accounts.provider import TIMEOUT_SECONDS, Provider, Provider
 
 KEPT_SECONDS = 30
 """Seconds for which an answer of the provider is cached; a revoked token may still work for this time."""
-MOST_KEPT = 10_000
+MAX_KEPT = 10_000
 """Maximum number of cached answers."""
 AT_ONCE = 10
 """Maximum number of concurrent requests to the provider."""
@@ -58,7 +58,7 @@ class Introspection:
             claims = answer if self._is_valid(answer) else None
             self._answers[digest] = now, claims
             self._answers.move_to_end(digest)
-            if len(self._answers) > MOST_KEPT:
+            if len(self._answers) > MAX_KEPT:
                 self._answers.popitem(last=False)
         return claims
 

@@ -31,7 +31,7 @@ from kie_mcp.server.accounts.stored_keys import StoredKeys, UnreadableKey, read_
 PATH = "/account"
 SESSION_SECONDS = 1800
 """Seconds after which a person has to log in again."""
-MOST_BYTES = 8 * 1024
+MAX_BYTES = 8 * 1024
 """Maximum bytes of a form."""
 SHOWN_CHARACTERS = 4
 """Number of characters at the end of a stored key that the page shows, so that a person recognises the key."""
@@ -79,7 +79,7 @@ class AccountPage:
                     allowed_hosts=[urlsplit(self._address).hostname or ""],
                     www_redirect=False,
                 ),
-                Middleware(RequestBodyLimitMiddleware, max_body_size=MOST_BYTES),
+                Middleware(RequestBodyLimitMiddleware, max_body_size=MAX_BYTES),
                 Middleware(
                     SessionMiddleware,
                     secret_key=secret,

@@ -24,7 +24,7 @@ class StepUp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on; if it is refused before a byte of its answer is sent, send the answer with status 403."""
         caller: Caller = scope[SCOPE]
-        permission = Permission(caller.may_spend, lacks=f"the scope {SPEND}")
+        permission = Permission(caller.may_spend, missing_right=f"the scope {SPEND}")
         head: Message | None = None
         is_refused = False
 

@@ -38,7 +38,7 @@ IDLE_SECONDS = 600
 """Seconds after a tenant's last call until the tenant's app is closed, if none of the tenant's tasks runs."""
 LOOK_SECONDS = 60
 """Seconds between two searches for idle apps."""
-MOST_OPEN = 1000
+MAX_OPEN = 1000
 """Maximum number of apps that are open at the same time."""
 
 FindCaller = Callable[[str], Awaitable[Caller | None]]
@@ -158,7 +158,7 @@ class Tenants:
                 ledger = await Ledger.open(settings.state_dir, url=settings.ledger_url, schema=settings.ledger_schema)
                 self._stack.push_async_callback(ledger.close)
                 self._reservations = Reservations(ledger.database, self._process)
-                ledger.database.changes.hear_call = self._hear
+                ledger.database.changes.on_callback = self._hear
                 self._group.start_soon(ledger.database.listen)
                 self._common = ledger
         return self._common
@@ -171,15 +171,15 @@ class Tenants:
         secret = access_token.read_callback_secret(settings)
         return Callbacks(settings.public_url, secret.encode()).is_address(name, token)
 
-    async def hear_callback(self, name: str) -> None:
+    async def handle_callback(self, name: str) -> None:
         """Poll a task whose callback has arrived, in this process or in the process that watches the task."""
-        if not self._hear(name) and not await (await self.open_common_ledger()).database.send_call(name):
+        if not self._hear(name) and not await (await self.open_common_ledger()).database.send_callback(name):
             WakeFiles(self._app.settings.state_dir, self._app.clock).send(name)
 
     def _hear(self, name: str) -> bool:
         tenant, _, id_ = name.rpartition(".")
         app = self.find_open(tenant)
-        return bool(app and app.opened_runner and app.opened_runner.hear_callback(id_))
+        return bool(app and app.opened_runner and app.opened_runner.handle_callback(id_))
 
     async def _find_or_open(self, caller: Caller) -> _OpenTenant:
         found = self._open.get(caller.tenant)
@@ -188,7 +188,7 @@ class Tenants:
         if found:
             # The tenant has another key now, or its app has ended; a new app takes the tenant's tasks over.
             await self._close(found)
-        if len(self._open) >= MOST_OPEN:
+        if len(self._open) >= MAX_OPEN:
             await self._close_oldest()
         tenant = _OpenTenant(self._build_app(caller), caller)
         await self._group.start(tenant.run)

@@ -37,7 +37,7 @@ LONGEST_PROMPT = 300
 """Maximum number of characters of a prompt on a card."""
 CARD_OWNER_SECONDS = 900
 """Seconds after a page last asked for a task, during which no other page shows the task's card."""
-MOST_VIEWS = 1000
+MAX_VIEWS = 1000
 """Maximum number of tasks for which the server remembers the page that shows the card."""
 
 
@@ -62,7 +62,7 @@ class Views:
         if view:
             self._views.pop(task_id, None)
             self._views[task_id] = (view, now)
-            if len(self._views) > MOST_VIEWS:
+            if len(self._views) > MAX_VIEWS:
                 del self._views[next(iter(self._views))]
         return True
 

@@ -59,7 +59,7 @@ SPEECH = ToolUse("elevenlabs_speech", "elevenlabs/text-to-speech-turbo-2-5", ("p
 GEMINI_SPEECH = ToolUse("gemini_speech", "google/gemini-3-1-flash-tts", ("prompt", "speakers"))
 TOOL_USES = (PICTURE, EDIT, GHIBLI, UPSCALE, CLIP, SONG, SONG_VIDEO, COVER, SPEECH, GEMINI_SPEECH)
 
-EDIT_FREE = "edit_media, which is free,"
+FREE_EDIT_TOOL = "edit_media, which is free,"
 """Words for the tool `edit_media` in the steps; the steps name no substitute, because every server lists this tool."""
 
 ASK_FIRST = (
@@ -160,7 +160,7 @@ class Storyboard(Playbook):
             "the movement only. Start them all, then ask get_task with all their ids."
         )
         yield (
-            f"Join the videos with {EDIT_FREE} in order: clips with source task:<id>#1 each and fade 0.5 from the "
+            f"Join the videos with {FREE_EDIT_TOOL} in order: clips with source task:<id>#1 each and fade 0.5 from the "
             "second on, and first a card with the film's title (title, seconds 2). Show the user where the film is."
         )
 
@@ -227,7 +227,7 @@ class ProductAd(Playbook):
         )
         yield f"Have the line spoken with {_speech_call(self.voice, tools)}."
         yield (
-            f"Join them with {EDIT_FREE}: clips being the video with the voice as its voice, and a card with the "
+            f"Join them with {FREE_EDIT_TOOL}: clips being the video with the voice as its voice, and a card with the "
             "product's name (title, seconds 2, fade 0.5), in the given aspect_ratio. Show the user where the film is."
         )
 
@@ -262,8 +262,9 @@ class MusicVideo(Playbook):
                 f"as given, then film each with {CLIP.describe(tools)}: image is the picture's task:<id>#1, duration 5."
             )
             yield (
-                f"Join the scenes with {EDIT_FREE}: clips with source task:<id>#1 each, volume 0 and fade 0.5 from the "
-                "second on, and the take as the only sound (role music). Repeat scenes until they are as long as it."
+                f"Join the scenes with {FREE_EDIT_TOOL}: clips with source task:<id>#1 each, volume 0 and fade 0.5 "
+                "from the second on, and the take as the only sound (role music). Repeat scenes until they are as "
+                "long as it."
             )
 
 
@@ -288,8 +289,8 @@ class NarratedSlides(Playbook):
         yield f"Draw a picture for each slide with {PICTURE.describe(tools)}, aspect_ratio as given, without lettering."
         yield f"Have each text spoken with {_speech_call(self.voice, tools)}."
         yield (
-            f"Join them with {EDIT_FREE}: one clip for each slide, source its picture, voice its recording and fade "
-            "0.5 from the second on; a card with the topic comes first (title, seconds 3). Say where the film is."
+            f"Join them with {FREE_EDIT_TOOL}: one clip for each slide, source its picture, voice its recording and "
+            "fade 0.5 from the second on; a card with the topic comes first (title, seconds 3). Say where the film is."
         )
 
 

@@ -24,7 +24,7 @@ from kie_mcp.tasks import failures
 from kie_mcp.tasks.batch import Batch
 from kie_mcp.tasks.order import Order
 
-MOST_ITEMS = 50
+MAX_ITEMS = 50
 """Maximum number of items in one batch."""
 
 Wish = Mapping[str, Any]
@@ -35,9 +35,9 @@ class MakeBatch(FreeInput):
     """Arguments of make_batch."""
 
     items: tuple[dict[str, Any], ...] = Field(
-        (), max_length=MOST_ITEMS, description="1 to 50 of {model, input} or {tool, input}."
+        (), max_length=MAX_ITEMS, description="1 to 50 of {model, input} or {tool, input}."
     )
-    prompts: tuple[str, ...] = Field((), max_length=MOST_ITEMS, description="Or up to 50 texts for one model.")
+    prompts: tuple[str, ...] = Field((), max_length=MAX_ITEMS, description="Or up to 50 texts for one model.")
     model: str = Field("", description="For all prompts.")
     input: dict[str, Any] = Field({}, description="Further fields for all.")
     retry: str = Field("", description="Or a batch's task_id: what is missing in it.")

@@ -27,7 +27,7 @@ COMMAND = "python -m kie_mcp.server.tools.tool_list README.md docs/tools.md docs
 
 BUDGETS = {"standard": 9_500, "compact": 2_400, "all": 19_500}
 """For each set of tools, the maximum number of tokens that the list of tools may take in a client's context."""
-MOST_TOOL_TOKENS = 600
+MAX_TOOL_TOKENS = 600
 """Maximum tokens of the definition of one tool."""
 BYTES_PER_TOKEN = 3.8
 """Average number of bytes per token of the tool list with o200k_base, the tokenizer of OpenAI's models."""

@@ -11,7 +11,7 @@ from kie_mcp.server.app import App, ToolCall
 from kie_mcp.server.live_models import find_built_in
 from kie_mcp.server.tools.tool import Arguments, Tool
 
-MOST_VOICES = 12
+MAX_VOICES = 12
 """Maximum number of voices of one tool in an answer."""
 LANGUAGES_NOTE = "A voice speaks every language of its model: the text decides."
 
@@ -35,8 +35,8 @@ async def run_find_voices(_: App, __: ToolCall, arguments: FindVoices) -> CallTo
     for tool, voices in _voices_by_tool(arguments.model).items():
         found, missed = find_voices(voices, arguments.words)
         unknown = set(missed) if unknown is None else unknown & set(missed)
-        rows += [_describe(tool, voice) for voice in found[:MOST_VOICES]]
-        if len(found) > MOST_VOICES:
+        rows += [_describe(tool, voice) for voice in found[:MAX_VOICES]]
+        if len(found) > MAX_VOICES:
             more.append(f"{tool} has more such voices: describe_model lists all of a model.")
     answer = {"voices": rows}
     if unknown or not rows:
