@@ -1,13 +1,14 @@
 """What past tasks were charged and how long they took."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.ledgers import NOW, open_ledger, task
 
-from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.ledger.ledger import LATE_SECONDS, Ledger
 
 pytestmark = [pytest.mark.anyio, pytest.mark.on_postgresql]
 
@@ -54,6 +55,17 @@ async def test_a_task_ran_alone_where_no_other_one_was_under_way(ledger: Ledger)
     assert await ledger.ran_alone(alone)
     await add(ledger, 15)
     assert not await ledger.ran_alone(alone)
+
+
+async def test_a_task_of_unknown_outcome_counts_as_running_until_kie_cannot_charge_for_it_any_more(
+    ledger: Ledger,
+) -> None:
+    await ledger.add(task("t_unknown", created=NOW, finished=NOW + 20, state="unknown"))
+    await ledger.add(soon := task("t_soon", created=NOW + 62))
+    assert not await ledger.ran_alone(soon)
+    await ledger.save(replace(soon, finished=NOW + 70, state="succeeded"))
+    await ledger.add(later := task("t_later", created=NOW + 21 + LATE_SECONDS))
+    assert await ledger.ran_alone(later)
 
 
 @pytest.mark.parametrize(("created", "finished"), [(-60, -50), (5, -50)], ids=["began later", "ended while it was set"])

@@ -33,6 +33,9 @@ from kie_mcp.ledger.uploads import Uploads
 WITHOUT_RESULT: tuple[State, ...] = ("failed", "expired")
 """States of a task that ended without a result; a repeated call creates a new task instead of returning such a task."""
 
+LATE_SECONDS = 900
+"""Seconds for which a task of unknown outcome counts as running after its end, because KIE may still charge for it."""
+
 LedgerError = sa.exc.SQLAlchemyError
 """The error that all methods of the ledger raise when the database fails."""
 
@@ -327,6 +330,8 @@ class Ledger:
             tasks.c.finished.is_(None),
             tasks.c.finished >= since,
             sa.and_(tasks.c.state == "failed", tasks.c.finished >= since - refund_seconds),
+            # The create request of another process may still be on its way when its task is taken over and given up.
+            sa.and_(tasks.c.state == "unknown", tasks.c.finished >= since - LATE_SECONDS),
             # If a task's end is before its creation, the clock was set back meanwhile, and the real times are unknown.
             # Such a task counts as running for a day after its creation.
             sa.and_(tasks.c.finished < tasks.c.created, tasks.c.created > since - 24 * 3600),
