@@ -8,6 +8,7 @@ import httpx2
 import hypothesis
 import pytest
 from mcp import Client
+from pydantic import SecretStr
 from support import preloaded
 from support.accounts import make_key, run_provider, serve_accounts
 from support.clock import JumpingClock
@@ -21,8 +22,10 @@ from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server.app import App
 from kie_mcp.server.build import build_server
 
-# Compares KIE's figures with the ledger and the disk, and writes the table in docs/reliability.md.
-pytest_plugins = ["reconciliation"]
+# The first compares KIE's figures with the ledger and the disk, and writes the table in docs/reliability.md.
+pytest_plugins = ["reconciliation", "support.ledger_template"]
+# Reading the environment for each test would take as long as starting its server.
+SETTINGS = Settings(sandbox=True, repeat_window=0, wait_seconds=40, confirm_above=100_000, confirm_hourly=0)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -125,17 +128,14 @@ async def kie(transport: httpx2.ASGITransport, clock: JumpingClock) -> AsyncIter
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """Settings for the sandbox, with folders of their own, no repeat window, no confirmation, and waits of 40 s."""
-    return Settings(
-        sandbox=True,
-        repeat_window=0,
-        wait_seconds=40,
-        confirm_above=100_000,
-        confirm_hourly=0,
-        data_dir=tmp_path / "data",
-        database_url=find_url(tmp_path / "data") or None,
-        output_dir=tmp_path / "out",
-        read_dirs=(tmp_path,),
-    )
+    url = find_url(tmp_path / "data")
+    own = {
+        "data_dir": tmp_path / "data",
+        "database_url": SecretStr(url) if url else None,
+        "output_dir": tmp_path / "out",
+        "read_dirs": (tmp_path,),
+    }
+    return SETTINGS.model_copy(update=own)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import platformdirs
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from kie_mcp.api_key import NO_KEY, PLACEHOLDER, find_key_fault, read_keyring
 from kie_mcp.errors import ConfigurationError
@@ -133,6 +133,14 @@ class Settings(BaseSettings):
     """Balance, in credits, with which a new sandbox begins."""
     sandbox_legacy: bool = False
     """Whether the sandbox also has the models that KIE no longer documents."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], *sources: PydanticBaseSettingsSource, **named: PydanticBaseSettingsSource
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return the arguments and the environment: going through the other sources would take as long again."""
+        del settings_cls, sources
+        return named["init_settings"], named["env_settings"]
 
     @field_validator("read_dirs", mode="before")
     @classmethod

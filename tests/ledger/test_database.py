@@ -15,7 +15,7 @@ from support.ledgers import NOW, ids, task
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.ledger.ledger import Ledger
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("created_tables")]
 
 
 @pytest.fixture

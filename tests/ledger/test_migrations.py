@@ -19,7 +19,7 @@ from kie_mcp.ledger.sqlite import FILE_NAME
 from kie_mcp.ledger.tables import NEWEST
 from kie_mcp.ledger.task import Task
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("created_tables")]
 
 VERSION = int(NEWEST)
 SCHEMAS = Path(__file__).parent

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 import anyio
 import anyio.lowlevel
@@ -194,15 +194,9 @@ class Process:
 class FragileDatabase(SqliteDatabase):
     """The ledger's file, of which a process may see the disk full, or die before and after each writing."""
 
-    _compiled: ClassVar[Any] = None
-
     def __init__(self, database: Database, process: Process) -> None:
         super().__init__(database._engine)
         self._process = process
-        # All processes together compile each SQL statement once, which else takes most of the time.
-        engine = database._engine.sync_engine
-        FragileDatabase._compiled = FragileDatabase._compiled or (engine.dialect, engine._compiled_cache)
-        engine.dialect, engine._compiled_cache = FragileDatabase._compiled
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:

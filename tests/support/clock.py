@@ -40,7 +40,7 @@ class JumpingClock(Clock):
     busy: ClassVar[int] = 0
     """Number of ledger connections in use plus number of open `hold()` blocks; time passes only if this is 0."""
     checking: ClassVar[int] = 0
-    """Number of sleepers that are checking at this moment whether all other tasks wait."""
+    """Number of alarms that are checking at this moment whether all tasks wait."""
     newest: "ClassVar[JumpingClock | None]" = None
     """The clock that was created last; the tests' PostgreSQL server uses its time."""
 
@@ -75,15 +75,12 @@ class JumpingClock(Clock):
         wake_time = self.now + seconds
         self._wake_times.append(wake_time)
         try:
-            while self.now < wake_time:
-                await let_others_run()
-                # _is_first is called twice, because a sleeper with an earlier deadline may start during the check.
-                if self._is_first(wake_time) and await _everybody_waits() and self._is_first(wake_time):
-                    self.now = max(self.now, wake_time)
+            await _Alarm(self, wake_time, moves_clock=True).wait()
         finally:
             self._wake_times.remove(wake_time)
 
-    def _is_first(self, wake_time: float) -> bool:
+    def is_first(self, wake_time: float) -> bool:
+        """Return whether the clock may jump to this deadline next."""
         # A background loop whose time has come goes on before the clock jumps again.
         return wake_time == min(self._wake_times) and min(self._idle_times, default=wake_time) > self.now
 
@@ -92,8 +89,7 @@ class JumpingClock(Clock):
         wake_time = self.now + seconds
         self._idle_times.append(wake_time)
         try:
-            while self.now < wake_time:
-                await let_others_run()
+            await _Alarm(self, wake_time, moves_clock=False).wait()
         finally:
             self._idle_times.remove(wake_time)
 
@@ -126,20 +122,74 @@ def ready_callbacks(loop: object) -> Sized:
     return ready
 
 
-async def _everybody_waits() -> bool:
-    """Return True if no task is ready to run, except the sleepers that are in this check, too."""
-    loop = asyncio.get_running_loop()
-    threads = anyio.to_thread.current_default_thread_limiter()
-    JumpingClock.checking += 1
-    try:
-        while not (JumpingClock.busy or threads.borrowed_tokens or child_process.running):
-            # Ready tasks run during this checkpoint. After it, all other sleepers in this check are ready again.
-            await anyio.lowlevel.checkpoint()
-            if len(ready_callbacks(loop)) < JumpingClock.checking:
-                return not JumpingClock.busy
-        return False
-    finally:
-        JumpingClock.checking -= 1
+class _Alarm:
+    """Wakes one sleeper of a clock.
+
+    A server has several background loops, and each sleeps most of the time. So looking at the clock is a callback of
+    the event loop: it takes a tenth of the time that a task takes that sleeps for a moment.
+    """
+
+    def __init__(self, clock: JumpingClock, wake_time: float, *, moves_clock: bool) -> None:
+        self._clock = clock
+        self._wake_time = wake_time
+        self._moves_clock = moves_clock
+        self._rings = anyio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._ready = ready_callbacks(self._loop)
+        self._threads = anyio.to_thread.current_default_thread_limiter()
+        self._handle: asyncio.Handle | None = None
+        self._is_checking = False
+
+    async def wait(self) -> None:
+        """Wait until the clock has reached the deadline."""
+        if self._clock.now >= self._wake_time:
+            return
+        self._look_later()
+        try:
+            await self._rings.wait()
+        finally:
+            self._set_checking(False)
+            if self._handle:
+                self._handle.cancel()
+
+    def _look_later(self) -> None:
+        # All alarms look at the same moments, so that the event loop wakes up only once for all of them.
+        moment = (self._loop.time() // MOMENT + 1) * MOMENT
+        self._handle = self._loop.call_at(moment, self._look)
+
+    def _look(self) -> None:
+        if self._clock.now >= self._wake_time:
+            self._rings.set()
+        elif self._may_jump():
+            self._set_checking(True)
+            self._handle = self._loop.call_soon(self._check)
+        else:
+            self._look_later()
+
+    def _check(self) -> None:
+        """Let the clock jump if no task is ready to run; callbacks of other alarms that are in this check do not count.
+
+        Tasks that became ready before this callback was scheduled have run, and so have those that a socket made ready.
+        """
+        everybody_waits = len(self._ready) < JumpingClock.checking
+        # This is asked twice, because a sleeper with an earlier deadline may start during the check.
+        if not self._may_jump():
+            self._set_checking(False)
+            self._look_later()
+        elif everybody_waits:
+            self._set_checking(False)
+            self._clock.now = max(self._clock.now, self._wake_time)
+            self._rings.set()
+        else:
+            self._handle = self._loop.call_soon(self._check)
+
+    def _may_jump(self) -> bool:
+        works = JumpingClock.busy or self._threads.borrowed_tokens or child_process.running
+        return self._moves_clock and not works and self._clock.is_first(self._wake_time)
+
+    def _set_checking(self, is_checking: bool) -> None:
+        JumpingClock.checking += is_checking - self._is_checking
+        self._is_checking = is_checking
 
 
 @sa.event.listens_for(sa.Engine, "do_connect")

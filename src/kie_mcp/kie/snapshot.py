@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -108,9 +109,15 @@ def _read_row(id_: str, row: Mapping[str, Any], as_of: str) -> OfferedModel:
     )
 
 
+@cache
+def read_shipped_snapshot() -> Snapshot:
+    """Return the snapshot of the package; all tenants of a server share it."""
+    return read_snapshot(SHIPPED)
+
+
 def load_snapshot(folder: Path) -> Snapshot:
     """Return the newer of two snapshots: the one in the package, and the one in the user's data folder, if any."""
-    snapshot = read_snapshot(SHIPPED)
+    snapshot = read_shipped_snapshot()
     with suppress(OSError, ValueError):
         synced = read_snapshot(folder / SYNCED)
         return max(synced, snapshot, key=lambda each: each.as_of)
