@@ -90,7 +90,7 @@ class Task:
     """One paid task, from the call until its files are saved. All times are seconds since 1970."""
 
     id: str
-    """The ledger's id of the task: `t_` and twelve characters."""
+    """The ledger's id of the task: `t_` and ten letters."""
     tool: str
     """Name of the tool that was called."""
     model: str
