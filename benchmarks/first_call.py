@@ -74,12 +74,13 @@ def serve(kie: DistantKie) -> Iterator[str]:
     thread.join()
 
 
-def measure_server(python: str, kie: DistantKie, url: str, call: str, idle: float) -> tuple[float, float]:
-    """Start a server and return the milliseconds from its first and its second call to their create requests."""
+def measure_server(python: str, kie: DistantKie, url: str, call: str, idle: float) -> dict[str, float]:
+    """Start a server and return milliseconds: from its start, and from each of two calls, to the create requests."""
     tool, arguments = CALLS[call]
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         settings = {"KIE_API_KEY": SANDBOX_KEY, "KIE_MCP_BASE_URL": url, "KIE_MCP_UPLOAD_URL": url}
         folders = {"KIE_MCP_DATA_DIR": folder, "KIE_MCP_OUTPUT_DIR": str(Path(folder, "out")), "KIE_MCP_SAVE": "0"}
+        started = time.monotonic()
         server = subprocess.Popen(
             [python, "-m", "kie_mcp"],
             env={**INHERITED, **settings, **folders, "KIE_MCP_TOOLS": "all"},
@@ -91,8 +92,8 @@ def measure_server(python: str, kie: DistantKie, url: str, call: str, idle: floa
             initialize(server)
             ask(server, "tools/list")
             time.sleep(idle)
-            taken = []
-            for number in range(2):
+            taken = {}
+            for number, name in enumerate(("1st call", "2nd call")):
                 kie.creates.clear()
                 began = time.monotonic()
                 ask(
@@ -101,9 +102,11 @@ def measure_server(python: str, kie: DistantKie, url: str, call: str, idle: floa
                     name=tool,
                     arguments={**arguments, "prompt": f"{arguments['prompt']} {number}"},
                 )
-                taken.append((kie.creates[0] - began) * 1000)
+                taken[name] = (kie.creates[0] - began) * 1000
+                if not idle and not number:
+                    taken["from the start of the server"] = (kie.creates[0] - started) * 1000
             close(server)
-    return taken[0], taken[1]
+    return taken
 
 
 def measure(pythons: Sequence[str], away: float) -> dict[str, list[list[float]]]:
@@ -113,13 +116,13 @@ def measure(pythons: Sequence[str], away: float) -> dict[str, list[list[float]]]
     with serve(kie) as url:
         for call in CALLS:
             for idle, when in ((0.0, "right after tools/list"), (IDLE_SECONDS, "3 s later")):
-                taken: list[list[tuple[float, float]]] = [[] for _ in pythons]
+                taken: list[list[dict[str, float]]] = [[] for _ in pythons]
                 for _ in range(STARTS):
                     for place, python in enumerate(pythons):
                         taken[place].append(measure_server(python, kie, url, call, idle))
-                for number, name in enumerate(("1st", "2nd")):
-                    row = f"{call}, {name} call, {when}, KIE {away * 1000:.0f} ms away"
-                    rows[row] = [[pair[number] for pair in each] for each in taken]
+                for name in taken[0][0]:
+                    row = f"{call}, {name}, {when}, KIE {away * 1000:.0f} ms away"
+                    rows[row] = [[figures[name] for figures in each] for each in taken]
     return rows
 
 

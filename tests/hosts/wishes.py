@@ -12,7 +12,7 @@ from typing import Any
 import PIL.Image
 from dialects import Call, Json, Reply, Result, Turn
 
-TASK = re.compile(r"(?:\b|(?<=\\n))t_[a-z0-9]{12}\b")
+TASK = re.compile(r"(?:\b|(?<=\\n))t_[a-z]{10}\b")
 """A task's id, also after a line break that JSON has escaped."""
 FILE = re.compile(r"/[^\s\"'\\]+\.(?:jpg|png|mp3|mp4)")
 MAX_TEXT = 60_000
@@ -165,7 +165,7 @@ def make_expensive(_scene: Scene, results: list[Result]) -> Call | None:
 
 def judge_expensive(_scene: Scene, results: list[Result]) -> str:
     """There has to be a way on: the confirmation's id, or the setting."""
-    way = re.search(r"\bc_[a-z0-9]{12}\b|KIE_MCP_CONFIRM_ABOVE", results[0].text)
+    way = re.search(r"\bc_[a-z]{10}\b|KIE_MCP_CONFIRM_ABOVE", results[0].text)
     return "" if way else f"no way on: {shorten(results[0].text)}"
 
 

@@ -1,6 +1,7 @@
 """Tasks as the ledger keeps and finds them."""
 
 import dataclasses
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from support.ledgers import NOW, ids, open_ledger, task
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.rows import row_from_task
 from kie_mcp.ledger.tables import tasks
-from kie_mcp.ledger.task import FINAL, Result, State, new_id
+from kie_mcp.ledger.task import FINAL, TASK_ID, Result, State, new_id
 
 pytestmark = [pytest.mark.anyio, pytest.mark.on_postgresql]
 
@@ -98,7 +99,7 @@ async def test_the_same_id_is_not_written_twice(ledger: Ledger) -> None:
 def test_ids_are_readable_and_differ() -> None:
     created = {new_id("t") for _ in range(1000)}
     assert len(created) == 1000
-    assert not set("il0o1") & set("".join(created).replace("t_", ""))
+    assert all(re.fullmatch(TASK_ID, each) and each.removeprefix("t_").isalpha() for each in created)
 
 
 async def test_pages_follow_one_another_without_gap_or_repetition(ledger: Ledger) -> None:

@@ -32,7 +32,7 @@ TASKS: list[tuple[str, Task, dict[str, Any], str]] = [
             "usual_seconds": 150,
             "next_step": "get_task with this id; do not repeat the call.",
         },
-        """t_1 running (kling-3.0/video, about 60 to 90 credits ($0.30 to $0.45), live price, 100 s of usually 150 s)
+        """t_1 kling-3.0/video running (about 60 to 90 credits ($0.30 to $0.45), live price, 100 s of usually 150 s)
 get_task with this id; do not repeat the call.""",
     ),
     (
@@ -58,7 +58,7 @@ get_task with this id; do not repeat the call.""",
             "credits": 55.5,
             "usd": 0.28,
         },
-        f"""t_1 succeeded (kling-3.0/video, 55.5 credits ($0.28))
+        f"""t_1 kling-3.0/video succeeded (55.5 credits ($0.28))
 1. 5 s MP4, 3.1 MB
 /out/a-1.mp4
 {URL}
@@ -98,7 +98,7 @@ kie://tasks/t_1/media/1""",
             "usd_per_file": 0.03,
             "next_step": "view_media with this id shows it.",
         },
-        f"""t_1 succeeded (kling-3.0/video, 12 credits ($0.06), $0.03 a file)
+        f"""t_1 kling-3.0/video succeeded (12 credits ($0.06), $0.03 a file)
 1. a b, 8x8 PNG, 90 bytes
 /o u t/v-1.png
 {URL}
@@ -120,7 +120,7 @@ view_media with this id shows it.""",
             "usual_seconds": 150,
             "next_step": "get_task with this id; do not repeat the call.",
         },
-        """t_1 running (kling-3.0/video, 100 s of usually 150 s)
+        """t_1 kling-3.0/video running (100 s of usually 150 s)
 get_task with this id; do not repeat the call.""",
     ),
     (
@@ -136,7 +136,7 @@ get_task with this id; do not repeat the call.""",
             ],
             "note": "Not saved: disk full.",
         },
-        f"""t_1 succeeded (kling-3.0/video)
+        f"""t_1 kling-3.0/video succeeded
 1.
 /out/a-1.mp4
 {URL}
@@ -163,7 +163,7 @@ Not saved: disk full.""",
             "estimated_credits": [0, 0],
             "basis": "median of your last 3",
         },
-        """t_1 succeeded (kling-3.0/video, about 0 credits, median of your last 3)
+        """t_1 kling-3.0/video succeeded (about 0 credits, median of your last 3)
 /out/a-1.mid
 kie://tasks/t_1/media/1""",
     ),
@@ -178,7 +178,7 @@ kie://tasks/t_1/media/1""",
             "credits": 0.4,
             "usd": 0.002,
         },
-        "t_1 succeeded (kling-3.0/video, 0.4 credits ($0.002))\n1.\n> [Verse]\n> \n> la\n2.\n> lo",
+        "t_1 kling-3.0/video succeeded (0.4 credits ($0.002))\n1.\n> [Verse]\n> \n> la\n2.\n> lo",
     ),
     (
         "a failure",
@@ -190,7 +190,7 @@ kie://tasks/t_1/media/1""",
             "credits": 0,
             "error": FAILED,
         },
-        """t_1 failed (kling-3.0/video, 0 credits)
+        """t_1 kling-3.0/video failed (0 credits)
 KIE says 500: it broke. Nothing was charged. Try again. (kie, retryable)""",
     ),
 ]
@@ -281,7 +281,7 @@ def test_text_from_kie_cannot_pass_for_lines_of_ours(known: Task, lines: int) ->
 def test_lyrics_cannot_pass_for_lines_of_ours(texts: list[str]) -> None:
     known = task(state="succeeded", texts=texts)
     first, *others = text(answers.build_task_result(known, now=NOW, usual=1)).splitlines()
-    assert first == "t_1 succeeded (kling-3.0/video)"
+    assert first == "t_1 kling-3.0/video succeeded"
     assert [line for line in others if line and not line.startswith("> ")] == [
         f"{n}." for n in range(1, len(texts) + 1)
     ]

@@ -237,7 +237,7 @@ def normalize(told: dict[str, Any], folder: Path) -> Any:
         block.pop("size", None)
     text = json.dumps(told, ensure_ascii=False).replace(str(folder), "<folder>")
     names: dict[str, str] = {}
-    for pattern in (r"\b[tcu]_[a-z2-9]{12}\b", r"\b[0-9a-f]{32}\b", r"(?<=fox-)[0-9a-f]{16}"):
+    for pattern in (r"\b[tcu]_[a-z]{10}\b", r"\b[0-9a-f]{32}\b", r"(?<=fox-)[0-9a-f]{16}"):
         for found in re.findall(pattern, text):
             kind = found[:2] if "_" in found else "id-"
             names.setdefault(found, f"{kind}{len(names) + 1}")

@@ -58,7 +58,7 @@ class Guide:
     def note(self, result: CallToolResult) -> None:
         """Remember the task that a call has started, or the id that confirms it."""
         told = result.structured_content or {}
-        if found := re.search(r"c_[a-z0-9]{12}", json.dumps(told.get("error", {}))):
+        if found := re.search(r"c_[a-z]{10}", json.dumps(told.get("error", {}))):
             self._confirm = found[0]
         id_ = told.get("task_id", "")
         if id_ and id_ not in self._made:

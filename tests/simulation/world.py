@@ -46,7 +46,7 @@ FAULTS = {
 STOPS = 5, 20, 60
 """Seconds for which a process may stop."""
 JUMPS = (-86_400, -3600, -60, 60, 3600, 86_400)
-ID = re.compile(r"\b[0-9a-f]{8,32}|\b[tcs]_[a-z0-9]{12}\b")
+ID = re.compile(r"\b[0-9a-f]{8,32}|\b[tcs]_[a-z]{10}\b")
 
 
 class Lost(AssertionError):

@@ -27,7 +27,6 @@ from kie_mcp.catalog.arguments import (
 from kie_mcp.catalog.fields import Kind, MediaRef
 from kie_mcp.catalog.model import KieModel, names_at_kie
 from kie_mcp.catalog.price import Estimate
-from kie_mcp.catalog.schema import plain_schema
 from kie_mcp.catalog.schema_text import describe_constraint, name_models
 
 Schema = dict[str, Any]
@@ -175,7 +174,7 @@ class Family:
 
     @cached_property
     def _schemas(self) -> dict[str, Schema]:
-        return {model.id: plain_schema(model) for model in self.models}
+        return {model.id: model.plain_schema() for model in self.models}
 
     def _is_version(self, name: object) -> bool:
         """Tell whether `name` is a version, such as `v5`, and any model of this family has the argument `version`."""

@@ -4,7 +4,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-OUR_ID = re.compile(r"(?:^|[:-])(t_[a-z2-9]{12})(?:#[\w-]+|-\d+(?:-\d+)?\.\w+)?$")
+from kie_mcp.ledger.task import TASK_ID
+
+OUR_ID = re.compile(rf"(?:^|[:-])({TASK_ID})(?:#[\w-]+|-\d+(?:-\d+)?\.\w+)?$")
 """Matches a text that ends with the ledger's id of a task: `task:<id>#<n>`, `<id>`, or the name of a saved file."""
 ANY_ID = re.compile(r"(?:task:)?(?P<id>[\w-]{8,100})(?:#[\w-]+)?", re.ASCII)
 """Matches a whole text that may be the ledger's or KIE's id of a task, also as `task:<id>` or `<id>#<n>`."""

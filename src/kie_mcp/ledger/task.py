@@ -33,6 +33,11 @@ WITHOUT_CREDITS = (IN_PARTS, BATCH, EDIT)
 BUCKET_SCHEME = "s3://"
 """Prefix of the address of a result that is saved in a bucket."""
 
+LETTERS = "abcdefghilmnoprstuvwy"
+"""The letters of ids, without those that a client's tokenizer seldom joins with others to one token."""
+TASK_ID = "t_[a-z0-9]{10,12}"
+"""Regular expression of a task's id; those of earlier versions had 12 letters or digits."""
+
 KEPT_FOR = 14 * 24 * 3600
 """Seconds for which KIE keeps the results and the record of a task."""
 
@@ -85,7 +90,7 @@ class Task:
     """One paid task, from the call until its files are saved. All times are seconds since 1970."""
 
     id: str
-    """The ledger's id of the task: `t_` and twelve characters."""
+    """The ledger's id of the task: `t_` and ten letters."""
     tool: str
     """Name of the tool that was called."""
     model: str
@@ -198,12 +203,12 @@ class Task:
 
 
 def new_id(prefix: str) -> str:
-    """Return a random id such as `t_abcdefghjkmn`, without letters that look alike.
+    """Return a random id such as `t_lomapshevi`, of 44 bits.
 
-    The id has no digits, because each digit takes a token of a client's context, whereas several letters often share
-    one token.
+    The id is short and has no digits, because an answer has it up to six times: many tokenizers need a token for each
+    digit, whereas letters often share one. Without digits and capital letters, no two of its letters look alike.
 
     Args:
         prefix: The letters before `_`, which say what the id is for, such as `t` for a task.
     """
-    return f"{prefix}_{''.join(secrets.choice('abcdefghjkmnpqrstuvwxyz') for _ in range(12))}"
+    return f"{prefix}_{''.join(secrets.choice(LETTERS) for _ in range(10))}"

@@ -145,12 +145,12 @@ def describe_media(task: Task, find_link: FindLink = attrgetter("link")) -> list
 
 def format_task(answer: Mapping[str, Any]) -> str:
     """Return the object from `describe_task()` as text."""
-    facts = [answer["model"], *filter(None, (format_cost(answer), answer.get("basis")))]
+    facts = [*filter(None, (format_cost(answer), answer.get("basis")))]
     if "usd_per_file" in answer:
         facts.append(f"{format_worth(answer['credits'] / len(answer['media']))} a file")
     if "elapsed_seconds" in answer:
         facts.append(f"{answer['elapsed_seconds']} s of usually {answer['usual_seconds']} s")
-    lines = [f"{answer['task_id']} {answer['status']} ({', '.join(facts)})"]
+    lines = [f"{answer['task_id']} {answer['model']} {answer['status']}" + (f" ({', '.join(facts)})" if facts else "")]
     lines += format_media(answer.get("media", ()))
     # A text such as lyrics keeps its line breaks. The `> ` before each line shows that kie-mcp did not write the line.
     lines += [f"{n}.\n{indent(text, '> ', bool)}" for n, text in enumerate(answer.get("texts", ()), start=1)]

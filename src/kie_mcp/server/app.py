@@ -85,6 +85,8 @@ class App:
         """Functions that are called with a task each time its new state has been written to the ledger."""
         self.observe_request: Observe | None = None
         """A function that is called after each request to KIE; None if nothing counts them."""
+        self.running_calls = 0
+        """Number of tool calls that are being answered."""
         self._task_group: TaskGroup
         self._discovery: Discovery
 
@@ -369,16 +371,20 @@ class App:
 
         return WakeFiles(settings.state_dir, self.clock)
 
-    async def open_early(self) -> None:
-        """Open all parts before a call needs them, so that unfinished tasks are taken over."""
+    async def open_early(self) -> bool:
+        """Open all parts before a call needs them, so that unfinished tasks are taken over; return whether it worked.
+
+        No client waits for an answer here. Every later tool call that needs the runner reports the error.
+        """
         try:
             await self.runner()
         except KieMcpError:
-            # No client waits for an answer here. Every later tool call that needs the runner reports the error.
-            return
+            return False
         except Exception:
             # An error in this background task would end the process.
             logger.exception("The server cannot be opened.")
+            return False
+        return True
 
 
 Context = ServerRequestContext[App, Any]

@@ -3,6 +3,7 @@
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -11,7 +12,7 @@ from mcp.server.lowlevel import Server
 from mcp_types import Icon, NotificationParams
 
 from kie_mcp import __version__
-from kie_mcp.server import resources
+from kie_mcp.server import resources, warm_up
 from kie_mcp.server.app import App
 from kie_mcp.server.extensions import tasks
 from kie_mcp.server.extensions.subscriptions import Subscriptions
@@ -61,15 +62,10 @@ WITHOUT_TOOLS = """\
 run_model makes everything: find a model, read its arguments, run it. Answers may name tools that are not listed: \
 run_model runs their models."""
 
-OPEN_DELAY_SECONDS = 0.2
-"""Seconds after the server's start at which the server opens its parts and takes over unfinished tasks.
 
-Opening imports SQLAlchemy and the catalogue, which takes 0.4 s. Because of the delay, the SDK can answer a client's
-handshake first.
-"""
-
-
-def build_server(app: App, *, sessions: bool = True, tenants: "Tenants | None" = None) -> Server[App]:
+def build_server(
+    app: App, *, sessions: bool = True, tenants: "Tenants | None" = None, rehearses: bool = False
+) -> Server[App]:
     """Build the MCP server from its handlers and extensions.
 
     Args:
@@ -77,6 +73,7 @@ def build_server(app: App, *, sessions: bool = True, tenants: "Tenants | None" =
         sessions: True if the server has a single lasting connection to a client, as on stdio; on such a connection, the
             server can send resources/updated notifications.
         tenants: The tenants, if each request gets the app of its caller's tenant; None if all requests get `app`.
+        rehearses: Whether the server rehearses a paid call soon after its start, as `warm_up.open_early()` says.
     """
     subscriptions = Subscriptions()
 
@@ -84,12 +81,12 @@ def build_server(app: App, *, sessions: bool = True, tenants: "Tenants | None" =
     async def run(_: Server[App]) -> AsyncIterator[App]:
         if tenants:
             async with tenants.run(), anyio.create_task_group() as group:
-                group.start_soon(dispatcher.warm_up)
+                group.start_soon(warm_up.warm_up, app)
                 yield app
             return
         async with app.run(on_change=subscriptions.task_changed), anyio.create_task_group() as group:
             group.start_soon(subscriptions.run, app)
-            group.start_soon(_open_early, app)
+            group.start_soon(partial(warm_up.open_early, app, rehearses=rehearses))
             yield app
             group.cancel_scope.cancel()
 
@@ -127,9 +124,3 @@ def build_server(app: App, *, sessions: bool = True, tenants: "Tenants | None" =
     tasks.add_extension(server, tasks.TasksExtension())
     server.extensions[Apps.identifier] = Apps().settings()
     return server
-
-
-async def _open_early(app: App) -> None:
-    await app.clock.sleep(OPEN_DELAY_SECONDS)
-    await app.open_early()
-    await dispatcher.warm_up()

@@ -1,6 +1,5 @@
 """Serve the client on stdio with the SDK, after the first requests were answered from a generated file."""
 
-import gc
 import logging
 import sys
 from typing import Any, cast
@@ -38,9 +37,7 @@ def serve(wire: Wire, tools: str, prefix: str) -> None:
         if selection.error:
             logger.warning("%s %s", selection.error, selection.error.next_step)
         app = App(selection=selection)
-        server = build_server(app)
-        gc.freeze()
-        gc.enable()
+        server = build_server(app, rehearses=True)
         wire.hand_over()
         file = cast("anyio.AsyncFile[str]", anyio.wrap_file(cast("Any", wire)))
         async with stdio_server(file, file) as (incoming, outgoing):

@@ -3,6 +3,7 @@
 import gc
 import signal
 import sys
+from contextlib import suppress
 
 from kie_mcp.server.handshake.answers import load_handshake
 from kie_mcp.server.handshake.wire import Wire
@@ -21,7 +22,7 @@ def serve_stdio(tools: str, prefix: str) -> None:
         prefix: A word to put before the names of all tools; empty for none.
     """
     # Imports create hundreds of thousands of objects that are never freed. Garbage collection would take 0.1 s to
-    # search these objects and would free nothing, so garbage collection is off until the server has been built.
+    # search these objects and would free nothing, so it is off until the server is warm; see `warm_up.open_early()`.
     gc.disable()
     # Ctrl-C ends the process at once, because a normal end would wait for the thread that reads stdin. Nothing is lost,
     # because all state is in the ledger.
@@ -29,6 +30,7 @@ def serve_stdio(tools: str, prefix: str) -> None:
     wire = Wire(load_handshake(tools, prefix))
     wire.settled.wait(HEAD_START_SECONDS)
     try:
+        _defer_wire_models()
         from kie_mcp.server.connection import serve
     except Exception as error:
         import logging
@@ -37,3 +39,15 @@ def serve_stdio(tools: str, prefix: str) -> None:
         wire.refuse(f"kie-mcp cannot start: {error!r}. Nothing was sent to KIE. Install kie-mcp again.")
         sys.exit(1)
     serve(wire, tools, prefix)
+
+
+def _defer_wire_models() -> None:
+    """Let pydantic build each of the SDK's message models at its first use, because a connection uses few of them.
+
+    Without this, the import of the SDK would take a quarter longer. The models' base class is not a public name of the
+    SDK. If a later version has no such class, all models are built at once, as they are in other servers.
+    """
+    with suppress(ImportError):
+        from mcp_types._wire_base import WireModel
+
+        WireModel.model_config["defer_build"] = True

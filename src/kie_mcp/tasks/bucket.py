@@ -25,7 +25,7 @@ import httpx2
 from kie_mcp import disk
 from kie_mcp.clock import to_utc
 from kie_mcp.errors import ConfigurationError
-from kie_mcp.ledger.task import BUCKET_SCHEME, Result, Task
+from kie_mcp.ledger.task import BUCKET_SCHEME, TASK_ID, Result, Task
 from kie_mcp.tasks.file_cache import MAX_BYTES, FileCache
 from kie_mcp.tasks.partial_files import PartialFile, Unreachable
 from kie_mcp.tasks.storage import PARTS_FOLDER, Kept, Storage
@@ -51,7 +51,7 @@ CREDENTIALS_TIMEOUT = timedelta(seconds=5)
 """Maximum time to get credentials from the machine or the container."""
 ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 """AWS's environment variables for the URL of another S3 server; a URL with http:// allows unencrypted requests."""
-RESULT_NAME = re.compile(r"(?:.*/)?[^/]+-(t_[a-z0-9]{12})-(\d{1,4})\.\w+", re.ASCII)
+RESULT_NAME = re.compile(rf"(?:.*/)?[^/]+-({TASK_ID})-(\d{{1,4}})\.\w+", re.ASCII)
 """Matches the object name of a result; group 1 is the id of its task, and group 2 is the number of the result."""
 CODE = re.compile(r"<Code>(\w{1,60})</Code>", re.ASCII)
 """Matches the error code in an error response of S3."""

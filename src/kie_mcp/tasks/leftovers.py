@@ -11,17 +11,18 @@ from pathlib import Path
 import anyio.to_thread
 
 from kie_mcp.ledger.ledger import Ledger, LedgerError
+from kie_mcp.ledger.task import TASK_ID
 from kie_mcp.tasks import failures
 from kie_mcp.tasks.partial_files import remove_partial_file
 from kie_mcp.tasks.storage import PARTS_FOLDER
 
 logger = logging.getLogger(__name__)
 
-PARTIAL_NAME = re.compile(r"(\..+-(t_[a-z0-9]{12})-.+\.part)(\.version)?")
+PARTIAL_NAME = re.compile(rf"(\..+-({TASK_ID})-.+\.part)(\.version)?")
 """Matches the names of partial files (also of sidecars) and of their version files; group 2 is the id of the task."""
 EDIT_FOLDER = ".{task}.{process}.edit"
 """Name of the private folder in which a process makes the film of an edit."""
-EDIT_NAME = re.compile(r"(\.(t_[a-z0-9]{12})\..+\.edit)")
+EDIT_NAME = re.compile(rf"(\.({TASK_ID})\..+\.edit)")
 """Matches the names of the private folders of edits; group 2 is the id of the task."""
 
 ABANDONED_SECONDS = 86400.0

@@ -72,12 +72,11 @@ def add_quotes(quotes: Sequence[Quote], words: str) -> Quote:
 
 
 def _quote_without_charges(call: KieModel, live_price: str, lengths: Lengths) -> Quote:
-    for estimate, basis in (
-        (call.estimate(lengths), f"price list {AS_OF}"),
-        (estimate_from_text(call, live_price, lengths), "live price"),
-    ):
-        if estimate.high is not None:
-            return Quote(estimate, f"{basis}; {estimate.assumed}" if estimate.assumed else basis, estimate.high)
+    estimate, source = call.estimate(lengths), f"price list {AS_OF}"
+    if estimate.high is None:
+        estimate, source = estimate_from_text(call, live_price, lengths), "live price"
+    if estimate.high is not None:
+        return Quote(estimate, f"{source}; {estimate.assumed}" if estimate.assumed else source, estimate.high)
     basis = quote_text(live_price) or "KIE publishes no figure"
     return Quote(Estimate(None, None), basis, highest_similar_estimate(call))
 

@@ -2,7 +2,6 @@
 
 import logging
 
-import anyio.to_thread
 from mcp_types import (
     CallToolRequestParams,
     CallToolResult,
@@ -33,28 +32,13 @@ async def list_tools(context: Context, _: PaginatedRequestParams | None) -> List
     )
 
 
-async def warm_up() -> None:
-    """Import the tools, and build the schemas of the standard tools, so that the first tool call is faster."""
-    await anyio.to_thread.run_sync(_import_tools)
-    from kie_mcp.catalog.registry import STANDARD
-
-    for family in STANDARD:
-        await anyio.to_thread.run_sync(lambda family: family.input_schema, family)
-
-
-def _import_tools() -> None:
-    from kie_mcp.server import answers
-    from kie_mcp.server.tools import registry
-
-    del answers, registry
-
-
 async def call_tool(context: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
     """Answer tools/call; every error becomes a tool result with a text, so that the calling agent can read it."""
     arrived = context.lifespan_context.clock.monotonic()
     from kie_mcp.server import answers
 
     app = context.lifespan_context
+    app.running_calls += 1
     try:
         app.check_settings()
         await app.learn_roots(context)
@@ -69,6 +53,8 @@ async def call_tool(context: Context, params: CallToolRequestParams) -> CallTool
         # which means unknown.
         billed = False if selection.is_read_only(params.name) else None
         return answers.build_error_result(failures.unexpected_error(error, billed=billed))
+    finally:
+        app.running_calls -= 1
     if app.settings.links and context.protocol_version not in BEFORE_LINKS and isinstance(result, CallToolResult):
         return answers.add_links(result)
     return result
@@ -82,8 +68,6 @@ async def _call(app: App, call: ToolCall) -> CallToolResult | InputRequiredResul
     """
     from kie_mcp.catalog.arguments import find_broken_text
     from kie_mcp.catalog.registry import FAMILIES
-    from kie_mcp.server.generate import run_family_tool
-    from kie_mcp.server.tools.registry import TOOLS, UNLISTED
 
     name, arguments = call.params.name, call.params.arguments or {}
     if broken := find_broken_text(arguments):
@@ -95,7 +79,12 @@ async def _call(app: App, call: ToolCall) -> CallToolResult | InputRequiredResul
         return await gallery.call_gallery_task(app, arguments)
     for family in FAMILIES:
         if family.tool == name:
+            from kie_mcp.server.generate import run_family_tool
+
             return await run_family_tool(app, call, family, arguments)
+    # These imports take 30 ms, which a call of a model's tool need not wait for.
+    from kie_mcp.server.tools.registry import TOOLS, UNLISTED
+
     for tool in (*TOOLS, *UNLISTED):
         if tool.name == name:
             return await tool(app, call, arguments)

@@ -1,0 +1,84 @@
+"""Prepare for the first tool call in the background: import its modules, open the parts, and rehearse a paid call."""
+
+import gc
+from contextlib import suppress
+
+import anyio.to_thread
+
+from kie_mcp.errors import KieMcpError
+from kie_mcp.server.app import App
+
+OPEN_DELAY_SECONDS = 0.2
+"""Seconds after the server's start at which the server opens its parts and takes over unfinished tasks.
+
+Opening imports SQLAlchemy and the catalogue, which takes 0.3 s. Because of the delay, the SDK can answer a client's
+handshake first.
+"""
+PAUSE_SECONDS = 0.1
+"""Seconds between two looks whether calls are still running."""
+MAX_PAUSES = 100
+"""Largest number of pauses before a step of the warm-up, if calls are always running."""
+
+
+async def open_early(app: App, *, rehearses: bool) -> None:
+    """Open the parts of an app soon after its start, and prepare what the first tool call needs.
+
+    Args:
+        app: The app.
+        rehearses: Whether to rehearse a paid call, too: a server on stdio gets its first call soon, and only a few.
+    """
+    await app.clock.sleep(OPEN_DELAY_SECONDS)
+    if await app.open_early() and rehearses:
+        await _pause_for_calls(app)
+        await _rehearse_call(app)
+    await warm_up(app)
+    if not gc.isenabled():
+        # The start on stdio turns garbage collection off. The objects of all imports stay until the end of the process,
+        # so garbage collection need not search them.
+        gc.freeze()
+        gc.enable()
+
+
+async def warm_up(app: App) -> None:
+    """Import the tools, and build the schemas of the standard tools."""
+    await _pause_for_calls(app)
+    await anyio.to_thread.run_sync(_import_tools)
+    from kie_mcp.catalog.registry import STANDARD
+
+    for family in STANDARD:
+        await _pause_for_calls(app)
+        await anyio.to_thread.run_sync(lambda family: family.input_schema, family)
+
+
+async def _pause_for_calls(app: App) -> None:
+    """Wait while tool calls run, because they would have to share the processor with the warm-up."""
+    for _ in range(MAX_PAUSES):
+        if not app.running_calls:
+            return
+        await app.clock.idle(PAUSE_SECONDS)
+
+
+async def _rehearse_call(app: App) -> None:
+    """Do what a paid call does before its create request; nothing is sent to KIE, and nothing is recorded."""
+    from kie_mcp.catalog.vendors import nano_banana
+    from kie_mcp.ledger.ledger import LedgerError
+    from kie_mcp.ledger.rehearsal import rehearse_task
+    from kie_mcp.ledger.task import Task
+    from kie_mcp.server import live_fields
+    from kie_mcp.server.orders import build_family_order
+
+    with suppress(KieMcpError, LedgerError):
+        order, _ = await build_family_order(app, nano_banana.IMAGE, {"prompt": "rehearsal"})
+        await live_fields.add_dropped_note(app, order)
+        runner, now = await app.runner(), app.clock.time()
+        await runner.find_repeated(order)
+        await runner.quote(order)
+        call, arguments = order.call, order.ledger_arguments({})
+        await rehearse_task(runner.ledger, Task(order.id, order.tool, call.id, call.kind, "", arguments, now))
+
+
+def _import_tools() -> None:
+    from kie_mcp.server import answers, generate
+    from kie_mcp.server.tools import registry
+
+    del answers, generate, registry

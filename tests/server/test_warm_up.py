@@ -1,0 +1,71 @@
+"""What a server on stdio does after its start and before the first call, so that this call finds all prepared."""
+
+import gc
+import subprocess
+import sys
+
+import httpx2
+import pytest
+from mcp import Client
+from support.answers import answer
+from support.clock import JumpingClock, wait_until
+from support.runners import InterceptedKie
+
+from kie_mcp.config import Settings
+from kie_mcp.kie.routes import DOCUMENTED
+from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.server import warm_up
+from kie_mcp.server.app import App
+from kie_mcp.server.build import build_server
+
+pytestmark = pytest.mark.anyio
+
+DEFERRED = """\
+import sys
+from kie_mcp.server import stdio
+stdio._defer_wire_models()
+from kie_mcp.server import connection
+built = [each for each in sys.modules["mcp_types._wire_base"].WireModel.__subclasses__() if each.__pydantic_complete__]
+print(len(built), len(sys.modules["mcp_types._wire_base"].WireModel.__subclasses__()))
+"""
+
+
+async def test_a_rehearsed_call_is_neither_recorded_nor_sent(
+    settings: Settings, sandbox: Sandbox, clock: JumpingClock
+) -> None:
+    asked: list[str] = []
+
+    async def note(path: str) -> None:
+        asked.append(path)
+
+    app = App(settings, transport=httpx2.ASGITransport(InterceptedKie(sandbox.app, get=note, post=note)), clock=clock)
+    gc.disable()
+    try:
+        async with Client(build_server(app, rehearses=True), raise_exceptions=True) as client:
+            await wait_until(gc.isenabled)
+            assert answer(await client.call_tool("list_tasks"))["tasks"] == []
+    finally:
+        gc.enable()
+    assert set(asked) <= {DOCUMENTED.credits}
+
+
+async def test_the_preparation_waits_while_a_call_runs(
+    settings: Settings, sandbox: Sandbox, clock: JumpingClock
+) -> None:
+    app = App(settings, transport=httpx2.ASGITransport(sandbox.app), clock=clock)
+    app.running_calls = 1
+    gc.disable()
+    try:
+        async with Client(build_server(app, rehearses=True), raise_exceptions=True):
+            await clock.sleep(warm_up.OPEN_DELAY_SECONDS + 3 * warm_up.PAUSE_SECONDS)
+            assert not gc.isenabled()
+            app.running_calls = 0
+            await wait_until(gc.isenabled)
+    finally:
+        gc.enable()
+
+
+def test_messages_of_the_sdk_are_built_when_they_are_needed() -> None:
+    told = subprocess.run([sys.executable, "-c", DEFERRED], check=True, capture_output=True, text=True)
+    built, known = map(int, told.stdout.split())
+    assert built < known / 10
