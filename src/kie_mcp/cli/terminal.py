@@ -44,10 +44,10 @@ def find_picture_terminal() -> PictureTerminal | None:
     This function never waits for longer than `ANSWER_SECONDS`, and it reads the terminal's answer completely, so that
     no part of it is left for the shell.
     """
-    if sys.platform == "win32" or not sys.stdout.isatty() or "CI" in os.environ:
+    if sys.platform == "win32":
         return None
     name = os.environ.get("TERM", "")
-    if name in WITHOUT_PICTURES:
+    if name in WITHOUT_PICTURES or "CI" in os.environ or not sys.stdout.isatty():
         return None
     try:
         size = _read_size(sys.stdout.fileno())
@@ -63,60 +63,54 @@ def find_picture_terminal() -> PictureTerminal | None:
     return PictureTerminal("sixel", *size, colours=VT340_COLOURS if attributes[0] == VT340 else 256)
 
 
-def _read_size(terminal: int) -> tuple[int, int, int, int]:
-    """Return the columns, the rows, the width and the height in pixels; terminals that do not tell pixels tell 0."""
+# Windows has none of these modules; its terminals tell no size in pixels.
+if sys.platform != "win32":
     import fcntl
     import struct
     import termios
-
-    rows, columns, width, height = struct.unpack("HHHH", fcntl.ioctl(terminal, termios.TIOCGWINSZ, bytes(8)))
-    return columns, rows, width, height
-
-
-def _ask_for_attributes() -> list[bytes]:
-    """Return the numbers in the terminal's answer; empty if there is no answer."""
-    import termios
-
-    try:
-        with _open_terminal() as terminal:
-            os.write(terminal, ASK_FOR_ATTRIBUTES)
-            return _read_attributes(terminal)
-    except (OSError, termios.error):
-        return []
-
-
-@contextmanager
-def _open_terminal() -> Iterator[int]:
-    """Open the terminal of this process, and let it neither show what is typed nor wait for the end of a line.
-
-    Raises:
-        OSError: When there is no terminal, or when this process runs in the background of its shell: the shell would
-            stop the process when it changes the terminal.
-    """
-    import termios
     import tty
-
-    terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
-    try:
-        if os.tcgetpgrp(terminal) != os.getpgrp():
-            raise BlockingIOError
-        before = termios.tcgetattr(terminal)
-        tty.setcbreak(terminal, termios.TCSANOW)
-        try:
-            yield terminal
-        finally:
-            # An answer that came too late is thrown away.
-            termios.tcsetattr(terminal, termios.TCSAFLUSH, before)
-    finally:
-        os.close(terminal)
-
-
-def _read_attributes(terminal: int) -> list[bytes]:
     from select import select
 
-    answer, until = b"", monotonic() + ANSWER_SECONDS
-    while select([terminal], [], [], max(until - monotonic(), 0))[0] and (part := os.read(terminal, 64)):
-        answer += part
-        if found := ATTRIBUTES.search(answer):
-            return found[1].split(b";")
-    return []
+    def _read_size(terminal: int) -> tuple[int, int, int, int]:
+        """Return the columns, the rows, the width and the height in pixels; some terminals tell 0 pixels."""
+        rows, columns, width, height = struct.unpack("HHHH", fcntl.ioctl(terminal, termios.TIOCGWINSZ, bytes(8)))
+        return columns, rows, width, height
+
+    def _ask_for_attributes() -> list[bytes]:
+        """Return the numbers in the terminal's answer; empty if there is no answer."""
+        try:
+            with _open_terminal() as terminal:
+                os.write(terminal, ASK_FOR_ATTRIBUTES)
+                return _read_attributes(terminal)
+        except (OSError, termios.error):
+            return []
+
+    @contextmanager
+    def _open_terminal() -> Iterator[int]:
+        """Open the terminal of this process, and let it neither show what is typed nor wait for the end of a line.
+
+        Raises:
+            OSError: When there is no terminal, or this process runs in the background of its shell, which would stop
+                the process when it changes the terminal.
+        """
+        terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
+        try:
+            if os.tcgetpgrp(terminal) != os.getpgrp():
+                raise BlockingIOError
+            before = termios.tcgetattr(terminal)
+            tty.setcbreak(terminal, termios.TCSANOW)
+            try:
+                yield terminal
+            finally:
+                # An answer that came too late is thrown away.
+                termios.tcsetattr(terminal, termios.TCSAFLUSH, before)
+        finally:
+            os.close(terminal)
+
+    def _read_attributes(terminal: int) -> list[bytes]:
+        answer, until = b"", monotonic() + ANSWER_SECONDS
+        while select([terminal], [], [], max(until - monotonic(), 0))[0] and (part := os.read(terminal, 64)):
+            answer += part
+            if found := ATTRIBUTES.search(answer):
+                return found[1].split(b";")
+        return []
