@@ -38,38 +38,41 @@ class PictureTerminal(NamedTuple):
     """Most colours of one picture of sixels."""
 
 
-def find_picture_terminal() -> PictureTerminal | None:
-    """Return the terminal of this process if a person sees pictures there; None for pipes, files and CI.
+# Windows has none of these modules, and its terminals tell no size in pixels.
+if sys.platform == "win32":
 
-    This function never waits for longer than `ANSWER_SECONDS`, and it reads the terminal's answer completely, so that
-    no part of it is left for the shell.
-    """
-    if sys.platform == "win32":
+    def find_picture_terminal() -> PictureTerminal | None:
+        """Return None."""
         return None
-    name = os.environ.get("TERM", "")
-    if name in WITHOUT_PICTURES or "CI" in os.environ or not sys.stdout.isatty():
-        return None
-    try:
-        size = _read_size(sys.stdout.fileno())
-    except OSError:
-        return None
-    if 0 in size:
-        return None
-    if name in KITTY_TERMINALS:
-        return PictureTerminal("kitty", *size)
-    attributes = _ask_for_attributes()
-    if SIXELS not in attributes[1:]:
-        return None
-    return PictureTerminal("sixel", *size, colours=VT340_COLOURS if attributes[0] == VT340 else 256)
 
-
-# Windows has none of these modules; its terminals tell no size in pixels.
-if sys.platform != "win32":
+else:
     import fcntl
     import struct
     import termios
     import tty
     from select import select
+
+    def find_picture_terminal() -> PictureTerminal | None:
+        """Return the terminal of this process if a person sees pictures there; None for pipes, files and CI.
+
+        It never waits for longer than `ANSWER_SECONDS`, and it reads the terminal's answer completely, so that no part
+        of it is left for the shell.
+        """
+        name = os.environ.get("TERM", "")
+        if name in WITHOUT_PICTURES or "CI" in os.environ or not sys.stdout.isatty():
+            return None
+        try:
+            size = _read_size(sys.stdout.fileno())
+        except OSError:
+            return None
+        if 0 in size:
+            return None
+        if name in KITTY_TERMINALS:
+            return PictureTerminal("kitty", *size)
+        attributes = _ask_for_attributes()
+        if SIXELS not in attributes[1:]:
+            return None
+        return PictureTerminal("sixel", *size, colours=VT340_COLOURS if attributes[0] == VT340 else 256)
 
     def _read_size(terminal: int) -> tuple[int, int, int, int]:
         """Return the columns, the rows, the width and the height in pixels; some terminals tell 0 pixels."""
