@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import anyio
 import httpx2
@@ -13,16 +14,23 @@ import pytest
 from support.commands import environment, run_command
 from support.kie_server import serve_kie
 from support.runners import saved_files
+from support.tasks import NOW
 from support.tasks import task as build_task
 from support.terminal import run_in_terminal
 from typer.testing import CliRunner, Result
 
 from kie_mcp import __version__
+from kie_mcp.cli import calls
 from kie_mcp.cli.commands import cli
+from kie_mcp.errors import InvalidCall
 from kie_mcp.kie.routes import JOBS
+from kie_mcp.ledger import task as ledger_task
 from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.server.answers import build_task_result
 
 IN_A_TERMINAL = pytest.mark.skipif(sys.platform == "win32", reason="There is no terminal to make.")
+
+FOX = ledger_task.Result("https://example.org/fox.png", mime_type="image/png")
 
 
 @pytest.fixture
@@ -139,6 +147,23 @@ def test_only_with_a_key_kie_is_asked_about_a_running_task(settings: dict[str, s
         assert told.stderr == ""
         assert not kie.request_counts
         assert "t_running succeeded" in run(keyed, "task", "t_running", "--wait", "60").stdout
+
+
+@pytest.mark.parametrize(
+    ("fields", "waits"),
+    [
+        ({"state": "submitting"}, True),
+        ({"state": "running"}, True),
+        ({"state": "succeeded", "results": [FOX], "saved": False}, True),
+        ({"state": "succeeded", "results": [FOX], "saved": True}, False),
+        ({"state": "succeeded", "results": [FOX], "saved": False, "note": "The disk is full."}, False),
+        ({"state": "failed", "error": InvalidCall("No.", "Call get_task.").as_dict()}, False),
+    ],
+    ids=str,
+)
+def test_run_waits_until_the_files_are_saved(fields: dict[str, Any], waits: bool) -> None:
+    result = build_task_result(build_task(**fields), now=NOW, usual=5)
+    assert calls._find_unfinished(result) == ("t_1" if waits else None)
 
 
 def test_a_task_that_is_not_in_the_ledger_is_not_found_without_a_key(settings: dict[str, str]) -> None:

@@ -102,9 +102,9 @@ async def _call(tool: str, arguments: dict[str, Any]) -> "CallToolResult":
 
 
 def _find_unfinished(result: "CallToolResult") -> str | None:
-    """Return the id of the unfinished task in a tool result; None if there is none."""
+    """Return the id of the task in a tool result if the task runs or its files are being saved; None otherwise."""
     answer: dict[str, Any] = result.structured_content or {}
-    return answer.get("task_id") if answer.get("status") in UNFINISHED else None
+    return answer.get("task_id") if "get_task" in answer.get("next_step", "") else None
 
 
 async def _ask(question: str) -> "ElicitResult":

@@ -155,7 +155,7 @@ def _print_task(answer: Mapping[str, Any]) -> None:
     head = " ".join(str(answer[name]) for name in ("task_id", "status", "model") if name in answer)
     console.print(Text(f"{head}, {_write_credits(answer['credits'])}" if "credits" in answer else head))
     for number, each in enumerate(answer.get("media", []), 1):
-        console.print(Text(f"{number}. {each.get('facts', '')}"))
+        console.print(Text(f"{number}. {each.get('facts', '')}".rstrip()))
         # A path or URL is not wrapped, so that it can be copied.
         console.print(Text(f"   {each.get('path') or each.get('url', '')}"), soft_wrap=True)
     for name, words in TOLD.items():
