@@ -79,6 +79,7 @@ NOT_AT_START = (
     "platformdirs",
     "ruamel",
     "tomlkit",
+    "textual_image",
     "pydantic_settings",
     "prometheus_client",
     "pythonjsonlogger",

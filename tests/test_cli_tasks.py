@@ -4,18 +4,33 @@ import contextlib
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
+import anyio
+import httpx2
 import pytest
 from support.commands import environment, run_command
+from support.kie_server import serve_kie
 from support.runners import saved_files
+from support.tasks import NOW
+from support.tasks import task as build_task
 from support.terminal import run_in_terminal
 from typer.testing import CliRunner, Result
 
 from kie_mcp import __version__
+from kie_mcp.cli import calls
 from kie_mcp.cli.commands import cli
+from kie_mcp.errors import InvalidCall
+from kie_mcp.kie.routes import JOBS
+from kie_mcp.ledger import task as ledger_task
+from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.server.answers import build_task_result
 
 IN_A_TERMINAL = pytest.mark.skipif(sys.platform == "win32", reason="There is no terminal to make.")
+
+FOX = ledger_task.Result("https://example.org/fox.png", mime_type="image/png")
 
 
 @pytest.fixture
@@ -96,9 +111,77 @@ def test_what_cannot_be_done_is_told_with_its_cost_and_the_next_step(
     assert max(map(len, ran.stderr.splitlines())) <= 80
 
 
-def test_without_a_key_every_command_says_how_to_get_one(settings: dict[str, str]) -> None:
+def test_without_a_key_a_command_that_asks_kie_says_how_to_get_one(settings: dict[str, str]) -> None:
     ran = run({**settings, "KIE_MCP_SANDBOX": "0"}, "credits", ends_with=1)
     assert "https://kie.ai/api-key" in ran.stderr
+
+
+def test_what_was_made_is_shown_without_a_key_and_without_a_request(settings: dict[str, str], tmp_path: Path) -> None:
+    with serve_kie() as kie:
+        kie.restart(seconds=0.05)
+        keyed = settings | kie.environment
+        made = run(keyed, "run", "nano-banana-2-1", "prompt=a red fox").stdout
+        task, (file,) = made.split()[0], saved_files(tmp_path / "out")
+        kie.request_counts.clear()
+        for given in (keyed | {"KIE_API_KEY": ""}, keyed):
+            assert run(given, "task", task).stdout == made
+            assert task in run(given, "tasks", "fox").stdout
+            assert "a red fox" in run(given, "library").stdout
+            assert "no number 2" in " ".join(run(given, "open", task, "2", ends_with=1).stderr.split())
+            assert str(file) in run(given, "task", task).stdout
+        assert not kie.request_counts
+
+
+def test_only_with_a_key_kie_is_asked_about_a_running_task(settings: dict[str, str]) -> None:
+    with serve_kie() as kie:
+        kie.restart(seconds=0.05)
+        keyed = settings | kie.environment
+        keyless = keyed | {"KIE_API_KEY": ""}
+        body = {"model": "google/nano-banana", "input": {"prompt": "rain"}}
+        headers = {"Authorization": "Bearer sandbox"}
+        accepted = httpx2.post(f"{kie.url}{JOBS.create}", headers=headers, json=body).json()
+        add_running_task(Path(settings["KIE_MCP_DATA_DIR"]), accepted["data"]["taskId"])
+        kie.request_counts.clear()
+        told = run(keyless, "task", "t_running", "--wait", "0.1")
+        assert "t_running running google/nano-banana" in told.stdout
+        assert told.stderr == ""
+        assert not kie.request_counts
+        assert "t_running succeeded" in run(keyed, "task", "t_running", "--wait", "60").stdout
+
+
+@pytest.mark.parametrize(
+    ("fields", "waits"),
+    [
+        ({"state": "submitting"}, True),
+        ({"state": "running"}, True),
+        ({"state": "succeeded", "results": [FOX], "saved": False}, True),
+        ({"state": "succeeded", "results": [FOX], "saved": True}, False),
+        ({"state": "succeeded", "results": [FOX], "saved": False, "note": "The disk is full."}, False),
+        ({"state": "failed", "error": InvalidCall("No.", "Call get_task.").as_dict()}, False),
+    ],
+    ids=str,
+)
+def test_run_waits_until_the_files_are_saved(fields: dict[str, Any], waits: bool) -> None:
+    result = build_task_result(build_task(**fields), now=NOW, usual=5)
+    assert calls._find_unfinished(result) == ("t_1" if waits else None)
+
+
+def test_a_task_that_is_not_in_the_ledger_is_not_found_without_a_key(settings: dict[str, str]) -> None:
+    told = run({**settings, "KIE_MCP_SANDBOX": "0"}, "task", "t_none", ends_with=1).stderr
+    assert "There is no task t_none here. Nothing was charged." in " ".join(told.split())
+    assert "key" not in told
+
+
+def add_running_task(folder: Path, kie_id: str) -> None:
+    """Add a task that KIE has accepted to a ledger, as a process does that ends before the task."""
+
+    async def add() -> None:
+        ledger = await Ledger.open(folder)
+        more = {"tool": "nano_banana_image", "model": "google/nano-banana", "kind": "image", "created": time.time()}
+        await ledger.add(build_task(id="t_running", kie_id=kie_id, **more))
+        await ledger.close()
+
+    anyio.run(add)
 
 
 def test_an_argument_without_a_value_is_refused(settings: dict[str, str]) -> None:

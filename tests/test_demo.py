@@ -41,6 +41,8 @@ def test_the_demo_makes_files_that_open_and_tells_what_they_cost(tools: str, tmp
     assert "data:image/" in page
     assert page.count("</script>") == 1
     assert ("chat.png" in run.stdout) == (tmp_path / "demo-output" / "chat.png").exists()
+    if (picture := tmp_path / "demo-output" / "chat.png").exists():
+        assert_the_whole_card_is_shown(picture)
     before, after = (float(each.replace(",", "")) for each in re.findall(r"([\d.,]+) (?:before|after)", run.stdout))
     assert after < before
     shown, _, next_step = run.stdout.partition("Next, in ")
@@ -48,6 +50,18 @@ def test_the_demo_makes_files_that_open_and_tells_what_they_cost(tools: str, tmp
     # Commands and paths are not broken, so that they can be copied.
     assert "kie-mcp install" in next_step
     assert "KIE_MCP_SANDBOX" in next_step
+
+
+def assert_the_whole_card_is_shown(picture: Path) -> None:
+    """Assert that the card's frame ends inside the picture, and that the card has no scrollbar."""
+    with Image.open(picture) as opened:
+        page = opened.convert("RGB")
+    # Rows from the page's top to its bottom, a column left of the frame's inner edge.
+    edge = [page.getpixel((page.width - 30, row)) for row in range(page.height)]
+    card = (255, 255, 255)
+    first, last = edge.index(card), page.height - 1 - edge[::-1].index(card)
+    assert set(edge[first : last + 1]) == {card}
+    assert page.height - last in range(24, 30)
 
 
 @needs_ffmpeg

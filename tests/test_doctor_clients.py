@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from support.client_files import folders_in, place_file
 
-from kie_mcp.doctor.clients import check_clients
+from kie_mcp.config import Settings
+from kie_mcp.doctor.account import check_spending_rules
+from kie_mcp.doctor.clients import check_clients, find_day_caps
 from kie_mcp.doctor.finding import Finding
 from kie_mcp.install.clients import BY_NAME
 
@@ -43,6 +45,10 @@ async def test_a_server_that_starts_is_told_with_its_seconds(tmp_path: Path) -> 
         ({"args": ["-m", "kie_mcp", "serve", "--prot", "1"]}, "does not start"),
         ({"args": ["-c", "print('hello')", "kie-mcp"]}, "it answered nothing that MCP knows"),
         ({"args": ["-c", "raise SystemExit('no module kie_mcp')", "kie-mcp"]}, "no module kie_mcp"),
+        (
+            {"args": ["-c", "exit('error: no network\\nhint: none')", "kie-mcp"]},
+            "start: error: no network.",
+        ),
         ({"env": {"KIE_MCP_MAX_CREDITS_PER_DAYS": "5"}}, "did you mean KIE_MCP_MAX_CREDITS_PER_DAY?"),
     ],
 )
@@ -78,3 +84,21 @@ async def test_damaged_files_and_clients_without_kie_mcp_are_told_too(tmp_path: 
 async def test_a_machine_without_clients_is_told_how_to_set_one_up(tmp_path: Path) -> None:
     (finding,) = await check_clients([BY_NAME["zed"]], folders_in(tmp_path))
     assert "kie-mcp install CLIENT" in finding.next_step
+
+
+@pytest.mark.parametrize(
+    ("environment", "status", "words"),
+    [
+        ({"KIE_MCP_MAX_CREDITS_PER_DAY": "1000"}, "ok", "Cap for any 24 hours, in Cursor: 1,000 credits"),
+        ({"KIE_MCP_MAX_CREDITS_PER_DAY": "much"}, "note", "No cap for a day is set in Cursor"),
+        ({"KIE_API_KEY": "x"}, "note", "No cap for a day is set in Cursor"),
+        ({"KIE_MCP_SANDBOX": "1"}, "note", "No cap for a day is set, so"),
+    ],
+)
+def test_the_cap_in_the_configuration_of_a_client_counts(
+    environment: dict[str, str], status: str, words: str, tmp_path: Path
+) -> None:
+    configure(tmp_path, {**STARTS, "env": environment})
+    finding = check_spending_rules(Settings(), find_day_caps([CURSOR, CODEX], folders_in(tmp_path)))
+    assert finding.status == status
+    assert words in " ".join((finding.text, *finding.details))

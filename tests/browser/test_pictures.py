@@ -156,7 +156,7 @@ async def test_the_pictures_of_the_readme_are_made_from_the_real_pages(
                 frame="iframe",
                 until=".media :is(img, canvas)",
             ),
-            Shot(f"{url.removesuffix(PATH)}/library#{TOKEN}", library, (1200, 720), until=".tile img"),
+            Shot(f"{url.removesuffix(PATH)}/library#{TOKEN}", library, (1200, 770), until=".tile img"),
         )
     images = ROOT / "docs" / "images"
     folder = images if request.config.getoption("write_pictures") else ROOT / "test-output" / "pictures"

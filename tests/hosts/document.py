@@ -1,12 +1,9 @@
-"""Play the ten wishes in the hosts of hosts.toml, and write what came of it to docs/hosts.md.
-
-`scripts/hosts` calls this. Arguments are names of hosts: then only these are played, and what was kept of the others
-stands. With --install nothing is played.
-"""
+"""Play ten wishes in the hosts of hosts.toml, and write what came of it to docs/hosts.md; scripts/hosts calls it."""
 
 import json
 import re
 import sys
+from argparse import ArgumentParser
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -113,12 +110,16 @@ def write_document(outcomes: dict[Host, Outcome]) -> None:
 
 def main(*arguments: str) -> int:
     """Install the hosts, play the wishes in three hosts at a time, write the document; fail if one is not installed."""
-    hosts = read_hosts([each for each in arguments if not each.startswith("-")])
+    parser = ArgumentParser(prog="scripts/hosts", description=__doc__)
+    parser.add_argument("hosts", nargs="*", help="names in hosts.toml; what was kept of others stands (default: all)")
+    parser.add_argument("--install", action="store_true", help="only install the hosts")
+    given = parser.parse_args(arguments)
+    hosts = read_hosts(given.hosts)
     with ThreadPoolExecutor(3) as at_once:
         for missing in filter(None, at_once.map(Host.install, hosts)):
             sys.stderr.write(f"{missing}\n")
     ready = [host for host in hosts if host.installed]
-    if "--install" in arguments:
+    if given.install:
         return 0 if ready == hosts else 77
     with ThreadPoolExecutor(3) as at_once:
         for host, played in zip(ready, at_once.map(play, ready), strict=True):

@@ -1,32 +1,57 @@
 """Run the kie-mcp command in a terminal, as a person does, and answer its questions."""
 
 import os
+import struct
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 
 from support.commands import COMMAND, environment
 
+OWN_TERMINAL = (
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execvp(sys.argv[1], sys.argv[1:])"
+)
+"""Makes stdin the terminal of the process, as a terminal emulator does, and runs the command in the arguments."""
+
 
 def run_in_terminal(
-    settings: Mapping[str, str], *arguments: str, answers: Sequence[tuple[str, str]] = ()
+    settings: Mapping[str, str],
+    *arguments: str,
+    answers: Sequence[tuple[str, str]] = (),
+    size_px: tuple[int, int] = (0, 0),
+) -> tuple[int, str]:
+    """Run kie-mcp with some arguments, as `run_program_in_terminal()` says."""
+    return run_program_in_terminal(settings, *COMMAND, *arguments, answers=answers, size_px=size_px)
+
+
+def run_program_in_terminal(
+    settings: Mapping[str, str],
+    *command: str,
+    answers: Sequence[tuple[str, str]] = (),
+    size_px: tuple[int, int] = (0, 0),
 ) -> tuple[int, str]:
     """Run a command to its end, and return its exit code and what the terminal showed.
 
     Args:
         settings: Environment variables.
-        arguments: The command's arguments.
+        command: The program and its arguments.
         answers: Pairs of the end of a question that the command asks, and the text that the person types.
+        size_px: Width and height of the terminal, which has 40 rows of 80 columns; 0 if the terminal does not tell it.
     """
-    # This module is imported here, because Windows does not have it.
+    # These modules are imported here, because Windows does not have them.
+    import fcntl
     import pty
+    import termios
 
+    without_ci = {name: value for name, value in environment().items() if name != "CI"}
     controller, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 80, *size_px))
     with subprocess.Popen(
-        [*COMMAND, *arguments],
+        [sys.executable, "-c", OWN_TERMINAL, *command],
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,
-        env=environment(COLUMNS="80", **settings),
+        env={**without_ci, "COLUMNS": "80", **settings},
         start_new_session=True,
     ) as process:
         os.close(terminal)

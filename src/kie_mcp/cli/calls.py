@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -40,17 +41,23 @@ def call_tool(tool: str, **arguments: Any) -> dict[str, Any]:
 
     logging.basicConfig(stream=sys.stderr, level=logging.ERROR)
     given = {name: value for name, value in arguments.items() if value is not None}
-    result = anyio.run(_call, tool, given)
+    return read_answer(anyio.run(_call, tool, given))
+
+
+def read_answer(result: "CallToolResult") -> dict[str, Any]:
+    """Return the answer in a tool result; if the result is an error, print the error and exit with status 1."""
     answer: dict[str, Any] = result.structured_content or {}
-    if not result.is_error:
-        return answer
-    error = answer.get("error", {})
+    if result.is_error:
+        raise fail(answer.get("error", {}))
+    return answer
+
+
+def fail(error: Mapping[str, Any]) -> typer.Exit:
+    """Print the error of a call, its cost and its next step, and return the exception that exits with status 1."""
     # `billed` is None if it is unknown whether the call cost anything.
-    cost = {False: "Nothing was charged.", True: "It was charged."}.get(
-        error.get("billed"), "It may have been charged."
-    )
-    show_error(error.get("message") or "The call failed.", f"{cost} {error.get('next_step', '')}")
-    raise typer.Exit(1)
+    costs = {False: "Nothing was charged.", True: "It was charged.", None: "It may have been charged."}
+    show_error(error.get("message") or "The call failed.", f"{costs[error.get('billed')]} {error.get('next_step', '')}")
+    return typer.Exit(1)
 
 
 def show_error(*lines: str) -> None:
@@ -95,9 +102,9 @@ async def _call(tool: str, arguments: dict[str, Any]) -> "CallToolResult":
 
 
 def _find_unfinished(result: "CallToolResult") -> str | None:
-    """Return the id of the unfinished task in a tool result; None if there is none."""
+    """Return the id of the task in a tool result if the task runs or its files are being saved; None otherwise."""
     answer: dict[str, Any] = result.structured_content or {}
-    return answer.get("task_id") if answer.get("status") in UNFINISHED else None
+    return answer.get("task_id") if "get_task" in answer.get("next_step", "") else None
 
 
 async def _ask(question: str) -> "ElicitResult":

@@ -42,12 +42,14 @@ cli = typer.Typer(
     "Without a command, and outside a terminal, it serves MCP on stdio, as clients start it. "
     "Settings come from the environment: KIE_API_KEY, or KIE_MCP_SANDBOX=1 to try it without a key.",
     add_completion=True,
+    # In the other mode, a paragraph of a docstring keeps its line breaks.
+    rich_markup_mode="markdown",
     invoke_without_command=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-catalog = typer.Typer(no_args_is_help=True)
+catalog = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 cli.add_typer(catalog, name="catalog", help="What this server knows of KIE's models, and what KIE says.")
 for _group, _commands in ((cli, COMMANDS), (catalog, CATALOG_COMMANDS)):
     for _name, _command in _commands.items():

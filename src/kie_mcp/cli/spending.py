@@ -1,6 +1,7 @@
 """`kie-mcp spend`: show how many credits were spent."""
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -9,7 +10,11 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from kie_mcp.cli.ledger import read_ledger
+
 if TYPE_CHECKING:
+    from kie_mcp.config import Settings
+    from kie_mcp.ledger.ledger import Ledger
     from kie_mcp.ledger.spending import By
 
 NAME_WIDTH = 12
@@ -22,9 +27,7 @@ def spend(
     csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
 ) -> None:
     """Show how many credits were spent; expired, failed, refunded, refused and unknown tasks are listed separately."""
-    import anyio
-
-    lines = anyio.run(_read_report, by, days)
+    lines = read_ledger(partial(_build_report, by, days))
     if csv:
         from csv import DictWriter
 
@@ -50,18 +53,9 @@ def spend(
     console.print(table)
 
 
-async def _read_report(by: "By", days: int) -> list[dict[str, Any]]:
+async def _build_report(by: "By", days: int, _: "Settings", ledger: "Ledger") -> list[dict[str, Any]]:
     import time
 
-    from kie_mcp import config
-    from kie_mcp.catalog.credits import set_worth
-    from kie_mcp.ledger.ledger import Ledger
     from kie_mcp.tasks.spend_report import DAY, report
 
-    settings = config.load()
-    set_worth(settings.usd_per_credit)
-    ledger = await Ledger.open(settings.state_dir, url=settings.ledger_url, schema=settings.ledger_schema)
-    try:
-        return [line.rounded() for line in report(await ledger.statistics.spending(by, time.time() - days * DAY), by)]
-    finally:
-        await ledger.close()
+    return [line.rounded() for line in report(await ledger.statistics.spending(by, time.time() - days * DAY), by)]

@@ -9,7 +9,9 @@ from rich import box
 from rich.table import Column, Table
 from rich.text import Text
 
-from kie_mcp.cli.calls import UNFINISHED, call_tool, make_console, show_error
+from kie_mcp.cli.calls import UNFINISHED, call_tool, make_console, read_answer, show_error
+from kie_mcp.cli.ledger import read_ledger, read_task
+from kie_mcp.cli.pictures import Pictures, show_results
 
 FIELD_LABELS = {
     "text": "text",
@@ -31,7 +33,10 @@ def show_credits() -> None:
 
 def list_tasks(words: Words = None, cursor: Annotated[str, typer.Option(help="The next page.")] = "") -> None:
     """List tasks, the newest first."""
-    answer = call_tool("list_tasks", words=_join(words), cursor=cursor or None)
+    from kie_mcp.server.tools.tasks import LIST_TASKS, build_task_page
+
+    wanted = {"words": _join(words), "cursor": cursor}
+    answer = read_answer(read_ledger(lambda _, ledger: build_task_page(ledger, LIST_TASKS.check(wanted))))
     columns = (Column("task", no_wrap=True), "state", Column("when", no_wrap=True), "model", "prompt")
     rows = [
         (each["task_id"], each["status"], each.get("created", ""), each.get("model", ""), each.get("prompt", ""))
@@ -44,9 +49,12 @@ def list_tasks(words: Words = None, cursor: Annotated[str, typer.Option(help="Th
 def show_task(
     task_id: Annotated[str, typer.Argument(metavar="ID", help="The task's id.")],
     wait: Annotated[float, typer.Option(min=0, max=600, help="Seconds to wait for its end.")] = 0,
+    pictures: Pictures = "auto",
 ) -> None:
     """Show the state of a task, and where its files are."""
-    _print_task(call_tool("get_task", task_ids=[task_id], wait_seconds=wait))
+    answer = read_task(task_id, wait)
+    _print_task(answer)
+    show_results([answer["task_id"]], pictures)
 
 
 def search_library(
@@ -55,6 +63,7 @@ def search_library(
     *,
     opens: Annotated[bool, typer.Option("--open", help="Show all of it on a page in your browser.")] = False,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port of this page; 0 takes a free one.")] = None,
+    pictures: Pictures = "auto",
 ) -> None:
     """Search the results; with --open or --port, serve a web page that shows all of them."""
     if opens or port is not None:
@@ -62,13 +71,20 @@ def search_library(
 
         serve_and_open(lambda message: typer.echo(message, err=True), port=port or 0, opens=opens)
         return
-    answer = call_tool("library", words=_join(words), cursor=cursor or None)
+    from kie_mcp.server.app import App
+    from kie_mcp.server.tools.library import LIBRARY, build_library_page
+
+    wanted = {"words": _join(words), "cursor": cursor}
+    answer = read_answer(
+        read_ledger(lambda settings, ledger: build_library_page(ledger, App(settings).storage, LIBRARY.check(wanted)))
+    )
     columns = (Column("task", no_wrap=True), Column("when", no_wrap=True), "prompt", Column("credits", justify="right"))
     rows = [
         (each["task_id"], each["when"], each.get("prompt", ""), f"{each['credits']:,.10g}" if "credits" in each else "")
         for each in answer["made"]
     ]
     _print_table(columns, rows, "Nothing was found.")
+    show_results([each["task_id"] for each in answer["made"]], pictures)
     _print_next("library", words, answer)
 
 
@@ -77,7 +93,7 @@ def open_result(
     number: Annotated[int, typer.Argument(min=1, help="Which of its files.")] = 1,
 ) -> None:
     """Open a file of a task in the default program for its type."""
-    media = call_tool("get_task", task_ids=[task_id], wait_seconds=0).get("media", [])
+    media = read_task(task_id).get("media", [])
     if number > len(media):
         show_error(f"{task_id} has {len(media)} files, so there is no number {number}.", f"See kie-mcp task {task_id}.")
         raise typer.Exit(1)
@@ -107,6 +123,7 @@ def run(
     ] = None,
     quote: Annotated[bool, typer.Option("--quote", help="Only tell what it would cost.")] = False,
     confirm: Annotated[str, typer.Option(help="The id that says that somebody has agreed to the cost.")] = "",
+    pictures: Pictures = "auto",
 ) -> None:
     """Run a model, and pay for it, within the spending caps; you have to confirm a high cost.
 
@@ -117,6 +134,8 @@ def run(
     _print_task(answer)
     if answer.get("status") == "failed":
         raise typer.Exit(1)
+    if "task_id" in answer:
+        show_results([answer["task_id"]], pictures)
 
 
 def _read_arguments(pairs: Sequence[str]) -> dict[str, Any]:
@@ -136,7 +155,7 @@ def _print_task(answer: Mapping[str, Any]) -> None:
     head = " ".join(str(answer[name]) for name in ("task_id", "status", "model") if name in answer)
     console.print(Text(f"{head}, {_write_credits(answer['credits'])}" if "credits" in answer else head))
     for number, each in enumerate(answer.get("media", []), 1):
-        console.print(Text(f"{number}. {each.get('facts', '')}"))
+        console.print(Text(f"{number}. {each.get('facts', '')}".rstrip()))
         # A path or URL is not wrapped, so that it can be copied.
         console.print(Text(f"   {each.get('path') or each.get('url', '')}"), soft_wrap=True)
     for name, words in FIELD_LABELS.items():

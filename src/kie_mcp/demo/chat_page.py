@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 
 from kie_mcp.child_process import run_program
 
@@ -18,6 +19,10 @@ BROWSER_TIMEOUT_SECONDS = 30
 """Maximum seconds that the browser may run to take one screenshot."""
 MAX_OUTPUT_BYTES = 1_000_000
 """Largest number of bytes that the browser may print."""
+WINDOW_PX = 760, 2000
+"""Width and height of the browser's window, in pixels; the height is more than the page of the demo has."""
+MARGIN_PX = 24
+"""Height of the page's margin, which a screenshot keeps below the last thing that it shows."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +70,25 @@ async def take_screenshot(page: Path, screenshot: Path) -> bool:
     # Virtual time lets the page's timers run for 5 s without real waiting. Virtual time does not reach frames in
     # another process, so the second flag keeps all frames in the page's process.
     virtual_time = ["--virtual-time-budget=5000", "--disable-features=IsolateSandboxedIframes"]
-    command = [chromium, "--headless", *as_root, *quiet, *virtual_time, "--window-size=760,620"]
+    window = f"--window-size={WINDOW_PX[0]},{WINDOW_PX[1]}"
+    command = [chromium, "--headless", *as_root, *quiet, *virtual_time, window]
     address = (await anyio.Path(page).absolute()).as_uri()
     with suppress(TimeoutError, OSError):
         command += [f"--screenshot={screenshot}", address]
         await run_program(command, seconds=BROWSER_TIMEOUT_SECONDS, max_output_bytes=MAX_OUTPUT_BYTES)
-    return await anyio.Path(screenshot).exists()
+    if not await anyio.Path(screenshot).exists():
+        return False
+    await anyio.to_thread.run_sync(_cut_empty_rows, screenshot)
+    return True
+
+
+def _cut_empty_rows(screenshot: Path) -> None:
+    """Cut off what is below the page, because Chromium takes a screenshot of its whole window."""
+    import PIL.Image
+    import PIL.ImageChops
+
+    with PIL.Image.open(screenshot) as opened:
+        picture = opened.convert("RGB")
+    paper = PIL.Image.new("RGB", picture.size, picture.getpixel((0, 0)))
+    if drawn := PIL.ImageChops.difference(picture, paper).getbbox():
+        picture.crop((0, 0, picture.width, min(drawn[3] + MARGIN_PX, picture.height))).save(screenshot)

@@ -3,6 +3,7 @@
 import stat
 import sys
 import time
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from shlex import quote
 
@@ -81,12 +82,18 @@ async def check_kie(settings: Settings, seconds: float = KIE_SECONDS) -> list[Fi
     return [answer, *(_judge_clock(date) for date in dates[-1:] if date)]
 
 
-def check_spending_rules(settings: Settings) -> Finding:
-    """Report the spending caps and which costs the user has to confirm; recommend a daily cap if there is none."""
+def check_spending_rules(settings: Settings, caps_of_clients: Mapping[str, float | None]) -> Finding:
+    """Report the spending caps and which costs the user has to confirm; recommend a daily cap where there is none.
+
+    Args:
+        settings: The settings of this shell.
+        caps_of_clients: The daily cap in the configuration of each client that has kie-mcp; None if it has no cap.
+    """
     caps = {
         "one task": settings.max_credits_per_task,
         "any 24 hours": settings.max_credits_per_day,
         "one run of the server": settings.max_credits_per_session,
+        **{f"any 24 hours, in {client}": cap for client, cap in caps_of_clients.items()},
     }
     questions = f"The user is asked above {format_credits(settings.confirm_above)} for one task"
     if settings.confirm_hourly:
@@ -95,8 +102,10 @@ def check_spending_rules(settings: Settings) -> Finding:
         f"{questions}.",
         *(f"Cap for {of}: {format_credits(cap)}." for of, cap in caps.items() if cap is not None),
     )
-    if settings.max_credits_per_day is None and not settings.sandbox:
-        text = "No cap for a day is set, so an agent that goes on and on can spend the whole balance."
+    without = [client for client, cap in caps_of_clients.items() if cap is None]
+    if settings.max_credits_per_day is None and not settings.sandbox and (without or not caps_of_clients):
+        where = f" in {', '.join(without)}" if without else ""
+        text = f"No cap for a day is set{where}, so an agent that goes on and on can spend the whole balance."
         worth = format_worth(EXAMPLE_DAY_CAP)
         step = f"Set KIE_MCP_MAX_CREDITS_PER_DAY, for example to {EXAMPLE_DAY_CAP}{worth and f' ({worth})'}."
         return Finding("spending", "note", text, step, details)

@@ -1,6 +1,7 @@
 """Check the MCP clients on this machine: start kie-mcp with each client's configuration, and measure the time."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from kie_mcp.config import find_misspelt_settings
@@ -42,6 +43,23 @@ async def check_clients(clients: Sequence[Client], folders: Mapping[str, Path]) 
     if without:
         findings.append(Finding("clients", "ok", f"Without kie-mcp: {', '.join(without)}.", INSTALL))
     return findings
+
+
+def find_day_caps(clients: Sequence[Client], folders: Mapping[str, Path]) -> dict[str, float | None]:
+    """Return the daily cap in the configuration of each client that has kie-mcp and spends credits; None if no cap."""
+    caps: dict[str, float | None] = {}
+    for client in clients:
+        with suppress(ConfigurationError):
+            if (server := find_server(client, folders)) and server.env.get("KIE_MCP_SANDBOX") != "1":
+                caps[client.title] = _parse_cap(server.env.get("KIE_MCP_MAX_CREDITS_PER_DAY", ""))
+    return caps
+
+
+def _parse_cap(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 async def _check_server(client: Client, server: Server) -> Finding:

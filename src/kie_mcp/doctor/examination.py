@@ -10,7 +10,7 @@ from functools import reduce
 from kie_mcp.catalog.credits import set_worth
 from kie_mcp.config import Settings
 from kie_mcp.doctor import account, environment, storage
-from kie_mcp.doctor.clients import check_clients
+from kie_mcp.doctor.clients import check_clients, find_day_caps
 from kie_mcp.doctor.finding import Finding
 from kie_mcp.doctor.updates import check_for_update
 from kie_mcp.errors import ConfigurationError
@@ -46,7 +46,7 @@ async def examine(*, asks_for_update: bool = True) -> list[Finding]:
             *([await storage.check_bucket(settings)] if settings.storage else []),
             storage.check_data_folder(settings),
             await storage.check_ledger(settings),
-            account.check_spending_rules(settings),
+            account.check_spending_rules(settings, find_day_caps(CLIENTS, find_folders())),
         ]
     findings += [await environment.check_ffmpeg(), *await check_clients(CLIENTS, find_folders())]
     hide = _make_filter(settings)

@@ -1,6 +1,7 @@
 """Start a server as a client does, and measure how soon it answers."""
 
 import json
+import re
 import subprocess
 import time
 from contextlib import suppress
@@ -24,6 +25,8 @@ REQUEST = {
 ANSWER_SECONDS = 30
 """Maximum seconds to wait for the first answer; some clients wait no longer."""
 MAX_BYTES = 1_000_000
+ERROR = re.compile(r"\w*error:", re.IGNORECASE)
+"""Matches the beginning of `error: …` and `ValueError: …`."""
 
 
 async def measure_start(server: Server, seconds: float = ANSWER_SECONDS) -> float:
@@ -62,9 +65,12 @@ async def _ask(process: Process) -> None:
 
 
 async def _read_last_words(process: Process) -> str:
-    """Return the last line that a process wrote to stderr."""
+    """Return the last line on stderr that begins as an error does; if there is none, return the last line."""
     said = b""
     with suppress(anyio.BrokenResourceError, anyio.EndOfStream), anyio.move_on_after(1):
         while process.stderr and len(said) < MAX_BYTES:
             said += await process.stderr.receive()
-    return next((line.strip() for line in reversed(said.decode(errors="replace").splitlines()) if line.strip()), "")
+    lines = [line.strip() for line in said.decode(errors="replace").splitlines() if line.strip()]
+    # uv prints hints after its error.
+    errors = [line for line in lines if ERROR.match(line)]
+    return (errors or lines or [""])[-1]

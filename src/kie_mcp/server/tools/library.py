@@ -16,7 +16,7 @@ from kie_mcp.server import answers, formatting
 from kie_mcp.server.app import App, ToolCall
 from kie_mcp.server.tools.paging import build_page_result, parse_cursor
 from kie_mcp.server.tools.tool import Arguments, Tool
-from kie_mcp.tasks.runner import Runner
+from kie_mcp.tasks.storage import Storage
 from kie_mcp.text import one_line, shorten
 
 PAGE_SIZE = 20
@@ -46,8 +46,13 @@ class Library(Arguments):
 async def library(app: App, _: ToolCall, arguments: Library) -> CallToolResult:
     """Return the tool result with one page of the succeeded tasks that match the arguments, the newest first."""
     runner = await app.runner()
-    found = await find_made(runner.ledger, arguments, PAGE_SIZE + 1)
-    rows, room = await build_rows(runner, found[:PAGE_SIZE]), MAX_PAGE_BYTES
+    return await build_library_page(runner.ledger, runner.storage, arguments)
+
+
+async def build_library_page(ledger: Ledger, storage: Storage, arguments: Library) -> CallToolResult:
+    """Build the result of `library` from the ledger, without a request to KIE."""
+    found = await find_made(ledger, arguments, PAGE_SIZE + 1)
+    rows, room = await build_rows(ledger, storage, found[:PAGE_SIZE]), MAX_PAGE_BYTES
     lines: list[str] = []
     for row in rows:
         line = _format_row(row)
@@ -92,10 +97,10 @@ async def find_made(
     )
 
 
-async def build_rows(runner: Runner, tasks: Sequence[Task]) -> list[dict[str, Any]]:
+async def build_rows(ledger: Ledger, storage: Storage, tasks: Sequence[Task]) -> list[dict[str, Any]]:
     """Build a JSON object for each task; the object also names the earlier tasks whose results the task used."""
-    sources = await runner.ledger.sources_by_task(tasks)
-    return [_row(task, sources[task.id], runner.storage.find_link) for task in tasks]
+    sources = await ledger.sources_by_task(tasks)
+    return [_row(task, sources[task.id], storage.find_link) for task in tasks]
 
 
 def _row(task: Task, made_from: Sequence[str], find_link: answers.FindLink) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from kie_mcp.catalog.fields import Kind
 from kie_mcp.errors import KieMcpError
+from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import State, Task
 from kie_mcp.server import answers, formatting, time_limits
 from kie_mcp.server.app import App, ToolCall
@@ -88,8 +89,12 @@ class ListTasks(Arguments):
 
 async def list_tasks(app: App, _: ToolCall, arguments: ListTasks) -> CallToolResult:
     """Return a result with one page of the tasks that match all conditions of the call; the newest task comes first."""
-    runner = await app.runner()
-    found = await runner.ledger.page(
+    return await build_task_page((await app.runner()).ledger, arguments)
+
+
+async def build_task_page(ledger: Ledger, arguments: ListTasks) -> CallToolResult:
+    """Build the result of `list_tasks` from the ledger, without a request to KIE."""
+    found = await ledger.page(
         states=(arguments.status,) if arguments.status else (),
         kind=arguments.kind,
         model=arguments.model,

@@ -47,8 +47,13 @@ const host = {
     new ResizeObserver(() => this.measure()).observe(document.body);
   },
 
+  // Beside a scrollbar, pictures are narrower and so lower; with that height, the scrollbar would never go away.
   measure() {
-    this.tell("ui/notifications/size-changed", { width: innerWidth, height: Math.ceil(document.body.getBoundingClientRect().height) });
+    const { style } = document.documentElement;
+    style.overflow = "hidden";
+    const { height } = document.body.getBoundingClientRect();
+    style.overflow = "";
+    this.tell("ui/notifications/size-changed", { width: innerWidth, height: Math.ceil(height) });
   },
 
   get canFill() { return list(this.context.availableDisplayModes).includes("fullscreen"); },

@@ -1,0 +1,136 @@
+"""Show pictures of results in terminals that can show them; clips and sounds are shown as one picture, too."""
+
+import base64
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from io import BytesIO
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from kie_mcp.cli.calls import WIDTH, make_console
+from kie_mcp.cli.ledger import read_ledger
+from kie_mcp.cli.terminal import PictureTerminal, find_picture_terminal
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from rich.text import Text
+
+    from kie_mcp.config import Settings
+    from kie_mcp.ledger.ledger import Ledger
+
+MAX_BYTES = 2_000_000
+"""Largest size in bytes of the JPEG that is read from a result; it is never sent like that."""
+MAX_PIXELS = 960
+"""Largest width and height of a picture in pixels."""
+ROWS_BELOW = 6
+"""Rows of the terminal that a picture leaves free, for the text that belongs to it."""
+CHUNK = 4096
+"""Most characters of one part of a picture in kitty's protocol."""
+
+Pictures = Annotated[
+    Literal["auto", "blocks", "off"],
+    typer.Option(
+        help="Show pictures in terminals that can, such as kitty or iTerm2; show them as blocks in any; or show none."
+    ),
+]
+
+
+def show_results(task_ids: Sequence[str], pictures: Pictures) -> None:
+    """Show one picture of the results of some tasks: the result, or a contact sheet of several.
+
+    A sheet has all results of one task, or the first result of each of several tasks. Nothing is shown if stdout is no
+    terminal, or if no file can be shown.
+    """
+    if not task_ids or pictures == "off" or not sys.stdout.isatty():
+        return
+    terminal = find_picture_terminal() if pictures == "auto" else None
+    if pictures == "auto" and not terminal:
+        return
+    if not (content := read_ledger(partial(_render, task_ids))):
+        return
+    import PIL.Image
+
+    with PIL.Image.open(BytesIO(content)) as image:
+        if terminal:
+            _draw(image, terminal)
+        else:
+            make_console().print(*_draw_blocks(image), sep="\n")
+
+
+async def _render(task_ids: Sequence[str], settings: "Settings", ledger: "Ledger") -> bytes:
+    """Return a JPEG of the results that are saved; empty if there is none."""
+    from kie_mcp.server.app import App
+    from kie_mcp.server.contact_sheets import render_results
+    from kie_mcp.server.preview_limits import PreviewLimits
+
+    tasks = [task for id_ in task_ids if (task := await ledger.find(id_)) and task.results]
+    shown = [(task.results[0], task.id) for task in tasks]
+    if len(task_ids) == 1 and tasks:
+        shown = [(each, "") for each in tasks[0].results]
+    limits = PreviewLimits(max_bytes=MAX_BYTES, max_side_px=MAX_PIXELS)
+    return (await render_results(App(settings).storage, shown, limits)).content if shown else b""
+
+
+def _draw(image: "Image", terminal: PictureTerminal) -> None:
+    """Draw a picture in its size, or smaller if it would not fit into the terminal."""
+    columns, rows = min(terminal.columns, WIDTH), max(terminal.rows - ROWS_BELOW, 1)
+    image.thumbnail((terminal.width_px * columns // terminal.columns, terminal.height_px * rows // terminal.rows))
+    if terminal.protocol == "kitty":
+        sys.stdout.write("".join(_write_for_kitty(image)))
+        sys.stdout.flush()
+    else:
+        with _without_questions():
+            from textual_image.renderable.sixel import Image as Sixels
+        make_console().print(Sixels(image.quantize(terminal.colours).convert("RGB")))
+
+
+def _write_for_kitty(image: "Image") -> Iterator[str]:
+    """Yield the control sequences that show a picture, and the end of its line.
+
+    textual-image needs a terminal with placeholders for this, which not even kitty had before version 0.28.
+    """
+    file = BytesIO()
+    image.save(file, "PNG")
+    content = base64.standard_b64encode(file.getvalue()).decode()
+    for start in range(0, len(content), CHUNK):
+        # Show (a=T) a PNG (f=100) and answer nothing (q=2); m=1 says that another part follows.
+        options = "a=T,f=100,q=2," if start == 0 else ""
+        yield f"\x1b_G{options}m={int(start + CHUNK < len(content))};{content[start : start + CHUNK]}\x1b\\"
+    yield "\n"
+
+
+@contextmanager
+def _without_questions() -> Iterator[None]:
+    """Let textual-image be imported without asking the terminal what it can show.
+
+    It would wait for 0.1 s only, and over SSH a later answer would be typed into the shell.
+    """
+    stdout, sys.__stdout__ = sys.__stdout__, None  # type: ignore[misc]
+    try:
+        yield
+    finally:
+        sys.__stdout__ = stdout  # type: ignore[misc]
+
+
+def _draw_blocks(image: "Image") -> Iterator["Text"]:
+    """Yield lines of characters, each of which is two pixels: the upper half in one colour, the lower in another."""
+    from rich.color import Color
+    from rich.style import Style
+    from rich.text import Text
+
+    console = make_console()
+    image.thumbnail((console.width, 2 * max(console.height - ROWS_BELOW, 1)))
+    pixels = image.convert("RGB").tobytes()
+
+    def find_colour(column: int, row: int) -> Color:
+        start = 3 * (row * image.width + column)
+        return Color.from_rgb(*pixels[start : start + 3])
+
+    for top in range(0, image.height - 1, 2):
+        line = Text(end="")
+        for column in range(image.width):
+            line.append("▀", Style(color=find_colour(column, top), bgcolor=find_colour(column, top + 1)))
+        yield line
