@@ -90,6 +90,8 @@ async def describe_card(runner: Runner, task: Task) -> answers.Answer:
         facts["has_before"] = True
     if task.is_batch:
         facts["items"] = await _describe_items(runner, task)
+        if task.final:
+            facts["media"] = answers.describe_media(task, runner.storage.find_link)
     elif task.kind == "audio" and task.final:
         facts["media"] = await _add_covers(runner.storage, task)
     return facts
