@@ -119,7 +119,7 @@ def describe_task(
 def _find_next_step(task: Task, answer: Answer) -> str:
     """Return what an agent can do with a task that has ended without an error; empty if there is nothing to say."""
     if any(each["status"] in WITHOUT_RESULT for each in answer.get("items", ())):
-        return f"make_batch with retry: {task.id} makes the missing ones again, and pays only for these."
+        return f"make_batch with retry: {task.id} makes the missing ones, and pays only for these."
     if task.is_batch:
         return "view_media with this id shows all files; get_task with the id in a file's name tells its web link."
     if task.results and not (task.saved or task.note or any(each.path for each in task.results)):
