@@ -149,6 +149,7 @@ def find_strange_frames(frames: list[Frame], rate: float, moments: list[Moment])
 
 
 def shows(frame: Frame, area: Area, moment: Moment, times: tuple[float, ...]) -> bool:
+    """Tell whether a frame shows what a moment shows at one of these seconds."""
     number = moment.scene.number if moment.scene else 0
     return read_number(frame, area) == number and read_place(frame, area) in {moment.find_place(each) for each in times}
 

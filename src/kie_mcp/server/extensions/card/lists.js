@@ -14,14 +14,14 @@ function showList(answer) {
   cards.delete("");
 }
 
-function count(all, more, name) {
-  return `${all.length}${more ? " and more" : ""} ${name}`;
+function tellFound(all, more) {
+  return `${all.length}${more ? " and more" : ""} found`;
 }
 
 function showFound({ made, next_cursor: more }) {
   const { prompt } = card("").answer;
   showList({
-    made, told: count(made, more, "found"), title: prompt ? `Library: ${prompt}` : "Library",
+    made, told: tellFound(made, more), title: prompt ? `Library: ${prompt}` : "Library",
     note: made.length ? "" : "Nothing like that was made.", more: more && `Show me more of the library: the same, with cursor ${more}.`,
   });
 }
@@ -35,13 +35,13 @@ function showTasks({ tasks, next_cursor: more }) {
     show: () => showHere(text(id)),
   }));
   showList({
-    rows, told: count(tasks, more, "found"), title: prompt ? `Tasks: ${prompt}` : "Tasks",
+    rows, told: tellFound(tasks, more), title: prompt ? `Tasks: ${prompt}` : "Tasks",
     note: tasks.length ? "" : "There are no such tasks.", more: more && `Show me the tasks before these: list_tasks with cursor ${more}.`,
   });
 }
 
 async function showHere(id) {
-  const shown = cards.get(id) ?? card(id);
+  const shown = card(id);
   shown.element.scrollIntoView({ block: "nearest" });
   await shown.look({ here: true });
 }
