@@ -295,6 +295,7 @@ const scenes = {
     await batch.photo("batch-running-dark");
     await batch.state("Done");
     await batch.frames("shown").nth(2).waitFor();
+    assert.deepEqual(await batch.view.locator("figcaption").allTextContents(), ["1. a cat", "2. a dog", "3. an owl at night"]);
     await batch.photo("batch-dark");
     await batch.accessible("batch");
     const found = await open(browser, { width: 700 });
