@@ -295,6 +295,7 @@ const scenes = {
     await batch.photo("batch-running-dark");
     await batch.state("Done");
     await batch.frames("shown").nth(2).waitFor();
+    assert.deepEqual(await batch.view.locator("figcaption").allTextContents(), ["1. a cat", "2. a dog", "3. an owl at night"]);
     await batch.photo("batch-dark");
     await batch.accessible("batch");
     const found = await open(browser, { width: 700 });
@@ -313,6 +314,50 @@ const scenes = {
     assert.deepEqual([await film.view.locator(".title").textContent(), await film.view.locator(".cost").textContent()], ["Film", "Free"]);
     assert.ok((await film.buttons()).includes("Change it"));
     for (const each of [batch, found, none, film]) assert.deepEqual(each.trouble, []);
+    return at;
+  },
+
+  async "tasks are listed, shown where they are listed, and money is told"(browser) {
+    const at = await open(browser, { width: 700 });
+    await Promise.all(["by day", "by night"].map((time) => at.page.evaluate((prompt) => call("nano_banana_image", { prompt }), `a hare ${time}`)));
+    const { tasks } = await at.run("list_tasks", { words: "hare" });
+    assert.equal(tasks.length, 2);
+    await at.view.locator(".cost", { hasText: "2 found" }).waitFor();
+    assert.equal(await at.view.locator(".title").textContent(), "Tasks: hare");
+    assert.deepEqual(new Set(await at.view.locator(".what").allTextContents()), new Set(["a hare by day", "a hare by night"]));
+    assert.match(await at.view.locator(".rows .facts").first().textContent(), /^(Running|Done)Nano Banana 2\.1.*\d{4}/);
+    await at.photo("tasks");
+    await at.fits();
+    await at.view.getByRole("button", { name: "Show: a hare by night" }).click();
+    await at.frames("shown").waitFor();
+    const [, shown] = await at.view.locator("header").allInnerTexts();
+    assert.match(shown, /^a hare by night\s+Done\s+Nano Banana 2\.1\s+4 credits\s+took \d+ s$/);
+    assert.equal(await at.view.locator("article").count(), 2, "the list stays");
+    await at.accessible("tasks");
+    await at.photo("tasks-shown");
+    const more = await open(browser, { context: { theme: "dark" } });
+    await more.run("list_tasks", { limit: 1 });
+    await more.view.locator(".cost", { hasText: "1 and more found" }).waitFor();
+    await more.button("Show more").click();
+    assert.match((await more.said())[0], /^Show me the tasks before these: list_tasks with cursor \d.+:t_\w+\.$/);
+    const none = await open(browser);
+    await none.run("list_tasks", { words: "nothing of the kind" });
+    await none.view.locator(".note", { hasText: "There are no such tasks." }).waitFor();
+    const spent = await open(browser, { context: { theme: "dark" } });
+    await spent.run("spend_report", { by: "model" });
+    await spent.view.locator(".what", { hasText: "Nano Banana 2.1" }).waitFor();
+    assert.equal(await spent.view.locator(".title").textContent(), "Spent in the last 30 days");
+    assert.match(await spent.view.locator(".cost").textContent(), /^[\d,.]+ credits \(\$\d+\.\d\d\d?\)$/);
+    await spent.accessible("spending");
+    await spent.photo("spent-dark");
+    const balance = await open(browser);
+    await balance.run("get_credits", {});
+    await balance.view.locator(".much", { hasText: /^[\d,.]+ credits \(\$[\d,.]+\)$/ }).waitFor();
+    await balance.photo("balance");
+    for (const each of [more, none, spent, balance]) {
+      assert.deepEqual(each.trouble, []);
+      await each.fits();
+    }
     return at;
   },
 
@@ -342,16 +387,26 @@ const scenes = {
       { task_id: "t_lost", status: "unknown", model: "veo3", prompt: "Nobody knows", error: { category: "unknown_outcome", message: "KIE did not answer.", billed: null, next_step: "Look into KIE's log." } },
       { status: "quoted", model: "veo3", estimated_credits: [250, 250], estimated_usd: [1.25, 1.25], basis: "price list", balance: 9674, balance_usd: 48.37, balance_after: 9424 },
     ];
+    const lists = [
+      { tasks: [
+        { task_id: "t_1", status: "succeeded", model: "z-image", created: "2026-10-02 22:59 UTC", prompt: "A lighthouse in a storm, with waves as high as its windows", files: 4 },
+        { task_id: "t_2", status: "unknown", model: "kling-3.0/video", created: "2026-10-02 22:59 UTC", prompt: "", files: 0 },
+      ], next_cursor: "1.5:t_2" },
+      { by: "day", days: 30, more: 3, all: { charged: 1240, usd: 6.2 }, lines: [
+        { of: "2026-10-02", tasks: 12, succeeded: 11, charged: 1200, failed_charged: 0, open: 90, usd: 6 }, { of: "2026-10-01", tasks: 3, succeeded: 3, charged: 40, usd: 0.2 },
+      ] },
+      { credits: 9674, usd: 48.37 },
+    ];
     for (const system of ["light", "dark"]) {
       await at?.page.context().close();
       at = await open(browser, { width: 1440, system, csp: "none", context: { theme: system } });
-      for (const each of states) await at.result({ structuredContent: each });
+      for (const each of [...lists, ...states]) await at.result({ structuredContent: each });
       await at.frames("gone").nth(2).waitFor();
       const told = await at.view.locator(".frame p").allTextContents();
       assert.match(told[0], /cannot show it\. Open shows it/);
       assert.match(told[1], /cannot play it/);
       assert.equal(told[2], "No preview.");
-      assert.deepEqual(await at.view.locator("article .state").allTextContents(), ["Running", "Done", "Done", "Failed", "Unknown", "Price"]);
+      assert.deepEqual(await at.view.locator("header .state").allTextContents(), ["", "", "", "Running", "Done", "Done", "Failed", "Unknown", "Price"]);
       for (const width of WIDTHS) {
         await at.page.setViewportSize({ width, height: 300 });
         await at.page.waitForTimeout(100);

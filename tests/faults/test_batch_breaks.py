@@ -228,6 +228,30 @@ async def test_the_answer_to_an_item_is_lost_and_what_is_settled_later_is_in_the
     )
 
 
+async def test_a_new_server_adds_what_was_settled_meanwhile_to_the_batch_without_being_asked(
+    tmp_path: Path, sandbox: Sandbox, clock: JumpingClock
+) -> None:
+    sandbox.inject_fault("create", "reset-after")
+    async with run_runner(tmp_path, sandbox.app, clock, rules=RULES) as runner:
+        task = await make(runner)
+        items = Batch.read(task).items
+        known = {(await runner.get(item.task_id)).kie_id for item in items}
+        (lost,) = (item for item in items if item.state == "unknown")
+        (made,) = (each for each in sandbox.accepted if each.id not in known)
+        await run_to_end(runner, await runner.resolve(lost.task_id, made.id))
+        assert len((await runner.ledger.find(task.id) or task).results) == COUNT - 1
+    async with run_runner(tmp_path, sandbox.app, clock, rules=RULES) as runner:
+        await runner.resume()
+        while len((await runner.ledger.find(task.id) or task).results) < COUNT:
+            await clock.sleep(1)
+        # A batch in which nothing has changed is left as it is.
+        before = await runner.ledger.find(task.id)
+    async with run_runner(tmp_path, sandbox.app, clock, rules=RULES) as runner:
+        await runner.resume()
+        await clock.sleep(LEASE_SECONDS)
+        assert await runner.ledger.find(task.id) == before
+
+
 def made_items(task: Task) -> list[int]:
     return [number for number, item in enumerate(Batch.read(task).items, start=1) if item.state == "succeeded"]
 

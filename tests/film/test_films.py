@@ -259,6 +259,16 @@ async def test_the_last_frame_is_taken_in_its_own_size(end: float | None, color:
         assert films.name_color(image.convert("RGB").getpixel((80, 45))) == color  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("kind", ["mp4", "png"])
+async def test_a_cut_inside_a_frame_that_is_shown_for_seconds_shows_this_frame(kind: str, tmp_path: Path) -> None:
+    two = "color=red:size=160x90:rate=25:duration=1[a];color=blue:size=160x90:rate=25:duration=3[b];[a][b]concat"
+    kept = rf"{two},select=lt(n\,26)+eq(n\,99)"
+    recording = run_ffmpeg("a.mp4", "-filter_complex", kept, "-fps_mode", "vfr", *films.H264)
+    timeline = {"clips": [{"source": "a.mp4", "start": 2.4, "end": 3.4}], "format": kind}
+    made = await make(timeline, {"a.mp4": recording}, tmp_path)
+    assert see(made.film.path) == [("blue", 25 if kind == "mp4" else 1)]
+
+
 async def test_clips_of_one_form_are_joined_without_encoding_them(tmp_path: Path) -> None:
     files = {"a.mp4": clip("red", 1), "b.mp4": clip("red", 0.6)}
     names = ("a.mp4", "b.mp4", "a.mp4")

@@ -256,3 +256,11 @@ def test_the_frame_rate_is_read_from_the_frames(times: list[int], unit: Fraction
 
 def test_facts_of_a_file_without_streams_are_empty() -> None:
     assert read_facts(Finished(1, b"", b"no such file"), 1) == [Facts()]
+
+
+def test_rounded_lengths_do_not_add_up() -> None:
+    odd = Facts(replace(PICTURE, frames=121, seconds=121 / 24, rate=Fraction(24)), TRACK)
+    timeline = {"clips": [{"source": "x"}] * 20 + [{"source": "y"}]}
+    layout = lay(timeline, x=odd, y=Facts(replace(PICTURE, rate=Fraction(30))))[1]
+    assert layout.frames == pytest.approx(30 * (20 * 121 / 24 + 5), abs=1)
+    assert {piece.length for piece in layout.pieces[:20]} == {151, 152}

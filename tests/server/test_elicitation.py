@@ -101,6 +101,7 @@ def read_confirmation(result: CallToolResult) -> str:
     assert result.is_error
     error = answer(result)["error"]
     assert (error["category"], error["billed"], error["retryable"]) == ("confirmation_needed", False, False)
+    assert answer(result)["status"] == "confirmation_needed", "a question is no failure"
     assert error["next_step"] in text(result)
     assert f"within {CONFIRMATION_SECONDS // 60} minutes" in text(result)
     assert "Nothing was charged." in text(result)

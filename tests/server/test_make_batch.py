@@ -54,6 +54,10 @@ async def test_each_prompt_becomes_a_file_that_names_its_item(client: Client, sa
     assert told["credits"] == round(1000 - sandbox.balance, 2) == round(sum(row["credits"] for row in told["items"]), 2)
     assert told["note"] == "5 of 5 are made."
     assert all(each["path"] in read_text(result) for each in told["media"])
+    # A link for each of fifty files would fill an agent's context; the item's own task tells it.
+    assert not any("url" in each for each in told["media"])
+    assert "http" not in read_text(result)
+    assert told["next_step"].endswith("get_task with the id in a file's name tells its web link.")
 
 
 async def test_items_name_tools_or_models_of_any_kind(client: Client, sandbox: Sandbox) -> None:
@@ -185,7 +189,25 @@ async def test_what_failed_is_told_item_by_item_and_made_again_in_one_call(clien
     assert len(sandbox.accepted) == 7
     assert answer(await batch(client, retry=told["task_id"]))["task_id"] == again["task_id"]
     assert len(sandbox.accepted) == 7
-    assert (await batch(client, retry=again["task_id"])).is_error
+    nothing = await batch(client, retry=again["task_id"])
+    assert not nothing.is_error
+    assert answer(nothing)["note"] == "Nothing is missing: all 2 items have a result. Nothing was sent or charged."
+    assert len(sandbox.accepted) == 7
+
+
+async def test_what_nobody_knows_of_is_not_made_again_before_it_is_settled(client: Client, sandbox: Sandbox) -> None:
+    sandbox.inject_fault("create", "after:502")
+    told = await finished(client, await pictures(client, *PROMPTS[:2]))
+    (number,) = [row["n"] for row in told["items"] if row["status"] == "unknown"]
+    nothing = await batch(client, retry=told["task_id"])
+    assert f"nobody knows whether KIE took item {number}" in read_text(nothing)
+    assert len(sandbox.accepted) == 2
+
+
+async def test_a_spoken_item_is_named_by_its_text(client: Client) -> None:
+    spoken = {"tool": "elevenlabs_speech", "input": {"text": "Hello!"}}
+    told = await finished(client, await batch(client, items=[spoken]))
+    assert [each["label"] for each in told["media"]] == ["item 1: Hello!"]
 
 
 async def test_a_batch_none_of_which_is_made_is_an_error(client: Client, sandbox: Sandbox) -> None:

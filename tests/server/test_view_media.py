@@ -13,7 +13,7 @@ import pytest
 from mcp import Client
 from mcp_types import CallToolResult, ErrorData, ImageContent, Implementation, TextContent
 from support.answers import answer, wait_for_end
-from support.media_files import photo
+from support.media_files import photo, picture
 from support.programs import needs_ffmpeg
 
 from kie_mcp.clock import Clock
@@ -302,6 +302,19 @@ async def test_what_was_made_of_a_picture_is_shown_beside_it(client: Client) -> 
         *(f"before: {before['task_id']}#1", f"{edit['task_id']}#1", f"before: {edit['task_id']}#1"),
         *(f"{again['task_id']}#1", f"{other['task_id']}#1"),
     )
+
+
+async def test_an_edit_of_a_file_of_this_machine_stands_beside_it(client: Client, settings: Settings) -> None:
+    path = settings.output_dir / "photo.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(picture(400, 300))
+    edit = await make(client, "nano_banana_image", images=[str(path)])
+    _, text = read_picture(await view(client, edit["task_id"], with_sources=True))
+    assert text.splitlines()[0] == "1. before: photo.png: 400 x 300 px."
+    assert text.splitlines()[1].startswith(f"2. {edit['task_id']}#1: ")
+    path.unlink()
+    _, text = read_picture(await view(client, edit["task_id"], with_sources=True))
+    assert text.splitlines()[0] == "1. before: photo.png: Not saved."
 
 
 def name_lines(*names: str) -> list[str]:

@@ -164,12 +164,16 @@ def packet_times(path: Path, stream: str) -> list[int]:
     return sorted(int(line.split(",")[2]) for line in listed.splitlines() if not line.startswith("#"))
 
 
-def turn(content: bytes) -> bytes:
-    """Return an MP4 file with a rotation of 90 degrees in its index, as phones write it."""
+TURNS = {90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}
+"""For clockwise degrees, the four numbers of a display matrix that turn a picture."""
+
+
+def turn(content: bytes, degrees: int = 90) -> bytes:
+    """Return an MP4 file with a rotation in its index, as phones write it; players show it turned clockwise."""
     turned = bytearray(content)
     at = content.index(b"tkhd") + 44
-    one = 1 << 16
-    struct.pack_into(">9i", turned, at, 0, one, 0, -one, 0, 0, 0, 0, 1 << 30)
+    a, b, c, d = (number << 16 for number in TURNS[degrees])
+    struct.pack_into(">9i", turned, at, a, b, 0, c, d, 0, 0, 0, 1 << 30)
     return bytes(turned)
 
 

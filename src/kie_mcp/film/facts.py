@@ -63,6 +63,8 @@ class Picture:
     """Seconds from the start of the file to the first frame."""
     rate: Fraction | None
     """Frames per second; None if the frame rate is not constant."""
+    longest_frame: float = 0.0
+    """Longest time in seconds for which one frame is shown."""
     stored_size: tuple[int, int] = (0, 0)
     """Width and height after rotation, in the file's own pixels, which may not be square."""
     pixels: str = ""
@@ -216,6 +218,7 @@ def _read_picture(stream: _Stream, log: str) -> Picture:
         seconds=float((end - times[0]) * unit),
         starts=float(times[0] * unit),
         rate=rate,
+        longest_frame=float(max(later - earlier for earlier, later in pairwise([*times, max(end, times[-1])])) * unit),
         stored_size=(height, stored_width) if turned else (stored_width, height),
         pixels=pixels["pixels"] if pixels else "",
         is_turned=bool(turn),

@@ -172,17 +172,20 @@ def _choose_rate(timeline: Timeline, sources: Sources, kind: str) -> Fraction:
 
 def _place_pieces(timeline: Timeline, sources: Sources, unit: Fraction) -> tuple[Piece, ...]:
     pieces: list[Piece] = []
-    at = 0
+    # Exact seconds are summed and each sum is rounded, because rounded lengths of many clips would add up to a film
+    # that is several frames too long or too short.
+    seconds, end = 0.0, 0
     for number, clip in enumerate(timeline.clips):
         source = sources[clip.source] if clip.source else None
         voice = sources[clip.voice] if clip.voice else None
         if voice and not voice.facts.track:
             raise InvalidCall(f"clips.{number}.voice: {clip.voice} has no sound.", "Nothing was made.")
-        length = max(round(_measure_clip(number, clip, source, voice) / unit), 1)
-        fade = round(clip.fade / unit)
-        at -= fade
-        pieces.append(Piece(clip, source, voice, at, length, fade))
-        at += length
+        seconds -= clip.fade
+        at = end - round(clip.fade / unit)
+        seconds += _measure_clip(number, clip, source, voice)
+        following = max(round(seconds / unit), at + 1)
+        pieces.append(Piece(clip, source, voice, at, following - at, end - at))
+        end = following
     for number, (before, piece) in enumerate(pairwise(pieces), start=1):
         if piece.fade and piece.fade >= min(before.length - before.fade, piece.length):
             raise InvalidCall(

@@ -92,20 +92,32 @@ def add_piece(graph: Graph, layout: Layout, piece: Piece, fit: Fit) -> str:
         card = f"color=color=black:size={width}x{height}:rate={layout.rate}"
         return graph.add_chain(card, whole, "format=yuv420p", COLORS, _steady(layout))
     clip, picture = piece.clip, piece.picture
-    begin = clip.start + picture.starts
     seconds = layout.to_seconds(piece.length)
-    options = ("-ss", format_number(begin)) if begin else ()
-    number = graph.add_input(piece.source.name, *options, "-t", format_number(seconds * clip.speed + 1))
+    options, lead = seek(picture, clip.start)
+    number = graph.add_input(piece.source.name, *options, "-t", format_number(seconds * clip.speed + lead + 1))
+    begun = f"setpts=PTS-{format_number(lead)}/TB" if lead else ""
     speed = f"setpts=PTS/{format_number(clip.speed)}" if clip.speed != 1 else ""
     end = clip.end or picture.seconds
     # The clip is cut at `end` before its last frame is repeated, because a longer voice needs this frame repeated.
     cut = f"trim=end={format_number((end - clip.start) / clip.speed)}" if end < picture.seconds else ""
+    # From the frames before 0, the filter takes the last one, if no frame begins at 0.
     steady = f"fps={layout.rate}:start_time=0"
     # The last frame is repeated until the piece ends: the voice may be longer, or rounding may have left out a frame.
     still = f"tpad=stop_mode=clone:stop_duration={format_number(seconds + 1)}"
-    label = graph.add_chain(speed, cut, steady, still, whole, of=(f"[{number}:V:0]",))
+    label = graph.add_chain(begun, speed, cut, steady, still, whole, of=(f"[{number}:V:0]",))
     label = fit_picture(graph, label, picture, layout.size, fit)
     return graph.add_chain("setsar=1", "format=yuv420p", _steady(layout), of=(label,))
+
+
+def seek(picture: Picture, second: float) -> tuple[tuple[str, ...], float]:
+    """Return ffmpeg's options for reading a clip from the frame that is shown at a second, and the lead before it.
+
+    ffmpeg leaves out frames that begin before the place it seeks. A frame of a screen recording may begin seconds
+    before the place where it is needed, so reading begins earlier: the lead is the time between, in seconds.
+    """
+    begin = second + picture.starts
+    start = max(begin - picture.longest_frame, 0) if second else begin
+    return (("-ss", format_number(start)) if start else ()), begin - start
 
 
 def fit_picture(graph: Graph, label: str, picture: Picture, size: tuple[int, int], fit: Fit) -> str:

@@ -21,7 +21,7 @@ from kie_mcp.film.copying import (
 from kie_mcp.film.facts import Picture
 from kie_mcp.film.graph import Graph, format_number
 from kie_mcp.film.layout import Layout, Source, Sources
-from kie_mcp.film.picture import COLORS, add_picture, fit_picture
+from kie_mcp.film.picture import COLORS, add_picture, fit_picture, seek
 from kie_mcp.film.sound import add_sound, has_sound
 from kie_mcp.film.timeline import COVERED_FORMATS, SOUND_FORMATS, STILL_FORMATS, Timeline
 from kie_mcp.media.clips import ENCODERS, WITHOUT_METADATA
@@ -229,9 +229,8 @@ def _plan_still(timeline: Timeline, layout: Layout) -> Plan:
     if source and piece.picture:
         end = min(piece.clip.end or piece.picture.seconds, piece.picture.seconds)
         begin = max(end - END_SECONDS, piece.clip.start, 0)
-        starts = piece.picture.starts
-        options = ("-ss", format_number(begin + starts), "-t", format_number(end - begin))
-        number = graph.add_input(source.name, *options)
+        options, lead = seek(piece.picture, begin)
+        number = graph.add_input(source.name, *options, "-t", format_number(end - begin + lead))
         label = fit_picture(graph, f"[{number}:V:0]", piece.picture, size, fit)
     elif source and source.facts.still:
         number = graph.add_input(source.name)

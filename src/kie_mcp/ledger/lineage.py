@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import PurePath
 from typing import Any
 
 from kie_mcp.ledger.task import TASK_ID
@@ -10,6 +11,8 @@ OUR_ID = re.compile(rf"(?:^|[:-])({TASK_ID})(?:#[\w-]+|-\d+(?:-\d+)?\.\w+)?$")
 """Matches a text that ends with the ledger's id of a task: `task:<id>#<n>`, `<id>`, or the name of a saved file."""
 ANY_ID = re.compile(r"(?:task:)?(?P<id>[\w-]{8,100})(?:#[\w-]+)?", re.ASCII)
 """Matches a whole text that may be the ledger's or KIE's id of a task, also as `task:<id>` or `<id>#<n>`."""
+FILE_NAME = re.compile(r"[^\n]\.\w{2,5}\Z")
+"""Matches a text of one line that ends with a file's extension."""
 TASK_FIELD = re.compile(r"task(_?id)?$", re.IGNORECASE)
 """Matches the names of arguments that hold a task's id, such as `task_id`."""
 
@@ -17,6 +20,13 @@ TASK_FIELD = re.compile(r"task(_?id)?$", re.IGNORECASE)
 def referenced_ids(arguments: Mapping[str, Any]) -> list[str]:
     """Return the ids (the ledger's or KIE's) of all tasks that the arguments of a task name; each id occurs once."""
     return list(dict.fromkeys(_find_ids(arguments)))
+
+
+def named_files(arguments: Mapping[str, Any]) -> list[str]:
+    """Return the paths of files in the arguments of a task that are no results of earlier tasks; each occurs once."""
+    texts = (text for value in arguments.values() for text in _texts(value))
+    paths = (text for text in texts if PurePath(text).is_absolute() and FILE_NAME.search(text))
+    return list(dict.fromkeys(path for path in paths if not OUR_ID.search(path)))
 
 
 def _find_ids(arguments: Mapping[str, Any]) -> Iterator[str]:

@@ -192,9 +192,10 @@ class Task:
     @property
     def cost(self) -> str:
         """A sentence for the user that says what the task may cost."""
+        name = "This batch" if self.is_batch else self.model
         if self.estimate:
-            return f"{self.model} may cost {format_credits(self.reserved, note=self.basis)}"
-        return f"What {self.model} costs is unknown ({self.basis}), so it counts as {format_credits(self.reserved)}"
+            return f"{name} may cost {format_credits(self.reserved, note=self.basis)}"
+        return f"What {name} costs is unknown ({self.basis}), so it counts as {format_credits(self.reserved)}"
 
     @property
     def prompt(self) -> str:

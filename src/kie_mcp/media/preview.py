@@ -14,7 +14,7 @@ import PIL.ImageDraw
 import PIL.ImageFont
 
 from kie_mcp.errors import InvalidCall
-from kie_mcp.media.stills import INK, LINE, PAPER, Still, render_still
+from kie_mcp.media.stills import INK, LINE, PAPER, Still, render_frames, render_still
 
 MAX_BYTES = 45_000
 """Largest size of a preview in bytes; as base64 text, it has up to 60,000 characters, the limit of several hosts."""
@@ -30,6 +30,8 @@ MIME_TYPE = "image/jpeg"
 QUALITIES = (85, 70, 50, 35)
 """JPEG qualities, in the order in which they are tried."""
 GAP_PX, CAPTION_PX, FONT_PX, INSET_PX = 8, 26, 15, 6
+CLIP_FRAMES = 6
+"""Number of frames by which a video is shown that is looked at alone."""
 MIN_CELL_PX = 160
 """Smallest width in pixels of a cell of a contact sheet, so that its caption has enough room."""
 
@@ -75,6 +77,22 @@ async def render_preview(
     if not still.image:
         return Preview(b"", "", still.facts)
     return Preview(await anyio.to_thread.run_sync(_encode_within, still.image, max_bytes), MIME_TYPE, still.facts)
+
+
+async def render_clip(
+    file: IO[bytes], path: Path, *, max_bytes: int = MAX_BYTES, max_side_px: int = MAX_SIDE_PX
+) -> Preview:
+    """Render a video as a JPEG of several frames side by side; any other file and a short video as one picture.
+
+    The arguments and errors are those of `render_preview()`.
+    """
+    preview = await render_preview(file, path, max_bytes=max_bytes, max_side_px=max_side_px)
+    frames = await render_frames(file, path, CLIP_FRAMES, max_side_px // 2)
+    if len(frames) < CLIP_FRAMES:
+        return preview
+    content = await anyio.to_thread.run_sync(_lay_out, [(each, "") for each in frames], max_bytes, max_side_px)
+    facts, _, _ = preview.note.partition(", the frame at")
+    return Preview(content, MIME_TYPE, f"{facts}; {CLIP_FRAMES} frames of it, each with its time.")
 
 
 async def render_contact_sheet(
@@ -130,8 +148,11 @@ def _lay_out(cells: Sequence[tuple[Still, str]], max_bytes: int, max_side_px: in
         edge = left + font.getlength(number) + 2 * INSET_PX
         pen.rounded_rectangle((left, top, edge, top + CAPTION_PX - 4), radius=4, fill=INK)
         pen.text((left + INSET_PX, top + 2), number, fill=PAPER, font=font)
-        words = f"{label}  {still.facts.rstrip('.') if still.image else 'not shown'}".strip()
-        pen.text((edge + INSET_PX, top + 2), _shorten(words, left + width - edge - INSET_PX, font), fill=INK, font=font)
+        facts = still.facts.rstrip(".") if still.image else "not shown"
+        words, room = f"{label}  {facts}".strip(), left + width - edge - INSET_PX
+        # Half of the facts tell nothing, and the text beside the picture has them all.
+        words = words if not label or font.getlength(words) <= room else label
+        pen.text((edge + INSET_PX, top + 2), _shorten(words, room, font), fill=INK, font=font)
         if still.image:
             still.image.thumbnail((width, height))
             canvas.paste(still.image, (left, top + CAPTION_PX))

@@ -23,6 +23,8 @@ from kie_mcp.media import ffmpeg, formats, pictures
 OPEN_LINK = "Use the link that get_task tells."
 """Advice that an error message gives if a file cannot be read on this machine."""
 NO_FFMPEG = "There is no ffmpeg here, so its {} cannot be shown."
+SHORTEST_SECONDS = 4.0
+"""Length in seconds from which a video is shown by several frames."""
 CHECKER_PX = 16
 """Side length in pixels of the squares in the chequered background of transparent pictures."""
 TICK_STEPS_SECONDS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600)
@@ -90,6 +92,36 @@ async def render_still(file: IO[bytes], path: Path, max_side_px: int) -> Still:
             return await _render_audio(file, path, max_side_px)
         case _:
             return Still(None, "Neither picture, clip nor sound: there is nothing to look at.")
+
+
+async def render_frames(file: IO[bytes], path: Path, count: int, max_side_px: int) -> list[Still]:
+    """Render frames of a video that are spread over its length; their facts are their times.
+
+    Args:
+        file: An open file; its read position changes.
+        path: The path at which the file was opened, as in `render_still()`.
+        count: The number of frames.
+        max_side_px: Largest length in pixels of a frame's longer side.
+
+    Returns:
+        The frames in the order of their times; empty if the file is no video, or shorter than `SHORTEST_SECONDS`.
+
+    Raises:
+        InvalidCall: The video cannot be read.
+    """
+    mime_type = await anyio.to_thread.run_sync(_detect_mime_type, file, path)
+    program = ffmpeg.find_ffmpeg()
+    seconds = (await anyio.to_thread.run_sync(_read_audio_info, file, path)).seconds
+    if not mime_type.startswith("video/") or not program or seconds < SHORTEST_SECONDS:
+        return []
+    stills = []
+    for number in range(count):
+        at = seconds * (number + 0.5) / count
+        frame = await ffmpeg.extract_frame(program, file, path, at, max_side_px)
+        if frame.ppm:
+            image, _ = await anyio.to_thread.run_sync(_open_image, BytesIO(frame.ppm), path, max_side_px)
+            stills.append(Still(image, f"at {at:.1f} s"))
+    return stills
 
 
 def _detect_mime_type(file: IO[bytes], path: Path) -> str:

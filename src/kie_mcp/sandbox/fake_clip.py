@@ -33,7 +33,7 @@ def draw_clip(program: str, media: MediaContent) -> bytes | None:
     """
     width, height = (side // 2 * 2 for side in measure_image(media.aspect_ratio, LONG_SIDE_PX))
     seconds = min(media.seconds, LONGEST_SECONDS)
-    sound = f"sine=frequency={220 + 20 * number_clip(media) // 2**10}:sample_rate=44100"
+    sound = f"sine=frequency={choose_pitch(media)}:sample_rate=44100"
     graph = f"[0]loop=-1:1[still];[still][1]overlay={MARK_STEP}*trunc(t*{RATE}+0.5):H-h:eval=frame,format=yuv420p"
     with tempfile.TemporaryDirectory(prefix="kie-sandbox-") as folder:
         target = Path(folder) / "clip.mp4"
@@ -60,6 +60,11 @@ def draw_clip(program: str, media: MediaContent) -> bytes | None:
 def number_clip(media: MediaContent) -> int:
     """Return the number of a clip, from 0 to 65535."""
     return media.number % (1 << CELLS)
+
+
+def choose_pitch(media: MediaContent) -> int:
+    """Return the pitch of a clip's sound in hertz, from 220 to 1500."""
+    return 220 + 20 * number_clip(media) // 2**10
 
 
 def _draw_still(media: MediaContent, size: tuple[int, int]) -> Image.Image:

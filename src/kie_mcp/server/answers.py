@@ -26,6 +26,8 @@ Answer = dict[str, Any]
 """The JSON object in the structuredContent of a result."""
 ResultT = TypeVar("ResultT")
 
+QUESTIONS = ("confirmation_needed", "declined")
+"""Categories of errors that are no failures, but a question to the user and the user's no; they are statuses, too."""
 FindLink = Callable[[Result], str]
 """A function that returns the web address of a result, as `Storage.find_link()` does."""
 
@@ -47,7 +49,7 @@ def build_result(answer: Mapping[str, Any], text: str, *, is_error: bool = False
 
 def build_error_result(error: KieMcpError) -> CallToolResult:
     """Build the result of a tool call that failed; the result tells the agent what went wrong and what to do next."""
-    status = "unknown" if error.billed is None else "failed"
+    status = "unknown" if error.billed is None else error.category if error.category in QUESTIONS else "failed"
     answer: Answer = {"task_id": error.task_id} if error.task_id else {}
     if isinstance(error, ConfirmationNeeded):
         answer |= _describe_question(error)
@@ -91,7 +93,7 @@ def describe_task(
     # KIE may tell the links of the files while the task's charge is still being measured. The links are then left out,
     # because an agent would take a `running` task with links for a finished one.
     if task.results and task.final:
-        answer["media"] = describe_media(task, find_link)
+        answer["media"] = describe_media(task, find_link, with_links=not task.is_batch)
     if task.texts and task.final:
         answer["texts"] = task.texts if whole else [truncate_text(text, task.id) for text in task.texts]
     answer |= describe_cost(task)
@@ -109,13 +111,22 @@ def describe_task(
         answer |= {"elapsed_seconds": max(round(now - task.created), 0), "usual_seconds": round(usual)}
         unaccepted = "" if task.state == "running" else "KIE has not said yet whether it takes the task. "
         answer["next_step"] = f"{unaccepted}get_task with this id; do not repeat the call."
-    elif any(each["status"] in WITHOUT_RESULT for each in answer.get("items", ())):
-        answer["next_step"] = f"make_batch with retry: {task.id} makes the missing ones again, and pays only for these."
-    elif task.results and not (task.saved or task.note or any(each.path for each in task.results)):
-        answer["next_step"] = "The files are being saved: get_task with this id tells their paths."
-    elif any(each.path and each.mime_type.startswith("image/") for each in task.results):
-        answer["next_step"] = "view_media with this id shows it."
+    elif step := _find_next_step(task, answer):
+        answer["next_step"] = step
     return answer
+
+
+def _find_next_step(task: Task, answer: Answer) -> str:
+    """Return what an agent can do with a task that has ended without an error; empty if there is nothing to say."""
+    if any(each["status"] in WITHOUT_RESULT for each in answer.get("items", ())):
+        return f"make_batch with retry: {task.id} makes the missing ones, and pays only for these."
+    if task.is_batch:
+        return "view_media with this id shows all files; get_task with the id in a file's name tells its web link."
+    if task.results and not (task.saved or task.note or any(each.path for each in task.results)):
+        return "The files are being saved: get_task with this id tells their paths."
+    if any(each.path and each.mime_type.startswith("image/") for each in task.results):
+        return "view_media with this id shows it."
+    return ""
 
 
 def describe_broken_row(task: Task) -> Answer:
@@ -123,14 +134,19 @@ def describe_broken_row(task: Task) -> Answer:
     return {"broken": task.error["message"]} if task.error and task.is_broken else {}
 
 
-def describe_media(task: Task, find_link: FindLink = attrgetter("link")) -> list[dict[str, str]]:
-    """Return one JSON object for each file that a task made, with its path and URL; empty fields are left out."""
+def describe_media(
+    task: Task, find_link: FindLink = attrgetter("link"), *, with_links: bool = True
+) -> list[dict[str, str]]:
+    """Return one JSON object for each file that a task made, with its path and URL; empty fields are left out.
+
+    With `with_links=False`, a file that has a path has no URL: the URLs of many files would be most of an answer.
+    """
     return [
         {
             name: value
             for name, value in (
                 ("path", each.local_path),
-                ("url", find_link(each)),
+                ("url", find_link(each) if with_links or not each.local_path else ""),
                 ("resource", each.path and f"kie://tasks/{task.id}/media/{number}"),
                 # The type is left out if the file's name has an extension, which tells the type already.
                 ("mime_type", "" if PurePosixPath(each.path or each.link).suffix else each.mime_type),

@@ -84,8 +84,10 @@ class Item:
 
     @property
     def label(self) -> str:
-        """The beginning of the item's prompt; the id of the model if there is no prompt."""
-        return shorten(one_line(str(self.fields.get("prompt", ""))), LONGEST_LABEL) or self.model
+        """The beginning of the item's prompt or of the text that it speaks; without both, the id of the model."""
+        return shorten(one_line(str(self.fields.get("prompt") or self.fields.get("text", ""))), LONGEST_LABEL) or (
+            self.model
+        )
 
     def note(self, task: Task) -> None:
         """Copy the state, error and charge of the item's task; until its files are saved, the item stays `running`."""
@@ -147,6 +149,10 @@ class Batch:
     def find_missing(self) -> list[Item]:
         """Return the items without a result, for another batch that makes only these."""
         return [item for item in self.items if item.state in WITHOUT_RESULT]
+
+    def find_unknown(self) -> list[int]:
+        """Return the numbers, from 1, of the items of which nobody knows whether KIE took them."""
+        return [number for number, item in enumerate(self.items, start=1) if item.state == "unknown"]
 
     def describe_progress(self) -> str:
         """Return a sentence with the number of items in each state."""

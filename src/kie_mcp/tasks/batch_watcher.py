@@ -12,10 +12,11 @@ from dataclasses import replace
 import anyio
 
 from kie_mcp.errors import InvalidCall, KieMcpError
+from kie_mcp.ledger.batches import find_ended_batches
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import Result, Task, new_id
 from kie_mcp.tasks.base_watcher import BaseWatcher
-from kie_mcp.tasks.batch import OPEN, Batch, Item
+from kie_mcp.tasks.batch import MODEL, OPEN, Batch, Item
 from kie_mcp.tasks.polling import DurationEstimate
 from kie_mcp.tasks.services import Services
 from kie_mcp.tasks.whole import LONGEST_WAIT, RETRY_SECONDS, PartRunner, Started
@@ -24,6 +25,10 @@ logger = logging.getLogger(__name__)
 
 MAX_AT_ONCE = 10
 """Maximum number of items whose files and create requests are sent at the same time; more may run at KIE."""
+
+
+REOPEN_SECONDS = 14 * 24 * 3600
+"""Age in seconds up to which a new process looks at an ended batch again; KIE keeps results no longer."""
 
 
 class BatchWatcher(BaseWatcher):
@@ -176,6 +181,17 @@ async def reopen(ledger: Ledger, task: Task) -> Task:
         task.request, task.reserved = batch.as_dict(), batch.waiting
         await ledger.save(task)
     return task
+
+
+async def reopen_ended_batches(ledger: Ledger, runner: PartRunner, now: float) -> None:
+    """Reopen each ended batch whose items have changed since; no error is raised, because nobody waits for this."""
+    try:
+        for id_ in await find_ended_batches(ledger.database, MODEL, now - REOPEN_SECONDS):
+            await runner.get(id_, seconds=0)
+    except KieMcpError as error:
+        logger.warning("Ended batches cannot be read: %s", error)
+    except Exception:
+        logger.exception("ended batches")
 
 
 def name_item(number: int) -> str:

@@ -20,7 +20,7 @@ from kie_mcp.tasks import adoption, failures
 from kie_mcp.tasks.adoption import KindFinder
 from kie_mcp.tasks.balance import Balance
 from kie_mcp.tasks.batch import Batch, Item
-from kie_mcp.tasks.batch_watcher import reopen
+from kie_mcp.tasks.batch_watcher import reopen, reopen_ended_batches
 from kie_mcp.tasks.callbacks import Callbacks
 from kie_mcp.tasks.caps import Rules
 from kie_mcp.tasks.confirmation import CONFIRMATION_SECONDS, offer_confirmation
@@ -321,6 +321,7 @@ class Runner:
         self._task_group.start_soon(self._services.remove_leftovers)
         self._task_group.start_soon(self.ledger.database.listen)
         await self._task_group.start(self._takeover.run, self._watchers, self._take_over, look_seconds)
+        self._task_group.start_soon(reopen_ended_batches, self.ledger, self, self.clock.time())
 
     @property
     def is_watching(self) -> bool:

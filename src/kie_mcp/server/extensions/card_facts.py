@@ -84,10 +84,14 @@ async def describe_card(runner: Runner, task: Task) -> answers.Answer:
         facts["title"] = one_line(str(title))[:LONGEST_PROMPT]
     if task.is_edit:
         facts["is_free"] = True
+    if task.final and task.finished is not None:
+        facts["took_seconds"] = max(round(task.finished - task.created), 0)
     if task.final and find_edited(task):
         facts["has_before"] = True
     if task.is_batch:
         facts["items"] = await _describe_items(runner, task)
+        if task.final:
+            facts["media"] = answers.describe_media(task, runner.storage.find_link)
     elif task.kind == "audio" and task.final:
         facts["media"] = await _add_covers(runner.storage, task)
     return facts

@@ -40,7 +40,12 @@ MEDIA_HOSTS = ("https://tempfile.aiquickdraw.com", "https://file.aiquickdraw.com
 The page's script has the same list, because not every host applies the policy.
 """
 
-SHOWN_TOOLS = frozenset({"get_task", "run_model", "compare_models", "make_batch", "edit_media", "library"})
+SHOWN_TOOLS = frozenset(
+    {
+        *("get_task", "list_tasks", "resolve_task", "run_model", "compare_models", "make_batch", "edit_media"),
+        *("library", "get_credits", "spend_report"),
+    }
+)
 """Names of the utilities (tools that belong to no family of models) whose results the gallery can show."""
 
 SESSION_PREFIX = "shows-pages-"

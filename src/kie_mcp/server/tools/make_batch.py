@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from kie_mcp.catalog.credits import format_credits, format_number
 from kie_mcp.catalog.registry import FAMILIES, MODELS
 from kie_mcp.errors import CapReached, InvalidCall, KieMcpError
+from kie_mcp.ledger.task import Task
 from kie_mcp.server import answers, elicitation, live_models
 from kie_mcp.server.app import App, ToolCall
 from kie_mcp.server.extensions import tasks
@@ -62,6 +63,8 @@ async def make_batch(app: App, call: ToolCall, arguments: MakeBatch) -> CallTool
     """
     runner = await app.runner()
     orders = await _read_orders(app, arguments)
+    if not orders:
+        return _tell_nothing_is_missing(await runner.get(arguments.retry))
     if arguments.quote:
         with failures.explain_ledger_errors():
             costs = [(await runner.find_repeated(order), await runner.quote(order)) for order in orders]
@@ -151,17 +154,27 @@ async def _read_missing(app: App, id_: str) -> list[Order]:
     """Return the orders of a batch's items that have no result.
 
     Raises:
-        InvalidCall: When there is no such batch, the batch still runs, or all its items have a result.
+        InvalidCall: When there is no such batch, or the batch still runs.
     """
     task = await (await app.runner()).get(id_)
     if not task.is_batch:
         raise InvalidCall(f"{task.id} is no batch.", "Nothing was sent. Make its call again.")
     if not task.final:
         raise InvalidCall(f"{task.id} still runs.", "Nothing was sent. get_task tells when it has ended.")
-    missing = Batch.read(task).find_missing()
-    if not missing:
-        raise InvalidCall(f"Nothing is missing in {task.id}.", "Nothing was sent. get_task tells what it made.")
-    return [item.build_order() for item in missing]
+    return [item.build_order() for item in Batch.read(task).find_missing()]
+
+
+def _tell_nothing_is_missing(task: Task) -> CallToolResult:
+    """Return the answer to a retry of a batch without items that could be made again; it is no error."""
+    batch = Batch.read(task)
+    note = f"Nothing is missing: all {len(batch.items)} items have a result. Nothing was sent or charged."
+    if unknown := batch.find_unknown():
+        note = (
+            f"Nothing was sent or charged: nobody knows whether KIE took item {', '.join(map(str, unknown))}. "
+            "get_task tells how resolve_task settles that; then make_batch with retry makes what KIE did not take."
+        )
+    answer = {"task_id": task.id, "status": task.state, "model": task.model, "note": note}
+    return answers.build_result(answer, f"{task.id} {task.state}: {note}")
 
 
 def _check_budget(batch: Batch) -> None:

@@ -11,6 +11,7 @@ import anyio.to_thread
 from mcp_types import CallToolResult, ImageContent, TextContent
 from pydantic import Field
 
+from kie_mcp.catalog.fields import AnyFile, MediaRef
 from kie_mcp.errors import InvalidCall
 from kie_mcp.ledger import lineage
 from kie_mcp.ledger.task import Result, Task
@@ -61,7 +62,7 @@ async def view_media(app: App, call: ToolCall, arguments: ViewMedia) -> CallTool
             kind = task.results[number - 1].mime_type
             raise InvalidCall(f"File {number} of {task.id} is no picture, clip or sound, but {kind}.", "Open the file.")
         with await anyio.to_thread.run_sync(runner.storage.open, result) as file:
-            picture = await preview.render_preview(file, Path(result.path), **limits._asdict())
+            picture = await preview.render_clip(file, Path(result.path), **limits._asdict())
         place = result.local_path or runner.storage.find_link(result)
         return _picture_result(f"task:{task.id}#{number}, {place}: {picture.note}{limits.note}", picture)
     if not any(each.path for each in task.results):
@@ -83,7 +84,7 @@ async def _view_several(app: App, limits: PreviewLimits, ids: Sequence[str], *, 
     Raises:
         InvalidCall: When a task or a result does not exist, or none of the results is saved.
     """
-    runner, files = await app.runner(), list[tuple[Result, str]]()
+    runner, files = await app.runner(), list[tuple[Result | MediaRef, str]]()
     for id_ in ids:
         task, number = await runner.get(id_), id_.partition("#")[2]
         named = (
@@ -94,16 +95,16 @@ async def _view_several(app: App, limits: PreviewLimits, ids: Sequence[str], *, 
         if with_sources:
             files += await _find_sources(app, task)
         files += [(each, " ".join(filter(None, (f"{task.id}#{place}", each.label)))) for place, each in named]
-    if not any(each.path for each, _ in files):
+    if not any(isinstance(each, Result) and each.path for each, _ in files):
         raise InvalidCall("None of these tasks has a saved file.", "get_task with their ids tells how they are.")
-    sheet = await render_results(runner.storage, files, limits)
+    sheet = await render_results(runner.storage, files, limits, runner.references)
     return _picture_result(f"{sheet.note}{limits.note}", sheet)
 
 
-async def _find_sources(app: App, task: Task) -> list[tuple[Result, str]]:
-    """Return the results of earlier tasks that a task's arguments name, each with a label."""
+async def _find_sources(app: App, task: Task) -> list[tuple[Result | MediaRef, str]]:
+    """Return what a task was made from, each with a label: results of earlier tasks, and files of this machine."""
     named = json.dumps(task.arguments)
-    found = []
+    found: list[tuple[Result | MediaRef, str]] = []
     for id_ in lineage.referenced_ids(task.arguments):
         if source := await (await app.runner()).ledger.find(id_):
             numbers = {int(number) for number in re.findall(rf"{re.escape(id_)}#(\d+)", named)} or {1}
@@ -112,7 +113,7 @@ async def _find_sources(app: App, task: Task) -> list[tuple[Result, str]]:
                 for number, each in enumerate(source.results, start=1)
                 if number in numbers
             ]
-    return found
+    return found + [(AnyFile(path), f"before: {Path(path).name}") for path in lineage.named_files(task.arguments)]
 
 
 def _picture_result(text: str, picture: Preview | None = None) -> CallToolResult:

@@ -36,23 +36,25 @@ class Card {
     this.answer = { ...kept, ...answer, media: list(answer.media).map((each) => each ?? {}), status: stateOf(answer) };
     if (Number.isFinite(answer.elapsed_seconds)) this.since = Date.now() - answer.elapsed_seconds * 1000;
     this.draw();
-    if (status !== this.answer.status) tell(`${this.title}: ${words.states[this.answer.status]}`);
+    if (status !== this.answer.status) tell(`${this.title}: ${this.answer.told ?? words.states[this.answer.status]}`);
     // The server tells the page more than the agent: the prompt, the shape, the cover.
     if (this.ended && this.id && !this.looked) { this.looked = true; this.look(); } else this.poll();
   }
 
   draw() {
-    const { status, model, error, texts, note, elapsed_seconds: took } = this.answer;
+    const { status, model, error, texts, note, told, sum, elapsed_seconds: elapsed, took_seconds: took = elapsed } = this.answer;
     const isPrice = status === "quoted" || status === "asked";
     this.element.dataset.state = status;
     this.element.dataset.status = status;
     this.part("title").textContent = this.part("title").title = this.title;
-    this.part("state").textContent = words.states[status];
+    this.part("state").textContent = told === undefined ? words.states[status] : "";
     this.part("model").textContent = this.byModel || this.title === nameModel(text(model)) ? "" : nameModel(text(model));
-    this.part("cost").textContent = isPrice ? "" : words.cost(this.answer);
-    this.part("time").textContent = this.ended && Number.isFinite(took) ? words.seconds(took) : "";
+    this.part("cost").textContent = told ?? (isPrice ? "" : words.cost(this.answer));
+    this.part("time").textContent = this.ended && Number.isFinite(took) ? `took ${words.seconds(took)}` : "";
     this.part("bar").hidden = this.ended;
-    this.price(isPrice ? words.price(this.answer) : []);
+    this.price(isPrice ? words.price(this.answer) : list(sum));
+    this.part("rows").hidden = !list(this.answer.rows).length;
+    this.part("rows").replaceChildren(...list(this.answer.rows).map(row));
     this.part("trouble").hidden = !error;
     this.part("message").textContent = text(error?.message);
     this.part("advice").textContent = error ? words.advice(error) : "";
@@ -79,7 +81,7 @@ class Card {
   // Another card shows it; a second one would only be in the way.
   fold() {
     for (const part of [...this.element.children].slice(1)) part.hidden = !part.matches(".acts");
-    fillRow(this.part("acts"), [["Show it here", async () => { this.update(await askServer({ task_id: this.id, here: true })); }]], this.part("said"));
+    fillRow(this.part("acts"), [["Show it here", () => this.look({ here: true })]], this.part("said"));
   }
 
   // Only what changed is made anew: a player must not start again.
@@ -117,7 +119,8 @@ class Card {
   }
 
   acts() {
-    const { status, error, task_id: id, is_free: free, items } = this.answer;
+    const { status, error, task_id: id, is_free: free, items, more } = this.answer;
+    if (more) return [["Show more", () => say(more)]];
     if (status === "quoted" || status === "asked") return answersTo(this.answer, this.answer.prompt);
     if (!this.ended) return this.failures < MOST_FAILURES ? [] : [["Look again", async () => { this.failures = 0; await this.look(); }]];
     if (!id) return [];
@@ -162,9 +165,9 @@ class Card {
     this.timer = setTimeout(() => (document.hidden ? this.poll() : this.look()), pause * 1000);
   }
 
-  async look() {
+  async look(how = {}) {
     try {
-      const answer = await askServer({ task_id: this.id });
+      const answer = await askServer({ task_id: this.id, ...how });
       this.failures = 0;
       this.part("said").textContent = "";
       this.update(answer);
@@ -254,7 +257,7 @@ host.hears["ui/notifications/host-context-changed"] = (context) => {
 };
 
 host.hears["ui/notifications/tool-input"] = ({ arguments: given = {} }) => {
-  const ids = [given.task_ids].flat().map((id) => text(id).replace(/^task:|#.*$/g, "")).filter(Boolean);
+  const ids = [given.task_ids ?? given.task_id].flat().map((id) => text(id).replace(/^task:|#.*$/g, "")).filter(Boolean);
   if (ids.length) {
     for (const id of ids) card(id).look();
     return;
@@ -269,7 +272,7 @@ host.hears["ui/notifications/tool-result"] = ({ structuredContent, content, isEr
   const plain = list(content).map((each) => text(each?.text)).join("\n");
   const answer = structuredContent ?? readPlain(plain, isError);
   if (list(answer.models).length && answer.status !== "quoted") { showComparison(answer); return; }
-  if (answer.made) { showFound(answer); return; }
+  if (listOf(answer)) { listOf(answer)(answer); return; }
   const answers = list(answer.tasks).length ? answer.tasks : [answer];
   for (const each of answers) {
     if (each.status) card(taskOf(each)).update(each);
@@ -277,12 +280,6 @@ host.hears["ui/notifications/tool-result"] = ({ structuredContent, content, isEr
     else card("").update(readPlain(plain, true));
   }
 };
-
-function showFound({ made, next_cursor: more }) {
-  const { prompt } = card("").answer, count = `${list(made).length}${more ? " and more" : ""} found`;
-  card("").update({ status: "succeeded", made, title: prompt ? `Library: ${prompt}` : "Library", note: list(made).length ? "" : "Nothing like that was made." });
-  card("").part("state").textContent = count;
-}
 
 host.hears["ui/notifications/tool-cancelled"] = () => {
   const given = cards.get("");

@@ -69,7 +69,7 @@ class Tile {
     this.frame = make(opens ? "button" : "div", { class: "frame", "data-kind": this.kind, "data-state": "loading",
       ...(opens && { type: "button", "aria-label": `Enlarge: ${this.label}`, onclick: () => viewer.open(this.card.tiles, this) }) });
     if (this.kind !== "audio" && this.kind !== "file") keep(this.frame, card.shape);
-    this.element = make("li", { class: "tile" }, this.kind === "audio" ? this.song() : make("figure", {}, this.frame, this.caption(caption || text(media.label))));
+    this.element = make("li", { class: "tile" }, this.kind === "audio" ? this.song() : make("figure", {}, this.frame, this.caption(caption || text(media.label).replace(/^item (\d+): /, "$1. "))));
     this.show();
   }
 

@@ -6,13 +6,19 @@ const words = {
   },
   kinds: { image: "Picture", video: "Clip", audio: "Sound" },
 
-  number(value) {
-    try { return Number(value).toLocaleString(this.locale); } catch { return String(Number(value)); }
+  number(value, how) {
+    try { return Number(value).toLocaleString(this.locale, how); } catch { return String(Number(value)); }
   },
 
   seconds(value) {
     const all = Math.max(0, Math.round(value)), minutes = Math.floor(all / 60);
     return minutes ? `${minutes} min ${String(all % 60).padStart(2, "0")} s` : `${all} s`;
+  },
+
+  // A time such as 2026-09-30 12:00 UTC, in the person's own clock and language.
+  when(value) {
+    const date = new Date(value.replace(" ", "T").replace(" UTC", "Z"));
+    try { return date.toLocaleString(this.locale, { dateStyle: "medium", timeStyle: "short" }); } catch { return value; }
   },
 
   length(value) {
@@ -21,7 +27,9 @@ const words = {
   },
 
   // One number, or from the least to the most.
-  span(values) { return [...new Set(list(values).filter(Number.isFinite))].map((each) => this.number(each)).join(" to "); },
+  span(values, how = () => undefined) {
+    return [...new Set(list(values).filter(Number.isFinite))].map((each) => this.number(each, how(each))).join(" to ");
+  },
 
   credits(values) {
     const span = this.span(values);
@@ -29,7 +37,7 @@ const words = {
   },
 
   dollars(values) {
-    const span = this.span(values);
+    const span = this.span(values, (each) => ({ minimumFractionDigits: Number.isInteger(each) ? 0 : 2, maximumFractionDigits: 3 }));
     return span && `$${span.replace(" to ", " to $")}`;
   },
 
