@@ -21,10 +21,7 @@ from kie_mcp.errors import ConfigurationError
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server.accounts.caller import SCOPE, Caller
 from kie_mcp.server.accounts.needs_key import NONE_STORED
-from kie_mcp.server.accounts.page import AccountPage
-from kie_mcp.server.accounts.provider import Provider
 from kie_mcp.server.accounts.resource_server import ResourceServer
-from kie_mcp.server.accounts.stored_keys import StoredKeys
 from kie_mcp.server.app import App
 from kie_mcp.server.build import build_server
 from kie_mcp.server.http import PATH, build_streamable_app
