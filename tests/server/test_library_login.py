@@ -27,6 +27,7 @@ from support.accounts import (
 )
 from support.answers import answer
 from support.clock import JumpingClock
+from support.servers import serve_app
 from support.tenants import connect, serve_tenants, visit
 
 from kie_mcp.config import Settings
@@ -36,7 +37,7 @@ from kie_mcp.server.accounts.access_tokens import AccessTokens
 from kie_mcp.server.accounts.login import SESSION_SECONDS, Login
 from kie_mcp.server.accounts.provider import Provider
 from kie_mcp.server.app import App
-from kie_mcp.server.http import PATH
+from kie_mcp.server.http import PATH, build_http_app
 
 pytestmark = [pytest.mark.anyio, needs_provider]
 
@@ -225,6 +226,24 @@ async def test_behind_https_the_cookie_goes_over_nothing_else(settings: Settings
         each.strip().lower() for each in begun.headers["set-cookie"].split(";")
     }
     assert httpx2.URL(begun.headers["location"]).params["redirect_uri"] == "https://kie.example/account/callback"
+
+
+async def test_a_login_counts_at_every_replica(
+    settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock, issuer: str
+) -> None:
+    app = App(settings, local_files=False, transport=transport, clock=clock)
+    async with serve_accounts(app, issuer) as one, httpx2.AsyncClient(base_url=one.removesuffix(PATH)) as browser:
+        replica = App(app.settings, local_files=False, transport=transport, clock=clock)
+        async with serve_app(build_http_app(replica, host="127.0.0.1")) as two:
+            begun = await browser.get("/account/login?to=/library")
+            back = await log_in(
+                browser, begun.headers["location"], "ann", f"{browser.base_url.join('/account/callback')}"
+            )
+            # The provider's answer reaches the other replica, and so does what follows.
+            ended = await browser.get(back.replace(one.removesuffix(PATH), two.removesuffix(PATH)))
+            assert ended.headers["location"] == browser.base_url.join("/library")
+            for url in (two, one):
+                assert (await browser.get(url.replace(PATH, "/library/api/items"))).json() == {"items": []}
 
 
 @pytest.mark.on_postgresql

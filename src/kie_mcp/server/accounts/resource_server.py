@@ -261,4 +261,5 @@ def _is_this_machine(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return host == "localhost"
+        # Names below `localhost` are addresses of this machine, too (RFC 6761).
+        return host == "localhost" or host.endswith(".localhost")
