@@ -175,8 +175,10 @@ def build_app_for_tenants(
     streamable = build_streamable_app(server, host, uploads.build_routes(), public_url=public_url)
     asgi = identify(AppOfCaller(streamable, tenants))
     secret = access_token.read_tenant_secret(app.settings)
-    logins = (accounts.protect_data, accounts.send_to_login, accounts.account_page) if accounts else (identify,)
-    library: ASGIApp = LibraryOfTenants(tenants, secret, *logins)
+    library: ASGIApp = LibraryOfTenants(tenants, secret, identify)
+    if accounts:
+        login = accounts.send_to_login
+        library = LibraryOfTenants(tenants, secret, accounts.protect_data, login, accounts.account_page)
     protected = LibraryBeside(asgi, LocalNames(library, host, public_url) if _is_loopback(host) else library)
     receiver = CallbackReceiver(app, metrics.count_callback if metrics else None, tenants)
     routes = [*receiver.build_routes(), *Probes(app, tenants.open_common_ledger).build_routes()]

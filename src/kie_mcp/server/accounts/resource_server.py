@@ -118,7 +118,8 @@ class ResourceServer:
             person = find_person(Request(scope))
             if not person:
                 body = {"error": "unauthorized", "account": PAGE}
-                await JSONResponse(body, 401, {**HEADERS, "WWW-Authenticate": "Bearer"})(scope, receive, send)
+                challenge = f'Bearer resource_metadata="{self._metadata_url}"'
+                await JSONResponse(body, 401, {**HEADERS, "WWW-Authenticate": challenge})(scope, receive, send)
                 return
             with Permission(person.may_spend, lacks=f"the scope {SPEND}").apply():
                 await self._answer_known(app, person.tenant, may_spend=person.may_spend)(scope, receive, send)
