@@ -4,8 +4,8 @@ A client of a protocol version before 2026-07-28 declares its capabilities only 
 no sessions that could store the capabilities, because only a stateless server answers clients of all protocol versions.
 But the answer to `initialize` may contain a session id (`Mcp-Session-Id`), which the client sends with every later
 request. So the session id contains the capabilities: it begins with `shows-pages-` if the client declared MCP Apps with
-HTML pages, and has `opens-urls-` in it if the client opens URLs that a server asks for (URL elicitation); other clients
-get no session id. `gallery.client_shows_gallery` and `url_elicitation.client_opens_urls` read the session id.
+HTML pages, and has `opens-urls-` in it if the client opens URLs (URL elicitation) and the server has one to open; other
+clients get no session id. `gallery.client_shows_gallery` and `url_elicitation.client_opens_urls` read the session id.
 
 The session id is not signed, because it gives no rights: a client that invents a session id only sees what it would
 also see if it declared the capability. Clients of protocol version 2026-07-28 declare their capabilities with each
@@ -31,8 +31,10 @@ MAX_INITIALIZE_BYTES = 16 * 1024
 class CapabilitySession:
     """ASGI middleware that adds a session id to the answer if a client's `initialize` declares a known capability."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, asks_for_pages: bool) -> None:
+        """Store the application, and whether it lets clients open pages, so that this capability matters."""
         self._app = app
+        self._asks_for_pages = asks_for_pages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on unchanged; add a session id to the answer if an `initialize` declares a known capability.
@@ -54,7 +56,7 @@ class CapabilitySession:
         async def replay() -> Message:
             return messages.popleft() if messages else await receive()
 
-        known = _describe_capabilities(body)
+        known = self._describe_capabilities(body)
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -64,12 +66,12 @@ class CapabilitySession:
 
         await self._app(scope, replay, send_with_id if known else send)
 
-
-def _describe_capabilities(body: bytes) -> str:
-    """Return the beginning of a session id; empty if a request is no `initialize`, or declares no known capability."""
-    with suppress(ValueError, RecursionError):
-        match json.loads(body):
-            case {"method": "initialize", "params": {"capabilities": dict(capabilities)}}:
-                shows = gallery.SESSION_PREFIX if gallery.declares_gallery(capabilities) else ""
-                return shows + (url_elicitation.SESSION_MARK if url_elicitation.declares_urls(capabilities) else "")
-    return ""
+    def _describe_capabilities(self, body: bytes) -> str:
+        """Return the beginning of a session id; empty if a request is no `initialize`, or declares no known one."""
+        with suppress(ValueError, RecursionError):
+            match json.loads(body):
+                case {"method": "initialize", "params": {"capabilities": dict(capabilities)}}:
+                    shows = gallery.SESSION_PREFIX if gallery.declares_gallery(capabilities) else ""
+                    opens = self._asks_for_pages and url_elicitation.declares_urls(capabilities)
+                    return shows + (url_elicitation.SESSION_MARK if opens else "")
+        return ""
