@@ -112,6 +112,7 @@ class Tenants:
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
         """Allow apps to be opened until the `async with` block ends, and then close all apps."""
+        self._stack.push_async_callback(self._close_all_readers)
         async with self._stack, anyio.create_task_group() as self._group:
             self._group.start_soon(self._close_idle)
             if self._find_caller:
@@ -120,7 +121,6 @@ class Tenants:
                 wakes = WakeFiles(self._app.settings.state_dir, self._app.clock)
                 self._group.start_soon(wakes.run, self._hear)
             yield
-            await self._close_readers(list(self._readers))
             self._group.cancel_scope.cancel()
 
     @asynccontextmanager
@@ -248,6 +248,9 @@ class Tenants:
         database = await common.database.open_other(settings.for_tenant(name, None, None).state_dir, schema)
         share = Share(name, self._reservations, settings.max_credits_per_day_all, check_cap_of_all)
         return TenantLedger(database, share)
+
+    async def _close_all_readers(self) -> None:
+        await self._close_readers([*self._readers])
 
     async def _close_readers(self, names: Iterable[str]) -> None:
         for name in names:
