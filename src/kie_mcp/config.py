@@ -104,7 +104,7 @@ class Settings(BaseSettings):
     caller_keys: bool = False
     """Whether each HTTP caller sends its own KIE key; this key pays for the calls, and identifies the tenant."""
     tenant_secret: SecretStr | None = None
-    """Secret with which tenant names are computed from KIE keys; if None, the server makes one in `data_dir`."""
+    """Secret for tenants' names, links and logins, the same for all replicas; if None, one is made in `data_dir`."""
     oidc_issuer: Url | Literal[""] = ""
     """URL of the OpenID provider whose access tokens `serve --http` accepts instead of one token for all callers."""
     oidc_audience: str = ""

@@ -5,14 +5,17 @@ import shutil
 import signal
 import subprocess
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import httpx2
 import pytest
+from ruamel.yaml import YAML
 from support.paths import ROOT
 
 from cluster.cluster import NO_NGINX, TOKEN, find_nginx, run_cluster
 from cluster.visit import follow, make
+from kie_mcp.server.accounts.access_tokens import READ, SPEND
 
 pytestmark = pytest.mark.anyio
 
@@ -42,12 +45,31 @@ async def test_a_task_goes_on_when_its_replica_ends(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not shutil.which("docker-compose"), reason="docker-compose is not installed here")
 def test_the_compose_file_is_valid() -> None:
-    secrets = dict.fromkeys(("KIE_MCP_HTTP_TOKEN", "POSTGRES_PASSWORD", "STORAGE_SECRET"), "a long random text")
+    needed = ("LOGIN_PASSWORD", "LOGIN_SECRET", "POSTGRES_PASSWORD", "STORAGE_SECRET")
+    secrets = dict.fromkeys(needed, "a long random text")
     settings = {**secrets, "PATH": "/usr/bin:/bin"}
     command = ["docker-compose", "-f", "compose.yaml", "config"]
     ran = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.count("read_only: true") == 2
+    services = YAML(typ="safe").load(ran.stdout)["services"]
+    assert not [each["image"] for each in services.values() if each["image"].endswith(":latest")]
+    # The provider fills in what its file leaves open, so that it knows the replicas' secret and address.
+    replica, provider = (services[name]["environment"] for name in ("replica-1", "login"))
+    realm = json.loads(Template((ROOT / "deploy" / "realm.json").read_text(encoding="utf-8")).substitute(provider))
+    assert replica["KIE_MCP_OIDC_ISSUER"] == f"{provider['KC_HOSTNAME']}/realms/{realm['realm']}"
+    server, clients = realm["clients"]
+    assert (server["clientId"], server["secret"]) == (
+        replica["KIE_MCP_OIDC_CLIENT_ID"],
+        replica["KIE_MCP_OIDC_CLIENT_SECRET"],
+    )
+    assert server["redirectUris"] == [f"{replica['KIE_MCP_PUBLIC_URL']}/account/callback"]
+    scopes = {each["name"]: each for each in realm["clientScopes"]}
+    assert {READ, SPEND} <= scopes.keys() & {*server["optionalClientScopes"]} & {*clients["optionalClientScopes"]}
+    (audience,) = scopes[READ]["protocolMappers"]
+    assert audience["config"]["included.custom.audience"] == f"{replica['KIE_MCP_PUBLIC_URL']}/mcp"
+    # Without this one, tokens have no subject.
+    assert server["defaultClientScopes"] == clients["defaultClientScopes"] == ["basic"]
 
 
 def read_instructions() -> list[list[str]]:

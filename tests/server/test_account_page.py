@@ -21,10 +21,7 @@ from kie_mcp.errors import ConfigurationError
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server.accounts.caller import SCOPE, Caller
 from kie_mcp.server.accounts.needs_key import NONE_STORED
-from kie_mcp.server.accounts.page import AccountPage
-from kie_mcp.server.accounts.provider import Provider
 from kie_mcp.server.accounts.resource_server import ResourceServer
-from kie_mcp.server.accounts.stored_keys import StoredKeys
 from kie_mcp.server.app import App
 from kie_mcp.server.build import build_server
 from kie_mcp.server.http import PATH, build_streamable_app
@@ -139,7 +136,7 @@ async def test_a_form_without_its_secret_or_of_another_session_changes_nothing(
                 assert sent.status_code == 403
     async with httpx2.AsyncClient() as stranger:
         assert (await stranger.post(page.url, data={"form": "", "delete": "1"})).status_code == 403
-        assert (await stranger.get(page.url)).headers["location"] == f"{page.url}/login"
+        assert (await stranger.get(page.url)).headers["location"] == f"{page.url}/login?to=%2Faccount"
     assert await find_key(issuer, address, "ann") == KEY
 
 
@@ -157,7 +154,8 @@ async def test_the_page_lets_nothing_in_and_its_cookie_is_not_for_scripts(
     assert "httponly" in cookie
     assert "samesite=lax" in cookie
     asked = httpx2.URL(begun.headers["location"]).params
-    assert (asked["code_challenge_method"], asked["response_type"], asked["scope"]) == ("S256", "code", "openid")
+    assert (asked["code_challenge_method"], asked["response_type"]) == ("S256", "code")
+    assert (asked["scope"], asked["resource"]) == ("openid kie:read kie:spend", address + PATH)
     assert asked["nonce"]
     assert asked["state"]
     for host in ("evil.example", "127.0.0.1.evil.example"):
@@ -215,7 +213,3 @@ def test_behind_https_the_cookie_goes_over_nothing_else(settings: Settings, cloc
     with pytest.raises(ConfigurationError, match="OIDC_CLIENT_ID") as refused:
         ResourceServer(settings.model_copy(update=known), PATH, clock, App(settings).read_balance_of)
     assert "https://kie.example/account/callback" in refused.value.next_step
-    more = settings.model_copy(update=known | {"oidc_client_id": "kie-mcp"})
-    page = AccountPage(more, Provider("", clock), StoredKeys(more, clock), App(settings).read_balance_of).build()
-    (given,) = (each.kwargs for each in page.user_middleware if "session_cookie" in each.kwargs)
-    assert (given["https_only"], given["session_cookie"]) == (True, "__Host-kie-mcp")

@@ -26,6 +26,7 @@ def build(settings: Settings, **changed: object) -> object:
         ({"public_url": ""}, "KIE_MCP_PUBLIC_URL"),
         ({"public_url": "http://kie.example"}, "KIE_MCP_PUBLIC_URL is not https"),
         ({"oidc_issuer": "http://login.example"}, "KIE_MCP_OIDC_ISSUER is not https"),
+        ({"oidc_issuer": "http://localhost.login.example"}, "KIE_MCP_OIDC_ISSUER is not https"),
         ({"oidc_issuer": "https://login.example?x=1"}, "KIE_MCP_OIDC_ISSUER has a query"),
         ({"oidc_client_secret": SecretStr("x")}, "KIE_MCP_OIDC_CLIENT_ID"),
         ({"http_token": SecretStr("a long random text")}, "KIE_MCP_HTTP_TOKEN"),
@@ -41,7 +42,13 @@ def test_settings_that_do_not_fit_together_are_refused(
 
 
 @pytest.mark.parametrize(
-    "changed", [{}, {"public_url": "http://localhost:1"}, {"oidc_client_id": "x", "oidc_client_secret": SecretStr("y")}]
+    "changed",
+    [
+        {},
+        {"public_url": "http://localhost:1"},
+        {"public_url": "http://localhost:1", "oidc_issuer": "http://login.localhost:2"},
+        {"oidc_client_id": "x", "oidc_client_secret": SecretStr("y")},
+    ],
 )
 def test_an_address_that_others_can_reach_needs_no_token_besides(
     settings: Settings, changed: dict[str, object]

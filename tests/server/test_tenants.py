@@ -281,6 +281,33 @@ async def test_an_app_is_closed_when_it_is_idle_and_opened_again_by_the_next_cal
             assert await (await again.runner()).ledger.page() == []
 
 
+@pytest.mark.on_postgresql
+async def test_a_ledger_is_read_without_a_key_and_gives_way_to_the_app_of_its_tenant(
+    settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock
+) -> None:
+    async with run_tenants(build_app(settings, transport, clock)) as tenants, tenants.use(ANN) as app:
+        made = await make_picture(app)
+    async with run_tenants(build_app(settings, transport, clock)) as tenants:
+        reader = await tenants.read_ledger("ann")
+        assert (await reader.page())[0].id == made.id
+        assert await tenants.read_ledger("ann") is reader
+        assert tenants.find_open("ann") is None
+        async with tenants.use(ANN) as app:
+            assert await tenants.read_ledger("ann") is (await app.runner()).ledger is not reader
+
+
+async def test_a_ledger_that_was_read_alone_is_closed_when_it_is_idle(
+    settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock
+) -> None:
+    async with run_tenants(build_app(settings, transport, clock)) as tenants:
+        first = await tenants.read_ledger("ann")
+        await clock.sleep(IDLE_SECONDS + 2 * LOOK_SECONDS)
+        await wait_until(lambda: not tenants._readers)
+        again = await tenants.read_ledger("ann")
+        assert again is not first
+        assert await again.page() == []
+
+
 async def test_the_cap_of_a_session_outlives_the_app(
     settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock
 ) -> None:

@@ -24,6 +24,7 @@ from kie_mcp.ledger.marks import Marks, is_marked
 from kie_mcp.ledger.migrations import REVISIONS, Revisions
 from kie_mcp.ledger.rate_limit import CreateSlots
 from kie_mcp.ledger.rows import MAX_CREDITS, NEVER_BILLED, row_from_task, task_from_row, update_task
+from kie_mcp.ledger.spending import Moment
 from kie_mcp.ledger.sqlite import SqliteDatabase
 from kie_mcp.ledger.statistics import Statistics
 from kie_mcp.ledger.tables import IS_NO_PART, tasks
@@ -200,10 +201,10 @@ class Ledger:
         """Return the parts of the whole (a task that KIE makes in parts) with this id, oldest first."""
         return await self._select_tasks(sa.select(tasks).where(tasks.c.parent == id_).order_by(tasks.c.created))
 
-    async def spent(self, task: Task) -> Spent:
-        """Return the credits that count against the caps for a task: of the day and hour before it, and its session."""
+    async def spent(self, at: Task | Moment) -> Spent:
+        """Return what counts against the caps, in credits: the day and hour before a task or time, and its session."""
         async with self.database.reading() as connection:
-            return await _sum_spent(connection, task)
+            return await _sum_spent(connection, at)
 
     async def save(self, task: Task, *, watcher: str = "") -> None:
         """Save all attributes of a task except `cancelled`, which another process may have changed in the ledger.
@@ -369,8 +370,8 @@ async def _find_repeated(connection: AsyncConnection, idempotency_key: str, sinc
     return task_from_row(rows[0]) if rows else None
 
 
-async def _sum_spent(connection: AsyncConnection, task: Task) -> Spent:
-    """Return the credits charged or reserved in the day and the hour before a task's creation, and in its session."""
+async def _sum_spent(connection: AsyncConnection, at: Task | Moment) -> Spent:
+    """Return the credits charged or reserved in the day and the hour before a task or a time, and in its session."""
     # A refused create request costs nothing. If a task failed later and its charge is unknown, its reservation counts.
     refused = sa.and_(tasks.c.state == "failed", NEVER_BILLED)
     reserved = sa.case((refused, 0), else_=tasks.c.reserved)
@@ -380,9 +381,9 @@ async def _sum_spent(connection: AsyncConnection, task: Task) -> Spent:
     counted = sa.case((tasks.c.route == BATCH, of_batch), else_=sa.func.coalesce(tasks.c.credits, reserved))
     # An impossible value of a broken row counts as 0. Otherwise, it could lift a cap, or use up a cap for a day.
     cost = sa.case((counted.between(0, MAX_CREDITS), counted), else_=0)
-    in_session = sa.case((tasks.c.session == task.session, cost), else_=0)
-    in_day = tasks.c.created > task.created - 24 * 3600
-    in_hour = tasks.c.created > task.created - 3600
+    in_session = sa.case((tasks.c.session == at.session, cost), else_=0)
+    in_day = tasks.c.created > at.created - 24 * 3600
+    in_hour = tasks.c.created > at.created - 3600
     # The last confirmed task is found by its number: the numbers are in the order of recording, but the times of
     # creation may not be.
     # Without the addition, SQLite would read the index of `number` from its end, and every task if none is confirmed.
@@ -394,6 +395,6 @@ async def _sum_spent(connection: AsyncConnection, task: Task) -> Spent:
         sa.func.coalesce(sa.func.sum(sa.case((in_day, cost), else_=0)), 0).label("day"),
         sa.func.coalesce(sa.func.sum(in_session), 0).label("session"),
         sa.func.coalesce(sa.func.sum(sa.case((unasked, cost), else_=0)), 0).label("hour"),
-    ).where(sa.or_(in_day, tasks.c.session == task.session), IS_NO_PART)
+    ).where(sa.or_(in_day, tasks.c.session == at.session), IS_NO_PART)
     (row,) = await fetch_rows(connection, query)
     return Spent(**row)

@@ -5,7 +5,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const parts = {
   grid: find("#grid"), batches: find("#batches"), months: find("#months"), state: find("#state"), more: find("#more"),
   search: find("#search"), login: find("#login"), selection: find("#selection"), viewer: find("#viewer"),
-  chat: find("#chat"), ask: find("#ask"), drop: find("#drop"), filtered: find("#filtered"), news: find("#news"),
+  chat: find("#chat"), ask: find("#ask"), drop: find("#drop"), account: find("#account"), loggedOut: find("#logged-out"), filtered: find("#filtered"), news: find("#news"),
 };
 const FILM = "kie-mcp/edit";
 const KINDS = { image: "Picture", video: "Clip", audio: "Sound", text: "Text" };
@@ -38,12 +38,17 @@ async function ask(place, query = {}, change) {
   } catch {
     throw new Error("The server does not answer. Start it again, and load this page again.");
   }
+  const answer = await response.json().catch(() => ({ error: "The server could not answer. What it printed says why." }));
+  if (answer.account) {
+    parts.account.href = answer.account;
+    parts.account.hidden = false;
+  }
   if (response.status === 401) {
     sessionStorage.removeItem("token");
-    parts.login.hidden = false;
+    // With an account, the login is a page of its own; without one, the token is entered here.
+    (answer.account ? parts.loggedOut : parts.login).hidden = false;
     throw new Error("");
   }
-  const answer = await response.json().catch(() => ({ error: "The server could not answer. What it printed says why." }));
   if (answer.error) throw new Error([answer.error.message ?? answer.error, answer.error.next_step ?? answer.next_step].filter(Boolean).join(" "));
   return answer;
 }

@@ -89,6 +89,7 @@ class LibraryPage:
         *,
         links: SignedLinks | None = None,
         uploads: Sequence[BaseRoute] = (),
+        account: str = "",
     ) -> None:
         """Store the arguments.
 
@@ -100,9 +101,11 @@ class LibraryPage:
                 see everything and move files to the trash.
             links: Signs the links to files; None to create a new `SignedLinks` for this page.
             uploads: The route that takes the files which a user drops on the page.
+            account: Path of the page of the user's account; empty if there is none.
         """
         self._changes = Changes(open_ledger, lambda: self._storage, has_trash=conceal is None)
         self._uploads = uploads
+        self._account = account
         self._open_ledger = open_ledger
         self._find_folder = find_folder
         self._find_storage = find_storage
@@ -187,9 +190,10 @@ class LibraryPage:
         return [descriptions.describe_item(task, self._links) | describe_marks(marks[task.id]) for task in tasks]
 
     async def _describe_page(self, _: Request) -> Response:
-        """Answer with all tags in the ledger, and whether the page can use the trash and take files."""
+        """Answer with all tags in the ledger, what this page can do, and the path of the user's account."""
         tags = await (await self._open_ledger()).marks.list_tags()
-        return self._answer({"tags": tags, "has_trash": self._changes.has_trash, "takes_files": bool(self._uploads)})
+        able = {"has_trash": self._changes.has_trash, "takes_files": bool(self._uploads)}
+        return self._answer({"tags": tags, **able, "account": self._account})
 
     async def _list_batches(self, _: Request) -> Response:
         ledger = await self._open_ledger()

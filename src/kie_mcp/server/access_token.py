@@ -20,7 +20,8 @@ With the callback secret, the server computes the tokens in callback URLs.
 TENANT_FILE, TENANT_SETTING = "tenant-secret", "KIE_MCP_TENANT_SECRET"
 """Name of the tenant secret's file in the data folder, and name of the setting that replaces this file.
 
-With the tenant secret, the server computes a tenant's name from the caller's KIE key.
+With the tenant secret, the server computes a tenant's name from the caller's KIE key, signs the links to the tenants'
+files, and signs the cookies of people who log in with a browser.
 """
 SHORTEST = 16
 """Minimum characters of a token for an address that others can reach; a shorter token could be guessed."""

@@ -172,9 +172,16 @@ def build_app_for_tenants(
     if accounts:
         server.middleware += accounts.middleware
         public_url = app.settings.public_url
-    streamable = build_streamable_app(server, host, uploads.build_routes(), public_url=public_url)
+    asks_for_pages = bool(accounts and accounts.middleware)
+    streamable = build_streamable_app(
+        server, host, uploads.build_routes(), public_url=public_url, asks_for_pages=asks_for_pages
+    )
     asgi = identify(AppOfCaller(streamable, tenants))
-    library: ASGIApp = LibraryOfTenants(tenants, identify)
+    secret = access_token.read_tenant_secret(app.settings)
+    library: ASGIApp = LibraryOfTenants(tenants, secret, identify)
+    if accounts:
+        login = accounts.send_to_login
+        library = LibraryOfTenants(tenants, secret, accounts.protect_data, login, accounts.account_page)
     protected = LibraryBeside(asgi, LocalNames(library, host, public_url) if _is_loopback(host) else library)
     receiver = CallbackReceiver(app, metrics.count_callback if metrics else None, tenants)
     routes = [*receiver.build_routes(), *Probes(app, tenants.open_common_ledger).build_routes()]
@@ -215,7 +222,12 @@ def _build_resource_server(app: App) -> "ResourceServer | None":
 
 
 def build_streamable_app(
-    server: Server[Any], host: str, routes: Sequence[BaseRoute] = (), *, public_url: str = ""
+    server: Server[Any],
+    host: str,
+    routes: Sequence[BaseRoute] = (),
+    *,
+    public_url: str = "",
+    asks_for_pages: bool = False,
 ) -> ASGIApp:
     """Build the ASGI application that serves an MCP server and additional routes over HTTP, without authentication.
 
@@ -224,6 +236,7 @@ def build_streamable_app(
         host: The IP address or host name that the server will listen on.
         routes: The additional routes.
         public_url: The URL of the proxy that callers use; empty if callers use `host`.
+        asks_for_pages: Whether the server lets clients open pages (URL elicitation).
     """
     # A stateless server is used, because only a stateless server of the SDK answers all protocol versions. The SDK's
     # check of `Host` and `Origin` is off, because it lets through `localhost:evil.example`.
@@ -233,8 +246,8 @@ def build_streamable_app(
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
     # The SDK also limits the size of a body, but only after `WholeCharacters` has read the whole body.
-    limited = RequestBodyLimitMiddleware(WholeCharacters(CapabilitySession(streamable)), DEFAULT_MAX_REQUEST_BODY_SIZE)
-    asgi = ExtraRoutes(limited, routes)
+    whole = WholeCharacters(CapabilitySession(streamable, asks_for_pages=asks_for_pages))
+    asgi = ExtraRoutes(RequestBodyLimitMiddleware(whole, DEFAULT_MAX_REQUEST_BODY_SIZE), routes)
     return LocalNames(asgi, host, public_url) if _is_loopback(host) else asgi
 
 

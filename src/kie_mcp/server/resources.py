@@ -110,10 +110,9 @@ async def _read_content(app: App, uri: str) -> Any:
 
 
 async def _read_credits(app: App) -> Any:
-    from kie_mcp.catalog.credits import usd_field
+    from kie_mcp.server.tools.credits import describe_balance
 
-    balance = await (await app.runner()).balance.read()
-    return {"credits": balance, **usd_field("usd", balance)}
+    return await describe_balance(app)
 
 
 async def _read_models(app: App, id_: str) -> Any:

@@ -39,10 +39,15 @@ class Caps:
             # Sums of credits have rounding errors, such as 46.03 + 22.96 > 68.99.
             if cap is not None and round(used + task.reserved - cap, 6) > 0:
                 raise CapReached(
-                    f"{task.cost}, and {format_number(max(cap - used, 0))} of the {format_number(cap)} credits a {of} "
-                    f"are left (KIE_MCP_MAX_CREDITS_PER_{of.upper()}; tasks under way count).",
+                    f"{task.cost}, and {describe_left(cap - used, cap, of)} "
+                    f"(KIE_MCP_MAX_CREDITS_PER_{of.upper()}; tasks under way count).",
                     "Tell the user: only they can raise the cap. spend_report shows what was spent.",
                 )
+
+
+def describe_left(left: float, cap: float, of: str) -> str:
+    """Return a text about the credits that are left of a cap, such as `30 of the 100 credits a day are left`."""
+    return f"{format_number(max(left, 0))} of the {format_number(cap)} credits a {of} are left"
 
 
 def check_cap_of_all(cap: float | None, task: Task, spent: float) -> None:

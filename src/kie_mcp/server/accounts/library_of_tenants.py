@@ -1,6 +1,7 @@
 """The library page of each tenant: data for authenticated callers, and files through signed links."""
 
 from collections.abc import Callable
+from functools import lru_cache, partial
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -11,12 +12,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from kie_mcp.errors import ConfigurationError, NotAllowed
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.library_page.descriptions import PREFIX
-from kie_mcp.library_page.page import LibraryPage
+from kie_mcp.library_page.page import LibraryPage, OpenLedger
 from kie_mcp.library_page.signed_links import SignedLinks
 from kie_mcp.library_page.thumbnails import FOLDER
 from kie_mcp.server.accounts.app_of_caller import AppOfCaller, find_app
 from kie_mcp.server.accounts.caller import SCOPE
-from kie_mcp.server.accounts.tenants import Tenants
+from kie_mcp.server.accounts.tenants import MAX_OPEN, Tenants
 from kie_mcp.server.app import App
 from kie_mcp.server.path_filter import PathFilter
 from kie_mcp.server.upload_receiver import UploadReceiver
@@ -25,32 +26,54 @@ from kie_mcp.tasks.storage import FolderStorage
 TENANT = "tenant"
 """Name of the query parameter that contains the tenant's name; the link's signature covers this parameter."""
 
+Protect = Callable[[ASGIApp], ASGIApp]
+"""The type of a function that puts a check of the caller before an application."""
+
 
 class LibraryOfTenants:
     """Sends each request to the library page of its tenant."""
 
-    def __init__(self, tenants: Tenants, identify: Callable[[ASGIApp], ASGIApp]) -> None:
+    def __init__(
+        self,
+        tenants: Tenants,
+        secret: str,
+        protect_data: Protect,
+        protect_page: Protect = lambda page: page,
+        account: str = "",
+    ) -> None:
         """Store the arguments.
 
         Args:
             tenants: The tenants.
-            identify: Function that puts authentication before an application, which then gets only known callers.
+            secret: The secret of the links' signatures, the same for all replicas of the server.
+            protect_data: Puts authentication before an application, which then gets only known callers.
+            protect_page: Puts a login before the page itself, which has no data.
+            account: Path of the page of the caller's account; empty if there is none.
         """
         self._tenants = tenants
+        self._secret = secret
+        self._account = account
         self._pages: dict[str, tuple[App, ASGIApp]] = {}
         """The app and the library page of each tenant, by the tenant's name."""
-        self._data = identify(AppOfCaller(self._answer_caller, tenants))
+        self._data = protect_data(AppOfCaller(self._answer_caller, tenants))
         self._empty = _build_empty_page()
+        self._start = protect_page(self._empty)
+        self._find_reader = lru_cache(MAX_OPEN)(self._build_reader)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request for data with the data of its caller's tenant; send a file only if the link is signed."""
         if f"{scope['path']}/".startswith(f"{PREFIX}/api/"):
             await self._data(scope, receive, send)
-            return
-        (name,) = parse_qs(scope["query_string"].decode("latin-1")).get(TENANT, [""])[:1]
-        app = self._tenants.find_open(name)
-        # Each page accepts only links with its own signature, so a link with another tenant's name opens nothing.
-        await (self._find_page(name, app) if app else self._empty)(scope, receive, send)
+        elif scope["path"] == PREFIX:
+            await self._start(scope, receive, send)
+        else:
+            await self._find_linked(Request(scope))(scope, receive, send)
+
+    def _find_linked(self, request: Request) -> ASGIApp:
+        """Return the page of the tenant in a signed link; for all other requests, return the page without data."""
+        (name,) = parse_qs(request.url.query).get(TENANT, [""])[:1]
+        is_signed = name and self._sign_for(name).is_signed(request.url.path, request.url.query)
+        return self._find_reader(name) if is_signed else self._empty
 
     async def _answer_caller(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope)
@@ -65,29 +88,38 @@ class LibraryOfTenants:
         known, page = self._pages.get(name, (None, None))
         if page and known is app:
             return page
+
+        async def open_ledger() -> Ledger:
+            return (await app.runner()).ledger
+
         self._pages = {each: found for each, found in self._pages.items() if self._tenants.find_open(each)}
-        page = _build_page(name, app)
+        page = self._build_page(name, app, open_ledger)
         self._pages[name] = app, page
         return page
 
+    def _build_reader(self, name: str) -> ASGIApp:
+        """Build a page that sends files at any replica, also if only another one knows the tenant's KIE key."""
+        return self._build_page(name, self._tenants.build_reader(name), partial(self._tenants.read_ledger, name))
 
-def _build_page(name: str, app: App) -> ASGIApp:
-    async def open_ledger() -> Ledger:
-        return (await app.runner()).ledger
+    def _build_page(self, name: str, app: App, open_ledger: OpenLedger) -> ASGIApp:
+        page = LibraryPage(
+            open_ledger,
+            lambda: app.settings.state_dir / FOLDER,
+            lambda: app.storage,
+            PathFilter(app).hide,
+            links=self._sign_for(name),
+            uploads=UploadReceiver(find_app).build_routes(),
+            account=self._account,
+        )
+        return page.build("")
 
-    page = LibraryPage(
-        open_ledger,
-        lambda: app.settings.state_dir / FOLDER,
-        lambda: app.storage,
-        PathFilter(app).hide,
-        links=SignedLinks({TENANT: name}, clock=app.clock),
-        uploads=UploadReceiver(find_app).build_routes(),
-    )
-    return page.build("")
+    def _sign_for(self, name: str) -> SignedLinks:
+        # Each tenant's links have a key of their own, so a link with another tenant's name opens nothing.
+        return SignedLinks({TENANT: name}, shared_secret=f"{self._secret} {name}", clock=self._tenants.clock)
 
 
 def _build_empty_page() -> ASGIApp:
-    """Build a page for requests that name no open tenant; it sends only the HTML shell, which has no tenant's data."""
+    """Build a page for requests that name no tenant in a signed link; it sends only the HTML shell, without data."""
 
     async def open_ledger() -> Ledger:
         raise ConfigurationError("This link names no tenant.", "Load the library again.")

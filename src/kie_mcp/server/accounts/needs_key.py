@@ -11,6 +11,7 @@ from starlette.requests import Request
 from kie_mcp.errors import NotAllowed
 from kie_mcp.server.accounts.caller import SCOPE, Caller
 from kie_mcp.server.app import Context
+from kie_mcp.server.url_elicitation import request_page
 
 NONE_STORED = SecretStr("no key is stored")
 """Placeholder for the key of a caller who has stored no key; a text with blanks is never sent to KIE as a key."""
@@ -29,6 +30,9 @@ WITHOUT_KEY = frozenset(
 )
 """Methods of requests that need no KIE key."""
 
+MESSAGE = "What you make is paid with your own KIE key. Log in on this page, and store the key there, once."
+"""What a client tells its user about the page."""
+
 
 class NeedsKey:
     """MCP middleware that refuses calls of people without a KIE key."""
@@ -38,11 +42,18 @@ class NeedsKey:
         self._page = page
 
     async def __call__(self, ctx: Context, call_next: CallNext) -> HandlerResult:
-        """Pass a request on, or refuse the request if it needs a KIE key and its caller has stored none."""
+        """Pass a request on; if it needs a KIE key and its caller has stored none, show the page or refuse it.
+
+        Raises:
+            MCPError: To refuse a request that is no tool call.
+            UrlElicitationRequiredError: To let a client of protocol version 2025-11-25 open the page.
+        """
         caller: Caller = cast("Request", cast("Any", ctx).request).scope[SCOPE]
         is_needed = ctx.method not in WITHOUT_KEY and not ctx.method.startswith("notifications/")
         if caller.key != NONE_STORED or not is_needed:
             return await call_next(ctx)
+        if question := request_page(ctx, MESSAGE, self._page):
+            return question
         refusal = self.build_refusal()
         if ctx.method != "tools/call":
             raise MCPError(INVALID_REQUEST, f"{refusal} {refusal.next_step}")

@@ -8,8 +8,9 @@ from mcp.server.auth.middleware.bearer_auth import BearerAuthBackend, RequireAut
 from mcp.server.auth.routes import build_resource_metadata_url, create_protected_resource_routes
 from mcp.server.auth.settings import AuthSettings
 from mcp.server.context import ServerMiddleware
+from starlette.datastructures import Headers
 from starlette.middleware.authentication import AuthenticationMiddleware
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,14 +21,16 @@ from kie_mcp.errors import ConfigurationError, KieMcpError
 from kie_mcp.server.accounts.access_tokens import READ, SPEND, AccessTokens, name_tenant
 from kie_mcp.server.accounts.caller import SCOPE, Caller
 from kie_mcp.server.accounts.introspection import Introspection
+from kie_mcp.server.accounts.login import HEADERS, Login, find_person
+from kie_mcp.server.accounts.login import PATH as PAGE
 from kie_mcp.server.accounts.needs_key import NONE_STORED, NeedsKey
-from kie_mcp.server.accounts.page import PATH as PAGE
 from kie_mcp.server.accounts.page import AccountPage, ReadBalance
 from kie_mcp.server.accounts.provider import PAUSE_SECONDS, Provider
 from kie_mcp.server.accounts.step_up import StepUp
 from kie_mcp.server.accounts.stored_keys import StoredKeys, UnreadableKey
 from kie_mcp.server.app import App
 from kie_mcp.tasks.failures import explain_ledger_errors
+from kie_mcp.tasks.permission import Permission
 
 ROOT = "/.well-known/oauth-protected-resource"
 """Path of the metadata for clients that do not append the path of the resource."""
@@ -71,10 +74,13 @@ class ResourceServer:
         self._stored: StoredKeys | None = None
         if settings.account_keys == "person":
             self._stored = StoredKeys(settings, clock)
-            page = AccountPage(settings, provider, self._stored, read_balance).build()
-            self.routes += [Route(PAGE, page), Route(f"{PAGE}/{{name}}", page)]
             self._needs_key = NeedsKey(settings.public_url.rstrip("/") + PAGE)
             self.middleware.append(self._needs_key)
+        self._login: Login | None = None
+        if settings.oidc_client_id:
+            self._login = Login(settings, provider, self._tokens, resource)
+            page = AccountPage(self._login, self._stored, read_balance).build()
+            self.routes += [Route(PAGE, page), Route(f"{PAGE}/{{name}}", page)]
 
     def protect(self, app: ASGIApp) -> ASGIApp:
         """Return the application behind a check of access tokens, which stores the caller in each request's scope."""
@@ -93,6 +99,51 @@ class ResourceServer:
                 await self.close()
 
         return protected
+
+    @property
+    def account_page(self) -> str:
+        """Path of the page of the account; empty if people cannot log in with a browser."""
+        return PAGE if self._login else ""
+
+    def protect_data(self, app: ASGIApp) -> ASGIApp:
+        """Return the application, which has data for the library page, behind a check of the browser's session.
+
+        A request with an `Authorization` header is checked by its access token instead, as every other request is.
+        """
+        by_token = self.protect(app)
+        if not self._login:
+            return by_token
+
+        async def answer_session(scope: Scope, receive: Receive, send: Send) -> None:
+            person = find_person(Request(scope))
+            if not person:
+                body = {"error": "unauthorized", "account": PAGE}
+                challenge = f'Bearer resource_metadata="{self._metadata_url}"'
+                await JSONResponse(body, 401, {**HEADERS, "WWW-Authenticate": challenge})(scope, receive, send)
+                return
+            with Permission(person.may_spend, missing_right=f"the scope {SPEND}").apply():
+                await self._answer_known(app, person.tenant, may_spend=person.may_spend)(scope, receive, send)
+
+        by_session = self._login.keep_sessions(answer_session)
+
+        async def choose(scope: Scope, receive: Receive, send: Send) -> None:
+            has_token = "authorization" in Headers(scope=scope)
+            await (by_token if has_token else by_session)(scope, receive, send)
+
+        return choose
+
+    def send_to_login(self, page: ASGIApp) -> ASGIApp:
+        """Return the application, which is a page without data, behind a redirect of people who are not logged in."""
+        if not self._login:
+            return page
+        login = self._login
+
+        async def show(scope: Scope, receive: Receive, send: Send) -> None:
+            request = Request(scope)
+            answer = page if find_person(request) else login.redirect(request.url.path)
+            await answer(scope, receive, send)
+
+        return login.keep_sessions(show)
 
     async def close(self) -> None:
         """Close the ledger of stored keys; the protected application calls this method when the server stops."""
@@ -115,11 +166,19 @@ class ResourceServer:
         return Caller(tenant, key=key) if key else None
 
     def _name_caller(self, app: ASGIApp) -> ASGIApp:
-        """Return middleware that writes the caller into the ASGI scope of each request."""
+        """Return middleware that answers a request whose access token was checked."""
 
         async def named(scope: Scope, receive: Receive, send: Send) -> None:
             token = scope["user"].access_token
             tenant = name_tenant(token.claims["iss"], token.subject)
+            await self._answer_known(app, tenant, may_spend=SPEND in token.scopes)(scope, receive, send)
+
+        return named
+
+    def _answer_known(self, app: ASGIApp, tenant: str, *, may_spend: bool) -> ASGIApp:
+        """Return middleware that writes the caller, with the KIE key that pays, into the ASGI scope of a request."""
+
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
             try:
                 known = await self.find_caller(tenant) or Caller(tenant, key=NONE_STORED)
             except KieMcpError as error:
@@ -128,12 +187,12 @@ class ResourceServer:
             if known.key == NONE_STORED and scope["path"] != self._path:
                 # Requests of MCP are answered by the middleware, because some of them need no key.
                 refusal = self._needs_key.build_refusal()
-                await JSONResponse({"error": refusal.as_dict()}, 403)(scope, receive, send)
+                body = {"error": refusal.as_dict(), "account": self.account_page}
+                await JSONResponse(body, 403)(scope, receive, send)
                 return
-            scope[SCOPE] = replace(known, may_spend=SPEND in token.scopes)
-            await app(scope, receive, send)
+            await app({**scope, SCOPE: replace(known, may_spend=may_spend)}, receive, send)
 
-        return named
+        return answer
 
     def _refuse(self) -> Response:
         """Return the answer, with status 403, to a call for which the caller's token lacks a scope."""
@@ -203,4 +262,5 @@ def _is_this_machine(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return host == "localhost"
+        # Names below `localhost` are addresses of this machine, too (RFC 6761).
+        return host == "localhost" or host.endswith(".localhost")

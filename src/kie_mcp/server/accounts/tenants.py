@@ -6,7 +6,7 @@ caller cannot reach the data of another tenant.
 
 import logging
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import anyio
@@ -15,6 +15,7 @@ from anyio.abc import TaskGroup, TaskStatus
 from mcp_types import SubscriptionsListenRequestParams, SubscriptionsListenResult
 from pydantic import SecretStr
 
+from kie_mcp.clock import Clock
 from kie_mcp.errors import ConfigurationError, KieMcpError
 from kie_mcp.ledger.ledger import Ledger, LedgerError
 from kie_mcp.ledger.task import new_id
@@ -105,10 +106,13 @@ class Tenants:
         self._reservations: Reservations
         self._process = new_id("s")
         self._open: dict[str, _OpenTenant] = {}
+        self._readers: dict[str, tuple[Ledger, float]] = {}
+        """The ledgers that are open without an app, by the tenant's name, and when each was used, in seconds."""
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
         """Allow apps to be opened until the `async with` block ends, and then close all apps."""
+        self._stack.push_async_callback(self._close_all_readers)
         async with self._stack, anyio.create_task_group() as self._group:
             self._group.start_soon(self._close_idle)
             if self._find_caller:
@@ -140,6 +144,29 @@ class Tenants:
         """Return the app of a tenant if the app is open; otherwise return None."""
         found = self._open.get(name)
         return found.app if found else None
+
+    @property
+    def clock(self) -> Clock:
+        """The source of time."""
+        return self._app.clock
+
+    def build_reader(self, name: str) -> App:
+        """Return an app of a tenant that is never opened: it is there for its settings and its storage."""
+        return App(self._app.settings.for_tenant(name, None, None), local_files=False, clock=self.clock)
+
+    async def read_ledger(self, name: str) -> Ledger:
+        """Return the ledger of a tenant whose KIE key this process may not know, so that its results can be read.
+
+        Raises:
+            KieMcpError: When the ledger cannot be opened.
+        """
+        async with self._lock:
+            # In one process, a schema is open only once; otherwise, only one of its ledgers would hear of changes.
+            if not (app := self.find_open(name)):
+                ledger = self._readers[name][0] if name in self._readers else await self._open_ledger(name)
+                self._readers[name] = ledger, self.clock.monotonic()
+                return ledger
+        return (await app.runner()).ledger
 
     async def listen(self, context: Context, params: SubscriptionsListenRequestParams) -> SubscriptionsListenResult:
         """Answer a subscriptions/listen request with the changes of the caller's tenant."""
@@ -190,6 +217,7 @@ class Tenants:
             await self._close(found)
         if len(self._open) >= MAX_OPEN:
             await self._close_oldest()
+        await self._close_readers([caller.tenant])
         tenant = _OpenTenant(self._build_app(caller), caller)
         await self._group.start(tenant.run)
         self._open[caller.tenant] = tenant
@@ -203,20 +231,31 @@ class Tenants:
         own = settings.for_tenant(name, caller.key, secret)
 
         async def open_ledger() -> Ledger:
-            common = await self.open_common_ledger()
-            # A tenant's name has no underscore, so no two tenants have the same schema.
-            schema = f"{settings.ledger_schema}_{name.replace('-', '_')}"
-            database = await common.database.open_other(own.state_dir, schema)
+            ledger = await self._open_ledger(name)
             await self._reservations.hold(name, self._app.clock.time())
-            return TenantLedger(
-                database, Share(name, self._reservations, settings.max_credits_per_day_all, check_cap_of_all)
-            )
+            return ledger
 
         # The cap of a session holds until this process ends, so the app has the same session when it is opened again.
         session = f"{self._process}-{name}"
         return self._app.build_tenant(
             own, Tenancy(name, session, caller.key is None, open_ledger, self.open_common_ledger)
         )
+
+    async def _open_ledger(self, name: str) -> TenantLedger:
+        common, settings = await self.open_common_ledger(), self._app.settings
+        # A tenant's name has no underscore, so no two tenants have the same schema.
+        schema = f"{settings.ledger_schema}_{name.replace('-', '_')}"
+        database = await common.database.open_other(settings.for_tenant(name, None, None).state_dir, schema)
+        share = Share(name, self._reservations, settings.max_credits_per_day_all, check_cap_of_all)
+        return TenantLedger(database, share)
+
+    async def _close_all_readers(self) -> None:
+        await self._close_readers([*self._readers])
+
+    async def _close_readers(self, names: Iterable[str]) -> None:
+        for name in names:
+            if reader := self._readers.pop(name, None):
+                await reader[0].close()
 
     async def _close(self, tenant: _OpenTenant) -> None:
         tenant.closing.set()
@@ -236,6 +275,7 @@ class Tenants:
                 before = self._app.clock.monotonic() - IDLE_SECONDS
                 for each in [each for each in self._open.values() if each.is_idle and each.used < before]:
                     await self._close(each)
+                await self._close_readers([name for name, (_, used) in self._readers.items() if used < before])
 
     async def _take_over(self, find_caller: FindCaller) -> None:
         """Renew this process's lease, and open the apps of tenants whose process has ended, in an endless loop."""

@@ -82,15 +82,11 @@ def client_shows_gallery(context: Context) -> bool:
     return client_supports_apps(context)
 
 
-def declares_gallery(body: bytes) -> bool:
-    """Tell whether the body of a request is an `initialize` in which the client says that it shows HTML pages."""
-    with suppress(ValueError, RecursionError):
-        match json.loads(body):
-            case {
-                "method": "initialize",
-                "params": {"capabilities": {"extensions": {Apps.identifier: {"mimeTypes": [*types]}}}},
-            }:
-                return APP_MIME_TYPE in types
+def declares_gallery(capabilities: Mapping[str, Any]) -> bool:
+    """Tell whether a client with these capabilities, from its `initialize`, shows HTML pages."""
+    match capabilities:
+        case {"extensions": {Apps.identifier: {"mimeTypes": [*types]}}}:
+            return APP_MIME_TYPE in types
     return False
 
 

@@ -8,10 +8,11 @@ from mcp_types import CallToolResult
 from pydantic import Field
 
 from kie_mcp.catalog.credits import format_credits, usd_field
-from kie_mcp.ledger.spending import By
+from kie_mcp.ledger.spending import By, Moment
 from kie_mcp.server import answers
 from kie_mcp.server.app import App, ToolCall
 from kie_mcp.server.tools.tool import Arguments, Tool
+from kie_mcp.tasks.caps import describe_left
 from kie_mcp.tasks.spend_report import DAY, format_line, report
 
 MAX_REPORT_BYTES = 7000
@@ -23,9 +24,32 @@ LONGEST_NAME = 60
 
 
 async def get_credits(app: App, _: ToolCall, __: Arguments) -> CallToolResult:
-    """Return the tool result with the account's balance, in credits and in US dollars."""
+    """Return the tool result with the account's balance, in credits and in US dollars, and what is left of the caps."""
+    balance = await describe_balance(app)
+    shared = ", which all callers of this server share" if balance.get("shared") else ""
+    left = [describe_left(each["left"], each["cap"], each["per"]) for each in balance.get("caps", ())]
+    return answers.build_result(balance, ". ".join([f"{format_credits(balance['credits'])}{shared}", *left]) + ".")
+
+
+async def describe_balance(app: App) -> dict[str, Any]:
+    """Return the balance as a JSON object, with what is left of the caps that are set, and whether others share it."""
     balance = await (await app.runner()).balance.read()
-    return answers.build_result({"credits": balance, **usd_field("usd", balance)}, f"{format_credits(balance)}.")
+    shared = {"shared": True} if app.tenancy and app.tenancy.shares_account else {}
+    caps = await _describe_caps(app)
+    return {"credits": balance, **usd_field("usd", balance), **shared, **({"caps": caps} if caps else {})}
+
+
+async def _describe_caps(app: App) -> list[dict[str, Any]]:
+    runner, settings = await app.runner(), app.settings
+    day, session = settings.find_day_cap(is_tenant=bool(app.tenancy)), settings.max_credits_per_session
+    if day is None and session is None:
+        return []
+    spent = await runner.ledger.spent(Moment(runner.id, app.clock.time()))
+    return [
+        {"per": per, "left": round(max(cap - used, 0), 2), "cap": cap}
+        for per, used, cap in (("day", spent.day, day), ("session", spent.session, session))
+        if cap is not None
+    ]
 
 
 class SpendReport(Arguments):

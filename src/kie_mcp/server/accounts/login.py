@@ -1,0 +1,189 @@
+"""Log people in at the provider with their browsers; a signed cookie keeps a login for `SESSION_SECONDS`.
+
+A login gives a browser the same rights as the person's other clients have: the provider issues an access token for it,
+which is checked as every other one and then forgotten. The cookie has the tenant's name, and no token.
+"""
+
+import hmac
+import logging
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import httpx2
+from authlib.integrations.starlette_client import OAuthError, StarletteIntegration, StarletteOAuth2App
+from joserfc.errors import JoseError
+from mcp.server.auth.provider import AccessToken
+from starlette.middleware.sessions import SessionMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
+
+from kie_mcp.config import Settings
+from kie_mcp.library_page.descriptions import PREFIX as LIBRARY
+from kie_mcp.server import access_token
+from kie_mcp.server.accounts.access_tokens import READ, SPEND, AccessTokens, name_tenant
+from kie_mcp.server.accounts.provider import ALGORITHMS, TIMEOUT_SECONDS, Provider, ProviderUnavailable
+
+PATH = "/account"
+"""Path of the page with the person's account; the paths of the login begin with it."""
+SESSION_SECONDS = 3600
+"""Seconds after which a person has to log in again."""
+HEADERS = {
+    "content-security-policy": "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'",
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+}
+
+logger = logging.getLogger(__name__)
+
+
+class LoginFailed(Exception):
+    """The provider did not log the person in, or issued a token that gives no access to this server."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """A person who is logged in."""
+
+    tenant: str
+    """Name of the person's tenant."""
+    may_spend: bool
+    """Whether the provider has granted the scope `kie:spend`."""
+    form: str
+    """Secret value that each form on the page of the account contains."""
+
+
+class Login:
+    """Sends people to the provider, and reads and writes the sessions of those who come back."""
+
+    def __init__(self, settings: Settings, provider: Provider, tokens: AccessTokens, resource: str) -> None:
+        """Store the arguments.
+
+        Args:
+            settings: The settings, with this server's id at the provider.
+            provider: The OAuth provider.
+            tokens: Checks the access tokens that the provider issues.
+            resource: The address for which the provider has to issue them.
+
+        Raises:
+            ConfigurationError: When the file with the tenant secret cannot be used.
+        """
+        self._settings = settings
+        self._provider = provider
+        self._tokens = tokens
+        self._resource = resource
+        self._secret = access_token.read_tenant_secret(settings)
+        self.server = settings.public_url.rstrip("/")
+        """Public URL of this server, without a slash at the end."""
+        self.page = self.server + PATH
+        """Address of the page with the person's account."""
+
+    def build_routes(self) -> list[BaseRoute]:
+        """Return the routes of the login; they need `keep_sessions()` before them."""
+        return [
+            Route(f"{PATH}/login", self._begin, methods=["GET"]),
+            Route(f"{PATH}/callback", self._end, methods=["GET"]),
+        ]
+
+    def keep_sessions(self, app: ASGIApp) -> ASGIApp:
+        """Return the application behind the check of the cookie; a session is valid at all replicas."""
+        is_https = self.server.startswith("https://")
+        return SessionMiddleware(
+            app,
+            secret_key=hmac.digest(self._secret.encode(), b"sessions of people", "sha256").hex(),
+            # Because of the prefix `__Host-`, a browser accepts this cookie only from this host, and only with TLS.
+            session_cookie="__Host-kie-mcp" if is_https else "kie-mcp",
+            max_age=SESSION_SECONDS,
+            same_site="lax",
+            https_only=is_https,
+        )
+
+    def redirect(self, page: str) -> Response:
+        """Return the answer that sends a browser to the login, and afterwards back to `page`: its path."""
+        return RedirectResponse(f"{self.page}/login?{urlencode({'to': page})}", 303, HEADERS)
+
+    async def find_provider_logout(self) -> str:
+        """Return the address at which a person logs out of the provider, too; empty if there is none."""
+        metadata = (await self._provider.describe()).metadata
+        address = str(metadata.get("end_session_endpoint", ""))
+        is_safe = urlsplit(address).scheme in ("https", urlsplit(self._provider.issuer).scheme)
+        return f"{address}?{urlencode({'client_id': self._settings.oidc_client_id})}" if is_safe else ""
+
+    async def _begin(self, request: Request) -> Response:
+        request.session.clear()
+        # Only a page of this server is remembered, so that nobody is sent to another one after the login.
+        request.session["to"] = LIBRARY if request.query_params.get("to") == LIBRARY else PATH
+        client = await self._build_client()
+        redirect: Response = await client.authorize_redirect(request, f"{self.page}/callback", resource=self._resource)
+        return redirect
+
+    async def _end(self, request: Request) -> Response:
+        client, to = await self._build_client(), request.session.get("to", PATH)
+        try:
+            given = await client.authorize_access_token(request, resource=self._resource)
+            token = await self._check(given)
+        except (LoginFailed, OAuthError, JoseError, KeyError, ValueError) as error:
+            logger.warning("A login in a browser has failed: %s", _name_fault(error))
+            # The error in the URL is not shown, because anybody may have written it.
+            told = f"{error} " if isinstance(error, LoginFailed) else ""
+            return PlainTextResponse(f"The login has failed. {told}Begin again: {self.server}{to}", 400, HEADERS)
+        except httpx2.HTTPError as error:
+            raise ProviderUnavailable(type(error).__name__) from None
+        request.session.clear()
+        request.session["tenant"] = name_tenant(self._provider.issuer, str(token.subject))
+        request.session["spends"] = SPEND in token.scopes
+        request.session["form"] = secrets.token_urlsafe(32)
+        return RedirectResponse(self.server + to, 303, HEADERS)
+
+    async def _check(self, given: Mapping[str, Any]) -> AccessToken:
+        """Return the checked access token from the provider's answer.
+
+        Raises:
+            LoginFailed: When the token is not valid here, is of another subject, or does not allow to read.
+        """
+        token = await self._tokens.verify_token(str(given["access_token"]))
+        if not token or token.subject != given["userinfo"]["sub"]:
+            raise LoginFailed("The provider's token is not for this server: its operator finds more in operate.md.")
+        if READ not in token.scopes:
+            raise LoginFailed(f"The provider has not granted {READ}.")
+        return token
+
+    async def _build_client(self) -> StarletteOAuth2App:
+        """Return the OAuth client for the login by authorization code, PKCE, and an ID token with a nonce."""
+        metadata = dict((await self._provider.describe()).metadata)
+        offered = metadata.get("id_token_signing_alg_values_supported") or ["RS256"]
+        metadata["id_token_signing_alg_values_supported"] = [each for each in offered if each in ALGORITHMS]
+        secret = self._settings.oidc_client_secret
+        client = StarletteOAuth2App(
+            StarletteIntegration("provider"),
+            client_id=self._settings.oidc_client_id,
+            client_secret=secret.get_secret_value() if secret else None,
+            client_kwargs={
+                "scope": f"openid {READ} {SPEND}",
+                "code_challenge_method": "S256",
+                "timeout": TIMEOUT_SECONDS,
+            },
+        )
+        client.server_metadata = metadata
+        return client
+
+
+def find_person(request: Request) -> Person | None:
+    """Return the person of a request's session; None if nobody is logged in."""
+    session = request.session
+    if not session.get("tenant"):
+        return None
+    return Person(session["tenant"], may_spend=session["spends"] is True, form=session["form"])
+
+
+def _name_fault(error: Exception) -> str:
+    """Return a short text about a failed login for the log; an error of OAuth comes from a URL, so it is cut."""
+    return repr(error.error[:40]) if isinstance(error, OAuthError) and error.error else type(error).__name__
