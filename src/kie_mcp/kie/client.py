@@ -174,6 +174,10 @@ class KieClient:
         await self._read_limiter.acquire(path)
         return await self._read_once("GET", self.base_url + path, params={"taskId": task_id}, is_status=True)
 
+    async def expect_status_reads(self) -> None:
+        """Prepare for many status reads of all kinds at once."""
+        await self._read_limiter.expect_burst()
+
     async def read_discovery(self, path: str) -> Any:
         """Return the `data` of an answer of KIE's discovery API.
 

@@ -5,7 +5,8 @@ except a status read, which the caller repeats.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
 from typing import Any, Protocol
@@ -32,7 +33,7 @@ SLOW_PATHS = {
 PERIOD_SECONDS = 1.0
 """The period of the limits of status reads: each slot may be used once in this time."""
 ASK_SECONDS = 1.0
-"""Shortest time between two requests for more slots, if there is at least one slot, in seconds."""
+"""Shortest time, in seconds, until a limiter that has a slot asks for as many slots again as it asked for before."""
 
 
 class CreateLimiter(Protocol):
@@ -104,8 +105,11 @@ class _Window:
         self._clock = clock
         self._lender = lender
         self._kind, self._slots = kind, slots
+        self.waiting = 0
+        """Number of requests that wait for a slot."""
         self._held: list[Slot] = []
         self._asked = -inf
+        self._wanted = 0
         self._asking = anyio.Lock()
 
     def wait(self) -> float:
@@ -117,16 +121,24 @@ class _Window:
         min(self._find_usable(), key=lambda slot: slot.ready).used = self._clock.monotonic()
 
     async def refill(self) -> None:
-        """Ask for more slots if none is free now."""
+        """Ask for more slots if fewer are free than requests wait."""
+        if not self._count_wanted():
+            return
         async with self._asking:
-            now, has = self._clock.monotonic(), len(self._find_usable())
-            if self.wait() <= 0 or has >= self._slots or (has and now < self._asked + ASK_SECONDS):
-                return
-            self._asked = now
-            recent = sum(slot.used > now - PERIOD_SECONDS for slot in self._held)
-            wanted = min(max(2 * has, recent, 1), self._slots)
-            for slot in await self._lender.lend(self._kind, self._slots, wanted):
-                self._keep(slot)
+            # Another request may have asked meanwhile.
+            if wanted := self._count_wanted():
+                self._asked, self._wanted = self._clock.monotonic(), wanted
+                for slot in await self._lender.lend(self._kind, self._slots, wanted):
+                    self._keep(slot)
+
+    def _count_wanted(self) -> int:
+        """Return how many slots to ask for now, including those that were lent before; 0 to ask for none."""
+        now, usable = self._clock.monotonic(), self._find_usable()
+        has, free = len(usable), sum(slot.ready <= now for slot in usable)
+        recent = sum(slot.used > now - PERIOD_SECONDS for slot in self._held)
+        wanted = min(max(has + self.waiting, recent), self._slots)
+        is_early = has and wanted <= self._wanted and now < self._asked + ASK_SECONDS
+        return 0 if free >= self.waiting or has >= self._slots or is_early else wanted
 
     def _keep(self, slot: Slot) -> None:
         """Add a lease, or renew the latest lease of the same slot, whose earlier use still counts."""
@@ -153,15 +165,33 @@ class _Queue:
         self._order = anyio.Lock()
 
     async def acquire(self) -> None:
-        async with self._order:
-            while True:
+        with self._wait_for(1):
+            async with self._order:
+                while True:
+                    for window in self._windows:
+                        await window.refill()
+                    if (wait := max(window.wait() for window in self._windows)) <= 0:
+                        break
+                    await self._clock.sleep(min(wait, ASK_SECONDS))
                 for window in self._windows:
-                    await window.refill()
-                if (wait := max(window.wait() for window in self._windows)) <= 0:
-                    break
-                await self._clock.sleep(min(wait, ASK_SECONDS))
+                    window.take()
+
+    async def expect(self, requests: int) -> None:
+        """Lease slots for some requests before they come."""
+        with self._wait_for(requests):
             for window in self._windows:
-                window.take()
+                await window.refill()
+
+    @contextmanager
+    def _wait_for(self, requests: int) -> Iterator[None]:
+        """Count as waiting for slots until the block ends."""
+        for window in self._windows:
+            window.waiting += requests
+        try:
+            yield
+        finally:
+            for window in self._windows:
+                window.waiting -= requests
 
 
 class ReadLimiter:
@@ -176,6 +206,11 @@ class ReadLimiter:
         """Wait until a status read of this path may be sent."""
         slow = (queue for name, queue in self._slow.items() if SLOW_PATHS[name].search(path))
         await next(slow, self._queue).acquire()
+
+    async def expect_burst(self) -> None:
+        """Lease slots of all kinds before many status reads of all kinds, so that no kind comes late."""
+        for queue in (self._queue, *self._slow.values()):
+            await queue.expect(STATUS_READS)
 
 
 class ReadLimiters:
