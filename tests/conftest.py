@@ -28,6 +28,7 @@ pytest_plugins = ["reconciliation"]
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-snapshots", action="store_true", help="Write tests/snapshots instead of comparing.")
     parser.addoption("--write-pictures", action="store_true", help="Write the README's pictures into docs/images.")
+    parser.addoption("--all-moments", action="store_true", help="Kill a server at every moment on PostgreSQL, too.")
     parser.addoption(
         "--database",
         choices=("sqlite", "postgresql"),

@@ -53,7 +53,7 @@ class SimulatedPostgresql:
 
     async def wait(self, connection: psycopg.AsyncConnection[Any], generator: Any) -> Any:
         """Do one step of a connection."""
-        await anyio.sleep(random.choice((0, 0, BLOCKED_SECONDS)))  # noqa: S311 - chosen by the seed
+        await anyio.sleep(random.choice((0, 0, BLOCKED_SECONDS)))
         try:
             wanted = next(generator)
             while True:
@@ -71,9 +71,9 @@ class SimulatedPostgresql:
         async def wait(connection: psycopg.AsyncConnection[Any], generator: Any, *_: object, **__: object) -> Any:
             return await self.wait(connection, generator)
 
-        async def connect(generator: Any, interval: float = 0, timeout: float | None = None) -> Any:
+        async def connect(*arguments: Any, **named: Any) -> Any:
             await anyio.lowlevel.checkpoint()
-            return waiting.wait_conn(generator, interval, timeout)
+            return waiting.wait_conn(*arguments, **named)
 
         async def read_time(*_: object) -> float:
             return self._time()
@@ -82,7 +82,7 @@ class SimulatedPostgresql:
             """Hear of nothing: when a notification arrives depends on the machine."""
 
         connections, database, module = psycopg.AsyncConnection, PostgresqlDatabase, waiting
-        replaced = (
+        replaced: tuple[tuple[Any, str, Any], ...] = (
             (connections, "wait", wait),
             (module, "wait_conn_async", connect),
             (database, "read_time", read_time),

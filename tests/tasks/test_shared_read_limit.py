@@ -131,9 +131,7 @@ async def test_a_process_that_reads_now_and_then_writes_to_the_ledger_every_half
     assert counted["leases"] <= 11
 
 
-async def test_a_process_that_is_alone_reads_as_often_as_kie_allows(
-    clock: JumpingClock, tmp_path: Path
-) -> None:
+async def test_a_process_that_is_alone_reads_as_often_as_kie_allows(clock: JumpingClock, tmp_path: Path) -> None:
     readers = Readers(clock)
     async with AsyncExitStack() as stack:
         await readers.open(stack, tmp_path, 1)
