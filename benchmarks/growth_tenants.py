@@ -10,7 +10,6 @@ import sqlalchemy as sa
 
 from benchmarks.past_tasks import past_tasks
 from kie_mcp.ledger import prompts as prompt_index
-from kie_mcp.ledger.async_engine import AsyncConnection
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.rows import row_from_task
 from kie_mcp.ledger.tables import NEWEST, metadata, prompts, tasks, versions
@@ -22,7 +21,6 @@ SCHEMA = "kie_mcp_sandbox"
 """Schema of the tenant whose calls are measured; it is that of a server with a sandbox."""
 TASKS = 1_000
 """Number of tasks of each tenant."""
-MOST_SETTLED = "VACUUM ANALYZE"
 
 
 @contextmanager
@@ -34,35 +32,45 @@ def run_databases(numbers: Sequence[int]) -> Iterator[dict[int, str]]:
         for number in numbers:
             name = f"tenants_{number}"
             server.create_database(name)
-            anyio.run(_fill, server.url(name), number)
-            server.execute(name, MOST_SETTLED)
+            _fill(server.url(name), number)
+            server.execute(name, "VACUUM ANALYZE")
             urls[number * TASKS] = server.url(name)
         yield urls
     finally:
         server.remove()
 
 
-async def _fill(url: str, tenants: int) -> None:
-    ledger = await Ledger.open(Path(), url=url, schema=SCHEMA)
+def _fill(url: str, tenants: int) -> None:
+    anyio.run(_create_ledger, url)
     rows = [{**row_from_task(task), "number": number} for number, task in enumerate(past_tasks(TASKS), start=1)]
     folded = [{"rowid": row["number"], "prompt": prompt_index.fold(row["arguments"]["prompt"])} for row in rows]
-    async with ledger.database.writing() as connection:
-        await connection.execute(sa.insert(tasks), rows)
-        await connection.execute(sa.insert(prompts), folded)
+    engine = sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg"))
+    with engine.begin() as connection:
+        _find_tables_in(connection, SCHEMA)
+        connection.execute(sa.insert(tasks), rows)
+        connection.execute(sa.insert(prompts), folded)
     for number in range(1, tenants):
         # One transaction for each tenant, because a transaction holds a lock on each table that it creates.
-        async with ledger.database.writing() as connection:
-            await _copy_tenant(connection, f"{SCHEMA}_{number}")
-    await ledger.close()
+        with engine.begin() as connection:
+            _copy_tenant(connection, f"{SCHEMA}_{number}")
+    engine.dispose()
 
 
-async def _copy_tenant(connection: AsyncConnection, schema: str) -> None:
+async def _create_ledger(url: str) -> None:
+    await (await Ledger.open(Path(), url=url, schema=SCHEMA)).close()
+
+
+def _find_tables_in(connection: sa.Connection, schema: str) -> None:
+    connection.execute(sa.text(f"SET LOCAL search_path = {schema}, public"))
+
+
+def _copy_tenant(connection: sa.Connection, schema: str) -> None:
     """Create the tables of another tenant, with the tasks of the first one."""
-    await connection.execute(sa.schema.CreateSchema(schema))
-    await connection.execute(sa.text(f"SET LOCAL search_path = {schema}, public"))
-    await connection.run_sync(metadata.create_all, checkfirst=False)
-    await connection.execute(sa.insert(versions).values(version_num=NEWEST))
+    connection.execute(sa.schema.CreateSchema(schema))
+    _find_tables_in(connection, schema)
+    metadata.create_all(connection, checkfirst=False)
+    connection.execute(sa.insert(versions).values(version_num=NEWEST))
     columns = ", ".join(column.name for column in tasks.c if not column.computed)
     for table, copied in (("tasks", columns), ("prompts", "rowid, prompt")):
         source = f"SELECT {copied} FROM {SCHEMA}.{table}"  # noqa: S608 - names of this module
-        await connection.execute(sa.text(f"INSERT INTO {table} ({copied}) {source}"))
+        connection.execute(sa.text(f"INSERT INTO {table} ({copied}) {source}"))
