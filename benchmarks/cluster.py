@@ -123,7 +123,10 @@ async def use_cluster(
 def reckon(kie: Process, database: PostgresqlServer, record: Record) -> Reckoning:
     """Compare the tasks that KIE accepted with the ledger and with the answers to the callers."""
     accepted = httpx2.get(f"http://127.0.0.1:{kie.port}/benchmark/accepted", timeout=60).json()
-    rows = database.select(DATABASE, "SELECT kie_id, state, arguments FROM tasks")
+    # Each key has a schema of its own.
+    schemas = database.select(DATABASE, "SELECT schemaname AS name FROM pg_tables WHERE tablename = 'tasks'")
+    queries = (f"SELECT kie_id, state, arguments FROM {schema['name']}.tasks" for schema in schemas)  # noqa: S608
+    rows = [row for query in queries for row in database.select(DATABASE, query)]
     known = {row["kie_id"] for row in rows if row["kie_id"]}
     unknown = {_read_prompt(row["arguments"]) for row in rows if row["state"] == "unknown"}
     lost = [prompt for _, id_, prompt in accepted if id_ not in known and prompt not in unknown]

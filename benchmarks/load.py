@@ -29,7 +29,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from kie_mcp.catalog.registry import MODELS
 from kie_mcp.clock import Clock
 from kie_mcp.kie import routes
-from kie_mcp.kie.client import SLOW_READS, STATUS_READS, KieClient
+from kie_mcp.kie.client import KieClient
+from kie_mcp.kie.rate_limit import SLOW_READS, STATUS_READS
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
@@ -37,6 +38,7 @@ from kie_mcp.tasks.allowed_folders import AllowedFolders
 from kie_mcp.tasks.create_limiter import LedgerCreateLimiter
 from kie_mcp.tasks.downloads import Downloader
 from kie_mcp.tasks.order import Order
+from kie_mcp.tasks.read_limiter import share_reads
 from kie_mcp.tasks.runner import Runner
 from kie_mcp.tasks.storage import FolderStorage
 from kie_mcp.tasks.uploads import Uploader
@@ -177,7 +179,10 @@ async def run_server(folder: Path, app: ASGIApp, clock: HastyClock) -> AsyncIter
     """Run a runner with its client, ledger, uploads and downloads, but without MCP."""
     ledger = await Ledger.open(folder / "data")
     limiter = LedgerCreateLimiter(ledger, clock)
-    client = KieClient("sandbox", transport=httpx2.ASGITransport(app), clock=clock, create_limiter=limiter)
+    reads = share_reads(ledger, clock)
+    client = KieClient(
+        "sandbox", transport=httpx2.ASGITransport(app), clock=clock, create_limiter=limiter, read_limiters=reads
+    )
     try:
         async with client, anyio.create_task_group() as group:
             group.start_soon(clock.run)

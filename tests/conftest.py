@@ -31,6 +31,7 @@ SETTINGS = Settings(sandbox=True, repeat_window=0, wait_seconds=40, confirm_abov
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-snapshots", action="store_true", help="Write tests/snapshots instead of comparing.")
     parser.addoption("--write-pictures", action="store_true", help="Write the README's pictures into docs/images.")
+    parser.addoption("--all-moments", action="store_true", help="Kill a server at every moment on PostgreSQL, too.")
     parser.addoption(
         "--database",
         choices=("sqlite", "postgresql"),

@@ -11,6 +11,7 @@ from typing import Any
 
 import killable_server
 from support.kie_server import KieServer
+from support.ledgers import find_url
 
 Call = tuple[str, Mapping[str, Any]]
 
@@ -31,6 +32,8 @@ class Driver:
             "KIE_MCP_READ_DIRS": str(folder),
             "KIE_MCP_REPEAT_WINDOW": str(DAY),
         }
+        if url := find_url(folder / "data"):
+            environment["KIE_MCP_DATABASE_URL"] = url
         assert self._running.stdin
         self._running.stdin.write(json.dumps({"environment": environment, "calls": calls, **how}) + "\n")
         self._running.stdin.flush()

@@ -37,7 +37,7 @@ INHERITED = (aiosqlite, dialect, discovery, mutagen, runners)
 """What a server would import at its first call."""
 PIECE = 4096
 """Bytes of a download between two moments."""
-NO_STEP = re.compile(r"\s*(SELECT|PRAGMA|BEGIN|(INSERT INTO|DELETE FROM) servers)")
+NO_STEP = re.compile(r"\s*(SELECT|PRAGMA|BEGIN|(INSERT INTO|DELETE FROM) (servers|reads))")
 """What says nothing of a task; signs of life come whenever it is time for one."""
 ID = re.compile(r"[0-9a-f]{32}")
 
@@ -78,7 +78,13 @@ class Moments:
             tell({"moment": moment})
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def watch_ledger(self) -> None:
+    def watch_ledger(self, clock: Clock) -> None:
+        @sa.event.listens_for(Engine, "before_cursor_execute", retval=True)
+        def tell_time(*event: Any) -> tuple[str, Any]:
+            _, _, statement, parameters, _, _ = event
+            # PostgreSQL's clock is as fast as that of the processes.
+            return statement.replace("clock_timestamp()", f"to_timestamp({clock.time()!r})"), parameters
+
         @sa.event.listens_for(Engine, "after_cursor_execute")
         def note(connection: sa.Connection, _: object, statement: str, *__: object) -> None:
             if not NO_STEP.match(statement):
@@ -165,9 +171,10 @@ async def run(
     """Submit all orders at once and wait for their ends, as far as this gets."""
     os.environ.update(environment)
     moments = Moments(kill_at)
-    moments.watch_ledger()
+    clock = HurriedClock(since, speed, ahead)
+    moments.watch_ledger(clock)
     moments.watch_folder(environment["KIE_MCP_OUTPUT_DIR"])
-    app = App(transport=Through(moments), clock=HurriedClock(since, speed, ahead))
+    app = App(transport=Through(moments), clock=clock)
     asked: dict[int, Task] = {}
 
     async def ask(number: int, order: Order) -> None:

@@ -149,6 +149,30 @@ async def test_a_server_killed_between_any_two_steps_loses_nothing_and_pays_noth
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+@pytest.mark.usefixtures("database")
+async def test_on_postgresql_a_server_killed_at_any_kind_of_step_loses_nothing_and_pays_nothing_twice(
+    served: KieServer, first: Driver, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """One moment of each kind, or with `--all-moments` every moment."""
+    tmp_path.joinpath("0").mkdir()
+    served.restart(seconds=0)
+    first.start(tmp_path / "0", served, song(tmp_path / "0"), since=time.time(), speed=HURRY)
+    passed = first.told()["passed"]
+    assert set(passed) >= STEPS
+    known = passed.index(f"after {CREATE}") + 3
+    kinds = sorted({passed.index(step) + 1 for step in STEPS} | {known})
+    for number in range(1, len(passed) + 1) if request.config.getoption("all_moments") else kinds:
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        sandbox, since = served.restart(seconds=0), time.time()
+        first.start(folder, served, song(folder), since=since, speed=HURRY, kill_at=number)
+        first.told()
+        await brought_to_its_end(folder, sandbox, HurriedClock(since, HURRY).time(), known=number >= known)
+
+
+@pytest.mark.anyio
+@pytest.mark.on_postgresql
 @pytest.mark.parametrize("stride", [3, 4])
 async def test_a_server_killed_again_whenever_it_is_a_little_further_gets_there(
     served: KieServer, first: Driver, tmp_path: Path, stride: int

@@ -13,7 +13,8 @@ from support.fake_kie import ScriptedKie, client_for, envelope, retry_at_once
 
 from kie_mcp.errors import ApiError, NotOffered, RateLimited
 from kie_mcp.kie import files
-from kie_mcp.kie.client import READ_ATTEMPTS, SLOW_READS, STATUS_READS, KieClient
+from kie_mcp.kie.client import READ_ATTEMPTS, KieClient
+from kie_mcp.kie.rate_limit import SLOW_READS, STATUS_READS
 from kie_mcp.kie.routes import JOBS
 from kie_mcp.sandbox.app import Sandbox
 

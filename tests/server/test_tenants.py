@@ -19,6 +19,8 @@ from support.servers import serve_app
 
 from kie_mcp.config import Settings
 from kie_mcp.errors import ApiError, CapReached, ConfigurationError
+from kie_mcp.kie.rate_limit import CREATE_LIMIT, STATUS_READS
+from kie_mcp.kie.routes import JOBS
 from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server.accounts.caller import Caller
@@ -403,3 +405,34 @@ async def test_callers_with_keys_may_come_from_elsewhere_without_a_token(setting
     for unsafe, token in ((settings, ""), (settings, "short"), (keyed, "short")):
         with pytest.raises(ConfigurationError):
             build_http_app(App(unsafe, local_files=False), host="0.0.0.0", token=token)
+
+
+@pytest.mark.on_postgresql
+@pytest.mark.parametrize("key", [SecretStr(ANNS_KEY), None], ids=["the tenants' own", "the operator's"])
+async def test_tenants_with_one_key_share_its_limits_in_all_processes(
+    settings: Settings, clock: JumpingClock, key: SecretStr | None
+) -> None:
+    sandbox = Sandbox(seconds=40, clock=clock.time)
+    times: dict[str, list[float]] = {JOBS.create: [], JOBS.status: []}
+
+    async def note(path: str) -> None:
+        if path in times:
+            times[path].append(clock.now)
+
+    transport = httpx2.ASGITransport(app=InterceptedKie(sandbox.app, get=note, post=note))
+    ann, bob = Caller("ann", key=key), Caller("bob", key=key)
+    unsaved = settings.model_copy(update={"save": False, "sandbox_seconds": 4})
+    async with (
+        run_tenants(build_app(unsaved, transport, clock)) as one,
+        run_tenants(build_app(unsaved, transport, clock)) as two,
+        one.use(ann) as first,
+        two.use(bob) as second,
+    ):
+        made = [(app, await make_picture(app, f"fox {number}")) for number in range(12) for app in (first, second)]
+        for app, task in made:
+            await (await app.runner()).wait([task], 300)
+    for path, limit, seconds in ((JOBS.create, *CREATE_LIMIT), (JOBS.status, STATUS_READS, 1)):
+        assert len(times[path]) > limit
+        # A moment less holds no rounding.
+        gaps = [later - earlier for earlier, later in zip(times[path], times[path][limit:], strict=False)]
+        assert min(gaps) > seconds - 0.001

@@ -7,6 +7,7 @@ import traceback
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -14,7 +15,9 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "faults")]
 
 from simulation import Run, run_seed  # noqa: E402
+from support.ledgers import use_server  # noqa: E402
 from support.paths import ROOT  # noqa: E402
+from support.postgresql import PostgresqlServer  # noqa: E402
 
 DOCUMENT = ROOT / "docs" / "reliability.md"
 START, END = "<!-- simulation: python tests/simulation --seeds 10000 --write -->\n", "<!-- /simulation -->"
@@ -51,20 +54,40 @@ def build_table(runs: list[Run]) -> Iterator[str]:
 
 
 def main() -> int:
-    """Run the seeds, print the failures and the figures, and return 1 when a seed failed."""
+    """Run what was asked for, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=1000)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seed", type=int, help="run only this one, and print its trace")
+    parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--write", action="store_true", help=f"write the figures into docs/{DOCUMENT.name}")
     options = parser.parse_args()
-    if options.seed is not None:
-        show_seed(options.seed)
-        return 0
+    with run_database(options.database) as server:
+        if options.seed is not None:
+            use_server(server)
+            show_seed(options.seed)
+            return 0
+        return run_seeds(options, server)
+
+
+@contextmanager
+def run_database(kind: str) -> Iterator[PostgresqlServer | None]:
+    """Run a PostgreSQL server, if it was asked for."""
+    server = PostgresqlServer.create() if kind == "postgresql" else None
+    try:
+        yield server
+    finally:
+        if server:
+            server.remove()
+
+
+def run_seeds(options: argparse.Namespace, server: PostgresqlServer | None) -> int:
+    """Run the seeds in several processes, print what came of them, and return 1 when a seed failed."""
+    seeds = range(options.first, options.first + options.seeds)
     runs: list[Run] = []
-    with ProcessPoolExecutor(options.workers) as pool:
-        for run in pool.map(try_seed, range(options.first, options.first + options.seeds), chunksize=20):
+    with ProcessPoolExecutor(options.workers, initializer=use_server, initargs=(server,)) as pool:
+        for run in pool.map(try_seed, seeds, chunksize=min(20, options.seeds // options.workers + 1)):
             if isinstance(run, Run):
                 runs.append(run)
             else:

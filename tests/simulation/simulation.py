@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import random
 import shutil
 import tempfile
@@ -14,8 +15,10 @@ from typing import Any
 import anyio
 import machine
 from agents import Agent, BatchAgent, Editor, retry_missing
+from postgresql import empty_ledger
 from reconciliation import Figures, order, reckon, tasks
 from studio import in_place_of_ffmpeg
+from support.ledgers import find_url
 from support.runners import run_runner
 from world import JUMPS, STOPS, Lost, Process, World
 
@@ -156,14 +159,16 @@ def run_seed(seed: int, trace: list[str] | None = None, **how: Any) -> Run:
         Exception: Whatever went wrong, with the command that repeats it.
     """
     memory = Path("/dev/shm")
-    folder = Path(tempfile.mkdtemp(prefix="kie-simulation-", dir=memory if memory.is_dir() else None))
+    folder = (memory if memory.is_dir() else Path(tempfile.gettempdir())) / f"kie-simulation-{os.getpid()}"
+    folder.mkdir()
     how = {"has_batches": seed % BATCHED == 0} | how
     world = World(random.Random(seed), folder, [] if trace is None else trace, **how)
     try:
-        with in_place_of_ffmpeg(world):
+        with in_place_of_ffmpeg(world), empty_ledger(folder / "data", world.clock.true_time):
             return Run(seed, machine.run(simulate, world, seed=seed), world.injected, world.trace)
     except Exception as error:
-        error.add_note(f"To repeat it: .venv/bin/python tests/simulation --seed {seed}")
+        option = " --database postgresql" if find_url(folder / "data") else ""
+        error.add_note(f"To repeat it: .venv/bin/python tests/simulation --seed {seed}{option}")
         raise
     finally:
         shutil.rmtree(folder)

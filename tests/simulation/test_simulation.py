@@ -1,4 +1,4 @@
-"""Two hundred seeds of the simulation; `python tests/simulation --seeds 10000 --workers 2` runs more."""
+"""Two hundred seeds of the simulation, and a few on PostgreSQL; `python tests/simulation --seeds 10000` runs more."""
 
 import gc
 import warnings
@@ -17,6 +17,8 @@ pytestmark = [
 ]
 
 PARTS, SEEDS = 8, 200
+ON_POSTGRESQL = 8
+"""Seeds that are run on PostgreSQL, where each takes several times as long."""
 ONCE_FAILED = 1991, 2722, 3607
 """Seeds that once left a partial file, called a server that had died at its start, or forgot that a task was saved."""
 ENOUGH = 60
@@ -36,6 +38,22 @@ def forget_the_dead() -> Iterator[None]:
 def test_whatever_goes_wrong_nothing_is_lost_and_nothing_is_paid_twice(part: int) -> None:
     for seed in range(part, SEEDS, PARTS):
         run_seed(seed)
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("part", range(2))
+@pytest.mark.usefixtures("database")
+def test_on_postgresql_nothing_is_lost_or_paid_twice_either(part: int) -> None:
+    for seed in range(part, ON_POSTGRESQL, 2):
+        run_seed(seed)
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+@pytest.mark.usefixtures("database")
+def test_the_same_seed_is_the_same_run_on_postgresql() -> None:
+    one, same, other = (run_seed(seed) for seed in (1, 1, 3))
+    assert one.trace == same.trace
+    assert one.digest != other.digest
 
 
 def test_what_once_went_wrong_does_not_again() -> None:

@@ -16,6 +16,7 @@ import anyio
 import anyio.lowlevel
 import httpx2
 import machine
+import psycopg
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.types import Message, Receive, Scope, Send
@@ -25,6 +26,7 @@ from kie_mcp.kie.rate_limit import CreateLimiter
 from kie_mcp.kie.routes import DOCUMENTED
 from kie_mcp.ledger.database import Database
 from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.ledger.postgresql import PostgresqlDatabase
 from kie_mcp.ledger.sqlite import SqliteDatabase
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.file_store import MEDIA_PATH
@@ -113,7 +115,7 @@ class Process:
                 world.clock,
                 rules=world.rules,
                 wrap_limiter=world.wrap_limiter,
-                wrap_ledger=lambda ledger: Ledger(FragileDatabase(ledger.database, self)),
+                wrap_ledger=lambda ledger: Ledger(make_fragile(ledger.database, self)),
             ) as runner:
                 # What it does in the background may have made it die while it started; nobody can call it then.
                 await anyio.lowlevel.checkpoint_if_cancelled()
@@ -191,11 +193,22 @@ class Process:
             await send(message)
 
 
-class FragileDatabase(SqliteDatabase):
+_compiled: dict[str, Any] = {}
+"""For each kind of database, what all processes together compile once, which else takes most of the time."""
+
+
+def _share_compiled(database: Database) -> Any:
+    engine = database._engine.sync_engine
+    shared = _compiled.setdefault(engine.name, (engine.dialect, engine._compiled_cache))
+    engine.dialect, engine._compiled_cache = shared
+    return database._engine
+
+
+class FragileFile(SqliteDatabase):
     """The ledger's file, of which a process may see the disk full, or die before and after each writing."""
 
     def __init__(self, database: Database, process: Process) -> None:
-        super().__init__(database._engine)
+        super().__init__(_share_compiled(database))
         self._process = process
 
     @asynccontextmanager
@@ -206,6 +219,34 @@ class FragileDatabase(SqliteDatabase):
         async with super().writing() as connection:
             yield connection
         await self._process.reach("has written")
+
+
+class FragilePostgresql(PostgresqlDatabase):
+    """The ledger on PostgreSQL, to which a process may lose the connection, also while its commit is answered."""
+
+    def __init__(self, database: PostgresqlDatabase, process: Process) -> None:
+        super().__init__(_share_compiled(database), database._schema, database._busy_seconds)
+        self._process = process
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        await self._process.reach("writes")
+        self._lose("PostgreSQL: connection lost before the commit")
+        async with super().writing() as connection:
+            yield connection
+        self._lose("PostgreSQL: connection lost after the commit")
+        await self._process.reach("has written")
+
+    def _lose(self, moment: str) -> None:
+        if self._process.world.happens(moment, 0.005):
+            raise sa.exc.OperationalError("COMMIT", None, psycopg.OperationalError("server closed the connection"))
+
+
+def make_fragile(database: Database, process: Process) -> Database:
+    """Return the database of a process, in which something may go wrong."""
+    if isinstance(database, PostgresqlDatabase):
+        return FragilePostgresql(database, process)
+    return FragileFile(database, process)
 
 
 def _find_target(method: str, path: str) -> Any:

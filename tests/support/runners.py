@@ -25,6 +25,7 @@ from kie_mcp.tasks.callbacks import Callbacks
 from kie_mcp.tasks.caps import Rules
 from kie_mcp.tasks.create_limiter import LedgerCreateLimiter
 from kie_mcp.tasks.downloads import Downloader
+from kie_mcp.tasks.read_limiter import share_reads
 from kie_mcp.tasks.runner import Runner
 from kie_mcp.tasks.storage import FolderStorage, Storage
 from kie_mcp.tasks.uploads import Uploader
@@ -118,6 +119,7 @@ async def run_runner(
         read_seconds=read_seconds,
         create_seconds=create_seconds,
         create_limiter=wrap_limiter(LedgerCreateLimiter(ledger, clock)),
+        read_limiters=share_reads(ledger, clock),
     )
     publisher = Uploader(client, ledger, folders=AllowedFolders([folder]), clock=clock, guarded=False)
     storage = storage or FolderStorage(folder / "out")

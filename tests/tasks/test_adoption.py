@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -143,7 +144,12 @@ async def test_servers_that_adopt_a_task_at_once_have_one_row_of_it(
     found: list[Task] = []
 
     async def ask(runner: Runner) -> None:
-        found.append(await runner.get(id_))
+        # The servers share the reads, so one of them may not know it yet after three seconds.
+        with suppress(ApiError):
+            found.append(await runner.get(id_))
+            return
+        await clock.sleep(10)
+        await ask(runner)
 
     async with (
         run_runner(tmp_path, sandbox.app, clock) as one,

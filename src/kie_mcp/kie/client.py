@@ -6,7 +6,6 @@ made the task, `UnknownOutcome` is raised.
 """
 
 import hashlib
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -23,7 +22,7 @@ from kie_mcp.kie.bodies import OversizedAnswer, parse_body, read_body
 from kie_mcp.kie.connection import has_proxies, open_http
 from kie_mcp.kie.key_filter import make_key_filter
 from kie_mcp.kie.observation import Observe, observe_request
-from kie_mcp.kie.rate_limit import CreateLimiter, RateLimiter, SlidingWindow
+from kie_mcp.kie.rate_limit import CreateLimiter, ReadLimiters
 from kie_mcp.kie.result_readers import LONGEST_URL, as_line, parse_number
 from kie_mcp.kie.routes import Endpoints, Route
 
@@ -46,14 +45,6 @@ DISCOVERY_BACKOFF_SECONDS = 1.1
 CREATE_ATTEMPTS = 8
 CREATE_BACKOFF_SECONDS = 5
 """Seconds until a create request is sent again after an answer 429, unless KIE asks for a longer or shorter wait."""
-STATUS_READS = 10
-"""KIE's rate limit for most models: status reads per second."""
-SLOW_READS = 3
-"""KIE's rate limit for Suno and, separately, for 4o images: status reads per second."""
-SLOW_PATHS = {
-    "suno": re.compile("/v1/(generate|lyrics|wav|mp4|vocal-removal|midi|suno|voice)/"),
-    "4o": re.compile("/gpt4o-"),
-}
 LONGEST_RETRY_AFTER = 60
 """Longest wait before the next attempt, in seconds; a longer time in the header Retry-After is cut to this time."""
 
@@ -74,6 +65,7 @@ class KieClient:
         create_seconds: float = CREATE_SECONDS,
         upload_seconds: float = UPLOAD_SECONDS,
         create_limiter: CreateLimiter | None = None,
+        read_limiters: ReadLimiters | None = None,
         observe: Observe | None = None,
         advice: Advice | None = None,
         is_shared: bool = False,
@@ -91,6 +83,7 @@ class KieClient:
             create_seconds: Timeout of a create request, in seconds.
             upload_seconds: Timeout of an upload, in seconds.
             create_limiter: Rate limiter that gives each create request a slot; when left out, there is no limit.
+            read_limiters: The rate limiters of status reads; when left out, this client shares its limit with nobody.
             observe: A function that is called after each request; when left out, no function is called.
             advice: What the account's owner can do outside of kie-mcp; when left out, the advice for the key.
             is_shared: Whether several callers use the account, and must not see one another's tasks.
@@ -115,12 +108,7 @@ class KieClient:
         self._read_seconds = read_seconds
         self._create_seconds = create_seconds
         self._upload_seconds = upload_seconds
-        self._read_window = SlidingWindow(STATUS_READS, 1)
-        self._slow_read_windows = {name: SlidingWindow(SLOW_READS, 1) for name in SLOW_PATHS}
-        self._read_limiter = RateLimiter(self.clock, self._read_window)
-        self._slow_read_limiters = {
-            name: RateLimiter(self.clock, window, self._read_window) for name, window in self._slow_read_windows.items()
-        }
+        self._read_limiter = (read_limiters or ReadLimiters(self.clock)).find(self.account)
 
     async def __aenter__(self) -> Self:
         return self
@@ -166,7 +154,7 @@ class KieClient:
         Raises:
             ApiError: When the answer says nothing about the task; `read_status` lists the reasons.
         """
-        await self._read_limiter.acquire()
+        await self._read_limiter.acquire(route.create)
         url = self.base_url + route.create
         return await self._read_once(route.method, url, is_status=True, **_body_arguments(route.method, body))
 
@@ -183,19 +171,12 @@ class KieClient:
             ApiError: When the answer says nothing about the task, because KIE refuses the API key, limits the rate, is
                 under maintenance or cannot be reached.
         """
-        slow = (limiter for name, limiter in self._slow_read_limiters.items() if SLOW_PATHS[name].search(path))
-        await next(slow, self._read_limiter).acquire()
+        await self._read_limiter.acquire(path)
         return await self._read_once("GET", self.base_url + path, params={"taskId": task_id}, is_status=True)
 
-    def share_read_limit(self, processes: int) -> None:
-        """Divide KIE's rate limits of status reads among all processes, and use one share in this process.
-
-        Args:
-            processes: Number of processes that use this account now.
-        """
-        self._read_window.slots = max(1, STATUS_READS // processes)
-        for window in self._slow_read_windows.values():
-            window.slots = max(1, SLOW_READS // processes)
+    async def expect_status_reads(self) -> None:
+        """Prepare for many status reads of all kinds at once."""
+        await self._read_limiter.expect_burst()
 
     async def read_discovery(self, path: str) -> Any:
         """Return the `data` of an answer of KIE's discovery API.

@@ -1,11 +1,16 @@
-"""Rate limits: sliding windows for the status reads of this process, and a protocol for the limit of create requests.
+"""Rate limits: the slots for status reads, which processes may share, and a protocol for the limit of create requests.
 
 These limits keep requests below KIE's limits. When KIE answers 429 nevertheless, `client.py` sends the request again,
 except a status read, which the caller repeats.
 """
 
-from collections import deque
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import inf
 from typing import Any, Protocol
+from weakref import WeakValueDictionary
 
 import anyio
 
@@ -17,6 +22,18 @@ CREATE_LIMIT = (20, 11.0)
 KIE's limit is 20 create requests in 10 s, and KIE counts a request when it arrives. One second is added because some
 requests travel longer than others: requests that are sent 10 s apart may arrive less than 10 s apart.
 """
+STATUS_READS = 10
+"""KIE's rate limit for most models: status reads per second."""
+SLOW_READS = 3
+"""KIE's rate limit for Suno and, separately, for 4o images: status reads per second."""
+SLOW_PATHS = {
+    "suno": re.compile("/v1/(generate|lyrics|wav|mp4|vocal-removal|midi|suno|voice)/"),
+    "4o": re.compile("/gpt4o-"),
+}
+PERIOD_SECONDS = 1.0
+"""The period of the limits of status reads: each slot may be used once in this time."""
+ASK_SECONDS = 1.0
+"""Shortest time, in seconds, until a limiter that has a slot asks for as many slots again as it asked for before."""
 
 
 class CreateLimiter(Protocol):
@@ -35,40 +52,184 @@ class CreateLimiter(Protocol):
         ...
 
 
-class SlidingWindow:
-    """A sliding window: a rate limit of at most `slots` requests in any period of `seconds`."""
+@dataclass(slots=True)
+class Slot:
+    """The lease of a slot for status reads: the right to send one status read in each period until the lease ends."""
 
-    def __init__(self, slots: int, seconds: float) -> None:
-        self.slots = slots
-        self._seconds = seconds
-        self._taken: deque[float] = deque()
+    number: int
+    start: float
+    """Monotonic time at which the lease begins, in seconds."""
+    end: float = inf
+    """Monotonic time at which the lease ends, in seconds."""
+    used: float = -inf
+    """Monotonic time of the last status read, in seconds."""
 
-    def wait(self, now: float) -> float:
-        """Return the seconds until the next request is allowed; 0 when it is allowed at the time `now`."""
-        since = now - self._seconds
-        while self._taken and self._taken[0] <= since:
-            self._taken.popleft()
-        return self._taken[-self.slots] - since if len(self._taken) >= self.slots else 0
-
-    def take(self, now: float) -> None:
-        """Record a request at the time `now`."""
-        self._taken.append(now)
+    @property
+    def ready(self) -> float:
+        """Monotonic time from which the slot may be used again, in seconds."""
+        return max(self.start, self.used + PERIOD_SECONDS)
 
 
-class RateLimiter:
-    """A rate limiter for one kind of request; requests wait in order until every sliding window has a free slot."""
+class SlotLender(Protocol):
+    """Lends slots for status reads of one account to one read limiter; all limiters of the account share the slots."""
 
-    def __init__(self, clock: Clock, *windows: SlidingWindow) -> None:
-        """Prepare a limiter with some sliding windows; a window may belong to several limiters at the same time."""
+    async def lend(self, kind: str, slots: int, wanted: int) -> Sequence[Slot]:
+        """Lend slots for some seconds.
+
+        Args:
+            kind: Name of the limit, such as `suno`.
+            slots: Number of slots that exist.
+            wanted: Number of slots that the limiter can use, including those that it has already.
+
+        Returns:
+            The slots that were lent; there may be fewer than `wanted`, and some leases may begin later.
+        """
+        ...
+
+
+class _EverySlot:
+    """The lender of an account that no other process uses: it lends all slots for ever."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    async def lend(self, kind: str, slots: int, wanted: int) -> Sequence[Slot]:
+        del kind, wanted
+        return [Slot(number, self._clock.monotonic()) for number in range(slots)]
+
+
+class _Window:
+    """The slots of one limit that a read limiter has at the moment."""
+
+    def __init__(self, clock: Clock, lender: SlotLender, kind: str, slots: int) -> None:
+        self._clock = clock
+        self._lender = lender
+        self._kind, self._slots = kind, slots
+        self.waiting = 0
+        """Number of requests that wait for a slot."""
+        self._held: list[Slot] = []
+        self._asked = -inf
+        self._wanted = 0
+        self._asking = anyio.Lock()
+
+    def wait(self) -> float:
+        """Return the seconds until a slot is free; infinity without a slot."""
+        return max(min((slot.ready for slot in self._find_usable()), default=inf) - self._clock.monotonic(), 0)
+
+    def take(self) -> None:
+        """Use the slot that has been free for the longest time."""
+        min(self._find_usable(), key=lambda slot: slot.ready).used = self._clock.monotonic()
+
+    async def refill(self) -> None:
+        """Ask for more slots if fewer are free than requests wait."""
+        if not self._count_wanted():
+            return
+        async with self._asking:
+            # Another request may have asked meanwhile.
+            if wanted := self._count_wanted():
+                self._asked, self._wanted = self._clock.monotonic(), wanted
+                for slot in await self._lender.lend(self._kind, self._slots, wanted):
+                    self._keep(slot)
+
+    def _count_wanted(self) -> int:
+        """Return how many slots to ask for now, including those that were lent before; 0 to ask for none."""
+        now, usable = self._clock.monotonic(), self._find_usable()
+        has, free = len(usable), sum(slot.ready <= now for slot in usable)
+        recent = sum(slot.used > now - PERIOD_SECONDS for slot in self._held)
+        wanted = min(max(has + self.waiting, recent), self._slots)
+        is_early = has and wanted <= self._wanted and now < self._asked + ASK_SECONDS
+        return 0 if free >= self.waiting or has >= self._slots or is_early else wanted
+
+    def _keep(self, slot: Slot) -> None:
+        """Add a lease, or renew the latest lease of the same slot, whose earlier use still counts."""
+        now = self._clock.monotonic()
+        self._held = [each for each in self._held if each.end + PERIOD_SECONDS > now]
+        latest = next((each for each in reversed(self._held) if each.number == slot.number), None)
+        if latest and slot.start <= max(latest.start, now):
+            latest.end = slot.end
+        else:
+            self._held.append(slot)
+
+    def _find_usable(self) -> list[Slot]:
+        """Return the slots that are free before their lease ends."""
+        now = self._clock.monotonic()
+        return [slot for slot in self._held if max(slot.ready, now) < slot.end]
+
+
+class _Queue:
+    """The requests of one kind, which wait in order until every window has a free slot."""
+
+    def __init__(self, clock: Clock, *windows: _Window) -> None:
         self._clock = clock
         self._windows = windows
         self._order = anyio.Lock()
 
     async def acquire(self) -> None:
-        """Wait until every sliding window has a free slot, then take one slot in each of them."""
-        async with self._order:
-            while (wait := max(window.wait(self._clock.monotonic()) for window in self._windows)) > 0:
-                await self._clock.sleep(wait)
-            now = self._clock.monotonic()
+        with self._wait_for(1):
+            async with self._order:
+                while True:
+                    for window in self._windows:
+                        await window.refill()
+                    if (wait := max(window.wait() for window in self._windows)) <= 0:
+                        break
+                    await self._clock.sleep(min(wait, ASK_SECONDS))
+                for window in self._windows:
+                    window.take()
+
+    async def expect(self, requests: int) -> None:
+        """Lease slots for some requests before they come."""
+        with self._wait_for(requests):
             for window in self._windows:
-                window.take(now)
+                await window.refill()
+
+    @contextmanager
+    def _wait_for(self, requests: int) -> Iterator[None]:
+        """Count as waiting for slots until the block ends."""
+        for window in self._windows:
+            window.waiting += requests
+        try:
+            yield
+        finally:
+            for window in self._windows:
+                window.waiting -= requests
+
+
+class ReadLimiter:
+    """The rate limits of status reads of one account: one for all reads, and one more for each of some kinds."""
+
+    def __init__(self, clock: Clock, lender: SlotLender) -> None:
+        all_reads = _Window(clock, lender, "", STATUS_READS)
+        self._queue = _Queue(clock, all_reads)
+        self._slow = {name: _Queue(clock, _Window(clock, lender, name, SLOW_READS), all_reads) for name in SLOW_PATHS}
+
+    async def acquire(self, path: str) -> None:
+        """Wait until a status read of this path may be sent."""
+        slow = (queue for name, queue in self._slow.items() if SLOW_PATHS[name].search(path))
+        await next(slow, self._queue).acquire()
+
+    async def expect_burst(self) -> None:
+        """Lease slots of all kinds before many status reads of all kinds, so that no kind comes late."""
+        for queue in (self._queue, *self._slow.values()):
+            await queue.expect(STATUS_READS)
+
+
+class ReadLimiters:
+    """The read limiters of this process: one for each account, however many clients use it."""
+
+    def __init__(self, clock: Clock, find_lender: Callable[[str], SlotLender] | None = None) -> None:
+        """Store the arguments.
+
+        Args:
+            clock: The source of time.
+            find_lender: Function that returns a new lender for the account that is named; when left out, nobody else
+                uses the accounts.
+        """
+        self._clock = clock
+        self._find_lender = find_lender or (lambda _: _EverySlot(clock))
+        self._open: WeakValueDictionary[str, ReadLimiter] = WeakValueDictionary()
+
+    def find(self, account: str) -> ReadLimiter:
+        """Return the read limiter of an account."""
+        found = self._open.get(account) or ReadLimiter(self._clock, self._find_lender(account))
+        self._open[account] = found
+        return found

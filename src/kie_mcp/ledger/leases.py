@@ -17,8 +17,8 @@ class Leases:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def renew(self, server: str, now: float) -> int:
-        """Renew a process's lease, delete the leases that have ended, and return the number of live processes.
+    async def renew(self, server: str, now: float) -> None:
+        """Renew a process's lease, and delete the leases that have ended.
 
         Args:
             server: Id of the process.
@@ -28,7 +28,6 @@ class Leases:
             now = await self._database.read_time(connection, now)
             await connection.execute(sa.delete(servers).where(sa.or_(servers.c.id == server, ~_is_alive(now))))
             await connection.execute(sa.insert(servers).values(id=server, alive_until=now + LEASE_SECONDS))
-            return (await connection.execute(sa.select(sa.func.count()).select_from(servers))).scalar_one()
 
     async def release(self, server: str) -> None:
         """End a process's lease, so that other processes can claim its tasks without waiting."""

@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 parts_index.kwargs["postgresql_where"] = IS_PART
 
+_FIND_TABLES_IN = sa.text("SELECT set_config('search_path', :path, true)")
 CONNECTIONS = 10
 """Maximum number of connections of one process, in addition to the one that listens for changes."""
 CONNECT_SECONDS = 5
@@ -207,7 +208,7 @@ class PostgresqlDatabase(Database):
 
 async def _find_tables_in(connection: AsyncConnection, path: str) -> None:
     """Set the search path of this transaction: the schemas in which its statements look for tables."""
-    await connection.execute(sa.select(sa.func.set_config("search_path", path, True)))  # noqa: FBT003
+    await connection.execute(_FIND_TABLES_IN, {"path": path})
 
 
 class _TextDumper(StrDumper):

@@ -1,16 +1,22 @@
-"""The rate limit of create requests, shared by all server processes: one sliding window for each KIE account."""
+"""The rate limits of create requests and status reads of each KIE account, which all server processes share."""
 
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 
 from kie_mcp.ledger.database import Database
 from kie_mcp.ledger.rows import update_task
-from kie_mcp.ledger.tables import creates, tasks
+from kie_mcp.ledger.tables import creates, reads, tasks
 from kie_mcp.ledger.task import Task
 
 SHORTEST_WAIT = 0.01
 """Shortest time, in seconds, that `CreateSlots.acquire()` tells a process to wait when no slot is free."""
+SHORT_LEASE, LONG_LEASE = 5.0, 30.0
+"""Length of the lease of a slot for status reads, in seconds; leases are long while half of the slots are free."""
+GUARD_SECONDS = 1.0
+"""Seconds between the lease of one process and that of the next, because a slot may be used once in a second."""
 
 
 class CreateSlots:
@@ -51,3 +57,83 @@ class CreateSlots:
                 await connection.execute(sa.insert(creates).values(account=account, at=now))
                 return 0
             return max(float(taken[-1]) + window - now, SHORTEST_WAIT)
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """The lease of a slot, in seconds from now."""
+
+    number: int
+    start: float
+    end: float
+
+
+@dataclass(slots=True)
+class _Lent:
+    """A row of the table `reads`: to whom a slot is lent last, and until when."""
+
+    number: int
+    holder: str = ""
+    until: float = 0
+
+
+class ReadSlots:
+    """The table of slots for status reads; a slot is the right to send one status read a second.
+
+    A process leases slots for some seconds at a time, so that the ledger is not written for each read. Where all slots
+    are lent, a process leases one for the time after its holder's lease, which then cannot be renewed. So each process
+    gets its share, and each process gets a turn if there are more processes than slots.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def book(
+        self, holder: str, *, account: str, kind: str, slots: int, wanted: int, time: Callable[[], float]
+    ) -> list[Booking]:
+        """Lease slots to a holder, and renew the leases of those that it has.
+
+        Args:
+            holder: Id of the holder: one process, or a part of it.
+            account: Name of the KIE account, as in `KieClient.account`.
+            kind: Name of the limit.
+            slots: Number of slots that exist.
+            wanted: Number of slots that the holder can use.
+            time: Function that returns the time in seconds since 1970; PostgreSQL uses its own time instead.
+
+        Returns:
+            At least one lease, and at most `wanted`.
+        """
+        ours = sa.and_(reads.c.account == account, reads.c.kind == kind)
+        async with self._database.exclusive(f"reads of {account} {kind}") as connection:
+            now = await self._database.read_time(connection, time())
+            lent = {number: _Lent(number) for number in range(slots)}
+            for row in (await connection.execute(sa.select(reads).where(ours))).mappings():
+                # What is lent for much longer was written before the clock was set back.
+                if row["number"] in lent and row["until"] <= now + slots * LONG_LEASE:
+                    lent[row["number"]] = _Lent(row["number"], row["holder"], row["until"])
+            chosen = _choose(list(lent.values()), holder, now, wanted)
+            numbers = [each.number for each in chosen]
+            await connection.execute(sa.delete(reads).where(ours, reads.c.number.in_(numbers)))
+            rows = [{"number": each.number, "holder": holder, "until": now + each.end} for each in chosen]
+            await connection.execute(sa.insert(reads).values(account=account, kind=kind), rows)
+            return chosen
+
+
+def _choose(lent: list[_Lent], holder: str, now: float, wanted: int) -> list[Booking]:
+    """Return the leases for a process: of its own slots, then of free ones, then of others' after their leases."""
+    mine = [each for each in lent if each.holder == holder]
+    free = [each for each in lent if each.holder != holder and each.until + GUARD_SECONDS <= now]
+    chosen = (mine + free)[:wanted]
+    seconds = LONG_LEASE if len(free) > len(lent) / 2 else SHORT_LEASE
+    # A lease that has not begun may end later, and must not end earlier, because the lease before it has to end first.
+    leases = [Booking(each.number, 0, max(seconds, each.until - now)) for each in chosen]
+    others = sorted((each for each in lent if each not in mine + free), key=lambda each: each.until)
+    counts = Counter(each.holder for each in others)
+    share = max(len(lent) // (len(counts) + 1), 1)
+    for each in others:
+        if len(leases) < min(wanted, share) and (counts[each.holder] > share or not leases):
+            counts[each.holder] -= 1
+            start = each.until + GUARD_SECONDS - now
+            leases.append(Booking(each.number, start, start + SHORT_LEASE))
+    return leases

@@ -12,7 +12,7 @@ from sqlalchemy.ext.compiler import compiles
 
 metadata = sa.MetaData()
 
-NEWEST = "0006"
+NEWEST = "0007"
 """The newest revision in `migrations/versions/`: the version of the tables in this module."""
 LATEST = 253_402_214_400.0
 """Latest valid time in seconds since 1970: the start of the last day of 9999, because `datetime` has no later years."""
@@ -192,6 +192,17 @@ creates = sa.Table(
     sa.Column("at", sa.Float, nullable=False),
 )
 """The last create requests, one row each, for the rate limit; `at` is the time when the slot was acquired."""
+
+reads = sa.Table(
+    "reads",
+    metadata,
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("holder", sa.Text, nullable=False),
+    sa.Column("until", sa.Float, nullable=False),
+)
+"""The slots for status reads, one row each, for the rate limit; `holder` is the process to which it is lent last."""
 
 confirmations = sa.Table(
     "confirmations",

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from kie_mcp.kie.client import KieClient
     from kie_mcp.kie.discovery import Discovery
     from kie_mcp.kie.observation import Observe
-    from kie_mcp.kie.rate_limit import CreateLimiter
+    from kie_mcp.kie.rate_limit import CreateLimiter, ReadLimiters
     from kie_mcp.ledger.ledger import Ledger
     from kie_mcp.ledger.task import Task
     from kie_mcp.tasks.callbacks import Callbacks
@@ -215,6 +215,7 @@ class App:
         from kie_mcp.tasks.caps import Caps, Rules
         from kie_mcp.tasks.create_limiter import LedgerCreateLimiter
         from kie_mcp.tasks.downloads import Downloader
+        from kie_mcp.tasks.read_limiter import share_reads
         from kie_mcp.tasks.runner import Runner
         from kie_mcp.tasks.takeover import HEARTBEAT_SECONDS
         from kie_mcp.tasks.uploads import Uploader
@@ -227,9 +228,10 @@ class App:
         transport = self._choose_transport(settings)
         ledger = await self._open_ledger(settings, key, transport)
         opened.push_async_callback(ledger.close)
-        shares_account = self.tenancy and self.tenancy.shares_account
-        common = await self.tenancy.open_common_ledger() if self.tenancy and shares_account else None
-        client = self._build_client(settings, key, transport, LedgerCreateLimiter(ledger, self.clock, common))
+        common = await self.tenancy.open_common_ledger() if self.tenancy else None
+        creates = LedgerCreateLimiter(ledger, self.clock, common)
+        reads = await self.tenancy.open_read_limiters() if self.tenancy else share_reads(ledger, self.clock)
+        client = self._build_client(settings, key, transport, creates, reads)
         await opened.enter_async_context(client)
         snapshot = partial(load_snapshot, settings.state_dir)
         self._discovery = Discovery(client, settings.live_dir, clock=self.clock, snapshot=snapshot)
@@ -298,6 +300,7 @@ class App:
         key: str,
         transport: "httpx2.AsyncBaseTransport | None",
         create_limiter: "CreateLimiter | None" = None,
+        read_limiters: "ReadLimiters | None" = None,
     ) -> "KieClient":
         from kie_mcp.kie.advice import KEY_OF_CALLER, find_advice
         from kie_mcp.kie.client import KieClient
@@ -312,6 +315,7 @@ class App:
             transport=transport,
             clock=self.clock,
             create_limiter=create_limiter,
+            read_limiters=read_limiters,
             observe=self.observe_request,
             advice=replace(find_advice(key), change_key=KEY_OF_CALLER) if has_own_key else None,
             is_shared=shares_account,

@@ -7,8 +7,8 @@ In answers, the `kie://` URI of a saved result replaces its path, because such c
 import json
 import re
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -65,12 +65,11 @@ class PathFilter:
 
     def _hide_in_text(self, text: str) -> str:
         text = SAVED_FILE.sub(r"kie://tasks/\1/media/\2", PATH_LINE.sub("", text))
-        for folder in self._folders():
-            text = re.sub(rf"{re.escape(folder)}(?![\w.-])", "…", text)
-        return text
+        return self._folders.sub("…", text)
 
-    def _folders(self) -> Iterator[str]:
-        """Yield the folders of this machine whose paths answers may contain; a subfolder comes before its parent."""
+    @cached_property
+    def _folders(self) -> re.Pattern[str]:
+        """Matches the folders of this machine whose paths answers may contain; a subfolder comes before its parent."""
         folders = {Path.home(), Path(tempfile.gettempdir())}
         try:
             settings = self.app.settings
@@ -78,6 +77,5 @@ class PathFilter:
             pass
         else:
             folders |= {settings.output_dir, settings.data_dir, *settings.read_dirs}
-        for each in sorted(map(str, folders), key=len, reverse=True):
-            if len(each) > 1:
-                yield each
+        paths = sorted((str(each) for each in folders if len(str(each)) > 1), key=len, reverse=True)
+        return re.compile(rf"(?:{'|'.join(map(re.escape, paths))})(?![\w.-])")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from kie_mcp.kie.rate_limit import ReadLimiters
     from kie_mcp.ledger.ledger import Ledger
 
 
@@ -22,3 +23,5 @@ class Tenancy:
     """Opens the tenant's ledger."""
     open_common_ledger: "Callable[[], Awaitable[Ledger]]"
     """Returns the ledger that all tenants share; the first call opens this ledger."""
+    open_read_limiters: "Callable[[], Awaitable[ReadLimiters]]"
+    """Returns the read limiters that all tenants share, because several of them may use one KIE account."""

@@ -73,6 +73,7 @@ async def adopt(client: KieClient, id_: str, *, now: float, find_kind: KindFinde
 
     first, *others = routes.status_route_ids(service=client.service)
     with anyio.move_on_after(LOOKUP_SECONDS) as lookup:
+        await client.expect_status_reads()
         await read_status(first)
         if not found:
             async with anyio.create_task_group() as group:

@@ -18,7 +18,8 @@ class LedgerCreateLimiter:
         Args:
             ledger: The ledger with the tasks.
             clock: The source of time.
-            common: The common ledger of all tenants that share the KIE account; None if only one tenant uses it.
+            common: The common ledger of all tenants, because several of them may use one KIE account; None without
+                tenants.
         """
         self._ledger = ledger
         self._clock = clock

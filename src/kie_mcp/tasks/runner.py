@@ -103,7 +103,7 @@ class Runner:
         self._usual_seconds = usual_seconds
         self._searches = Searches(client, ledger, clock, task_group, find_kind)
         self._watchers: dict[str, AnyWatcher] = {}
-        self._takeover = Takeover(client, ledger, self.id, clock)
+        self._takeover = Takeover(ledger, self.id, clock)
         self._waiting = Waiting(self._watchers, self.get, self._takeover.wait_for_change, clock)
 
     async def submit(self, order: Order, *, confirm: str = "", seconds: float | None = None) -> Task:

@@ -9,7 +9,6 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
 from kie_mcp.clock import Clock
-from kie_mcp.kie.client import KieClient
 from kie_mcp.ledger.leases import LEASE_SECONDS
 from kie_mcp.ledger.ledger import Ledger, LedgerError
 from kie_mcp.ledger.task import Task
@@ -30,17 +29,14 @@ TakeOver = Callable[[Task], Awaitable[None]]
 class Takeover:
     """Renews the lease of this process, and finds tasks that no live process watches."""
 
-    def __init__(self, client: KieClient, ledger: Ledger, process: str, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, process: str, clock: Clock) -> None:
         """Store the arguments; the lease begins with the first call of `renew_lease()`.
 
         Args:
-            client: The client of KIE's API. Each renewal of the lease sets how many status requests a second this
-                client may send, because all live processes share KIE's rate limit.
             ledger: The ledger, which stores the leases of all processes.
             process: The id of this process in the ledger.
             clock: The source of time.
         """
-        self._client = client
         self._ledger = ledger
         self._process = process
         self._clock = clock
@@ -91,10 +87,10 @@ class Takeover:
             logger.exception("tasks cannot be taken over")
 
     async def renew_lease(self) -> None:
-        """Renew the lease if it is due, and then set this process's share of the rate limit of status requests."""
+        """Renew the lease if it is due."""
         if self._clock.monotonic() >= self._last_heartbeat + HEARTBEAT_SECONDS:
             self._last_heartbeat = self._clock.monotonic()
-            self._client.share_read_limit(await self._ledger.leases.renew(self._process, self._clock.time()))
+            await self._ledger.leases.renew(self._process, self._clock.time())
 
     async def wait_for_change(self, id_: str, seconds: float) -> None:
         """Wait until the process that watches a task has changed it, or until the task's row should be read again.

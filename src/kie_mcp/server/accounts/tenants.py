@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from kie_mcp.clock import Clock
 from kie_mcp.errors import ConfigurationError, KieMcpError
+from kie_mcp.kie.rate_limit import ReadLimiters
 from kie_mcp.ledger.ledger import Ledger, LedgerError
 from kie_mcp.ledger.task import new_id
 from kie_mcp.ledger.tenants import Reservations, Share, TenantLedger
@@ -28,6 +29,7 @@ from kie_mcp.server.extensions.subscriptions import Subscriptions
 from kie_mcp.server.tenancy import Tenancy
 from kie_mcp.tasks.callbacks import Callbacks
 from kie_mcp.tasks.caps import check_cap_of_all
+from kie_mcp.tasks.read_limiter import share_reads
 from kie_mcp.tasks.takeover import HEARTBEAT_SECONDS
 from kie_mcp.tasks.wake_files import WakeFiles
 
@@ -104,6 +106,7 @@ class Tenants:
         self._common_lock = anyio.Lock()
         self._common: Ledger | None = None
         self._reservations: Reservations
+        self._read_limiters: ReadLimiters
         self._process = new_id("s")
         self._open: dict[str, _OpenTenant] = {}
         self._readers: dict[str, tuple[Ledger, float]] = {}
@@ -185,10 +188,15 @@ class Tenants:
                 ledger = await Ledger.open(settings.state_dir, url=settings.ledger_url, schema=settings.ledger_schema)
                 self._stack.push_async_callback(ledger.close)
                 self._reservations = Reservations(ledger.database, self._process)
+                self._read_limiters = share_reads(ledger, self._app.clock)
                 ledger.database.changes.on_callback = self._hear
                 self._group.start_soon(ledger.database.listen)
                 self._common = ledger
         return self._common
+
+    async def _open_read_limiters(self) -> ReadLimiters:
+        await self.open_common_ledger()
+        return self._read_limiters
 
     async def is_callback_address(self, name: str, token: str) -> bool:
         """Return whether `token` is the token in the callback URL of the task `name`, which includes the tenant."""
@@ -237,9 +245,8 @@ class Tenants:
 
         # The cap of a session holds until this process ends, so the app has the same session when it is opened again.
         session = f"{self._process}-{name}"
-        return self._app.build_tenant(
-            own, Tenancy(name, session, caller.key is None, open_ledger, self.open_common_ledger)
-        )
+        shared = self.open_common_ledger, self._open_read_limiters
+        return self._app.build_tenant(own, Tenancy(name, session, caller.key is None, open_ledger, *shared))
 
     async def _open_ledger(self, name: str) -> TenantLedger:
         common, settings = await self.open_common_ledger(), self._app.settings

@@ -41,7 +41,8 @@ async def get_task(app: App, call: ToolCall, arguments: GetTask) -> CallToolResu
     """
     runner = await app.runner()
     tasks, errors = await _find_tasks(runner, call, arguments.task_ids)
-    usual = {task.id: (await runner.estimate_duration(task)).seconds for task in tasks}
+    # Nobody is told how long a task usually takes that has ended, so the ledger is not asked for it.
+    usual = {task.id: 0 if task.done else (await runner.estimate_duration(task)).seconds for task in tasks}
     if seconds := min(arguments.wait_seconds, time_limits.measure_wait_left(call)):
         report = make_progress_reporter(app, call.context, usual)
         tasks = await runner.wait(tasks, seconds, report, first=arguments.first)

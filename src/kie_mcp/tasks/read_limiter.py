@@ -1,0 +1,48 @@
+"""Read limiter: the slots for status reads that all processes with the same ledger share."""
+
+import logging
+from collections.abc import Sequence
+from functools import partial
+
+from kie_mcp.clock import Clock
+from kie_mcp.kie.rate_limit import PERIOD_SECONDS, ReadLimiters, Slot
+from kie_mcp.ledger.ledger import Ledger, LedgerError
+from kie_mcp.ledger.task import new_id
+from kie_mcp.tasks import failures
+
+logger = logging.getLogger(__name__)
+
+OUTSIDE = -1
+"""Number of the slot that a process uses while the ledger cannot be used."""
+
+
+class LedgerSlotLender:
+    """A `SlotLender` that leases the slots of an account from a ledger."""
+
+    def __init__(self, ledger: Ledger, clock: Clock, account: str) -> None:
+        """Store the ledger that all processes share, the source of time, and the account's name."""
+        self._slots = ledger.read_slots
+        self._clock = clock
+        self._account = account
+        # A later lender of this process must not renew these leases, because it does not know when a slot was used.
+        self._holder = new_id("s")
+
+    async def lend(self, kind: str, slots: int, wanted: int) -> Sequence[Slot]:
+        """Lease slots; while the ledger cannot be used, lend one slot for a second, so that results are still told."""
+        asked = self._clock.monotonic()
+        try:
+            leases = await self._slots.book(
+                self._holder, account=self._account, kind=kind, slots=slots, wanted=wanted, time=self._clock.time
+            )
+        except LedgerError as error:
+            logger.warning("The slots for status reads cannot be leased: %s", failures.describe_cause(error))
+            now = self._clock.monotonic()
+            return [Slot(OUTSIDE, now, now + PERIOD_SECONDS)]
+        # The lease was made between the two times, so it neither begins earlier nor ends later here than in the ledger.
+        answered = self._clock.monotonic()
+        return [Slot(lease.number, answered + lease.start, asked + lease.end) for lease in leases]
+
+
+def share_reads(ledger: Ledger, clock: Clock) -> ReadLimiters:
+    """Return read limiters that share the slots of a ledger with other processes."""
+    return ReadLimiters(clock, partial(LedgerSlotLender, ledger, clock))
