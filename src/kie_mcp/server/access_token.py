@@ -23,11 +23,11 @@ TENANT_FILE, TENANT_SETTING = "tenant-secret", "KIE_MCP_TENANT_SECRET"
 With the tenant secret, the server computes a tenant's name from the caller's KIE key.
 """
 SHORTEST = 16
-"""Minimum characters of a token for an address that others can reach; a shorter token could be guessed."""
+"""Minimum characters of a token if other machines can reach the server; a shorter token could be guessed."""
 
 
 def read_or_make_token(folder: Path, name: str = FILE, setting: str = SETTING) -> tuple[str, Path]:
-    """Return the token from a file in the data folder, and the file's path; if there is no such file, make one.
+    """Return the token from a file in the data folder, and the file's path; if the file does not exist, make the file.
 
     Args:
         folder: The data folder.
@@ -35,7 +35,7 @@ def read_or_make_token(folder: Path, name: str = FILE, setting: str = SETTING) -
         setting: The setting that replaces the file, for error messages.
 
     Raises:
-        ConfigurationError: When the file cannot be made or read, or others could have read or written it.
+        ConfigurationError: When the file cannot be made or read, or other users may read or write the file.
     """
     place = create_folder(folder) / name
     try:
@@ -79,11 +79,11 @@ def _write_new(place: Path) -> None:
 
 
 def _read(place: Path, setting: str) -> str:
-    # With O_NOFOLLOW, a symbolic link is never opened.
+    # O_NOFOLLOW refuses a symbolic link, which could lead to the file of another user.
     descriptor = os.open(place, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     with os.fdopen(descriptor, encoding="utf-8") as file:
         found = os.fstat(file.fileno())
-        # Windows has no such owner and mode; there, the data folder belongs to the user alone.
+        # On Windows, files have no POSIX owner and mode to check; the data folder belongs to the user alone.
         is_shared = hasattr(os, "getuid") and (found.st_uid != os.getuid() or found.st_mode & 0o077)
         token = "" if is_shared or not stat.S_ISREG(found.st_mode) else file.read().strip()
     if len(token) < SHORTEST or not token.isascii() or not token.isprintable():

@@ -21,7 +21,7 @@ async def render_results(storage: Storage, results: Iterable[tuple[Result, str]]
     async with AsyncExitStack() as stack:
         files = []
         for number, (result, label) in enumerate(results):
-            # Only the first MAX_FILES results have room on the sheet.
+            # Only the first MAX_FILES results have room on the sheet, so later files are not opened.
             file = await stack.enter_async_context(storage.open_if_there(result)) if number < MAX_FILES else None
             files.append(SheetFile(file, Path(result.path), label))
         return await render_contact_sheet(files, **limits._asdict())

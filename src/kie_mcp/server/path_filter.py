@@ -30,7 +30,7 @@ SAVED_FILE = re.compile(
 
 @dataclass(frozen=True)
 class PathFilter:
-    """Middleware that takes paths of this machine out of all answers that the server sends."""
+    """Middleware that removes paths of this machine from all answers that the server sends."""
 
     app: App
 

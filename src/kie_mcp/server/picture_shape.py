@@ -13,8 +13,8 @@ from kie_mcp.tasks.order import Order
 async def keep_shape(app: App, order: Order) -> Order:
     """Set the aspect ratio of an order to the aspect ratio of its input picture, unless the caller has set it.
 
-    The model stays the same. The aspect ratio that is sent is a part of the idempotency key, so an equal call with the
-    argument `aspect_ratio: "16:9"` repeats a call for which this function chose 16:9.
+    The model stays the same. The idempotency key contains the chosen aspect ratio. Therefore, a call for which this
+    function chose 16:9, and an equal call with the argument `aspect_ratio: "16:9"`, count as the same call.
 
     Args:
         app: The running server.
@@ -36,6 +36,7 @@ async def keep_shape(app: App, order: Order) -> Order:
     try:
         shaped = type(call).model_validate({**given, "aspect_ratio": choice})
     except ValidationError:
-        # Some models accept this aspect ratio only together with certain values of other fields.
+        # The order stays unchanged, because some models accept this aspect ratio only together with certain values of
+        # other fields.
         return order
     return replace(order, call=shaped, notes=(*order.notes, f"aspect_ratio {choice}, as {abbreviate(picture)}."))

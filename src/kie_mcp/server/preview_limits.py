@@ -35,7 +35,7 @@ def find_preview_limits(context: Context) -> PreviewLimits:
 
 
 def _makes_text_of_pictures(context: Context) -> bool:
-    """Tell whether the client is a host that is known to give pictures to its language model as text.
+    """Return whether the client is a host that is known to give pictures to its language model as text.
 
     Google ADK 2.13.0 has its own client name. AutoGen 0.7.5 and Semantic Kernel 1.45.0 send the name of the Python SDK,
     `mcp`; of all hosts with this name, only these two declare sampling. AutoGen first makes a larger PNG of the

@@ -136,7 +136,7 @@ async def _read_tasks(app: App, id_: str) -> Any:
     runner = await app.runner()
     tasks = [await runner.get(id_)] if id_ else await runner.ledger.page(limit=50)
     now = app.clock.time()
-    # A list of tasks does not contain the tasks' text results, because they would make the list too long.
+    # A list of tasks does not contain the tasks' text results, because these texts would make the list too long.
     described = [
         answers.describe_task(
             task,

@@ -26,12 +26,12 @@ class AppOfCaller:
         self._tenants = tenants
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request with the app of its tenant; pass on all other events."""
+        """Answer an HTTP request with the app of its caller's tenant; pass on all other ASGI events."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         caller = scope.get(SCOPE)
-        # A caller without a tenant would get the operator's app, which no caller of a server with tenants may use.
+        # Without this check, a caller without a tenant would get the operator's app and see the operator's tasks.
         if not isinstance(caller, Caller) or not caller.tenant:
             await JSONResponse({"error": "unauthorized"}, 401, {"WWW-Authenticate": "Bearer"})(scope, receive, send)
             return

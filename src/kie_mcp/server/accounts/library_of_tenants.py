@@ -34,7 +34,8 @@ class LibraryOfTenants:
 
         Args:
             tenants: The tenants.
-            identify: Function that puts authentication before an application, which then gets only known callers.
+            identify: Function that wraps an application in authentication; the application then gets only requests of
+                known callers.
         """
         self._tenants = tenants
         self._pages: dict[str, tuple[App, ASGIApp]] = {}
@@ -43,13 +44,14 @@ class LibraryOfTenants:
         self._empty = _build_empty_page()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request for data with the data of its caller's tenant; send a file only if the link is signed."""
+        """Answer a request for data with the data of the caller's tenant; send a file only for a signed link."""
         if f"{scope['path']}/".startswith(f"{PREFIX}/api/"):
             await self._data(scope, receive, send)
             return
         (name,) = parse_qs(scope["query_string"].decode("latin-1")).get(TENANT, [""])[:1]
         app = self._tenants.find_open(name)
-        # Each page accepts only links with its own signature, so a link with another tenant's name opens nothing.
+        # The page of a tenant accepts only links that it has signed itself, so a link into which somebody has written
+        # another tenant's name opens nothing.
         await (self._find_page(name, app) if app else self._empty)(scope, receive, send)
 
     async def _answer_caller(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,7 +89,7 @@ def _build_page(name: str, app: App) -> ASGIApp:
 
 
 def _build_empty_page() -> ASGIApp:
-    """Build a page for requests that name no open tenant; it sends only the HTML shell, which has no tenant's data."""
+    """Build a page for requests that name no open tenant; the page sends only HTML without data of any tenant."""
 
     async def open_ledger() -> Ledger:
         raise ConfigurationError("This link names no tenant.", "Load the library again.")

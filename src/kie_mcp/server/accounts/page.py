@@ -61,7 +61,7 @@ class AccountPage:
         self._address = settings.public_url.rstrip("/") + PATH
 
     def build(self) -> Starlette:
-        """Build the ASGI application; a session is valid at all replicas of the server that have the same keys."""
+        """Build the ASGI application; all replicas of the server with the same encryption keys accept a session."""
         is_https = self._address.startswith("https://")
         secret = hmac.new(read_server_keys(self._settings)[0].encode(), b"sessions of /account", "sha256").hexdigest()
         return Starlette(

@@ -42,7 +42,7 @@ MAX_OPEN = 1000
 """Maximum number of apps that are open at the same time."""
 
 FindCaller = Callable[[str], Awaitable[Caller | None]]
-"""The type of a function that returns a caller of a tenant, with the key for its tasks; None if there is no key."""
+"""The type of a function that returns a `Caller` with the KIE key of the named tenant; None if there is no key."""
 
 
 class _OpenTenant:
@@ -92,8 +92,8 @@ class Tenants:
 
         Args:
             app: The app of the server, with the settings, tools and transport for all tenants' apps; it is not opened.
-            find_caller: Finds the key of a tenant whose process has ended, so that its tasks are taken over at once;
-                None if the tasks have to wait for the tenant's next call, which contains the key.
+            find_caller: Finds the KIE key of a tenant whose process has ended, so that this process can take the
+                tenant's tasks over at once. None if only calls contain keys; the tasks then wait for the next call.
         """
         self._app = app
         self._find_caller = find_caller
@@ -108,7 +108,7 @@ class Tenants:
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
-        """Allow apps to be opened until the `async with` block ends, and then close all apps."""
+        """Run background work and allow `use()` to open apps until the `async with` block ends; then close all apps."""
         async with self._stack, anyio.create_task_group() as self._group:
             self._group.start_soon(self._close_idle)
             if self._find_caller:
@@ -186,7 +186,8 @@ class Tenants:
         if found and found.caller.key == caller.key and not found.closed.is_set():
             return found
         if found:
-            # The tenant has another key now, or its app has ended; a new app takes the tenant's tasks over.
+            # The caller sent another KIE key, or the tenant's app has ended. The old app is closed; a new app, which
+            # is opened below, takes the tenant's tasks over.
             await self._close(found)
         if len(self._open) >= MAX_OPEN:
             await self._close_oldest()
@@ -212,7 +213,8 @@ class Tenants:
                 database, Share(name, self._reservations, settings.max_credits_per_day_all, check_cap_of_all)
             )
 
-        # The cap of a session holds until this process ends, so the app has the same session when it is opened again.
+        # The cap of credits per session holds until this process ends. Therefore, the session's id stays the same when
+        # the tenant's app is closed and opened again.
         session = f"{self._process}-{name}"
         return self._app.build_tenant(
             own, Tenancy(name, session, caller.key is None, open_ledger, self.open_common_ledger)
@@ -238,7 +240,7 @@ class Tenants:
                     await self._close(each)
 
     async def _take_over(self, find_caller: FindCaller) -> None:
-        """Renew this process's lease, and open the apps of tenants whose process has ended, in an endless loop."""
+        """In an endless loop, renew this process's lease, and open the apps of tenants whose process has ended."""
         while True:
             try:
                 common = await self.open_common_ledger()

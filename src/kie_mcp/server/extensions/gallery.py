@@ -71,14 +71,14 @@ GALLERY_TASK = Tool(
 
 
 def client_shows_gallery(context: Context) -> bool:
-    """Tell whether the client that sent this request can show the gallery."""
+    """Return whether the client that sent this request can show the gallery."""
     if context.session.client_capabilities is None and context.request:
         return str(context.request.headers.get(MCP_SESSION_ID_HEADER, "")).startswith(SESSION_PREFIX)
     return client_supports_apps(context)
 
 
 def declares_gallery(body: bytes) -> bool:
-    """Tell whether the body of a request is an `initialize` in which the client says that it shows HTML pages."""
+    """Return whether the body of a request is an `initialize` in which the client says that it shows HTML pages."""
     with suppress(ValueError, RecursionError):
         match json.loads(body):
             case {
@@ -167,7 +167,7 @@ async def read_page(app: App) -> ReadResourceResult:
 
 
 async def _find_bucket(app: App) -> str:
-    """Return the web host of the bucket with the results; empty if there is none, or it cannot be used."""
+    """Return the web host of the bucket with the results; empty if there is no bucket or the bucket does not work."""
     with suppress(ConfigurationError):
         if app.settings.storage:
             return await anyio.to_thread.run_sync(app.storage.find_host)

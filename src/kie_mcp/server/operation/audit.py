@@ -10,7 +10,7 @@ from collections import deque
 from kie_mcp.ledger.task import Task
 
 REMEMBERED = 1000
-"""Number of ended tasks to remember, so that no second line is written when their files have been saved."""
+"""Number of ended tasks to remember, so that saving a task's files, which also changes it, writes no second line."""
 
 logger = logging.getLogger(__name__)
 
