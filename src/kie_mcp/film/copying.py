@@ -46,7 +46,7 @@ def _is_plain(picture: Picture) -> bool:
 def can_copy_sound(layout: Layout) -> bool:
     """Return whether the sounds of clips with copied pictures can be copied too: all are AAC, or no clip has a sound.
 
-    A sound may be longer than its picture, because it is cut, but not shorter, because it would leave a gap.
+    A sound may be longer than its picture, because the end of the sound is cut. A shorter sound would leave a gap.
     """
     facts = [piece.source.facts for piece in layout.pieces if piece.source]
     if layout.sounds or not any(each.track for each in facts):
@@ -90,8 +90,9 @@ def drop_overlaps(layout: Layout) -> tuple[str, ...]:
 def place_index(layout: Layout, size: int) -> tuple[str, ...]:
     """Return options that put the index of an MP4 file at the file's start, where web players need it.
 
-    By default, ffmpeg writes the whole file and then writes it again after the index, which doubles the time of a copy.
-    If the sources have at least LARGE_BYTES, ffmpeg reserves room for the index at the start instead.
+    For a small film, ffmpeg first writes the file without an index, and then writes the whole file again behind the
+    index. For large sources (LARGE_BYTES), this would double the time of a copy, so ffmpeg reserves room for the index
+    at the start instead.
 
     Args:
         layout: The positions of the clips, whose packets are counted.
