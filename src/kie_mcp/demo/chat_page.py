@@ -17,7 +17,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 BROWSER_TIMEOUT_SECONDS = 30
 """Maximum seconds that the browser may run to take one screenshot."""
 MAX_OUTPUT_BYTES = 1_000_000
-"""Largest number of bytes that the browser may print."""
+"""Maximum number of bytes that the browser may print."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ async def take_screenshot(page: Path, screenshot: Path) -> bool:
     as_root = ["--no-sandbox"] if getattr(os, "geteuid", lambda: 1)() == 0 else []
     quiet = ["--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
     # Virtual time lets the page's timers run for 5 s without real waiting. Virtual time does not reach frames in
-    # another process, so the second flag keeps all frames in the page's process.
+    # another process, so `--disable-features=IsolateSandboxedIframes` keeps all frames in the page's process.
     virtual_time = ["--virtual-time-budget=5000", "--disable-features=IsolateSandboxedIframes"]
     command = [chromium, "--headless", *as_root, *quiet, *virtual_time, "--window-size=760,620"]
     address = (await anyio.Path(page).absolute()).as_uri()

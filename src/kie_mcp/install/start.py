@@ -22,7 +22,7 @@ REQUEST = {
     },
 }
 ANSWER_SECONDS = 30
-"""Maximum seconds to wait for the first answer; some clients wait no longer."""
+"""Maximum seconds to wait for the first answer; some clients stop waiting after this time."""
 MAX_BYTES = 1_000_000
 
 
