@@ -1,4 +1,4 @@
-"""Convert picture files to what ffmpeg reads in any build: a still to PNG, an animated GIF, WebP or PNG to APNG."""
+"""Convert picture files to formats that every build of ffmpeg reads: a still to PNG, an animation to APNG."""
 
 import math
 from collections.abc import Iterator
@@ -51,7 +51,7 @@ def write_picture(file: IO[bytes], folder: Path, stem: str) -> str:
         _write_moving(image, moving)
     with PIL.Image.open(moving) as made:
         moves = getattr(made, "is_animated", False)
-    # If all frames are equal, Pillow writes only one frame. ffmpeg does not read this as an animation.
+    # If all frames are equal, Pillow writes only one frame. This is no animation for ffmpeg, so the file becomes a PNG.
     return moving.name if moves else moving.rename(still).name
 
 

@@ -14,7 +14,7 @@ WORD_JOINER = "\u2060"
 FONT_NAME, FONTS_FOLDER = "Aileron", "fonts"
 """Name of Pillow's own font, and the folder for the font's file; letters that this font lacks come from other fonts."""
 SHORTEST_SECONDS, SECONDS_PER_LETTER, LONGEST_SECONDS = 1.5, 1 / 15, 8.0
-"""Shortest time, time per letter and longest time, in seconds, for which a text without `end` is shown."""
+"""Shortest time, time per letter and longest time, in seconds, for which a text without `until` is shown."""
 ALIGNMENTS = {"bottom": 2, "center": 5, "top": 8}
 """For each position of a text, ASS's number, which is the key of a number pad: 2 is bottom centre, 8 is top centre."""
 LYRICS_LINE = re.compile(r"(\d+(?:\.\d+)?) (.+)")

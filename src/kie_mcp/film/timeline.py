@@ -49,7 +49,7 @@ def _check_ratio(text: str) -> str:
 
 
 class _Brief(BaseModel):
-    """An object whose JSON leaves out fields with default values, so that the JSON is as short as the caller's."""
+    """An object whose JSON leaves out fields with default values, so that it is like the JSON that the caller sent."""
 
     @model_serializer(mode="wrap")
     def _write(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:

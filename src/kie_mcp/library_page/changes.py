@@ -25,7 +25,7 @@ from kie_mcp.tasks.storage import Storage
 from kie_mcp.text import one_line
 
 PAGE_HEADER = "x-kie-mcp-page"
-"""Name of a header in each request that changes something; a page of another origin may not send this header."""
+"""Name of a header that each changing request has; browsers do not let a page of another origin send this header."""
 MAX_BYTES = 20_000
 """Largest size in bytes of a request body in this module."""
 MAX_TAGS, LONGEST_TAG = 20, 40

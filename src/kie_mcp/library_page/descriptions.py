@@ -19,7 +19,7 @@ from kie_mcp.text import escape_unseen, make_visible, one_line, quote_words, sho
 PREFIX = "/library"
 """URL path of the page; the paths of its data and files begin with it, too."""
 LONGEST_PROMPT = 160
-"""Maximum number of characters of a prompt in the grid."""
+"""Maximum number of characters of a prompt in the page's grid of tasks."""
 SHOWN_TYPES = frozenset(
     {
         *(f"image/{name}" for name in ("jpeg", "png", "webp", "gif", "avif", "bmp")),
@@ -31,7 +31,7 @@ SHOWN_TYPES = frozenset(
 
 
 def describe_item(task: Task, links: SignedLinks) -> dict[str, Any]:
-    """Describe a task for the grid."""
+    """Describe a task for the page's grid of tasks."""
     item: dict[str, Any] = {
         "id": task.id,
         "when": format_time(task.created),

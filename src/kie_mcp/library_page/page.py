@@ -42,7 +42,7 @@ from kie_mcp.tasks.failures import unexpected_error
 from kie_mcp.tasks.storage import Storage
 
 PAGE_SIZE = 60
-"""Largest number of tasks in one answer for the grid."""
+"""Maximum number of tasks in one answer for the page's grid of tasks."""
 MAX_BATCHES = 50
 """Maximum number of batches in the list of batches; the items of older batches are still in the grid."""
 COVERS = 4

@@ -223,7 +223,7 @@ class Sandbox:
         if task.credits > self.balance:
             return False
         self._tasks.save(task)
-        # Another process may have spent credits since the first look at the balance, so the balance is read again.
+        # The balance is read again, because another process may have spent credits after the first check.
         if self._measure_balance() >= 0:
             return True
         self._tasks.delete(task)

@@ -170,7 +170,7 @@ CALLBACK_BUILDERS: dict[str, Callable[[StatusRecord], Answer]] = {
     "suno-lyrics": lambda record: {"callbackType": "complete", "task_id": record.task.id},
     "suno-vocal-removal": lambda record: {"task_id": record.task.id, "vocal_removal_info": {}},
 }
-"""For each `Route.shape`, the function that builds the callback's field `data`; others contain only the task id."""
+"""For each `Route.shape`, the function that builds the callback's field `data`; by default, it has only the task id."""
 
 
 def _urls_info(record: StatusRecord) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""The secrets that `kie-mcp serve --http` makes if the settings have none, in files that only the user can read."""
+"""The secrets of `kie-mcp serve --http`. A secret that is not in the settings is in a file that only the user can read.
+
+The first use of a secret makes this file.
+"""
 
 import os
 import secrets
@@ -71,7 +74,7 @@ def read_tenant_secret(settings: Settings) -> str:
 
 
 def _write_new(place: Path) -> None:
-    """Write a new token to a new file; if another server has just made the file, leave it unchanged."""
+    """Write a new token to a new file; if another server has already made the file, leave the file unchanged."""
     with suppress(FileExistsError):
         descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="ascii") as file:

@@ -262,7 +262,7 @@ class App:
             process=self.tenancy.session if self.tenancy else "",
         )
         opened.push_async_callback(runner.release_lease)
-        # This runs in the background, because it takes seconds if there are a thousand unfinished tasks.
+        # Unfinished tasks are taken over in the background, because this takes seconds for a thousand tasks.
         self.start_soon(runner.resume, HEARTBEAT_SECONDS if self.local_files else TAKEOVER_SECONDS)
         if callbacks.are_received and not self.tenancy:
             ledger.database.changes.on_callback = runner.handle_callback

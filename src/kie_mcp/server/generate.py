@@ -73,7 +73,7 @@ async def _run_order(app: App, call: ToolCall, order: Order, options: Options) -
 
 
 async def check_health(app: App, call: ToolCall, order: Order) -> None:
-    """Check the success rate of an order's model, for at most half of the time that the call may still wait.
+    """Check the success rate of an order's model; wait for KIE for at most half of the time that the call has left.
 
     Raises:
         Unhealthy: When too many tasks of the model fail today.

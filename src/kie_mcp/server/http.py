@@ -228,13 +228,13 @@ def build_streamable_app(
         public_url: The URL of the proxy that callers use; empty if callers use `host`.
     """
     # A stateless server is used, because only a stateless server of the SDK answers all protocol versions. The SDK's
-    # check of `Host` and `Origin` is off, because it lets through `localhost:evil.example`.
+    # check of `Host` and `Origin` is off, because it accepts `localhost:evil.example`; `LocalNames` is used instead.
     streamable = server.streamable_http_app(
         streamable_http_path=PATH,
         stateless_http=True,
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
-    # The SDK also limits the size of a body, but only after `WholeCharacters` has read the whole body.
+    # The size of a body is limited here, because the SDK limits it only after `WholeCharacters` has read the body.
     limited = RequestBodyLimitMiddleware(WholeCharacters(CapabilitySession(streamable)), DEFAULT_MAX_REQUEST_BODY_SIZE)
     asgi = ExtraRoutes(limited, routes)
     return LocalNames(asgi, host, public_url) if _is_loopback(host) else asgi

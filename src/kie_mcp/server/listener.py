@@ -18,7 +18,7 @@ HEADER_SECONDS = 10
 BODY_SECONDS = 60
 """Maximum seconds for the body of a request, which has at most 4 MiB."""
 SHUTDOWN_SECONDS = 1
-"""Maximum seconds that a stopping server waits for open requests; then other replicas take over its tasks."""
+"""Maximum seconds that a stopping server waits for open requests; then other replicas take over the server's tasks."""
 
 
 class TimedProtocol(H11Protocol):

@@ -1,4 +1,4 @@
-"""Remove the paths of files on this machine from answers to callers on other machines, who cannot open them.
+"""Remove the paths of files on this machine from answers to callers on other machines, who cannot open these files.
 
 In answers, the `kie://` URI of a saved result replaces its path, because such callers can read the URI. The sidecars
 (JSON files beside the results on the server's disk) still contain the paths.

@@ -18,10 +18,10 @@ async def keep_shape(app: App, order: Order) -> Order:
 
     Args:
         app: The running server.
-        order: The order. It stays unchanged if its picture cannot be measured, for example because it is at a URL.
+        order: The order. It stays unchanged if the size of its picture is unknown, as for a picture at a URL.
 
     Returns:
-        A new order with the aspect ratio and a note that names it; or the same order if nothing had to be set.
+        A new order with the aspect ratio, and with a note about this ratio; or the same order if nothing had to be set.
     """
     call, picture = order.call, order.call.find_shape_source()
     default = type(call).model_fields["aspect_ratio"].default if "aspect_ratio" in type(call).model_fields else None

@@ -1,4 +1,4 @@
-"""Decide how large a preview may be, from what is known of the client.
+"""Decide how large a preview may be, from the client's name and capabilities.
 
 Some hosts give pictures to their language model as base64 text. The model cannot see such a picture, and the text fills
 the model's context. Therefore, these hosts get smaller previews.

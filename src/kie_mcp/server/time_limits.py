@@ -22,7 +22,7 @@ class Client(NamedTuple):
     """The time limit of all MCP clients that use the same name."""
 
     name: str
-    """The client's name, as it sends it in `clientInfo.name`."""
+    """The client's name, as the client sends it in `clientInfo.name`."""
     seconds: float
     """Seconds after which such a client stops waiting by default; the smallest number if hosts with the name differ."""
     source: str

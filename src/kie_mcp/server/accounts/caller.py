@@ -10,7 +10,7 @@ SCOPE = "kie_mcp.caller"
 
 @dataclass(frozen=True)
 class Caller:
-    """Who sent a request."""
+    """The sender of one HTTP request."""
 
     tenant: str
     """Name of the tenant, with the characters a-z, 0-9 and `-`; empty for the operator of a server with one key."""

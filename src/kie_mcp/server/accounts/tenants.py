@@ -91,7 +91,8 @@ class Tenants:
         """Store the arguments.
 
         Args:
-            app: The app of the server, with the settings, tools and transport for all tenants' apps; it is not opened.
+            app: The app of the server, with the settings, tools and transport for all tenants' apps. This app itself is
+                never opened.
             find_caller: Finds the KIE key of a tenant whose process has ended, so that this process can take the
                 tenant's tasks over at once. None if only calls contain keys; the tasks then wait for the next call.
         """
@@ -142,7 +143,7 @@ class Tenants:
         return found.app if found else None
 
     async def listen(self, context: Context, params: SubscriptionsListenRequestParams) -> SubscriptionsListenResult:
-        """Answer a subscriptions/listen request with the changes of the caller's tenant."""
+        """Answer a subscriptions/listen request: send notifications about the caller's tenant only."""
         (subscriptions,) = (each.subscriptions for each in self._open.values() if each.app is context.lifespan_context)
         return await subscriptions.listen(context, params)
 
@@ -164,7 +165,7 @@ class Tenants:
         return self._common
 
     async def is_callback_address(self, name: str, token: str) -> bool:
-        """Return whether `token` is the token in the callback URL of the task `name`, which includes the tenant."""
+        """Return whether `token` is the token in a callback URL; `name` has the tenant, a dot and the task's id."""
         settings = self._app.settings
         if not settings.public_url:
             return False

@@ -111,7 +111,7 @@ def load_page(bucket: str = "") -> "Page":
     """Load the HTML page as an MCP resource, together with its display settings, such as the allowed web hosts.
 
     Args:
-        bucket: The web host of the bucket that has the results; empty if they are in a folder.
+        bucket: The web host of the bucket that has the results; empty if the results are in a folder.
     """
     media_hosts = [*MEDIA_HOSTS, *filter(None, [bucket])]
     apps = Apps()

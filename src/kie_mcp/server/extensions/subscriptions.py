@@ -95,7 +95,7 @@ class Subscriptions:
         # resources; the SDK accepts this, but these lists never change.
         honored = params.notifications.model_copy(update={"resource_subscriptions": uris})
         for uri in uris:
-            # A subscription to a task that does not exist is accepted, but no notification is ever sent for it.
+            # An unknown task is no error here: the subscription is accepted, but no notification is ever sent for it.
             with suppress(KieMcpError):
                 await _watch_task(context.lifespan_context, uri)
         reads_balance = CREDITS in uris

@@ -178,7 +178,7 @@ async def find_task(app: App, id_: str) -> "Task":
     """
     try:
         task = await (await app.runner()).get(id_)
-        # `runner.get()` also accepts KIE's id of a task. MCP Tasks must not, because handles contain the ledger's id.
+        # `runner.get()` also accepts KIE's id of a task. Here, this id is refused: handles contain the ledger's id.
         if task.id != id_:
             raise InvalidCall(f"There is no task {id_}.")
     except InvalidCall as error:

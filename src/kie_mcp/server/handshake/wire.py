@@ -15,9 +15,9 @@ INTERNAL_ERROR = -32603
 class Wire:
     """Stdin and stdout, in which each message is a line.
 
-    A thread reads the client's messages from the start to the end of the process. It answers messages from the
-    generated file as long as possible, and puts messages for the SDK into a queue. The SDK reads and writes through
-    `readline`, `write` and `flush`.
+    A thread reads the client's messages from the start to the end of the process. The thread answers messages from the
+    generated file until a message needs the SDK, and puts messages for the SDK into a queue. The SDK reads and writes
+    through `readline`, `write` and `flush`.
     """
 
     def __init__(self, handshake: Handshake | None) -> None:

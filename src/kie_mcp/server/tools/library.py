@@ -1,4 +1,4 @@
-"""The tool `library`: search for earlier tasks by prompt, model, kind, date, credits and the tasks they used."""
+"""The tool `library`: search for earlier tasks by prompt, model, kind, date, credits or the task that they build on."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -82,7 +82,7 @@ def build_sets() -> dict[str, list[str]]:
 
 
 def count_tokens(tool: dict[str, Any]) -> float:
-    """Estimate the tokens of a tool's definition from its bytes; `benchmarks.tokens` compares this with a tokenizer."""
+    """Estimate the tokens of a tool's definition from its bytes; `benchmarks.tokens` measures them with a tokenizer."""
     return len(_compact_json(tool).encode()) / BYTES_PER_TOKEN
 
 
