@@ -1,4 +1,4 @@
-"""Open a sandbox (a simulation of KIE) in this process, if the settings turn it on."""
+"""Open a sandbox (a simulation of KIE) in this process, with the values in the settings."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any

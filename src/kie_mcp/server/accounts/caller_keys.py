@@ -48,7 +48,7 @@ class CallerKeys:
         if fault:
             await self._refuse(fault)(scope, receive, send)
             return
-        # The headers with the key are removed, because the application reads the key from the `Caller` object.
+        # The headers that may contain the key are removed; the application reads the key from the `Caller` object.
         headers = [pair for pair in scope["headers"] if pair[0] not in (HEADER.lower().encode(), b"authorization")]
         caller = Caller(self._compute_name(key), key=SecretStr(key))
         await self._app({**scope, "headers": headers, SCOPE: caller}, receive, send)

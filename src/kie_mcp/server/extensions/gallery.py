@@ -167,7 +167,7 @@ async def read_page(app: App) -> ReadResourceResult:
 
 
 async def _find_bucket(app: App) -> str:
-    """Return the web host of the bucket with the results; empty if there is no bucket or the bucket does not work."""
+    """Return the web host of the bucket with the results; empty if there is no bucket, or it cannot be used."""
     with suppress(ConfigurationError):
         if app.settings.storage:
             return await anyio.to_thread.run_sync(app.storage.find_host)
