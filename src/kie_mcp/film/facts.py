@@ -28,7 +28,7 @@ USUAL_RATES = tuple(
     Fraction(rate) for rate in ("24000/1001", "24", "25", "30000/1001", "30", "48", "50", "60000/1001", "60")
 )
 RATE_TOLERANCE = 0.002
-"""Maximum relative difference between a measured frame rate and the one of USUAL_RATES that replaces it."""
+"""Maximum relative difference between a measured frame rate and a usual rate (USUAL_RATES) that replaces it."""
 STEADY_SHARE = 0.95
 """Minimum share (0 to 1) of the frame distances that must be equal, so that the frame rate counts as constant."""
 HIGHEST_RATE = 120

@@ -91,7 +91,7 @@ def serve_http(
     if workers == 1:
         listen(_build_observed_app(app, host, token), host, port, tell)
     else:
-        # This application serves nothing. It is built to report wrong settings before the port and processes exist.
+        # This application is built only to report wrong settings before the port is opened; it answers no request.
         build_http_app(app, host=host, token=token)
         listen(partial(build_worker, selection, host, token), host, port, tell, workers=workers)
 

@@ -21,7 +21,7 @@ from kie_mcp.server.app import App, Context
 UNREAD_KEYS = frozenset({"blob", "data"})
 """JSON keys whose values are files in base64; these values are not searched for paths."""
 PATH_LINE = re.compile(r"^ +path: .*\n?", re.MULTILINE)
-"""Matches the line of a file's path in the text of an answer."""
+"""Matches a line that contains a file's path in the text of an answer."""
 SAVED_FILE = re.compile(
     r"(?<![^\s\"'(])(?:[A-Za-z]:)?[/\\][^\n\"]*?[/\\]\d{4}-\d\d-\d\d-[a-z0-9.-]+-(t_[a-z0-9]+)-(\d+)(?:-\d+)?\.\w+"
 )

@@ -81,7 +81,7 @@ class AccessTokens(TokenVerifier):
 
     def _describe(self, claims: Mapping[str, Any]) -> AccessToken:
         return AccessToken(
-            # The token itself is not needed any more; without it in this object, no log can contain it.
+            # The token itself is left out: nothing needs the token any more, and a log of this object cannot reveal it.
             token="",
             client_id=str(claims.get("client_id") or claims.get("azp") or ""),
             scopes=_read_scopes(claims),

@@ -1,4 +1,4 @@
-"""Give each request the app of its caller's tenant. Only this module chooses apps, so no handler gets a wrong app."""
+"""Give each HTTP request the `App` of its caller's tenant, so that no handler can use the `App` of another tenant."""
 
 from dataclasses import replace
 from typing import Any, cast
@@ -15,11 +15,11 @@ from kie_mcp.server.app import App, Context
 from kie_mcp.tasks.permission import check_permission
 
 APP = "kie_mcp.app"
-"""Name of the entry in a request's ASGI scope that contains the tenant's app."""
+"""Name of the entry in a request's ASGI scope that contains the tenant's `App`."""
 
 
 class AppOfCaller:
-    """ASGI middleware that opens the app of a request's tenant; it refuses a request whose caller is unknown."""
+    """ASGI middleware that opens the `App` of a request's tenant; it refuses a request whose caller is unknown."""
 
     def __init__(self, app: ASGIApp, tenants: Tenants) -> None:
         self._app = app

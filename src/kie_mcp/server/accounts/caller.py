@@ -17,4 +17,4 @@ class Caller:
     may_spend: bool = True
     """Whether the caller may make or change something, which may cost credits."""
     key: SecretStr | None = None
-    """The KIE key that pays; None if the key in the settings pays."""
+    """The KIE key that pays for this caller's tasks; None if the key in the settings pays."""

@@ -30,7 +30,7 @@ from kie_mcp.server.app import App
 from kie_mcp.tasks.failures import explain_ledger_errors
 
 ROOT = "/.well-known/oauth-protected-resource"
-"""Path of the metadata for clients that do not append the path of the MCP endpoint."""
+"""Path of the metadata for clients that leave out the path of the MCP endpoint in the metadata's URL."""
 
 
 class ResourceServer:

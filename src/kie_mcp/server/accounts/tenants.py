@@ -1,4 +1,4 @@
-"""The tenants of a server: a tenant's first call opens the tenant's app, and the app is closed after a long idle time.
+"""The tenants of a server: a tenant's first call opens the tenant's app (`App`), which is closed after an idle time.
 
 A tenant's app has a ledger, an output folder and a KIE client of its own. Therefore, a handler that has the app of its
 caller cannot reach the data of another tenant.

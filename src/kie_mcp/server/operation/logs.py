@@ -73,7 +73,7 @@ def build_formatter(key: str) -> logging.Formatter:
 
 
 def _describe_error(error: BaseException) -> str:
-    """Return the type and the place in the code of each cause of an error, from the first on, and of the error."""
+    """Return, first for each cause of an error and then for the error itself, its place in the code and its type."""
     cause = error.__cause__ or error.__context__
     before = f"{_describe_error(cause)}\n" if cause else ""
     return before + "".join(traceback.format_tb(error.__traceback__)) + type(error).__qualname__
