@@ -154,7 +154,7 @@ class AllowedFolders:
 
     @property
     def _find_allowed(self) -> list[Path]:
-        """The folders from which files may be read."""
+        """Paths of the folders from which files may be read."""
         return list(dict.fromkeys(each.path for each in self.list_folders() if not each.fault))
 
     def _name_folders(self) -> str:

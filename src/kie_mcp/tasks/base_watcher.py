@@ -35,7 +35,7 @@ class BaseWatcher:
         self._services = services
 
     async def wait_for_create(self, seconds: float | None) -> None:
-        """Wait until the outcome of the create request is settled, but at most `seconds`; None means no limit."""
+        """Wait until the outcome of the create request is settled, at most for `seconds`; None means no limit."""
         if seconds is None:
             await self.create_settled.wait()
         else:

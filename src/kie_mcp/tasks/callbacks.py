@@ -1,4 +1,4 @@
-"""Callbacks: the URL that KIE calls when a task has ended, and whether such calls arrive."""
+"""Callbacks: the URL to which KIE sends a message when a task has ended, and whether such messages arrive."""
 
 import hashlib
 import hmac
@@ -41,7 +41,7 @@ class Callbacks:
         return f"{self.url.rstrip('/')}{PATH}/{name}/{self._derive_token(name)}"
 
     def is_address(self, name: str, token: str) -> bool:
-        """Return whether a path that ends with `name` and `token` is the callback URL of a task, of any tenant."""
+        """Return whether a URL path with this name and token belongs to a task; the task may be one of any tenant."""
         return self.are_received and hmac.compare_digest(self._derive_token(name).encode(), token.encode())
 
     def _derive_token(self, name: str) -> str:

@@ -53,7 +53,7 @@ class Order:
     def build_bodies(
         self, resolved: Mapping[Ref, str], *, service: bool, callback_url: str = ""
     ) -> dict[str, dict[str, Any]]:
-        """Return, for each route id, the body of the create request; the route to try first comes first.
+        """Return the body of the create request for each route, by route id; the route to try first comes first.
 
         Args:
             resolved: For each file or earlier task that the arguments name, KIE's URL or id.
@@ -79,7 +79,7 @@ class Order:
         return price_key, units
 
     def ledger_arguments(self, contents: Mapping[Ref, str]) -> dict[str, Any]:
-        """Return the arguments as the ledger stores them: a SHA-256 replaces each data URI, which contains a file.
+        """Return the arguments for the ledger: each data URI, which contains a whole file, is replaced by its SHA-256.
 
         Args:
             contents: For each file or earlier task that the arguments name, a string from `References.identify()` that
@@ -93,7 +93,7 @@ class Order:
 
 
 def read_call(id_: str, fields: Mapping[str, Any]) -> tuple[KieModel, dict[str, Any]]:
-    """Rebuild a call of a built-in model from the fields that `KieModel.sent(str)` returned.
+    """Rebuild a call of a built-in model from the request fields that `KieModel.sent(str)` made of it.
 
     Args:
         id_: KIE's id of the model.
