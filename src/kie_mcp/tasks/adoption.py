@@ -25,7 +25,7 @@ NOT_CREATED = "not created"
 """The `outcome` argument of `resolve_task` for a task that KIE never accepted."""
 DAY = 24 * 3600
 EARLIEST = 1_577_836_800.0
-"""The earliest possible creation time of a task: the beginning of 2020, in seconds since 1970. KIE is younger."""
+"""A time before KIE's first task, in seconds since 1970: the beginning of 2020. Earlier times are invalid."""
 LOOKUP_SECONDS = 12
 """Maximum seconds for the search for a task on all of KIE's status routes.
 

@@ -1,4 +1,4 @@
-"""Callbacks: the URL to which KIE sends a message when a task has ended, and whether such messages arrive."""
+"""Callbacks: the URL that KIE calls when a task has ended, and whether such calls arrive at this server."""
 
 import hashlib
 import hmac

@@ -15,8 +15,8 @@ async def estimate_task(ledger: Ledger, task: Task, usual_seconds: float | None)
     Args:
         ledger: The ledger.
         task: The task.
-        usual_seconds: The estimate for a model without tasks in the ledger; if None, the model's class gives the
-            estimate.
+        usual_seconds: The estimate if the ledger has no task with this model and duration; if None, the model's class
+            gives the estimate.
     """
     lengths = await ledger.statistics.durations(task.model, task.arguments.get("duration"), newest=NEWEST_DURATIONS)
     # A batch takes as long as the slowest of its models.

@@ -1,4 +1,4 @@
-"""Edit: a task whose film ffmpeg makes on this machine, without credits.
+"""Edit: a task whose film ffmpeg makes on this machine, and which costs no credits.
 
 The watcher of an edit puts the sources into a private folder.
 
@@ -207,7 +207,7 @@ def _make_empty(folder: Path) -> None:
 
 
 def _place(content: Content, folder: Path, number: int, shown: str) -> str:
-    """Put a file into the private folder under a new name, and return this name; a picture is converted on the way."""
+    """Put a file into the private folder under a new name, and return this name; pictures are converted."""
     if content.mime_type.startswith("image/"):
         try:
             return stills.write_picture(content.file, folder, str(number))

@@ -77,7 +77,7 @@ async def check_file(content: Content, ref: MediaRef, *, keep_metadata: bool) ->
 
 
 def describe_changes(content: Content, fitted: Fitted) -> str:
-    """Describe where a file without a folder in its name was found, and its conversion; empty if neither applies."""
+    """Describe where a file was found that was named without a folder, and how it was converted; else empty."""
     return "; ".join(filter(None, (content.found_at and f"taken from {content.found_at}", fitted.done)))
 
 
@@ -102,7 +102,7 @@ def check_kind(mime_type: str, ref: MediaRef) -> None:
 
 
 async def check_limits(content: Content, limits: Limits, name: str) -> None:
-    """Check that a file is within the limits of a model's field; the file is already converted, if that is necessary.
+    """Check that a file, which is already converted if necessary, is within the limits of a model's field.
 
     Raises:
         InvalidCall: The file exceeds the limits.

@@ -31,9 +31,9 @@ ABANDONED_SECONDS = 86400.0
 async def remove_leftovers(folder: Path, ledger: Ledger, now: float) -> None:
     """Delete what dead processes left of downloads and edits, if the files of the task are saved.
 
-    Partial files of tasks that are not in the ledger stay, because they may belong to another ledger. The
-    folder of an edit that is not in the ledger stays for `ABANDONED_SECONDS`, which is longer than any edit runs,
-    because a process creates the folder before it saves the row of the edit.
+    Partial files of tasks that are not in the ledger stay, because they may belong to another ledger. The folder of an
+    edit that is not in the ledger stays for `ABANDONED_SECONDS`, which is longer than any edit runs, because a process
+    creates the folder before it saves the row of the edit.
 
     Args:
         folder: The folder of partial files.

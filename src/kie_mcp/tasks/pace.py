@@ -26,8 +26,8 @@ LOWEST_AVERAGE = 50_000
 class Pace:
     """Counts the received bytes of one download, and ends the download if the bytes arrive too slowly.
 
-    A host that sends one byte every few seconds never causes a timeout of httpx2. This class ends such a download, and
-    also a download whose host still sends the headers.
+    A host that sends one byte every few seconds never causes a timeout of httpx2. This class ends such a download, even
+    while the host still sends the headers.
     """
 
     def __init__(self, clock: Clock) -> None:

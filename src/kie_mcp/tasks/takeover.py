@@ -22,7 +22,7 @@ HEARTBEAT_SECONDS = LEASE_SECONDS / 3
 LOOK_SECONDS = 1
 """Seconds between two reads of the row of a task that another process watches, while a caller waits for the task."""
 TOLD_LOOK_SECONDS = 5
-"""Seconds between two such reads if the database reports changes, as PostgreSQL does; they still show progress."""
+"""Seconds between two such reads if the database reports changes, as PostgreSQL does; only progress needs them."""
 
 TakeOver = Callable[[Task], Awaitable[None]]
 

@@ -82,7 +82,7 @@ class Watcher(BaseWatcher):
         """Time, by the monotonic clock, of the last poll that a callback caused."""
 
     def handle_callback(self) -> None:
-        """Poll soon, because a callback has arrived; KIE calls when the task has changed."""
+        """Poll soon, because a callback has arrived, and the task may have changed since the last poll."""
         self._services.callbacks.arrive = self._expects_callback = True
         self._was_called = True
         self._woken.set()

@@ -61,6 +61,6 @@ def handle_callback(watcher: AnyWatcher | None) -> bool:
 
 
 def stop_edit(watcher: AnyWatcher | None) -> None:
-    """Stop the film that a watcher makes on this machine; do nothing for other watchers."""
+    """If a watcher makes a film on this machine, stop making the film; do nothing for other watchers."""
     if isinstance(watcher, EditWatcher):
         watcher.stop()
