@@ -47,7 +47,7 @@ class Database(ABC):
 
     @asynccontextmanager
     async def exclusive(self, purpose: str) -> AsyncIterator[AsyncConnection]:
-        """Open a transaction that writes and holds the lock for a purpose; others with the same purpose wait."""
+        """Open a transaction that writes and holds the lock for a purpose; other transactions for it wait."""
         async with self.writing() as connection:
             await self.lock(connection, purpose)
             yield connection

@@ -26,7 +26,7 @@ class Inspection:
     tasks: int
     """Number of tasks."""
     broken: int
-    """Number of broken rows among the newest MAX_ROWS rows; 0 if older tables are not checked."""
+    """Number of broken rows among the newest MAX_ROWS rows; 0 for tables of an older version, which are not checked."""
 
 
 def inspect_ledger(folder: Path) -> Inspection | None:

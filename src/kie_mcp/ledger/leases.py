@@ -1,4 +1,4 @@
-"""Leases: a process renews its lease to keep its tasks. After its end, other processes may take over the tasks."""
+"""Leases: a process renews its lease to keep its tasks. Other processes may take over the tasks when the lease ends."""
 
 import sqlalchemy as sa
 

@@ -59,7 +59,7 @@ class SqliteDatabase(Database):
             except sa.exc.DBAPIError as error:
                 await dispose(engine)
                 # If two processes create the file at the same time, SQLite raises an error in one of them at once,
-                # without waiting. If that is this process, it tries a second time.
+                # without waiting. If this process gets the error, it tries a second time.
                 if is_first_attempt and "locked" in str(error.orig):
                     continue
                 if (
