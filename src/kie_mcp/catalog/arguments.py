@@ -74,7 +74,7 @@ def is_empty(value: Any) -> bool:
 
 
 def leave_out_empty(arguments: Mapping[str, Any], required: Collection[str] = ()) -> dict[str, Any]:
-    """Return the arguments that are not empty. Of the required arguments, only None is left out.
+    """Return the arguments that are not empty; a required argument is left out only if it is None.
 
     An empty required argument stays, so that the error message calls it empty and not missing.
     """

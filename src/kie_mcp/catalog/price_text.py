@@ -121,7 +121,7 @@ SUM = re.compile(
 )
 """Matches a text that joins prices by `and` or `&` and names no size or length. Such prices may have to be added up."""
 TIME = re.compile(r"\b(?:s|secs?|seconds?|mins?|minutes?|hours?|hourly|duration|length|long|longer)\b")
-"""Matches words that show that the price may be for a time."""
+"""Matches words which show that a price may be for a length of time."""
 INPUT_SECONDS = re.compile(
     r"\b(?:input|source|upload(?:ed)?|reference|original|clips?|footage|both|combined|total|sent|provided|supplied)\b"
     r"(?!-to-)(?! (?:\w+ )?(?:image|picture)s?\b)"

@@ -82,7 +82,7 @@ class _Reader:
 
         Args:
             node: The schema as KIE publishes it.
-            within: The `$ref` values inside which this schema is. A `$ref` in this set is replaced by an empty schema,
+            within: The `$ref` values that lead to this schema. A `$ref` in this set is replaced by an empty schema,
                 because a schema that refers to itself would never end.
             depth: Number of schemas around this schema.
         """

@@ -66,8 +66,8 @@ def describe_constraint(schema: dict[str, Any], shown: Collection[Any] = ()) -> 
 
     Args:
         schema: The field's JSON Schema.
-        shown: The enum values that the schema shows beside this text. If it is shorter, the text lists the values of
-            these that are forbidden, after `not`, instead of the allowed values.
+        shown: The enum values that the schema shows beside this text. The text lists the allowed values or, if that is
+            shorter, the forbidden values after `not`.
     """
     if "enum" in schema:
         allowed = ", ".join(str(value) for value in schema["enum"])

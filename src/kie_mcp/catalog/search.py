@@ -173,7 +173,7 @@ def _count_words_in_names(words: Iterable[str], entry: Entry) -> int:
 
 
 def _correct(word: str) -> str:
-    """Return the known word that is most similar to a word, or the word itself if it is known or unlike all."""
+    """Return the most similar known word; return the word itself if it is known, or if no known word is similar."""
     known = _known_words()
     close = () if word in known else difflib.get_close_matches(word, known, n=1, cutoff=TYPO_CUTOFF)
     return next(iter(close), word)

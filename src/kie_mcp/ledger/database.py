@@ -47,7 +47,7 @@ class Database(ABC):
 
     @asynccontextmanager
     async def exclusive(self, purpose: str) -> AsyncIterator[AsyncConnection]:
-        """Open a transaction that writes and holds the lock for a purpose; other transactions for it wait."""
+        """Open a transaction that writes and holds the lock for a purpose; wait while another one holds the lock."""
         async with self.writing() as connection:
             await self.lock(connection, purpose)
             yield connection
