@@ -219,7 +219,7 @@ class KieClient:
         return balance
 
     async def request_download_url(self, url: str) -> str:
-        """Return a link, valid for 20 minutes, with which a browser downloads one of KIE's files and does not show it.
+        """Return a link, valid for 20 minutes, with which a browser downloads a file from KIE instead of showing it.
 
         Args:
             url: KIE's URL of the file.
@@ -290,7 +290,7 @@ class KieClient:
         raise self._create_error(response, code, f"without a result: {message or 'nothing'}", message)
 
     async def _send(self, method: str, path: str, body: Mapping[str, Any]) -> httpx2.Response:
-        """Send a create request; raise `UnknownOutcome` if the connection breaks later or the time is over."""
+        """Send a create request; raise `UnknownOutcome` if the open connection breaks or the timeout ends."""
         try:
             with anyio.fail_after(self._create_seconds):
                 return await self._request(

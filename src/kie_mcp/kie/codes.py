@@ -59,9 +59,9 @@ class Code:
     upload_gone: bool = False
     """Whether a create request that was refused with this code may succeed after a new upload of its files."""
     without_record: Verdict = "running"
-    """The state that this code means in a status answer without a record of the task."""
+    """The meaning of this code in a status answer that has no record of the task."""
     with_record: Verdict = "running"
-    """The state that this code means in a status answer with a record of the task."""
+    """The meaning of this code in a status answer that has the record of the task."""
     failure_retryable: bool = False
     """Whether a new task with the same arguments may succeed after a task failed with this code."""
 

@@ -52,7 +52,7 @@ class Findings:
     """What the search found in a status answer."""
 
     media: tuple[Media, ...] = ()
-    """The files that were found; covers and originals only if there are no other files."""
+    """The files that were found. Covers and originals are included only if there are no other files."""
     certain: bool = False
     """Whether at least one file is surely a result, and no cover, original or picture that belongs to a clip."""
     text: str = ""

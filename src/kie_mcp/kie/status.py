@@ -79,7 +79,7 @@ class Shape:
     state: str = ""
     """Names of the fields of `data` that may contain the state, best first.
 
-    If it is empty, a task succeeded if it has results.
+    If there are no names, a task with results has succeeded.
     """
     done: str = ""
     """States that mean success."""
