@@ -187,7 +187,7 @@ def _match_pattern(source: _Source) -> str | None:
 
 
 def _detect_jpeg(source: _Source) -> str | None:
-    """Detect JPEG by its chain of segments; the segment with the picture's size must be in this chain."""
+    """Detect JPEG by its chain of segments, which is followed up to the segment with the picture's size."""
     head, at = source.head, 2
     if not head.startswith(b"\xff\xd8\xff"):
         return None

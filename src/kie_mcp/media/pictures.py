@@ -85,7 +85,7 @@ def open_picture(file: IO[bytes]) -> Iterator[PIL.Image.Image]:
 
 
 def read_exif(image: PIL.Image.Image) -> PIL.Image.Exif:
-    """Return a copy of the EXIF metadata of an open picture; empty if the picture has none, or if they are broken."""
+    """Return a copy of an open picture's EXIF metadata; empty if the picture has none, or if the EXIF is broken."""
     exif = PIL.Image.Exif()
     with suppress(Exception):
         # The EXIF of a PNG is read only if it comes before the pixels: otherwise, `getexif()` would decode all pixels.
@@ -226,7 +226,7 @@ def _resize(image: PIL.Image.Image, size: tuple[int, int]) -> PIL.Image.Image:
 
 
 def to_8_bits(image: PIL.Image.Image) -> PIL.Image.Image:
-    """Return a picture in RGB, RGBA, L or CMYK; values above 255 are scaled down, which Pillow would not do."""
+    """Return a picture in RGB, RGBA, L or CMYK; values above 255 are scaled down, because Pillow would cut them off."""
     if image.mode == "F" or image.mode.startswith("I"):
         values = image.convert("F")
         low, high = (float(each) for each in values.getextrema())  # type: ignore[arg-type]
