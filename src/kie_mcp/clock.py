@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 import anyio
 
 LAST_SECOND = 253_402_214_400.0
-"""Latest time that is accepted, in seconds since 1970: the last day of the year 9999, because `datetime` ends there."""
+"""The start of the last day of the year 9999, in seconds since 1970; `datetime` cannot express later years."""
 
 
 def to_utc(seconds: float) -> datetime:

@@ -85,8 +85,8 @@ def name_task(reference: str) -> str:
 def find_in_block(block: Mapping[str, Any]) -> str:
     """Return the URL, path, id or data URI in a content block of MCP or of a model's API; empty if there is none.
 
-    Such blocks are `{"type": "image", "data": …, "mimeType": …}`, `{"image_url": {"url": …}}` and `{"path": …}`; also
-    the entry of a result in an answer of this server.
+    Examples of such blocks are `{"type": "image", "data": …, "mimeType": …}`, `{"image_url": {"url": …}}` and `{"path":
+    …}`. The entry of a result in an answer of this server is such a block, too.
     """
     given = {re.sub(r"[\W_]", "", str(name)).lower(): value for name, value in block.items()}
     for name in _DATA_KEYS:

@@ -17,7 +17,8 @@ MAX_PROBLEMS = 5
 MAX_VALUE_CHARS = 300
 """Maximum number of characters of a value from the schema, such as an `enum`, in the description of a problem."""
 
-# Most texts are pydantic's, so that a caller reads the same text for a built-in model and for a dynamic model.
+# Most of the messages are equal to pydantic's, so that callers read the same message for built-in and for dynamic
+# models.
 WORDS = {
     "const": "Input should be {}",
     "enum": "Input should be {}",
@@ -55,7 +56,7 @@ class SchemaCheck:
     """A check of the fields of calls against one JSON Schema of KIE."""
 
     def __init__(self, schema: Schema) -> None:
-        """Prepare the check.
+        """Compile the schema, without its invalid regular expressions.
 
         Raises:
             UnusableSchema: The schema is not valid JSON Schema.

@@ -84,8 +84,8 @@ def find_models(
 ) -> Found:
     """Find the models that match all conditions; if no model matches the query exactly, find similar models.
 
-    Models whose name is the query come first. The second are models that make the thing in the query (`NEEDS`), such as
-    a logo. The last are models whose names, tool, kind, mode or description contain all words of the query.
+    Models whose name is the query come first. Then come models that make the thing in the query (`NEEDS`), such as a
+    logo. Models whose names, tool, kind, mode or description contain all words of the query come last.
 
     Args:
         query: Words for a model or for the thing to make, such as `kling image` or `lip sync`; case is ignored.

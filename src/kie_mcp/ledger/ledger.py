@@ -320,7 +320,7 @@ class Ledger:
         """Return whether no other task in the ledger, of any process, has run since a given time.
 
         Args:
-            task: The task that may have run.
+            task: The task that does not count as another task.
             since: The time, in seconds since 1970; None for the time when the task was created.
             refund_seconds: Seconds for which a failed task counts as running after its end.
         """

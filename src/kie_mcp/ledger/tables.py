@@ -15,7 +15,7 @@ metadata = sa.MetaData()
 NEWEST = "0006"
 """The newest revision in `migrations/versions/`: the version of the tables in this module."""
 LATEST = 253_402_214_400.0
-"""Latest valid time, in seconds since 1970: the last day of the year 9999, because `datetime` has no later years."""
+"""Latest valid time, in seconds since 1970: the start of the last day of 9999, as `datetime` has no later years."""
 LISTED = f"CASE WHEN created BETWEEN 0 AND {LATEST} THEN created ELSE 0.0 END"
 """SQL of the column `listed`, by which lists of tasks are sorted: the time `created`, or 0 if this time is invalid."""
 BROKEN = object()

@@ -30,7 +30,7 @@ class Known(NamedTuple):
 
 
 class Before(NamedTuple):
-    """The balance before a task's create request."""
+    """The balance before a task's create request, or during this request if `is_parallel` is True."""
 
     task_id: str
     credits: float

@@ -19,7 +19,7 @@ class BaseWatcher:
         Args:
             task: The task.
             services: The objects that all watchers of this process share.
-            duration: How long such a task usually takes.
+            duration: The expected duration of the task.
         """
         self.task = task
         self.duration = duration

@@ -107,7 +107,7 @@ class Batch:
     max_credits: float
     """The most credits that all items together may cost."""
     repairs: str = ""
-    """The id of the earlier batch whose items without a result this batch repeats; empty for a new batch."""
+    """The id of an earlier batch; this batch repeats those of its items that have no result. Empty for a new batch."""
     id: str = field(default_factory=lambda: new_id("t"))
     """The id that the batch gets in the ledger; a repeated call returns an existing batch with another id."""
 
@@ -136,7 +136,7 @@ class Batch:
 
     @property
     def waiting(self) -> float:
-        """Credits that the waiting items may cost together, but at most the rest of the budget."""
+        """Credits that all waiting items together may cost; at most the rest of the budget."""
         waiting = sum(item.reserved for item in self.items if item.state == "waiting")
         return round(max(min(waiting, self.max_credits - self.committed), 0), 2)
 

@@ -159,7 +159,8 @@ class BatchWatcher(BaseWatcher):
         await self._save()
 
     async def _save(self) -> None:
-        # Without the lock, an earlier state of the row could overwrite a later state.
+        # The lock lets only one save run at a time. Otherwise, an earlier state of the row could overwrite a later
+        # state.
         async with self._saving:
             await self._services.save_until_written(self.task, self.create_settled.set)
 

@@ -17,7 +17,7 @@ from kie_mcp.media.limits import Content, find_problems
 from kie_mcp.tasks.media_inputs import abbreviate
 
 KINDS = {"image": "a picture", "video": "a clip", "audio": "a sound"}
-"""For each medium, its name in error messages."""
+"""The name of each medium in error messages."""
 
 
 @asynccontextmanager

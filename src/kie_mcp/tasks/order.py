@@ -26,13 +26,13 @@ class Order:
     route: str = ""
     """The id of the only route to try; empty to try the model's routes one after the other."""
     extra: Mapping[str, Any] = field(default_factory=dict)
-    """Fields to add to the create request that the model class does not define, under KIE's names."""
+    """Additional fields of the create request, under KIE's names, which the model class does not define."""
     variation: int = 1
     """A number in the idempotency key: an equal call with another variation creates a new task, which costs again."""
     live_price: str = ""
     """KIE's price text from its list of models; empty if the list was not read."""
     notes: tuple[str, ...] = ()
-    """Sentences for the user to add to the answer, for example that a field is newer than the model class."""
+    """Sentences that are added to the answer for the user, for example that a field is newer than the model class."""
     id: str = field(default_factory=lambda: new_id("t"))
     """The id that a new task gets in the ledger; a repeated call returns an existing task with another id."""
 

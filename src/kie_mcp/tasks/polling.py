@@ -2,8 +2,9 @@
 
 Polls are rare while a task can hardly have ended, and frequent about the time when such tasks usually end. The next
 poll comes after `sqrt(2 * patience / hazard)` seconds. The hazard is the probability per second that the task ends now.
-The delay is the time between the end of a task and the poll that notices it. With these intervals, each interval adds
-`patience` seconds to the expected delay, and no other schedule with the same number of polls has a smaller delay.
+The delay is the time between the end of a task and the poll that notices it. If the intervals follow this formula, each
+of them adds `patience` seconds to the expected delay, and no other schedule with the same number of polls has a smaller
+delay.
 
 The schedule assumes that durations have a log-logistic distribution. This distribution is similar to a log-normal
 distribution, but its hazard is a short formula. Very long durations are possible in this distribution, so the longer a

@@ -35,7 +35,7 @@ RESULT = re.compile(r"task:(?P<task>[\w-]+)(?:#(?P<n>[\w-]+))?")
 
 
 class References:
-    """Resolves references to KIE's URLs or ids; local files are uploaded on the way."""
+    """Resolves references to KIE's URLs or ids; for this, it uploads local files."""
 
     def __init__(self, uploader: Uploader, ledger: Ledger, clock: Clock, storage: Storage) -> None:
         self._storage = storage

@@ -67,7 +67,7 @@ class Runner:
         clock: Clock,
         process: str = "",
     ) -> None:
-        """Store the parts of the runner; no task is run yet.
+        """Store the objects that the runner uses; no task is run yet.
 
         Args:
             client: The client of KIE's API.
