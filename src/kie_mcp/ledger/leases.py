@@ -77,6 +77,6 @@ def _is_alive(now: float) -> sa.ColumnElement[bool]:
 
 
 def _is_claimable(server: str, now: float) -> sa.ColumnElement[bool]:
-    """Return an SQL condition for tasks that need polling or downloading and have no other live process."""
+    """Return an SQL condition for tasks that need polling or downloading and that no other live process watches."""
     others = sa.select(servers.c.id).where(servers.c.id != server, _is_alive(now))
     return sa.and_(tasks.c.saved == sa.false(), sa.or_(tasks.c.watcher.is_(None), tasks.c.watcher.not_in(others)))

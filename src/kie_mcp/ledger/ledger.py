@@ -200,7 +200,7 @@ class Ledger:
         return await self._select_tasks(sa.select(tasks).where(tasks.c.parent == id_).order_by(tasks.c.created))
 
     async def spent(self, task: Task) -> Spent:
-        """Return the credits that count against the caps before a task: of the last day, hour and its session."""
+        """Return the credits that were spent or reserved in the day and hour before a task, and in its session."""
         async with self.database.reading() as connection:
             return await _sum_spent(connection, task)
 

@@ -88,7 +88,7 @@ class Watcher(BaseWatcher):
         self._woken.set()
 
     def poll_soon(self) -> None:
-        """Poll at once, unless the last poll was seconds ago; if a download has failed, retry the download at once."""
+        """Poll at once, unless the last poll is very recent; if a download has failed, retry the download at once."""
         fresh_seconds = REPEAT_SECONDS if self.task.request else FRESH_SECONDS
         if self.ended.is_set() and not self.task.saved:
             self._reopen()
