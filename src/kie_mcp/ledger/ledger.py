@@ -31,7 +31,7 @@ from kie_mcp.ledger.task import BATCH, FINAL, WITHOUT_CREDITS, Result, State, Ta
 from kie_mcp.ledger.uploads import Uploads
 
 WITHOUT_RESULT: tuple[State, ...] = ("failed", "expired")
-"""States of tasks that ended without a result; a repeated call does not return such a task, but creates a new one."""
+"""States of tasks that ended without a result; a repeated call creates a new task instead of returning such a task."""
 
 LedgerError = sa.exc.SQLAlchemyError
 """The error that all methods of the ledger raise when the database fails."""

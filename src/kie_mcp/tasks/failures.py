@@ -135,7 +135,7 @@ def unexpected_error(error: Exception, *, billed: bool | None) -> KieMcpError:
 
 
 def _mend_ledger(error: Exception) -> str:
-    """Return the advice how to make the ledger usable again; the advice is the beginning of a sentence."""
+    """Return advice on making the ledger usable again, as the beginning of a sentence."""
     if is_postgresql_error(error):
         return "See that PostgreSQL runs, takes connections and has room"
     return "Make room on the disk, or end what holds the ledger"
