@@ -80,7 +80,7 @@ class SchemaCheck:
         return list(dict.fromkeys(islice(filter(None, problems), MAX_PROBLEMS)))
 
     def narrow(self, fields: Mapping[str, Any]) -> Schema:
-        """Return the schema without alternatives in `anyOf` and `oneOf`, at any depth, that the fields do not match.
+        """Return the schema after removing, at any depth, the `anyOf` and `oneOf` alternatives that do not match.
 
         Args:
             fields: The fields under KIE's names, with files as `MediaRef`.
