@@ -1,7 +1,7 @@
-"""Rate limits: sliding windows for the status reads of this process, and a protocol for the limit of create requests.
+"""Rate limits: sliding windows for this process's status reads, and a protocol for the limit of create requests.
 
-These limits keep requests below KIE's limits. When KIE answers 429 nevertheless, `client.py` sends the request again,
-except a status read, which the caller repeats.
+These limits keep requests below KIE's limits. If KIE answers 429 nevertheless, `client.py` retries the request. A
+status read is not retried there, because the caller polls again anyway.
 """
 
 from collections import deque
@@ -12,10 +12,10 @@ import anyio
 from kie_mcp.clock import Clock
 
 CREATE_LIMIT = (20, 11.0)
-"""Largest number of create requests of an account, and the period of this limit in seconds.
+"""Maximum number of create requests of an account in a period, and the length of the period in seconds.
 
-KIE's limit is 20 create requests in 10 s, and KIE counts a request when it arrives. One second is added because some
-requests travel longer than others: requests that are sent 10 s apart may arrive less than 10 s apart.
+KIE's limit is 20 create requests in 10 s, and KIE counts a request when it arrives. One second is added, because some
+requests take longer than others: requests that are sent 10 s apart may arrive less than 10 s apart.
 """
 
 
@@ -36,7 +36,7 @@ class CreateLimiter(Protocol):
 
 
 class SlidingWindow:
-    """A sliding window: a rate limit of at most `slots` requests in any period of `seconds`."""
+    """A rate limit: at most `slots` requests in any period of `seconds`."""
 
     def __init__(self, slots: int, seconds: float) -> None:
         self.slots = slots
@@ -44,7 +44,7 @@ class SlidingWindow:
         self._taken: deque[float] = deque()
 
     def wait(self, now: float) -> float:
-        """Return the seconds until the next request is allowed; 0 when it is allowed at the time `now`."""
+        """Return the seconds from `now` until the next request is allowed; 0 if it is allowed at once."""
         since = now - self._seconds
         while self._taken and self._taken[0] <= since:
             self._taken.popleft()
@@ -59,13 +59,13 @@ class RateLimiter:
     """A rate limiter for one kind of request; requests wait in order until every sliding window has a free slot."""
 
     def __init__(self, clock: Clock, *windows: SlidingWindow) -> None:
-        """Prepare a limiter with some sliding windows; a window may belong to several limiters at the same time."""
+        """Store the clock and the sliding windows; a window may belong to several limiters at once."""
         self._clock = clock
         self._windows = windows
         self._order = anyio.Lock()
 
     async def acquire(self) -> None:
-        """Wait until every sliding window has a free slot, then take one slot in each of them."""
+        """Wait until all sliding windows have a free slot, then use one slot of each window."""
         async with self._order:
             while (wait := max(window.wait(self._clock.monotonic()) for window in self._windows)) > 0:
                 await self._clock.sleep(wait)

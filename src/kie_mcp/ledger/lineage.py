@@ -9,11 +9,11 @@ OUR_ID = re.compile(r"(?:^|[:-])(t_[a-z2-9]{12})(?:#[\w-]+|-\d+(?:-\d+)?\.\w+)?$
 ANY_ID = re.compile(r"(?:task:)?(?P<id>[\w-]{8,100})(?:#[\w-]+)?", re.ASCII)
 """Matches a whole text that may be the ledger's or KIE's id of a task, also as `task:<id>` or `<id>#<n>`."""
 TASK_FIELD = re.compile(r"task(_?id)?$", re.IGNORECASE)
-"""Matches the names of arguments that hold a task's id, such as `task_id`."""
+"""Matches the names of arguments that contain the id of a task, such as `task_id`."""
 
 
 def referenced_ids(arguments: Mapping[str, Any]) -> list[str]:
-    """Return the ids (the ledger's or KIE's) of all tasks that the arguments of a task name; each id occurs once."""
+    """Return the ids (the ledger's or KIE's) of all tasks that these arguments name; each id is returned once."""
     return list(dict.fromkeys(_find_ids(arguments)))
 
 
@@ -40,5 +40,5 @@ def _texts(value: object) -> Iterator[str]:
 
 
 def reference_texts(id_: str) -> tuple[str, ...]:
-    """Return the texts to search for in the JSON of arguments: arguments that name the task contain one of them."""
+    """Return texts for a search in arguments as JSON text; arguments that name the task contain one of these texts."""
     return *(f'"{begin}{id_}{end}' for begin in ("", "task:") for end in ('"', "#")), f"-{id_}-"

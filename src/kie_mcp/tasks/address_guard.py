@@ -17,7 +17,7 @@ HTTPS_PORT, LAST_PORT = 443, 65_535
 
 
 class AddressGuard:
-    """Refuses links and connections that lead to a private address, except to KIE itself."""
+    """Refuses links and connections that lead to a private address; KIE's own URLs may lead to any address."""
 
     def __init__(self, trusted: tuple[str, ...], *, proxied: bool = False) -> None:
         """Store the arguments.
@@ -40,7 +40,7 @@ class AddressGuard:
         return url.startswith(self._trusted)
 
     async def check_link(self, url: str) -> None:
-        """Check a link before a connection is opened; all addresses of its host must be public.
+        """Check that all addresses of a link's host are public, before a connection to the host is opened.
 
         Raises:
             InvalidCall: When the link is not https, or leads to a private address.
@@ -57,7 +57,8 @@ class AddressGuard:
         if parts.port is not None and not 0 < parts.port <= LAST_PORT:
             raise InvalidCall(f"A result's link is no web address: there is no port {parts.port}.")
         try:
-            # `AI_NUMERICHOST` accepts only a host that is an IP address, also one spelled `127.1` or `2130706433`.
+            # With `AI_NUMERICHOST`, the lookup succeeds only for an IP address, also for one spelled `127.1` or
+            # `2130706433`. For a host name, it fails.
             found = await anyio.getaddrinfo(parts.raw_host, parts.port or HTTPS_PORT, flags=socket.AI_NUMERICHOST)
         except OSError:
             if not is_public_name(parts.raw_host.decode()):
@@ -74,6 +75,9 @@ class AddressGuard:
 class Connection:
     """Checks that the connection of one request leads to a public address; only a proxy may have a private address.
 
+    The DNS entry may have changed since `check_link()`, so the class checks the address to which the connection really
+    leads.
+
     DNS may have changed since `check_link()`, so the class checks the address to which the connection really leads.
     """
 
@@ -83,9 +87,10 @@ class Connection:
         self._proxied = proxied
 
     async def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """Check a new connection before anything is sent; httpx2 calls this at each step (its extension `trace`)."""
+        """Check a new connection before anything is sent; httpx2 calls this method as its extension `trace`."""
         if self._proxied and event.endswith("connect_tcp.started") and info["host"] != self._host:
-            # A connection to another host than the link's leads to a proxy, whose address may be private.
+            # The connection leads to another host than the link does, so this host is a proxy. Its address may be
+            # private.
             self._host = ""
         elif event.endswith("connect_tcp.complete"):
             try:
@@ -95,7 +100,7 @@ class Connection:
                 raise
 
     def check(self, stream: Any) -> None:
-        """Raise `InvalidCall` if a network stream of httpx2 leads to a private address; None is not checked."""
+        """Raise `InvalidCall` if a network stream of httpx2 leads to a private address; skip None."""
         if self._host and stream and (address := stream.get_extra_info("server_addr")):
             _refuse_private_address(str(address[0]))
 

@@ -51,5 +51,5 @@ class Repeats:
 
     @property
     def since(self) -> float | None:
-        """The time, in seconds since 1970, from which equal calls count as repeated; None if calls never count."""
+        """The time, in seconds since 1970, from which equal calls count as repeated calls; None if they never do."""
         return self._clock.time() - self._window if self._window else None
