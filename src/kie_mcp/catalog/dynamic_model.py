@@ -186,7 +186,8 @@ def _read_fields(fields: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
 def _check(check: SchemaCheck, fields: dict[str, Any], known: Mapping[str, Schema]) -> tuple[dict[str, Any], list[str]]:
     """Check the fields, and return them with a list of their problems in words.
 
-    If the fields have no problems after texts such as "5" are converted to numbers, the converted fields are returned.
+    If there are problems, the fields are checked again with numbers in place of texts such as "5". If that solves all
+    problems, the fields with the numbers are returned.
     """
     problems = check.find_problems(fields)
     if problems and not check.find_problems(numbers := _with_numbers(fields, known)):

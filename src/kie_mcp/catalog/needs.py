@@ -239,15 +239,16 @@ def _finds(phrase: str, text: str) -> bool:
 
 
 def find_needs(words: list[str]) -> list[tuple[Need, list[str]]]:
-    """Find the things to make whose phrases occur in a search; the thing with the longest phrase comes first.
+    """Find what a search asks to make, such as a music video; the need with the longest phrase comes first.
 
-    A phrase that is a part of a longer phrase does not count: in "music video", the phrase "video" is ignored.
+    Each need has phrases that name it. A phrase that is a part of a longer phrase does not count: in "music video", the
+    phrase "video" is ignored.
 
     Args:
         words: The words of the search, from `split_words()`.
 
     Returns:
-        A pair for each thing that was found: the thing, and the words of the search that are not in its phrase.
+        A pair for each need that was found: the need, and the words of the search that are not in its phrase.
     """
     text = taken = f" {' '.join(words)} "
     found: list[tuple[Need, list[str]]] = []

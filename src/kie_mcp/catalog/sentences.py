@@ -10,7 +10,7 @@ from typing import TypeVar
 ItemT = TypeVar("ItemT")
 
 LONGEST_SPEECH = 100_000
-"""Maximum number of characters in one call of a speech model: about two hours of speech, in several parts."""
+"""Maximum number of characters in a call of a speech model: about two hours; KIE makes the speech in parts."""
 SMALLEST_SHARE = 4
 """How many times shorter than the limit a part may be, so that the text is cut at a good place."""
 

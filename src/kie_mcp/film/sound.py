@@ -107,7 +107,7 @@ def _add_voice(graph: Graph, layout: Layout, piece: Piece) -> str:
 
 
 def _add_laid(graph: Graph, laid: PlacedSound) -> str:
-    """Add a sound of the timeline, after silence from the start of the film to the second at which the sound begins."""
+    """Add a sound of the timeline to the graph, with silence before it, so that it begins at its time in the film."""
     sound = laid.sound
     track = laid.source.facts.track
     begin = sound.start + (track.starts if track else 0)

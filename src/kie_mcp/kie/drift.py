@@ -90,8 +90,6 @@ def _may_omit(model: type[KieModel], route_id: str, name: str, theirs: Schema) -
     """Return whether the class accepts a call without this field that KIE requires, and then does not send the field.
 
     The call has all other fields that KIE requires.
-
-    The call has all other fields that KIE requires.
     """
     others = [each for each in theirs["required"] if each != name]
     example_call = {each: _example(theirs["properties"].get(each, {})) for each in others}

@@ -90,7 +90,7 @@ class Shape:
     failed_with_error: str = ""
     """States that mean failure if the answer has an error; without an error, they mean that the task is running."""
     result_paths: tuple[str, ...] = ("data",)
-    """Paths to the result object, best first; the first path at which a reader finds results is used."""
+    """Paths to the result object in a status answer; the first path at which a reader finds results is used."""
     media: tuple[MediaReader, ...] = ()
     texts: tuple[TextReader, ...] = ()
     full_progress: float = 1

@@ -154,14 +154,14 @@ class Ledger:
         """Check the total cost of several tasks, and replace their common confirmation id by one id for each task.
 
         Args:
-            whole: A task with the total cost of the tasks; this task is not recorded.
+            whole: A task with the total cost of the tasks. It is only used for the check, and not recorded.
             confirm: The confirmation id for all tasks together; empty if there is none.
             check: Function that raises an error if the total cost is not allowed, as in `add()`.
             parts: For each new confirmation id, the idempotency key of the task that the id confirms.
             seconds: Seconds for which the new confirmation ids are valid.
 
         Returns:
-            Whether `confirm` was valid, so that the new confirmation ids were recorded.
+            True if `confirm` was valid and the new confirmation ids were recorded, otherwise False.
 
         Raises:
             Exception: The error that `check` raised; `confirm` stays valid.

@@ -20,7 +20,7 @@ from kie_mcp.ledger.tables import reservations, servers
 from kie_mcp.ledger.task import KEPT_FOR, Task
 
 DAY = 24 * 3600
-"""Seconds for which a task counts against the cap of all tenants."""
+"""Seconds for which a task counts against the daily cap that all tenants share."""
 
 CheckAll = Callable[[float | None, Task, float], None]
 """The type of a function that raises an error if a new task would exceed the cap of all tenants.

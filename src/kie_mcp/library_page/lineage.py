@@ -27,7 +27,10 @@ class Lineage:
 
 
 async def trace_lineage(ledger: Ledger, task: Task) -> Lineage:
-    """Return a graph of the tasks from which a task was made and of those made from it, up to `FURTHEST` steps."""
+    """Return a graph of the tasks whose results a task used, and of the tasks that used its results.
+
+    The graph goes up to `FURTHEST` steps in each direction.
+    """
     graph = Lineage({task.id: task}, {task.id: 0})
     for step in range(FURTHEST):
         for each in _at(graph, -step):

@@ -69,7 +69,7 @@ def _find_image_problems(file: IO[bytes], limits: Limits) -> list[str]:
 
 
 def _find_length_problems(content: Content, span: tuple[float, float]) -> list[str]:
-    """Return a list with the problem if the file is too short or too long; empty if its length is unknown."""
+    """Return a list with the problem if the file is too short or too long; empty if its length is right or unknown."""
     length = measure_seconds(content.file, content.mime_type)
     if length is None or not _is_outside(length, span):
         return []

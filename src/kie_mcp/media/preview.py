@@ -107,7 +107,7 @@ async def render_contact_sheet(
 
 
 async def _render_or_explain(shown: SheetFile, max_side_px: int) -> Still:
-    """Render a file as a still; if this fails, return a `Still` without a picture whose facts say why."""
+    """Render a file as a still; if this fails, return a `Still` that has no picture and says why in its facts."""
     if not shown.file:
         return Still(None, "Not saved.")
     try:

@@ -142,7 +142,7 @@ class HalfResponse(Response):
     def __init__(self, whole: Response, *, announced: bool) -> None:
         self.whole = whole
         self.announced = announced
-        """True if the header Content-Length has the length of the whole body, so a client notices the missing half."""
+        """Whether the header Content-Length states the length of the whole body, so that a client notices the cut."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the headers and the first half of the body."""

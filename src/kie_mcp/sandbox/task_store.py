@@ -1,4 +1,4 @@
-"""Store the sandbox's tasks. Tasks in a folder survive a restart, and several processes can use the same folder."""
+"""Store the sandbox's tasks in memory, or in a folder that outlives a restart and that processes can share."""
 
 import json
 from contextlib import suppress

@@ -36,7 +36,7 @@ ERA_NEUTRAL = ("server/discover", "tools/list", "prompts/list", "resources/list"
 
 
 class ClientStream:
-    """A stream of the client's messages, which repairs half characters and answers the methods in `ERA_NEUTRAL`."""
+    """The stream of the client's messages; it repairs half characters, and answers some requests in the SDK's place."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class ClientStream:
             outgoing: The stream of messages to the client.
             server: The server of the connection.
             app: The parts that the server's handlers use.
-            unanswered: Records each message that the SDK gets.
+            unanswered: Keeps the ids of the requests that the SDK has received but not answered.
             answer_seconds: Maximum seconds to wait for the SDK's last answers after the client has closed stdin.
         """
         self._incoming = incoming

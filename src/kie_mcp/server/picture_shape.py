@@ -13,7 +13,7 @@ from kie_mcp.tasks.order import Order
 async def keep_shape(app: App, order: Order) -> Order:
     """Set the aspect ratio of an order to the aspect ratio of its input picture, unless the caller has set it.
 
-    The model stays the same. The idempotency key contains the chosen aspect ratio. Therefore, a call for which this
+    The idempotency key contains the chosen aspect ratio. Therefore, a call for which this
     function chose 16:9, and an equal call with the argument `aspect_ratio: "16:9"`, count as the same call.
 
     Args:

@@ -75,14 +75,16 @@ class AddressGuard:
 class Connection:
     """Checks that the connection of one request leads to a public address; only a proxy may have a private address.
 
-    The DNS entry may have changed since `check_link()`, so the class checks the address to which the connection really
-    leads.
-
     DNS may have changed since `check_link()`, so the class checks the address to which the connection really leads.
     """
 
     def __init__(self, host: str, *, proxied: bool) -> None:
-        """Store the name of the link's host, empty if the host is trusted, and whether there may be a proxy."""
+        """Store the arguments.
+
+        Args:
+            host: Name of the link's host; empty if the host is trusted.
+            proxied: Whether the settings name a proxy.
+        """
         self._host = host
         self._proxied = proxied
 

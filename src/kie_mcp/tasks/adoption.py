@@ -160,8 +160,6 @@ def find_record(answer: object, id_: str) -> Mapping[str, Any]:
     """Find the JSON object of the task with this id in a status answer; return an empty object if there is none.
 
     The id in the answer has to be compared, because some routes answer "running" even for an unknown task.
-
-    The id in the answer has to be compared, because some routes answer "running" even for an unknown task.
     """
     record = status.find_record(answer) if isinstance(answer, dict) else {}
     return record if record.get("taskId", record.get("task_id")) == id_ else {}

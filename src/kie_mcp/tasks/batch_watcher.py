@@ -87,8 +87,8 @@ class BatchWatcher(BaseWatcher):
             async with self._sending:
                 started = await self._find_or_start(item)
         except (KieMcpError, ValueError) as error:
-            # The call cannot be built again from the row: its file is gone, or a newer kie-mcp no longer accepts its
-            # fields.
+            # The call cannot be built again from the row: the call's file is gone, or a newer kie-mcp no longer accepts
+            # the call's fields.
             told = error if isinstance(error, KieMcpError) else InvalidCall(f"{error}.", "Call the tool by itself.")
             item.state, item.error, item.credits = "failed", told.as_dict(), 0
             await self._note_change()

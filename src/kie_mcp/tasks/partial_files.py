@@ -161,7 +161,7 @@ def write_file(content: bytes, folder: Path, stem: str, extension: str, *, priva
 
 @contextmanager
 def open_complete_file(place: Path) -> Iterator[PartialFile]:
-    """Open a complete file that was made on this machine, so that it can get its final name."""
+    """Open a complete file that was made on this machine, to give the file its final name as after a download."""
     # On Windows, `os.fsync()` needs a file that is open for writing.
     with disk.open_file(place, writable=True) as file:
         yield PartialFile(file, place)

@@ -38,7 +38,7 @@ class Plan:
 
     @classmethod
     def read(cls, whole: Task) -> Self:
-        """Return the plan that the ledger has for a whole."""
+        """Read the plan of a whole (a task that KIE makes in parts) from the row of the whole in the ledger."""
         plan = whole.request or {}
         orders = (_read_part(whole, plan, fields) for fields in plan["parts"])
         return cls(plan["series"], tuple(orders))

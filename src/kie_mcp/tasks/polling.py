@@ -1,14 +1,12 @@
 """Polling schedule: how long to wait between two polls (status requests to KIE) of a running task.
 
 Polls are rare while a task can hardly have ended, and frequent about the time when such tasks usually end. The next
-poll comes after `sqrt(2 * patience / hazard)` seconds. The hazard is the probability per second that the task ends now.
-The delay is the time between the end of a task and the poll that notices it. If the intervals follow this formula, each
-of them adds `patience` seconds to the expected delay, and no other schedule with the same number of polls has a smaller
-delay.
+poll comes after `sqrt(2 * patience / hazard)` seconds. `hazard` is the probability per second that the task ends now.
+The delay is the time between the end of a task and the poll that notices it, and `patience` is the number of seconds
+that each interval may add to the expected delay. No other schedule with the same number of polls has a smaller delay.
 
-The schedule assumes that durations have a log-logistic distribution. This distribution is similar to a log-normal
-distribution, but its hazard is a short formula. Very long durations are possible in this distribution, so the longer a
-task is late, the longer the intervals become.
+The schedule assumes that durations have a log-logistic distribution. It is similar to a log-normal distribution, but
+has a short formula for the hazard. It allows very long durations, so the intervals grow while a task is late.
 """
 
 import math

@@ -270,8 +270,8 @@ class WholeWatcher(BaseWatcher):
         """End the whole with an error.
 
         Args:
-            error: The error of the part that failed.
-            number: The number of this part, counted from 0; None if no part was made.
+            error: The error of the part that failed, or an error that no single part caused.
+            number: The number of the failed part, counted from 0; None if no single part caused the error.
         """
         task = self.task
         count_credits(task, await self._services.ledger.find_parts(task.id))

@@ -1,4 +1,4 @@
-"""The page `/account`: a person logs in at the provider, and stores, replaces or deletes the KIE key that pays."""
+"""The page `/account`: a person logs in at the provider, and stores, replaces or deletes their KIE key."""
 
 import hmac
 import secrets

@@ -37,7 +37,7 @@ class ResourceServer:
     """Checks the access tokens of requests, and has the routes and the MCP middleware that the login needs."""
 
     def __init__(self, settings: Settings, path: str, clock: Clock, read_balance: ReadBalance) -> None:
-        """Build the parts.
+        """Build the parts of the resource server from the settings.
 
         Args:
             settings: The settings, with the provider's address.

@@ -21,10 +21,10 @@ class Wire:
     """
 
     def __init__(self, handshake: Handshake | None) -> None:
-        """Start to read stdin.
+        """Start to read the client's messages from stdin.
 
         Args:
-            handshake: Gives the first answers; if None, the SDK gives all answers.
+            handshake: Answers the client's first requests; if None, the SDK answers all requests.
         """
         received, sent = take_standard_streams()
         self._input = os.fdopen(received, encoding="utf-8", errors="replace")
