@@ -51,5 +51,5 @@ class Repeats:
 
     @property
     def since(self) -> float | None:
-        """A call is a repeat if an equal call was made after this time (seconds since 1970); None: no call is a repeat."""
+        """A call repeats an equal call made after this time (in seconds since 1970); None if no call is a repeat."""
         return self._clock.time() - self._window if self._window else None
