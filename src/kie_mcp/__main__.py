@@ -1,4 +1,4 @@
-"""The program `kie-mcp`: it serves MCP if a client starts it without arguments; for people, it is a command line."""
+"""The program `kie-mcp`: an MCP server if a client starts it without arguments; for people, a command line."""
 
 import os
 import sys
@@ -6,16 +6,18 @@ import sys
 try:
     import signal
 except KeyboardInterrupt:
-    # This import alone takes a few milliseconds, in which Ctrl-C would print a traceback.
+    # Ctrl-C during this import, which takes a few milliseconds, ends the process without a traceback.
     sys.exit(130)
 
 
 def main() -> None:
-    """Run the server or a command."""
+    """Run the server or a command of the command line."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        # During imports, Ctrl-C ends the process at once, without a traceback.
+        # Until the command starts, Ctrl-C ends the process at once. Otherwise, it would print a traceback during
+        # imports.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    # `sys.stdin` may be None without a terminal. A shell sets _KIE_MCP_COMPLETE to ask for completions of a command.
+    # The command line runs for arguments, in a terminal, or if the shell asks for completions (it sets
+    # _KIE_MCP_COMPLETE). Without a terminal, `sys.stdin` may be None.
     if len(sys.argv) > 1 or (sys.stdin and sys.stdin.isatty()) or "_KIE_MCP_COMPLETE" in os.environ:
         run_command()
     else:
@@ -30,7 +32,7 @@ def run_command() -> None:
     from kie_mcp.errors import ConfigurationError
 
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
-        # Now Ctrl-C raises KeyboardInterrupt again, so that a command can close its files and connections first.
+        # From now on, Ctrl-C raises KeyboardInterrupt again, so that a command can close its files and connections.
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         cli()

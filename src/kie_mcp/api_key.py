@@ -1,4 +1,4 @@
-"""KIE's API key: where users get a key, what cannot be a key, and the system's keyring."""
+"""KIE's API key: where users get a key, which texts cannot be a key, and how the system's keyring is read."""
 
 import re
 
@@ -18,7 +18,7 @@ PLACEHOLDER = re.compile(
     r"|x{3,}|\*+|\.{3}|change[-_ ]?me|todo|none|null|undefined",
     re.IGNORECASE,
 )
-"""Matches an example text, such as `YOUR_API_KEY` or `xxx`, that a person should have replaced by a key or token."""
+"""Matches an example text, such as `YOUR_API_KEY` or `xxx`, that somebody forgot to replace by a key or token."""
 
 
 def read_keyring() -> str | None:
@@ -40,7 +40,7 @@ def read_keyring() -> str | None:
 
 
 def find_key_fault(key: str) -> str:
-    """Return the end of a sentence that says why a text cannot be an API key; return an empty text if it may be one.
+    """Say why a text cannot be an API key, as the end of a sentence; return an empty text if it may be a key.
 
     The sentence never contains the key itself, because a key is secret.
     """

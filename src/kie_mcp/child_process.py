@@ -1,4 +1,4 @@
-"""Run another program, such as ffmpeg, with limits of time, memory and output, and without this process's secrets."""
+"""Run another program, such as ffmpeg, with limits on time, memory and output, and without this process's secrets."""
 
 import os
 import subprocess
@@ -24,17 +24,17 @@ PASSED_VARIABLES = (
     "USERPROFILE",
     "LOCALAPPDATA",
 )
-"""Environment variables that other programs get. They get no others, because any other may be an API key."""
+"""Environment variables that other programs get. All others are withheld, because any of them may be an API key."""
 MAX_FILE_BYTES = 4_000_000_000
 """Largest file, in bytes, that a program may write."""
 
 running: set[int] = set()
-"""Process ids of the programs that run now; the tests' clock does not move on while there are any."""
+"""Process ids of the programs that run now; while there are any, the tests' clock does not advance."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The exit code and the output of a program that ended, or that was killed because it printed too much."""
+    """The exit code and the output of a program that has ended, or that was killed because it printed too much."""
 
     exit_code: int
     """The program's exit code: 0 if it succeeded, negative if a signal ended it."""
@@ -59,9 +59,9 @@ async def run_program(
     Args:
         command: The program's path, and its arguments.
         seconds: Maximum duration of the run, in seconds.
-        max_output_bytes: Largest number of bytes that the program may write to standard output, and the same for
-            standard error; if it writes more, it is killed.
-        memory_bytes: Largest amount of memory that the program may use; None for no limit. Only Linux limits it.
+        max_output_bytes: Maximum number of bytes that the program may write to standard output, and also to standard
+            error; if it writes more, it is killed.
+        memory_bytes: Maximum memory of the program in bytes; None for no limit. The limit only has an effect on Linux.
         file: An open file that the program gets as its standard input; None for an empty standard input.
         folder: The working folder of the program; None for the working folder of this process.
         on_output: A function that is called with each piece that the program writes to standard output.
@@ -71,7 +71,8 @@ async def run_program(
         TimeoutError: The program did not end in time, so it was killed.
     """
     with anyio.fail_after(seconds):
-        # With the stdio transport, standard input carries the client's messages, which a program must not read.
+        # The program must not inherit this process's standard input, which contains the client's messages with the
+        # stdio transport.
         stdin = file or subprocess.DEVNULL
         process = await anyio.open_process(command, stdin=stdin, env=build_environment(), cwd=folder)
         async with process:
@@ -110,9 +111,9 @@ def _end(process: Process) -> None:
 
 
 def _limit_resources(pid: int, seconds: float, memory_bytes: int | None) -> None:
-    """Set limits that the operating system enforces on a program, even if this process ends first."""
-    # The limits are set directly after the start, when the program has done no more than load its libraries. Setting
-    # them before would need Python code between fork and exec, which is not safe in a process with threads.
+    """Set limits on a program that the operating system enforces, even after the end of this process."""
+    # The limits are set directly after the program's start, when it has only loaded its libraries. Setting the limits
+    # earlier would need Python code between fork and exec, which is not safe in a process with threads.
     if sys.platform == "linux":
         import resource
 
@@ -123,7 +124,7 @@ def _limit_resources(pid: int, seconds: float, memory_bytes: int | None) -> None
             **({resource.RLIMIT_DATA: memory_bytes} if memory_bytes else {}),
         }
         for limit, value in limits.items():
-            # The program may have ended already, and the operator may have set a lower limit.
+            # Errors are ignored: the program may have ended already, or the operator may have set a lower limit.
             with suppress(OSError, ValueError):
                 resource.prlimit(pid, limit, (value, value))
 

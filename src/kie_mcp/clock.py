@@ -1,4 +1,4 @@
-"""The clock of the whole package: time of day, monotonic time and sleep; tests replace it by their own clock."""
+"""The clock of the whole package: time of day, monotonic time and sleep. Tests replace it by a clock of their own."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -7,11 +7,11 @@ from datetime import UTC, date, datetime
 import anyio
 
 LAST_SECOND = 253_402_214_400.0
-"""The beginning of the last day of 9999 in seconds since 1970, because `datetime` cannot express later years."""
+"""The start of the last day of the year 9999, in seconds since 1970; `datetime` cannot express later years."""
 
 
 def to_utc(seconds: float) -> datetime:
-    """Convert seconds since 1970 to a time in UTC; seconds below 0 or above `LAST_SECOND` are set to that limit."""
+    """Convert seconds since 1970 to a time in UTC; times below 0 or above `LAST_SECOND` are replaced by the limit."""
     return datetime.fromtimestamp(min(max(seconds, 0), LAST_SECOND), UTC)
 
 
@@ -24,11 +24,11 @@ class Clock:
     """The machine's clock."""
 
     def time(self) -> float:
-        """Return the time of day in seconds since 1970, for times that are stored."""
+        """Return the time of day in seconds since 1970; use it for times that are stored."""
         return time.time()
 
     def monotonic(self) -> float:
-        """Return the seconds of a clock that is never set back, to measure how long something takes."""
+        """Return the seconds of a clock that is never set back; use it to measure how long something takes."""
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
@@ -36,7 +36,7 @@ class Clock:
         await anyio.sleep(seconds)
 
     async def idle(self, seconds: float) -> None:
-        """Wait in a background loop; unlike `sleep()`, this does not move the time of a test's clock forward."""
+        """Wait for some seconds in a background loop; unlike `sleep()`, this does not advance the clock of a test."""
         await anyio.sleep(seconds)
 
     async def wait_for_first(self, *waits: Callable[[], Awaitable[object]]) -> None:

@@ -17,7 +17,7 @@ from kie_mcp.errors import ConfigurationError
 from kie_mcp.setting_types import LIST_SEPARATOR, Credits, ExpandedPath, Url
 
 PREFIX = "KIE_MCP_"
-"""Beginning of the names of environment variables that are settings, except the variables for the API key."""
+"""Beginning of the names of the environment variables for settings, except those for the API key."""
 
 CAP_SETTINGS = (
     "max_credits_per_task",
@@ -29,11 +29,11 @@ CAP_SETTINGS = (
     "repeat_window",
     "sandbox",
 )
-"""Settings that limit spending; a call may cost more than the operator wants if the name of one is misspelt."""
+"""Settings that limit spending. A misspelt name of such a setting is reported, because calls would have no limit."""
 MIN_SIMILARITY = 0.75
-"""Smallest similarity of two names, from 0 to 1, at which one name counts as a misspelling of the other."""
+"""Minimum similarity of two names, from 0 to 1, at which one name counts as a misspelling of the other."""
 KEY_FILE = "api-key"
-"""Name of the file in the data folder in which `kie-mcp install` keeps the API key."""
+"""Name of the file in the data folder in which `kie-mcp install` stores the API key."""
 KEY_NAMES = frozenset({"KIE_API_KEY", "KIE_AI_API_KEY", "KIE_API_KEY_FILE"})
 
 
@@ -45,21 +45,21 @@ class Settings(BaseSettings):
     api_key: SecretStr | None = Field(None, validation_alias=AliasChoices("KIE_API_KEY", "KIE_AI_API_KEY"))
     """KIE's API key; kie-mcp sends it to KIE as a bearer token."""
     api_key_file: ExpandedPath | None = Field(None, validation_alias="KIE_API_KEY_FILE")
-    """Path of a file that contains the API key, for users who do not want the key in an environment variable."""
+    """Path of a file with the API key, for users who do not want the key in an environment variable."""
     keyring: bool = False
     """Whether the API key is read from the system's keyring; this needs the package keyring."""
     base_url: Url = "https://api.kie.ai"
     upload_url: Url = "https://kieai.redpandaai.co"
     tools: str = "standard"
-    """Tools that clients see: `standard`, `compact`, `all`, or tools and kinds of results with commas between them."""
+    """The tools that clients see: `standard`, `compact`, `all`, or tools and kinds of results, separated by commas."""
     prefix: str = ""
-    """A word that is put before the name of each tool: with `kie`, the tool `get_task` is called `kie_get_task`."""
+    """A word before the name of each tool: with the prefix `kie`, the tool `get_task` has the name `kie_get_task`."""
     route: Literal["documented", "service"] = "documented"
-    """Routes on which models run: the routes in KIE's documentation, or (`service`) the routes in KIE's model list."""
+    """Routes on which models run: those in KIE's documentation, or those in KIE's model list (`service`)."""
     callback_url: Url | Literal[""] = ""
-    """URL of the operator's own server, to which KIE sends a callback when a task has ended; empty for no callbacks."""
+    """URL of the operator's own server that KIE calls when a task has ended; empty for no callbacks."""
     public_url: Url | Literal[""] = ""
-    """Public URL of this server, to which KIE sends a callback when a task ends; if empty, tasks are only polled."""
+    """Public URL of this server, which KIE calls when a task has ended; if empty, tasks are only polled."""
     callback_secret: SecretStr | None = None
     """Secret from which the URLs for KIE's callbacks are derived; if None, the server makes one in `data_dir`."""
     webhook_key: SecretStr | None = None
@@ -73,9 +73,9 @@ class Settings(BaseSettings):
     save: bool = True
     """Whether the results of tasks are downloaded to `output_dir` or `storage`."""
     storage: str = Field("", pattern=r"^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.-]+)*/?)?$")
-    """Bucket and key prefix, as `s3://bucket/prefix`, to which results are saved instead of `output_dir`."""
+    """Bucket and key prefix, as `s3://bucket/prefix`, in which results are saved instead of `output_dir`."""
     link_hours: float = Field(24, gt=0, le=168)
-    """Hours after which a link to a result in the bucket expires; each answer contains new links."""
+    """Hours for which a link to a result in the bucket works; each answer contains new links."""
     links: bool = False
     """Whether answers contain MCP resource links to saved files; several hosts and frameworks fail at such links."""
     read_dirs: Annotated[tuple[ExpandedPath, ...], NoDecode] = ()
@@ -85,24 +85,24 @@ class Settings(BaseSettings):
     wait_seconds: float | None = Field(None, ge=0, le=600, allow_inf_nan=False)
     """Maximum seconds that a tool call waits; if None, it answers before the client's timeout (see `time_limits`)."""
     repeat_window: float = Field(600, ge=0, allow_inf_nan=False)
-    """Seconds in which an equal call gets the first call's task, not a new one; a running task is always returned."""
+    """Seconds in which an equal call returns the first call's task; a running task is returned even after this time."""
     max_credits_per_task: Credits | None = None
     max_credits_per_day: Credits | None = None
-    """Most credits that all server processes with this ledger may spend together in 24 hours; None means no limit."""
+    """Maximum credits that all server processes with this ledger may spend in 24 hours; None means no limit."""
     max_credits_per_session: Credits | None = None
-    """Most credits that this server process may spend from its start to its end; None means no limit."""
+    """Maximum number of credits that this server process may spend from its start to its end; None means no limit."""
     max_credits_per_day_all: Credits | None = None
-    """Most credits that all tenants may spend together in 24 hours; the other caps apply to each tenant."""
+    """Maximum number of credits that all tenants together may spend in 24 hours; other caps apply to each tenant."""
     usd_per_credit: Credits = 0.005
-    """Price of one credit in US dollars; answers show costs in dollars too, unless this setting is 0."""
+    """Price of one credit in US dollars; answers also show costs in dollars, unless this setting is 0."""
     confirm_above: Credits = 150
-    """If a task may cost more than this number of credits, a person has to confirm the cost before the task starts."""
+    """Number of credits above which a person has to confirm the cost of a task before the task starts."""
     confirm_hourly: Credits = 300
-    """Credits that tasks of one hour may cost together before a person has to confirm the next task; 0 for no limit."""
+    """Number of credits in an hour above which a person has to confirm the next task; 0 for no limit."""
     http_token: SecretStr | None = None
     """Bearer token that each HTTP client of this server has to send; if None, `serve --http` makes one."""
     caller_keys: bool = False
-    """Whether each HTTP caller sends its own KIE key; this key pays for the calls, and identifies the tenant."""
+    """Whether each HTTP caller sends a KIE key of its own, which pays for the calls and identifies the tenant."""
     tenant_secret: SecretStr | None = None
     """Secret for tenants' names, links and logins, the same for all replicas; if None, one is made in `data_dir`."""
     oidc_issuer: Url | Literal[""] = ""
@@ -112,15 +112,15 @@ class Settings(BaseSettings):
     oidc_client_id: str = ""
     """Id of this server at the OpenID provider."""
     oidc_client_secret: SecretStr | None = None
-    """Secret of this server at the provider, to check access tokens without signature and to log people in."""
+    """Secret of this server at the OpenID provider, to check access tokens without a signature and to log people in."""
     account_keys: Literal["operator", "person"] = "operator"
-    """Whose KIE key pays for an account's calls: the operator's, or the person's own key, which is stored encrypted."""
+    """Whose KIE key pays for an account's calls: the operator's, or the person's own, which is stored encrypted."""
     encryption_keys: SecretStr | None = None
     """Keys for stored KIE keys: the first one encrypts, all of them decrypt; if None, a file in `data_dir` has one."""
     workers: int = Field(1, ge=1, le=64)
-    """Number of processes in which `serve --http` runs, on one port and one ledger."""
+    """Number of processes in which `serve --http` runs; they share one port and one ledger."""
     log_format: Literal["text", "json"] = "text"
-    """How `serve --http` writes its log to stderr: as lines for people, or one JSON object a line, with more events."""
+    """Format of the log that `serve --http` writes to stderr: lines for people, or JSON objects with more events."""
     metrics_port: int | None = Field(None, ge=1, le=65535)
     """Port at which `serve --http` serves metrics for Prometheus, at `/metrics`; None turns metrics off."""
     traces: bool = False
@@ -157,7 +157,8 @@ class Settings(BaseSettings):
     @field_validator("http_token", "callback_secret", "webhook_key", "tenant_secret")
     @classmethod
     def _read_token(cls, value: SecretStr | None) -> SecretStr | None:
-        # HTTP removes blanks at both ends of a header, so no caller could send a token with such blanks.
+        # Blanks at both ends are removed from a token, because HTTP removes them from headers, so that no caller could
+        # send them.
         token = value.get_secret_value().strip() if value else ""
         if value and not token:
             raise ValueError("is blank; give a long random text")
@@ -168,7 +169,7 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _read_database_url(cls, value: SecretStr | None) -> SecretStr | None:
-        # Error messages contain no part of the URL, because any part may be the password.
+        # Error messages show no part of the URL, because each part may contain the password.
         url = value.get_secret_value().strip() if value else ""
         if not url:
             return None
@@ -193,18 +194,18 @@ class Settings(BaseSettings):
         return self.model_copy(update={**folders, **bucket, **keys, "callback_secret": callback_secret})
 
     def find_day_cap(self, *, is_tenant: bool) -> float | None:
-        """Return the cap on the credits of a day; without tenants, the cap for all tenants is a cap, too."""
+        """Return the cap on the credits of a day; without tenants, the cap of all tenants is also a cap here."""
         caps = [self.max_credits_per_day, None if is_tenant else self.max_credits_per_day_all]
         return min((cap for cap in caps if cap is not None), default=None)
 
     @property
     def ledger_url(self) -> str:
-        """URL of the database with the ledger; empty if the ledger is a file in `state_dir`."""
+        """URL of the database that contains the ledger; empty if the ledger is a file in `state_dir`."""
         return self.database_url.get_secret_value() if self.database_url else ""
 
     @property
     def ledger_schema(self) -> str:
-        """Name of the database schema with the ledger; the sandbox's ledger has its own schema."""
+        """Name of the database schema that contains the ledger; the ledger of the sandbox has a schema of its own."""
         return "kie_mcp_sandbox" if self.sandbox else "kie_mcp"
 
     @property
@@ -221,8 +222,8 @@ class Settings(BaseSettings):
             key = (read_keyring() or "").strip()
         if not key and (file := self.key_file):
             try:
-                # The encoding utf-8-sig removes the byte order mark that Notepad writes. If the file is not a text,
-                # decoding gives characters that no key has, so find_key_fault() below finds a fault.
+                # The encoding utf-8-sig removes the byte order mark that Notepad writes. If the file is no text, it is
+                # decoded to characters that no key has, and find_key_fault() below reports them.
                 key = file.read_text(encoding="utf-8-sig", errors="replace").strip()
             except OSError as error:
                 name = "KIE_API_KEY_FILE" if self.api_key_file else str(file)
@@ -243,7 +244,7 @@ class Settings(BaseSettings):
 
     @property
     def state_dir(self) -> Path:
-        """Folder that contains the ledger and the discovery cache; it is `sandbox_dir` while the sandbox is used."""
+        """Folder that contains the ledger and the discovery cache; with the sandbox, it is `sandbox_dir`."""
         return self.sandbox_dir if self.sandbox else self.data_dir
 
     @property
@@ -253,7 +254,7 @@ class Settings(BaseSettings):
 
     @property
     def live_dir(self) -> Path:
-        """Folder of the discovery cache; a sandbox that also has undocumented models has a separate folder."""
+        """Folder of the discovery cache; a sandbox with undocumented models has a cache folder of its own."""
         return self.state_dir / ("live-legacy" if self.sandbox and self.sandbox_legacy else "live")
 
     @property
@@ -298,7 +299,7 @@ def list_variables() -> list[str]:
 
 
 def _find_working_folder() -> Path | None:
-    """Return the folder in which this process runs; None if it has been deleted or may not be read."""
+    """Return the folder in which this process runs; None if the folder was deleted or may not be read."""
     try:
         return Path.cwd()
     except OSError:
@@ -306,7 +307,7 @@ def _find_working_folder() -> Path | None:
 
 
 def find_misspelt_settings(env: Mapping[str, str] = os.environ) -> list[str]:
-    """Return an error text about each environment variable that is no setting, but was probably meant as one.
+    """Return an error text for each environment variable that was probably meant as a setting, but is none.
 
     A name counts as misspelt if it begins with KIE_MCP_ but is no setting, or if it is similar to one of
     `CAP_SETTINGS`, such as KIE_MAX_CREDITS_PER_DAY. Variables of other programs, such as KIE_BASE_URL, are ignored.
@@ -329,7 +330,7 @@ def _list_names() -> set[str]:
 
 
 def _suggest_key_name() -> str:
-    """Return the end of a sentence about a variable whose name is similar to one of `KEY_NAMES`; empty if none is."""
+    """Return the end of a sentence that names a variable similar to one of `KEY_NAMES`; empty if there is none."""
     for name, value in os.environ.items():
         near = name.upper().startswith("KIE") and _find_near(name.upper(), KEY_NAMES, MIN_SIMILARITY)
         if value and near and name.upper() not in KEY_NAMES:
@@ -338,14 +339,14 @@ def _suggest_key_name() -> str:
 
 
 def _find_near(name: str, known: Collection[str], likeness: float = 0.6) -> str:
-    """Return the name in `known` that is most similar to a given name; empty if none is similar enough."""
+    """Return the name in `known` that is most similar to a given name; empty if no name is similar enough."""
     from difflib import get_close_matches
 
     return next(iter(get_close_matches(name, sorted(known), n=1, cutoff=likeness)), "")
 
 
 def _find_near_cap_setting(name: str) -> str:
-    """Return the variable of the setting in `CAP_SETTINGS` that is similar to a name in capitals; empty if none is."""
+    """Return the variable of the setting in `CAP_SETTINGS` that is similar to a name in capitals; empty if none."""
     bare = re.sub(r"^KIE[_-]?((MCP|AI)[_-]?)?", "", name)
     near = _find_near(bare, [setting.upper() for setting in CAP_SETTINGS], MIN_SIMILARITY)
     return near and f"{PREFIX}{near}"

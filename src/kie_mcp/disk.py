@@ -1,7 +1,7 @@
-"""Files on this machine: read nothing but regular files, and write files that only their owner may read.
+"""Files on this machine: open only regular files, and write files that only their owner may read.
 
-Another user, or the agent, may put a link, a named pipe or another file in the place of a file at any moment. Therefore
-a file is opened first, and then the open file is checked.
+Another user, or the agent, may replace a file by a link, a named pipe or another file at any moment. So a file is
+opened first, and then the open file is checked, not the path.
 """
 
 import errno
@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import IO
 
 OWN_FOLDER = "kie-mcp"
-"""Name of the folders that kie-mcp makes for itself; a folder with this name is made private even if it exists."""
+"""Name of the folders that kie-mcp creates for itself; an existing folder with this name is made private as well."""
 
-# Some of these flags do not exist on Windows. O_NOFOLLOW refuses a link. With O_NONBLOCK, opening a named pipe does not
-# wait for another process.
+# O_NOFOLLOW refuses links. O_NONBLOCK prevents waiting for another process when a named pipe is opened. Some of these
+# flags do not exist on Windows.
 _FLAGS = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
 _F_GETPATH = 50
 """The fcntl command of macOS that returns the path of an open file."""
@@ -73,7 +73,7 @@ def create_file(path: Path, *, private: bool = True) -> IO[bytes]:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write a file that only its owner may read; other processes see the old content or the new one, never a part.
+    """Write a file that only its owner may read; other processes see either the old or the new content, never a part.
 
     Raises:
         OSError: When the file cannot be written.
@@ -89,7 +89,7 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def create_folder(folder: Path) -> None:
-    """Create a folder, and its parents, that only their owner may read.
+    """Create a folder and its parents; only their owner may read them.
 
     A folder that exists keeps its permissions, because the user may have created it. Only a folder with the name
     `OWN_FOLDER` is always made private.
@@ -112,11 +112,11 @@ def restrict(path: Path) -> None:
 
 
 def locate(file: IO[bytes], path: Path) -> Path:
-    """Return the real path of an open file, in which all links are resolved.
+    """Return the real path of an open file, without links.
 
     Args:
         file: The open file.
-        path: The path with which the file was opened; it is used on systems that cannot find the path of an open file.
+        path: The path with which the file was opened, for systems that cannot find the path of an open file.
 
     Raises:
         OSError: When the file is not at this path any more.
@@ -134,7 +134,7 @@ def locate(file: IO[bytes], path: Path) -> Path:
 
 
 def is_same_file(file: IO[bytes], path: Path) -> bool:
-    """Return True if an open file is the file at a path, and the path is no link."""
+    """Return True if an open file is the file at a path, and the path is not a link."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.lstat())
     except OSError:
@@ -142,7 +142,7 @@ def is_same_file(file: IO[bytes], path: Path) -> bool:
 
 
 def _open(path: Path, flags: int, mode: str) -> IO[bytes]:
-    # Opening a device may have side effects, so the type of the file is also checked before the file is opened.
+    # The type of the file is also checked before the file is opened, because opening a device may have side effects.
     if not stat.S_ISREG(path.lstat().st_mode):
         raise _refuse(path)
     file: IO[bytes] = os.fdopen(os.open(path, flags | _FLAGS), mode)
@@ -157,6 +157,6 @@ def _refuse(path: Path) -> OSError:
 
 
 def _is_own(status: os.stat_result) -> bool:
-    """Return whether a file is a regular file of this user without a second name (hard link)."""
+    """Return whether a file is a regular file of this user, and has no second name (hard link)."""
     is_mine = not hasattr(os, "getuid") or status.st_uid == os.getuid()
     return stat.S_ISREG(status.st_mode) and is_mine and status.st_nlink == 1

@@ -72,13 +72,13 @@ class ConfirmationNeeded(KieMcpError):
     category: ClassVar[str] = "confirmation_needed"
 
     confirm: str = ""
-    """Confirmation id: once a person has agreed, the caller repeats the call with this id in the argument `confirm`."""
+    """Confirmation id: when a person has agreed, the caller repeats the call with this id in the argument `confirm`."""
     setting: str = ""
-    """The setting because of which a person is asked: `KIE_MCP_CONFIRM_ABOVE` or `KIE_MCP_CONFIRM_HOURLY`."""
+    """The setting that requires the confirmation: `KIE_MCP_CONFIRM_ABOVE` or `KIE_MCP_CONFIRM_HOURLY`."""
     credits: float | None = None
     """The most credits that the call may cost; None if no estimate was made."""
     balance: float | None = None
-    """The credits that are left in the KIE account; None if the balance was not read."""
+    """The number of credits left in the KIE account; None if the balance was not read."""
 
 
 class NotAllowed(KieMcpError):
@@ -146,12 +146,12 @@ class TaskFailed(KieMcpError):
 
 
 class BrokenRow(KieMcpError):
-    """The task's row in the ledger has impossible values, so only a part of the task can be read."""
+    """The task's row in the ledger has impossible values, so that only a part of the task can be read."""
 
     category = "broken_row"
 
     @classmethod
     def for_columns(cls, names: str) -> Self:
-        """Build the error for a row of the ledger; `names` are the columns that have impossible values."""
+        """Build the error for a row of the ledger in which these columns (`names`) have impossible values."""
         step = "KIE's own list of tasks has it by its time and model."
         return cls(f"This task's row in the ledger is broken ({names}).", step, billed=None)

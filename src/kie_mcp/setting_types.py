@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 
 VARIABLE = re.compile(r"\$\{(?:env:)?(\w+)\}|%(\w+)%|\$([A-Za-z_]\w*)")
-"""An environment variable inside a setting: `${HOME}`, `${env:HOME}`, `%USERPROFILE%` or `$HOME`."""
+"""Matches an environment variable inside a setting: `${HOME}`, `${env:HOME}`, `%USERPROFILE%` or `$HOME`."""
 UNFILLED = re.compile(r"\$[{(]|`|\{\{|^<")
 """Matches the beginning of a placeholder that a shell or an editor should have replaced: `$(`, `${`, `{{` or `<`."""
 LIST_SEPARATOR = re.compile(re.escape(os.pathsep) + r"(?![^${}]*\})")
@@ -19,7 +19,8 @@ LIST_SEPARATOR = re.compile(re.escape(os.pathsep) + r"(?![^${}]*\})")
 def _expand_path(path: Path) -> Path:
     """Remove quotes around a path, and replace `~` and environment variables: `"~/films"` -> `/home/ann/films`.
 
-    A shell does this for the paths in a command, but MCP clients do not do it for the settings in their configuration.
+    A shell replaces them in the paths of a command, but MCP clients do not replace them in the settings of their
+    configuration.
 
     Raises:
         ValueError: When the path is empty, or contains a variable that is not set, such as `${workspaceFolder}`.
@@ -29,7 +30,7 @@ def _expand_path(path: Path) -> Path:
         raise ValueError("it names no folder or file")
     if found := UNFILLED.search(text):
         raise ValueError(f"{text[found.start() :]} is not filled in; give the whole path")
-    # Path.expanduser() is not used, because it raises RuntimeError when the home folder of a user is unknown.
+    # `Path.expanduser()` is not used, because it raises RuntimeError if the home folder of a user is unknown.
     return Path(os.path.expanduser(text))  # noqa: PTH111
 
 

@@ -1,21 +1,22 @@
-"""Make a text fit for an answer: visible, on one line, and not too long."""
+"""Make a text suitable for an answer: without invisible characters, on one line, and not too long."""
 
 import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
-# The following constants list characters that are invisible or change how the text around them is shown. Control
-# characters (ESC, C1), fillers, lone surrogates and noncharacters may separate words, so each is replaced by a space.
+# The following constants list characters that are invisible or change how the text around them is shown. The characters
+# of `_BLANKS` may separate words, so each of them is replaced by a space: control characters (ESC, C1), fillers, lone
+# surrogates and noncharacters.
 _BLANKS = (
     "\x00-\x08\x0b-\x1f\x7f-\x9f\u115f\u1160\u2028\u2029\u3164\uffa0\ud800-\udfff\ufdd0-\ufdef\ufff0-\ufff8\ufffc"
     "\ufffe\uffff"
 )
-# Joiners and selectors change the shape of the characters beside them.
+# Joiners and selectors are invisible characters that change the shape of the characters next to them.
 _JOINERS = "\u200c\u200d"
 _SELECTORS = "\ufe00-\ufe0f"
-# Soft hyphens, zero-width characters, direction marks and overrides, tags and invisible signs for music may be inside a
-# word. They are removed without a space, because a space would split the word.
+# The characters of `_ZERO_WIDTH` may be inside a word, so they are removed without a space: soft hyphens, zero-width
+# characters, direction marks and overrides, tags and invisible signs for music.
 _ZERO_WIDTH = (
     "\xad\u034f\u061c\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
@@ -28,19 +29,20 @@ _FLAG = (
 )
 _IDEOGRAPHS = "\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _SHAPED = "\u0620-\u08ff\u0900-\u0dff\u1820-\u18aa\ufb50-\ufdcf\ufe70-\ufefc"
-"""Letters whose shape a joiner sets even at the end of a word: scripts from Arabic to Sinhala, and Mongolian."""
+"""Letters whose shape depends on a joiner even at the end of a word: scripts from Arabic to Sinhala, and Mongolian."""
 _MONGOLIAN = "\u1820-\u18aa"
 _WITHOUT_SPACES = "\u0e01-\u0edf\u1000-\u109f\u1780-\u17b3\u17b6-\u17f9\u1950-\u19df\u1a20-\u1aad"
 """Letters of Thai, Lao, Burmese, Khmer and Tai scripts, in which a zero-width space marks the end of a word."""
-# Each of these characters is kept where its script needs it, such as joiners in Persian words and in emoji of families,
-# and selectors in keycaps and in some names in Japanese. In other places, they could hide a message.
+# Patterns of the places in which an invisible character is kept, because its script needs it: joiners in Persian words
+# and in emoji of families, selectors in keycaps and in some Japanese names. In other places, such characters could hide
+# a message.
 _KEPT = "|".join(
     (
         _FLAG,
         rf"(?<=[^\x00-\x7f\s{_HIDDEN}])[{_JOINERS}](?=[^\x00-\x7f\s{_HIDDEN}])",
         rf"(?<=[{_SHAPED}])[{_JOINERS}](?![{_HIDDEN}])",
         rf"(?<![{_HIDDEN}])[{_JOINERS}](?=[{_SHAPED}])",
-        # An emoji with a selector can be joined too.
+        # A joiner is also kept after an emoji with a selector.
         rf"(?<=[^\x00-\x7f\s{_HIDDEN}]\ufe0f)\u200d(?=[^\x00-\x7f\s{_HIDDEN}])",
         rf"(?<=[^\x00-\x7f\s{_HIDDEN}])[{_SELECTORS}]",
         r"(?<=[0-9#*])\ufe0f(?=\u20e3)",
@@ -49,7 +51,7 @@ _KEPT = "|".join(
         rf"(?<=[{_WITHOUT_SPACES}])\u200b(?=[{_WITHOUT_SPACES}])",
     )
 )
-# The lookahead makes the search fast, because most characters fail it. U+1F3F4 is the beginning of some emoji of flags.
+# The lookahead makes the search fast, because most characters do not match it. U+1F3F4 begins some emoji of flags.
 _UNSEEN_OR_KEPT = re.compile(f"(?=[{_HIDDEN}\U0001f3f4])(?:(?P<kept>{_KEPT})|(?P<blank>[{_BLANKS}])|[{_HIDDEN}])")
 _LINE_BREAK = re.compile("\r\n?|[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 PATH_FIELDS = frozenset({"path", "resource"})
@@ -57,7 +59,7 @@ PATH_FIELDS = frozenset({"path", "resource"})
 
 
 def make_visible(text: str) -> str:
-    """Remove characters that are invisible or hide others from a text; the line breaks stay.
+    """Remove characters from a text that are invisible or hide other characters; line breaks are kept.
 
     Control characters are replaced by a space. Zero-width characters are removed without a space, so that words stay
     whole.
@@ -68,7 +70,7 @@ def make_visible(text: str) -> str:
 
 
 def make_all_visible(value: Any) -> Any:
-    """Return a copy of a JSON value with all its texts visible, except paths."""
+    """Return a copy of a JSON value, with invisible characters removed from all its texts except paths."""
     match value:
         case str():
             return make_visible(value)
@@ -84,7 +86,7 @@ def make_all_visible(value: Any) -> Any:
 
 
 def escape_unseen(json_text: str) -> str:
-    r"""Replace characters that are invisible or hide others in a JSON text by escapes, such as `\u202e`."""
+    r"""Replace characters in a JSON text that are invisible or hide other characters by escapes, such as `\u202e`."""
     return _UNSEEN_OR_KEPT.sub(lambda found: found["kept"] or _escape(found[0]), json_text)
 
 
@@ -93,14 +95,14 @@ def _escape(character: str) -> str:
 
 
 def quote_words(words: str) -> str:
-    """Put words of KIE in quotation marks; marks inside become `'`, so that they cannot end the quotation."""
+    """Put KIE's words in quotation marks; quotation marks inside become `'`, so that they cannot end the quotation."""
     return '"' + words.replace('"', "'") + '"'
 
 
 def one_line(text: object, most: int | None = None) -> str:
     """Remove invisible characters from a text, put it on one line, and cut it off after `most` characters.
 
-    A text from KIE or a user must not have several lines, because a line could look as if kie-mcp had written it.
+    A text from KIE or a user must not have several lines, because its second line could look like a text of kie-mcp.
 
     Args:
         text: The text; None counts as empty.
@@ -110,5 +112,5 @@ def one_line(text: object, most: int | None = None) -> str:
 
 
 def shorten(text: str, most: int) -> str:
-    """Shorten a text to `most` characters, with `…` as the last one; return a shorter text unchanged."""
+    """Shorten a text to `most` characters, the last of which is `…`; return a shorter text unchanged."""
     return text if len(text) <= most else f"{text[: most - 1]}…"

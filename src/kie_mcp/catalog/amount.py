@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 LONGEST_UNKNOWN = 300.0
-"""Longest length, in seconds, that is assumed for a file of unknown length if KIE states no limit for the file.
+"""Longest length, in seconds, that is assumed for a file of unknown length, if KIE states no maximum for the file.
 
-This is the highest limit that KIE states for any file that is billed by the second.
+It is the highest maximum that KIE states for any file that is billed by the second.
 """
 SHORTEST_UNKNOWN = 1.0
 """Shortest length, in seconds, that is assumed for a file of unknown length if KIE states no minimum for the file."""
@@ -24,7 +24,7 @@ class Amount:
     low: float
     high: float
     assumed: str = ""
-    """The assumption that `high` is based on, such as "video of unknown length counts as 15 s"; empty if none."""
+    """The assumption from which `high` follows, such as "video of unknown length counts as 15 s"; empty if none."""
 
     @property
     def known(self) -> bool:
@@ -50,7 +50,7 @@ def cover(amounts: Iterable[Amount]) -> Amount:
 
 
 def limit(amount: Amount, most: float | None) -> Amount:
-    """Limit `low` and `high` of an amount to `most` (None for no limit): 3 to 8, limited to 5, gives 3 to 5."""
+    """Limit both `low` and `high` of an amount to `most`: 3 to 8, limited to 5, gives 3 to 5; None means no limit."""
     if most is None:
         return amount
     return Amount(min(amount.low, most), min(amount.high, most), amount.assumed)

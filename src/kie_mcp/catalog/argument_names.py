@@ -48,7 +48,7 @@ def sort_by_likeness(names: Iterable[str], wanted: str) -> list[str]:
 
 
 def find_meant(name: str, known: Collection[str], kie_names: Names | None = None) -> str:
-    """Return the known argument that `name` means; return `name` unchanged unless exactly one argument fits."""
+    """Return the known argument that `name` means, if exactly one argument fits; otherwise return `name` unchanged."""
     plain = _plain(name)
     if plain in known:
         return plain
@@ -56,8 +56,9 @@ def find_meant(name: str, known: Collection[str], kie_names: Names | None = None
         return kie_names[plain]
     meant = [each for each in known if plain in NEAR_NAMES.get(each, ())]
     if len(meant) > 1:
-        # A plural name means a list: input_images means images, not image. If this rule does not leave exactly one
-        # argument, an argument whose name is a part of the given name is chosen: task_ids means task_id, not track.
+        # Several arguments fit. A plural name means a list, so input_images means images and not image. If this rule
+        # does not leave exactly one argument, the argument whose name is a part of the given name is chosen: task_ids
+        # means task_id and not track.
         alike = [each for each in meant if each.endswith("s") == plain.endswith("s")]
         meant = alike if len(alike) == 1 else [each for each in meant if each in plain]
     return meant[0] if len(meant) == 1 else name

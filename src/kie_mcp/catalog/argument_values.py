@@ -16,7 +16,7 @@ RATIO = re.compile(r"(\d+)\s*[x×*/:：]\s*(\d+)")
 STARTS = r"[\"'`<]?(?i:https?://|data:|task:|kie://|file:)"
 """Matches the beginning of a URL, data URI or result's name such as `task:t_ab12#1`, also after a quotation mark."""
 SEPARATOR = re.compile(rf"(?<!;base64)[\s,;]+(?={STARTS})")
-"""Matches the separator before a text whose beginning `STARTS` matches.
+"""Matches the separator between two texts, if the beginning of the second text matches `STARTS`.
 
 The comma in `;base64,` is no separator, even if `data:` follows: some tools write the prefix of a data URI twice.
 """
@@ -50,7 +50,7 @@ def read_value(value: Any, schema: Schema) -> Any:
 def is_placeholder(value: Any, schema: Schema) -> bool:
     """Tell whether a value is a text such as "null" that means that the argument is not given.
 
-    A text that the `enum` in the schema allows is never such a placeholder.
+    If the `enum` in the schema allows this text, the text is a normal value.
     """
     return isinstance(value, str) and value.strip().casefold() in PLACEHOLDERS and value not in schema.get("enum", ())
 
@@ -67,7 +67,8 @@ def _read_switch(value: Any) -> Any:
     if isinstance(value, str):
         word = value.strip().casefold()
         return SWITCH_WORDS.get(word, None if word == "null" else value)
-    # The number 1 stays a number, so that options such as `anyway` refuse it. Other Boolean fields accept it as True.
+    # The number 1 stays a number, so that options such as `anyway`, which cost money, refuse it. Other Boolean fields
+    # accept 1 as True.
     return False if value == 0 else value
 
 
@@ -90,7 +91,7 @@ def _read_choice(value: Any, choices: Any) -> Any:
 
 
 def _spellings(text: str) -> Iterator[str]:
-    """Generate spellings of a text in lower case, the most likely first; for "1920x1080", one of them is "16:9"."""
+    """Generate spellings of a text in lower case, the most likely spelling first; "1920x1080" also gives "16:9"."""
     word = " ".join(text.casefold().split())
     yield word
     yield f"{word}p"
@@ -104,7 +105,7 @@ def _spellings(text: str) -> Iterator[str]:
 
 
 def _read_list(value: Any, items: Schema) -> Any:
-    """Convert a list, one item, a JSON text, or a text such as "a.png, b.png" to a list.
+    """Convert a value to a list: a list, one item, a JSON text, or a text such as "a.png, b.png".
 
     Each item is converted to the type in `items`, the JSON Schema of an item.
     """
@@ -125,7 +126,7 @@ def _read_list(value: Any, items: Schema) -> Any:
 
 
 def _unpack(item: Any, kind: str) -> list[Any]:
-    """Split an item of a list if it is a text that contains several items: `"a.png, b.png" -> ["a.png", "b.png"]`."""
+    """Split an item that is a text with several items: `"a.png, b.png" -> ["a.png", "b.png"]`; keep any other item."""
     if not isinstance(item, str):
         return [item]
     read = parse_json(item) if item.lstrip().startswith(("[", "{")) else item
@@ -135,10 +136,10 @@ def _unpack(item: Any, kind: str) -> list[Any]:
 
 
 def _split(text: str) -> list[str]:
-    """Split a text that lists files, task ids or numbers; if the text may be a sentence, return it as the only item."""
+    """Split a text that lists files, task ids or numbers; a text that may be a sentence is the only item."""
     if re.search(STARTS, text):
-        # The text is split only before the beginning of a URL, data URI or result, because a comma may be a part of a
-        # URL, and commas and line breaks may be a part of a data URI.
+        # The text is split only where a URL, data URI or result begins. Commas alone do not separate items, because a
+        # URL may contain commas, and a data URI may contain commas and line breaks.
         parts = SEPARATOR.split(text.strip().strip(",;"))
         return [each.strip(" ,;\n\r\t") for each in parts] if len(parts) > 1 else [text]
     parts = [each.strip() for each in re.split(r"[,;\n]", text) if each.strip()]

@@ -27,7 +27,8 @@ class Options(BaseModel):
     """Confirmation id from an earlier answer, which asked for a person's consent to the cost; empty if none."""
 
 
-# These schemas have no descriptions, because they are repeated in each tool; the server's instructions explain them.
+# The schemas have no descriptions, because each paid tool repeats these schemas. The server's instructions explain the
+# options instead.
 OPTIONS: Schema = {
     "anyway": {"type": "boolean"},
     "quote": {"type": "boolean"},
@@ -40,7 +41,7 @@ OPTIONS: Schema = {
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 MAX_DEPTH = 20
-"""Largest depth of nested lists and objects that `tidy()` cleans; arguments of models are less than half as deep."""
+"""Maximum depth of nested lists and objects that `tidy()` cleans; arguments of models are less than half as deep."""
 
 
 def tidy(value: Any, depth: int = 0) -> Any:
@@ -55,9 +56,9 @@ def tidy(value: Any, depth: int = 0) -> Any:
         return {name: each for name, each in fields if not is_empty(each)}
     if isinstance(value, list | tuple):
         items = [tidy(each, depth + 1) for each in value]
-        # Some empty items are kept, because the positions of the other items have a meaning. For example, in a list of
-        # the boxes in each picture, an empty list stands for a picture without boxes. In a list of speakers, an empty
-        # object stands for a speaker with the default value in each field.
+        # Some empty items stay in the list, because the positions of the other items have a meaning. In a list of boxes
+        # for each picture, an empty list means a picture without boxes. In a list of speakers, an empty object means a
+        # speaker with the default values.
         last = max((place for place, each in enumerate(items) if isinstance(each, dict) and each), default=-1)
         return [
             each
@@ -73,9 +74,9 @@ def is_empty(value: Any) -> bool:
 
 
 def leave_out_empty(arguments: Mapping[str, Any], required: Collection[str] = ()) -> dict[str, Any]:
-    """Return the arguments that are not empty, and the required arguments that are empty but not None.
+    """Return the arguments that are not empty; a required argument is left out only if it is None.
 
-    Empty required arguments are kept, so that the error message calls them empty and not missing.
+    An empty required argument stays, so that the error message calls it empty and not missing.
     """
     given = {str(name).strip(): value for name, value in arguments.items()}
     empty = {name: given[name] for name in required if given.get(name) is not None}
@@ -100,7 +101,7 @@ def read_arguments(arguments: Mapping[str, Any], schema: Schema) -> dict[str, An
 
 
 def keep_given(arguments: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
-    """Return the arguments whose value is neither empty nor a text such as "null" that means "not given"."""
+    """Return the arguments that have a value: neither empty nor a text such as "null" that means "not given"."""
     fields = schema["properties"]
     return {name: value for name, value in arguments.items() if _is_given(value, fields.get(name, {}))}
 
@@ -117,7 +118,7 @@ def _is_given(value: Any, schema: Schema) -> bool:
 
 
 def keep_required(given: Mapping[str, Any], named: Mapping[str, Any], required: Collection[str]) -> dict[str, Any]:
-    """Return the arguments in `given`, and the required arguments in `named` whose value is empty but not None."""
+    """Return the arguments in `given`, and the required arguments in `named` that are empty but not None."""
     empty = {name: named[name] for name in required if name not in given and named.get(name) is not None}
     return {**given, **{name: "" if tidy(value) == "" else value for name, value in empty.items()}}
 

@@ -1,4 +1,4 @@
-"""A table of the cost of common things, such as a picture, for people who do not know what KIE's credits are worth."""
+"""A table of the cost of common things, such as a picture, for people who do not know the worth of KIE's credits."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +11,7 @@ from kie_mcp.catalog.registry import MODELS
 
 @dataclass(frozen=True)
 class Example:
-    """One row of the table: a thing that people want, and the model and arguments of a call that makes this thing."""
+    """One row of the table: a thing that people want, and a model and arguments that make this thing."""
 
     what: str
     model: str

@@ -31,7 +31,7 @@ MAX_DESCRIPTION_CHARS = 100
 
 
 def _to_wire(value: Any, info: SerializationInfo) -> Any:
-    """Return a value in which each file or earlier task, at any depth, is replaced by the URL or id for KIE."""
+    """Replace each file or earlier task in a value, at any depth, by its URL or id at KIE; return the new value."""
     match value:
         case Ref():
             return info.context(value) if info.context else str(value)
@@ -43,14 +43,14 @@ def _to_wire(value: Any, info: SerializationInfo) -> Any:
 
 
 Value = Annotated[Any, PlainSerializer(_to_wire)]
-"""The type of every field of a dynamic model; pydantic accepts any value, because `SchemaCheck` has checked it."""
+"""The type of all fields of dynamic models; pydantic accepts any value, because `SchemaCheck` checks the values."""
 
 
 class DynamicModel(KieModel):
     """A model that is known only by the schema that KIE publishes."""
 
     __pydantic_extra__: dict[str, Value] = Field(init=False)
-    """Values of the fields that the class does not define; these values may contain files, too."""
+    """Values of the fields that the class does not define; these values may contain files as well."""
     input_schema: ClassVar[Schema] = {}
     """KIE's JSON Schema of the model's input, with alternatives such as `anyOf` merged into one list of fields."""
     check: ClassVar[SchemaCheck | None] = None
@@ -134,7 +134,8 @@ def parse_call(model: type[DynamicModel], fields: Mapping[str, Any]) -> KieModel
     schema = model.input_schema
     known = schema.get("properties", {})
     given = {_match_spelling(name, known, shown): value for name, value in fields.items() if value is not None}
-    # The fields in ENVELOPE belong outside of the input. They are dropped, unless the model has a field of this name.
+    # The fields in ENVELOPE are not part of the input, so they are dropped, unless the model's input has a field of
+    # this name.
     given = {name: value for name, value in given.items() if name in known or name not in ENVELOPE}
     given = _read_fields(given, schema)
     given, problems = _check(model.check, given, known)
@@ -185,7 +186,8 @@ def _read_fields(fields: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
 def _check(check: SchemaCheck, fields: dict[str, Any], known: Mapping[str, Schema]) -> tuple[dict[str, Any], list[str]]:
     """Check the fields, and return them with a list of their problems in words.
 
-    If all problems disappear when texts such as "5" are converted to numbers, the converted fields are returned.
+    If there are problems, the fields are checked again with numbers in place of texts such as "5". If that solves all
+    problems, the fields with the numbers are returned.
     """
     problems = check.find_problems(fields)
     if problems and not check.find_problems(numbers := _with_numbers(fields, known)):
@@ -194,7 +196,7 @@ def _check(check: SchemaCheck, fields: dict[str, Any], known: Mapping[str, Schem
 
 
 def _with_numbers(fields: Mapping[str, Any], known: Mapping[str, Schema]) -> dict[str, Any]:
-    """Replace a text such as "5" by the number 5 in each field whose schema has no type or several types."""
+    """Convert texts such as "5" to numbers, in each field whose schema has no type or several types."""
 
     def read(value: Any) -> Any:
         return coerce_arguments({"": value}, {"properties": {"": {"type": "number"}}})[""]
@@ -205,7 +207,8 @@ def _with_numbers(fields: Mapping[str, Any], known: Mapping[str, Schema]) -> dic
 def _defaults(schema: Schema) -> dict[str, Any]:
     """Return KIE's default of each optional field; the key is the field's name.
 
-    Empty defaults, and defaults that are example files, are left out, because no caller wants to send them.
+    Empty defaults and defaults of file fields are left out: no caller wants to send an empty value or KIE's example
+    file.
     """
     return {
         name: field["default"]
@@ -281,7 +284,7 @@ def _coerce(value: Any, schema: Schema) -> Any:
 def summarize_schema(schema: Schema) -> dict[str, Any]:
     """Return a short version of KIE's schema for a tool's answer.
 
-    Required fields come first, descriptions are cut off, and only the keywords in `SHOWN` are kept.
+    Required fields come first, long descriptions are cut off, and only the keywords in `SHOWN` are kept.
     """
     required = schema.get("required") or ()
     fields = sorted((schema.get("properties") or {}).items(), key=lambda field: field[0] not in required)
@@ -325,7 +328,7 @@ def _build_fields(properties: Schema, required: Collection[str], base: type[Base
 
 
 def _free_name(wire_name: str, taken: Collection[str], base: type[BaseModel]) -> str:
-    """Return a Python name for a field; it is not a keyword, not an attribute of `base` and not in `taken`."""
+    """Return a Python name for a field that is no keyword, no attribute of `base` and no name in `taken`."""
     name = re.sub(r"\W", "_", wire_name).lstrip("_0123456789") or "field"
     while keyword.iskeyword(name) or name in taken or hasattr(base, name) or name.startswith("model_"):
         name = f"{name.removeprefix('model_')}_"

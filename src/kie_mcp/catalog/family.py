@@ -32,25 +32,25 @@ from kie_mcp.catalog.schema_text import describe_constraint, name_models
 Schema = dict[str, Any]
 
 VERSION_PATTERN = re.compile(r"(v|niji)? ?\d", re.IGNORECASE)
-"""Matches the beginning of a version, such as `v5`, `niji 6` or `4.5`; it does not match the id of a model."""
+"""Matches the beginning of a version, such as `v5`, `niji 6` or `4.5`, but not the beginning of a model's id."""
 
 MODE_PATTERN = re.compile(r"(text|image|reference)-to-(video|image)|(image-)?edit\b|\bremix\b|\breframe\b")
 """Matches the part of a model's id that is its mode, such as `text-to-video` in `kling-2.6/text-to-video`."""
 
 ANY_SEEDS = (0, -1)
-"""Seeds that do not influence which model is chosen: many clients send 0 by default, and -1 means a random seed."""
+"""Seeds that do not influence the choice of a model: many clients send 0 by default, and -1 means a random seed."""
 
 LONGEST_TEXT = 9_999
-"""Largest limit, in characters, that the schema shows for a text; agents hardly ever write longer texts."""
+"""Largest limit of a text, in characters, that a schema shows; agents hardly ever write longer texts."""
 
 FILES_NOTE = "Files: URL, path or task:id#n."
 """A sentence for the description of each tool that takes files; it tells the agent how to name a file."""
 
 
 LONGEST_NOTE = 32
-"""Largest number of characters of a note on how the models' limits for a text or a list differ.
+"""Maximum number of characters of a note that says how the limits of the models for a text or list differ.
 
-A longer note may be replaced, because error messages also state the limits.
+A longer note is replaced by `FEWER_NOTE`; error messages state the limits, too.
 """
 
 FEWER_NOTE = "Some take fewer."
@@ -73,9 +73,9 @@ class Family:
     tool: str
     """Name of the tool."""
     about: str
-    """One line that says what the tool is for."""
+    """One line that says what the tool makes."""
     models: tuple[type[KieModel], ...]
-    """The models in order; if a call names no model, the first model that has all of the call's arguments runs."""
+    """The models, best first; if a call names no model, the first one that has all of the call's arguments runs."""
     rare: tuple[str, ...] = ()
     """Arguments that tools/list leaves out to save tokens; calls may have them, and describe_model lists them."""
 
@@ -105,7 +105,8 @@ class Family:
 
         The first number is the cost with the cheapest model, and the second with the most expensive model.
         """
-        # An estimate that assumes the length of a file or result is left out, because the real cost may differ much.
+        # Estimates that assume the length of a file or result are left out, because the real cost may be very
+        # different.
         estimates = [each for model in self.models if not (each := model.default_estimate()).assumed]
         low = [each.low for each in estimates if each.low is not None]
         high = [each.high for each in estimates if each.high is not None]
@@ -186,10 +187,10 @@ class Family:
         return names_at_kie(self.models)
 
     def _has_no_effect(self, name: str, value: object, given: Collection[str]) -> bool:
-        """Tell whether an argument has no effect, because its value is False, the default, or a seed in `ANY_SEEDS`.
+        """Tell whether an argument has no effect: its value is False, the model's default, or one of `ANY_SEEDS`.
 
-        Models may have different defaults for an argument. The default of the first model that takes all given
-        arguments is used. If no model takes them all, the model that lacks the fewest required arguments is used.
+        Models may have different defaults for an argument. The default of the first model that has all given arguments
+        counts. If no model has them all, the model with the fewest missing required arguments counts.
         """
         holders = [
             each for each in self.models if name in each.model_fields and not each.model_fields[name].is_required()
@@ -264,23 +265,25 @@ class Family:
         same_choice = all(each.get("enum") == first.get("enum") for each in schemas.values())
         merged = _widen(list(schemas.values()))
         if len(schemas) < len(self.models):
-            # Several MCP hosts send each default in the schema with every call, but some models lack this argument.
+            # The default is left out if some models lack this argument, because several MCP hosts send each default in
+            # the schema with every call.
             merged.pop("default", None)
         if merged.get("maxLength", 0) > LONGEST_TEXT:
             del merged["maxLength"]
         numbers: list[float] = merged.pop("enum", []) if merged["type"] != "string" else []
         if numbers:
-            # Gemini accepts only texts in an enum, so numbers become a range, and the description lists the numbers.
+            # Gemini accepts only texts in an `enum`. So numbers become a range, and the description lists the numbers.
             merged |= {"minimum": min(numbers), "maximum": max(numbers)}
         choice = f"{', '.join(map(str, numbers))}." if numbers and same_choice else None
         notes = [choice, first.get("description"), *self._describe_differences(schemas, merged)]
         limit = describe_constraint({key: value for key, value in merged.items() if key != "enum"})
-        # Some MCP hosts remove limits from a schema, so the description repeats the limits of the merged schema.
+        # The description repeats the limits of the merged schema, because some MCP hosts remove limits from a schema.
         if not numbers and limit != "any" and not any(limit.split()[-1] in note for note in notes if note):
             notes.append(f"{limit[0].upper()}{limit[1:]}.")
         if description := " ".join(filter(None, notes)):
             merged["description"] = description
-        # Several MCP hosts refuse an array whose schema has no `items`, or whose `items` have no type.
+        # An array always gets `items`, because several MCP hosts refuse an array whose schema has no `items`, or whose
+        # `items` have no type.
         if merged["type"] == "array":
             merged["items"] = first["items"]
         return merged
@@ -290,7 +293,7 @@ class Family:
         """The names under which clients see the models, each with the ids of the models that have this name.
 
         Models that differ only in their mode share a name, because the arguments of a call decide which mode runs. If
-        the whole family would then have only one name, the id of each model is its name instead.
+        all models of the family would share one name, each model has its id as its name instead.
         """
         modes: dict[str, list[type[KieModel]]] = {}
         for model in self.models:
@@ -300,7 +303,7 @@ class Family:
         return {_name_together(models): [model.id for model in models] for models in modes.values()}
 
     def _describe_holders(self, names: Iterable[str]) -> Iterator[str]:
-        """Yield a phrase for the arguments that the same models have, such as `seed, format: only 2.5`.
+        """Yield phrases that say which models have which arguments, such as `seed, format: only 2.5`.
 
         Arguments that all models have are left out.
         """
@@ -334,7 +337,7 @@ class Family:
 def _name_together(models: Sequence[type[KieModel]]) -> str:
     """Return one name for models that differ only in their mode, usually their first alias.
 
-    Models without an alias, and a single model whose id has no `/`, are named by an id.
+    The name is a model's id if no model has an alias, or if there is only one model and its id has no `/`.
     """
     if len(models) == 1 and "/" not in models[0].id:
         return models[0].id
@@ -365,7 +368,7 @@ def _accepts(model: type[KieModel], wishes: Collection[str], given: Collection[s
 
 
 def _count_missing(model: type[KieModel], given: Collection[str]) -> int:
-    """Count the arguments that a model requires and that are not in `given`."""
+    """Count the arguments that a model requires but that are missing in `given`."""
     return sum(field.is_required() and name not in given for name, field in model.model_fields.items())
 
 

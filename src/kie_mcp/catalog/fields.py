@@ -41,7 +41,7 @@ class Ref(str):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        # The serializer belongs to the inner schema, so that `InList` wraps this serializer and does not replace it.
+        # The serializer is a part of the inner schema. So `InList` wraps this serializer, and does not replace it.
         to_wire = core_schema.plain_serializer_function_ser_schema(cls._to_wire, info_arg=True)
         text = core_schema.str_schema(min_length=1, strip_whitespace=True, serialization=to_wire)
         unpacked = core_schema.no_info_before_validator_function(unpack_block, text)
@@ -53,10 +53,10 @@ class Ref(str):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """KIE's limits for a file; the type of the field is written `Annotated[Image, Limits("jpeg png", mb=10)]`."""
+    """KIE's limits for a file of a field, which is declared as in `Annotated[Image, Limits("jpeg png", mb=10)]`."""
 
     formats: str = ""
-    """Allowed MIME subtypes, separated by spaces, such as `jpeg png`; empty if any is allowed."""
+    """Allowed MIME subtypes, separated by spaces, such as `jpeg png`; empty if all are allowed."""
     mb: float | None = None
     """Largest size in megabytes (10^6 bytes)."""
     seconds: tuple[float, float] | None = None
@@ -82,16 +82,16 @@ class MediaRef(Ref):
     """A file: https URL, local path, data URI, or `task:<id>#<n>` for the n-th result of an earlier task."""
 
     def __new__(cls, reference: str) -> Self:
-        """Standardize the reference, and raise an error if it names several files, which would become one wrong URL."""
+        """Standardize the reference; refuse a text that names several files, because it would become one wrong URL."""
         reference = read_reference(reference)
         if SEVERAL_FILES.search(reference):
             raise ValueError("one file is wanted here, and the text names several")
         return super().__new__(cls, reference)
 
     medium: ClassVar[Medium]
-    """Kind of the file: image, video or audio, or `file` for any of them."""
+    """Kind of the file: image, video or audio; `file` for any kind."""
     limits: Limits = Limits()
-    """KIE's limits for the file; without arguments, `Limits()` limits nothing."""
+    """KIE's limits for the file; `Limits()` without arguments sets no limit."""
 
 
 class Image(MediaRef):
@@ -161,8 +161,8 @@ def aliases(names: Mapping[str, str]) -> BeforeValidator:
     """Make a field accept other spellings of its values.
 
     Args:
-        names: KIE's value for each other spelling; the spellings are in lower case. The caller's value may have capital
-            letters, and spaces around it.
+        names: KIE's value for each other spelling in lower case. A caller's value also matches with capital letters, or
+            with spaces around it.
     """
     return BeforeValidator(
         lambda given: names.get(given.strip().casefold(), given) if isinstance(given, str) else given
@@ -174,25 +174,26 @@ def _parse_integer(given: Any) -> Any:
 
 
 AsText = PlainSerializer(str)
-"""Serializer of a field for which KIE requires a text: 5 is sent as "5"."""
+"""Serializer for a field that KIE requires as a text: 5 is sent as "5"."""
 
 InList = WrapSerializer(lambda value, inner: [inner(value)])
-"""Serializer of a field for which KIE requires a list with one item: x is sent as [x]."""
+"""Serializer for a field that KIE requires as a list with one item: x is sent as [x]."""
 
-# Some clients send the text "5" for the number 5, which a field of type Literal[5, 10] would refuse.
+# The text "5" is accepted for the number 5, because some clients send it, and a field of type Literal[5, 10] would
+# refuse it.
 Number = BeforeValidator(_parse_integer)
-"""Validator of a field whose type is a Literal of integers: it converts "5" to 5."""
+"""Validator for a field whose type is a Literal of integers: it converts "5" to 5."""
 
 Prompt = Annotated[str, Field(min_length=1)]
-# Many clients send -1 for a random seed. KIE chooses a random seed when the request has none.
+# Many clients send -1 for a random seed. The request then has no seed, so that KIE chooses one at random.
 RandomLeftOut = BeforeValidator(lambda given: None if given == -1 else given)
-"""Validator of a seed for models that do not know -1 as "random": it converts -1 to None, which is not sent."""
-# The schema does not state the range of seeds, because agents do not need it and the tool list has a token budget.
+"""Validator for a seed of models for which -1 does not mean "random": it converts -1 to None, which is not sent."""
+# The schema does not state the range of the seed, because agents do not need it, and the tool list has a token budget.
 Seed = Annotated[int | None, Field(ge=0, le=2147483647), RandomLeftOut, WithJsonSchema({"type": "integer"})]
 AnySeed = Annotated[int | None, RandomLeftOut, WithJsonSchema({"type": "integer"})]
-"""The type of a seed, for models for which KIE states no range of seeds."""
+"""The type of a seed of models for which KIE states no range of seeds."""
 RandomSeed = Annotated[int, Field(ge=-1, le=2147483647), WithJsonSchema({"type": "integer"})]
-"""The type of a seed, for models for which KIE takes -1 as "random"; -1 is sent to KIE."""
+"""The type of a seed of models for which -1 means "random" at KIE; -1 is sent to KIE."""
 
 
 def snake_case(name: str) -> str:
@@ -202,14 +203,14 @@ def snake_case(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class LongestRequest:
-    """Marks a text field that may exceed KIE's limit for one request, because a long text is sent in several parts."""
+    """Marks a text field that may be longer than KIE allows in one request; a longer text is sent in several parts."""
 
     characters: int
     """Largest number of characters that KIE takes in one request."""
 
 
 def wire(name: str, default: Any = ..., **limits: Any) -> Any:
-    """Define a field of a model class whose name differs from the name in the request to KIE.
+    """Define a field of a model class that has another name in the request to KIE.
 
     Args:
         name: The name in the request to KIE.

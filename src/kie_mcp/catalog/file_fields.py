@@ -1,4 +1,4 @@
-"""Find the files in a call of a dynamic model: by the schema and the name of a field, and by the text itself."""
+"""Find the files in a call of a dynamic model by a field's schema, by its name, and by the text in the field."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -10,12 +10,12 @@ from kie_mcp.catalog.reference_spellings import find_in_block, unwrap
 Schema = Mapping[str, Any]
 
 FILE_FIELD = re.compile(r"(^|_)(urls?|uris?|images?|videos?|audios?|masks?|frames?|(image|video|audio)_input)(_\d+)?$")
-"""Matches the names of fields that take a file; KIE's schemas often do not state that a field takes a file."""
+"""Matches the names of fields that take a file. KIE's schemas often do not say that a field takes a file."""
 PERHAPS_A_FILE_FIELD = re.compile(
     r"(^|_)(avatar|background|clip|cover|driving|face|file|footage|garment|img|input|logo|media|movie|music|path|photo"
     r"|picture|portrait|poster|product|reference|sample|song|sound|source|style|thumbnail|track)s?(_\d+)?$"
 )
-"""Matches the names of fields that take a file or a word; the value of the field shows which of the two it is."""
+"""Matches the names of fields that take either a file or a word; the value shows which of them it is."""
 NOT_A_FILE_FIELD = re.compile(r"call_?back|webhook|notify")
 """Matches the names of fields whose URL is not the URL of a file, such as `callBackUrl`."""
 LOCAL_NAME = re.compile(
@@ -65,7 +65,7 @@ def has_file(field: Schema, name: str) -> bool:
 
 
 def json_type(field: Schema) -> str:
-    """Return the one JSON type of a field, ignoring null; empty if the field has no type or several types."""
+    """Return the JSON type of a field, apart from null; empty if the field has no type or several types."""
     types = _json_types(field)
     return types[0] if len(types) == 1 else ""
 
@@ -77,7 +77,7 @@ def _json_types(field: Schema) -> list[str]:
 
 
 def _media_type(field: Schema, name: str) -> type[MediaRef] | None:
-    """Return the class of the files in a field that takes only files; None if the field may take other texts, too."""
+    """Return the class of the files of a field that takes only files; None if the field may take other texts."""
     types = set(_json_types(field))
     if not _accepts_file_names(field, name) or not ("string" in types or not types):
         return None
@@ -86,7 +86,7 @@ def _media_type(field: Schema, name: str) -> type[MediaRef] | None:
 
 
 def _media_type_for(text: str, field: Schema, name: str) -> type[MediaRef] | None:
-    """Return the class of the file that a text names, for a field whose schema does not show that it takes files."""
+    """Return the class of the file that a text names, in a field whose schema does not say that it takes files."""
     plain = snake_case(name)
     if not any(LOCAL_NAME.fullmatch(each) for each in unwrap(text)) or not _accepts_file_names(field, name):
         return None
@@ -96,7 +96,7 @@ def _media_type_for(text: str, field: Schema, name: str) -> type[MediaRef] | Non
 
 
 def _accepts_file_names(field: Schema, name: str) -> bool:
-    """Tell whether a field may take a file's name: it has no `enum`, and its name is not the name of a callback URL."""
+    """Tell whether a field may take a file's name: it has no `enum`, and it is no field for a callback URL."""
     return not any(each is not None for each in field.get("enum", ())) and not NOT_A_FILE_FIELD.search(snake_case(name))
 
 

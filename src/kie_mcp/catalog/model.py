@@ -29,13 +29,13 @@ HIDDEN_FIELDS = frozenset(
     {"nsfw_checker", "enable_safety_checker", "upload_method", "uploadCn", "upload_cn", "sync_mode", "enable_fallback"}
     | {"enableFallback", "return_last_frame", "language_code"}
 )
-"""KIE's names of fields that are hidden from agents, who do not need them, such as moderation or deprecated fields."""
+"""KIE's names of fields that tools do not show, because agents do not need them, such as fields for moderation."""
 
 PRICE_KEY_FIELDS = ("duration", "resolution", "quality", "size", "mode", "speed", "version", "sound", "count")
-"""Fields that are always part of the price key, because the price may depend on them even if no `Rate` says so."""
+"""Fields that are always a part of the price key: the price may depend on them even if no `Rate` names them."""
 
 FREE_TEXTS = frozenset({"prompt", "negative_prompt", "negativePrompt", "text", "lyrics"})
-"""Names of the fields for free text; the price of a picture or video does not depend on such a text."""
+"""Names of fields for free text. The price of a picture or video does not depend on the text in such a field."""
 
 Resolve = Callable[[Ref], str]
 """A function that returns the text to send to KIE for a file, task or song: a public URL or KIE's id."""
@@ -80,7 +80,7 @@ class KieModel(BaseModel):
     service: ClassVar[str] = ""
     """Path of the model's create request on the `service` route, without `/api/v1/`; empty if there is no such path."""
     merged_fields: ClassVar[frozenset[str]] = frozenset()
-    """Names of arguments without a field of their own in the request; `sent()` adds their values to another field."""
+    """Names of arguments that are no fields of the request; `sent()` puts their values into other fields."""
     constants: ClassVar[dict[str, Any]] = {}
     """Fields with a fixed value that a product API requires in the request body."""
     wants_callback: ClassVar[bool] = False
@@ -88,9 +88,9 @@ class KieModel(BaseModel):
     legacy: ClassVar[str] = ""
     """Name of the tool to use instead, if KIE no longer documents the model; otherwise empty."""
     kie_defaults: ClassVar[dict[str, Any]] = {}
-    """KIE's own default of each optional field that is None by default in this class; the key is the field's name."""
+    """KIE's own defaults of optional fields whose default in this class is None; the key is the field's name."""
     added: ClassVar[frozenset[str]] = frozenset()
-    """Names of fields that KIE added after the built-in class was written; only classes made at run time have any."""
+    """Names of fields that KIE added after the class was written; only classes made at run time have such fields."""
     voice_list: ClassVar[tuple[Voice, ...]] = ()
     """The voices that the model speaks with, as far as KIE lists them."""
     _plain_schema: ClassVar[dict[str, Any]]
@@ -105,7 +105,7 @@ class KieModel(BaseModel):
 
     @classmethod
     def default_estimate(cls) -> Estimate:
-        """Estimate the cost of a call with default arguments; a prompt counts as 1000 characters."""
+        """Estimate the cost of a call with default arguments; 1000 characters are assumed for a prompt."""
         defaults: dict[str, Any] = {"prompt": "x" * 1000}
         return cls.model_construct(**defaults).estimate()
 
@@ -116,7 +116,7 @@ class KieModel(BaseModel):
 
     @classmethod
     def is_default(cls, name: str, value: object) -> bool:
-        """Tell whether a value is the default of a field, so that a call without the field means the same.
+        """Tell whether a value is the default of a field; a call without the field then means the same.
 
         If neither the class nor KIE's documentation states a default, `False` counts as the default.
 
@@ -132,7 +132,7 @@ class KieModel(BaseModel):
 
     @classmethod
     def is_unsent(cls, name: str, value: object) -> bool:
-        """Tell whether a value of False need not be sent, because a call without the field means the same."""
+        """Tell whether a field need not be sent: its value is False, and a call without the field means the same."""
         field, read = cls.model_fields[name], cls.read(name, value)
         return read is False and not field.is_required() and field.default is None and cls.is_default(name, read)
 
@@ -160,7 +160,7 @@ class KieModel(BaseModel):
         return found
 
     def find_shape_source(self) -> Image | None:
-        """Return the picture whose shape the result should have: the picture to edit, or the first frame of a clip."""
+        """Return the picture that gives the result its shape: the picture to edit, or the first frame of a clip."""
         pictures = getattr(self, "images", None) if self.kind == "image" else None
         first = getattr(self, "image", None) or (pictures or (None,))[0]
         return first if isinstance(first, Image) else None
@@ -180,7 +180,7 @@ class KieModel(BaseModel):
 
     @classmethod
     def received(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Convert the fields of a request to tool arguments, for requests that people copy from KIE's web pages.
+        """Convert the fields of a request to KIE into tool arguments; people copy such requests from KIE's web pages.
 
         Args:
             fields: A request's fields under KIE's names, in camel or snake case, or under the names in this class.
@@ -215,7 +215,7 @@ class KieModel(BaseModel):
         return limit(add(self.seconds_of(name, lengths) for name in self.price.of), self.price.most)
 
     def count_units(self) -> Amount:
-        """Return the number of price units that this call pays for, for any price unit except the second."""
+        """Return the number of price units that this call pays for; not used for the price unit "second"."""
         match self.price.unit:
             case "image":
                 return exactly(float(getattr(self, "count", None) or 1))
@@ -233,7 +233,8 @@ class KieModel(BaseModel):
         """
         field, given = type(self).model_fields.get(name), getattr(self, name, None)
         if field and (found := find_file_type(field)):
-            # A required file is missing only when a default call is estimated; it counts as a file of unknown length.
+            # A required file is missing only if the cost of a call with default arguments is estimated. It then counts
+            # as a file of unknown length.
             files = given if isinstance(given, tuple) else (given,) if given or field.is_required() else ()
             media, limits = found
             return _add_lengths(files, lengths, media, limits or Limits(), self.price.most)
@@ -262,30 +263,31 @@ class KieModel(BaseModel):
         if not (amount.known and amount.high) or len(self.price.find_rates(self)) != 1:
             return "", 1
         if extra:
-            # Extra credits do not depend on the number of units. The cost is then not proportional to this number, so
-            # the key includes the number.
+            # The cost is not proportional to the number of units, because the extra credits do not depend on this
+            # number. So the number is a part of the key.
             return self._price_key(("extra", extra), ("units", amount.high)), 1
         counted = {"second": self.price.of, "image": ("count",)}.get(self.price.unit, ())
         return self._price_key(without=counted), amount.high
 
     def _price_key(self, *more: tuple[str, Any], without: Collection[str] = ()) -> str:
-        """Return a JSON text with all values that the price of one unit may depend on.
+        """Return the price key: a JSON text with all values on which the price of one unit may depend.
 
         Args:
             more: More pairs of a name and a value for the key.
-            without: Names of fields that say how many units are bought. They are left out, unless a `Rate` names them.
+            without: Names of the fields with the number of units. They are left out of the key, unless a `Rate` names
+                them.
         """
         conditions = {field for rate in self.price.rates for field, _ in rate.when}
         key = dict(more)
         for name in conditions | self.added | set(PRICE_KEY_FIELDS) - set(without):
             value = getattr(self, name, None)
             if value is not None:
-                # For a file, the key says only whether the call has a file.
+                # The key does not contain the name of a file, but only whether the call has a file.
                 key[name] = value if type(value) in (bool, int, float, str) else bool(value)
         return json.dumps(key, sort_keys=True)
 
     def _key_of_everything(self, lengths: Lengths) -> str:
-        """Return a JSON text with all arguments as price key, for a model whose price may depend on any of them.
+        """Return a price key with all arguments, for a model whose price may depend on any of them.
 
         Each file is replaced by its length; if a length is unknown, the key is empty. Free text is replaced by its
         number of characters, or left out if the model makes pictures or videos.
@@ -348,7 +350,7 @@ class TwoFrames(KieModel):
 
     @classmethod
     def received(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Convert the fields of a request to tool arguments; the second file in the list of images is `last_image`."""
+        """Convert the fields of a request to KIE into tool arguments; the second image in the list is `last_image`."""
         match super().received(fields):
             case {"image": [first, last], **others}:
                 return {**others, "image": first, "last_image": last}
@@ -387,7 +389,7 @@ def arguments_from_wire(model: type[BaseModel], fields: Mapping[str, Any]) -> di
 
 
 def _argument_value(field: FieldInfo, value: Any) -> Any:
-    """Convert a field's value in KIE's request back to the value of the argument."""
+    """Convert the value of a field in the request to KIE back into the value of the argument."""
     parts = [part for each in (field.annotation, *field.metadata) for part in walk_annotation(each)]
     if InList in parts and isinstance(value, list) and len(value) == 1:
         return value[0]

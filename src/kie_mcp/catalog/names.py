@@ -7,14 +7,14 @@ from kie_mcp.catalog.model import KieModel
 
 
 def name_model(model: type[KieModel]) -> str:
-    """Return the name by which people know a model: the first words of its summary, and its default version."""
+    """Return the name by which people know a model: the first words of the model's summary, and its default version."""
     name = re.split(r"[:,]", (model.__doc__ or "").strip(), maxsplit=1)[0]
     version = model.model_fields["version"].default if "version" in model.model_fields else None
     return f"{name} {version.replace('_', '.').replace('PLUS', '+')}" if isinstance(version, str) else name
 
 
 def list_names(models: Iterable[type[KieModel]]) -> str:
-    """Return the names of models in Markdown, each with the ids of its models after it."""
+    """Return the names of models as Markdown; each name is followed by the ids of its models."""
     named: dict[str, list[str]] = {}
     for model in models:
         named.setdefault(name_model(model), []).append(f"`{model.id}`")

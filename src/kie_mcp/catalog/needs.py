@@ -8,7 +8,7 @@ FILLER_WORDS = (
     "and or make makes making create generate produce do get give use turn new model models tool tools ai kie "
     "two three four five six seven eight nine ten twelve twenty few youtube"
 )
-"""Words that a search ignores, because they do not name a thing to make; separated by spaces."""
+"""Words that a search ignores, because they say nothing about the thing to make; separated by spaces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Need:
     targets: tuple[str, ...]
     """Names of tools and ids of models that make the thing, the most suitable first."""
     note: str = ""
-    """A sentence for the caller, for example that no model makes this thing and `targets` make something similar."""
+    """A sentence for the caller, for example that no model makes this thing, but `targets` make a similar one."""
 
 
 def _need(phrases: str, targets: str, note: str = "") -> Need:
@@ -195,7 +195,7 @@ NEEDS = (
         "No model reads, describes or writes texts other than song lyrics; view_media shows you a picture.",
     ),
 )
-"""All things that a search knows; if a search contains phrases of several things, the longest phrase comes first."""
+"""All things that a search knows."""
 
 HELPERS = (
     _need(
@@ -211,7 +211,7 @@ HELPERS = (
         "make_batch makes up to 50 in one call, with one budget; asking for it costs nothing by itself.",
     ),
 )
-"""Things for which the server has a tool that belongs to no model; each note names the tool."""
+"""Things that a tool of the server does without a model, such as joining clips; each note names the tool."""
 
 
 def find_helpers(words: list[str]) -> str:
@@ -234,20 +234,21 @@ def find_helpers(words: list[str]) -> str:
 
 
 def _finds(phrase: str, text: str) -> bool:
-    """Tell whether a phrase, or its plural, is a part of a text that begins and ends with a blank."""
+    """Tell whether a phrase or its plural occurs in a text; the text has to begin and end with a blank."""
     return f" {phrase} " in text or f" {phrase}s " in text
 
 
 def find_needs(words: list[str]) -> list[tuple[Need, list[str]]]:
-    """Find the things to make whose phrases occur in a search; the thing with the longest phrase comes first.
+    """Find what a search asks to make, such as a music video; the need with the longest phrase comes first.
 
-    A phrase that is a part of a longer phrase does not count: in "music video", the phrase "video" is ignored.
+    Each need has phrases that name it. A phrase that is a part of a longer phrase does not count: in "music video", the
+    phrase "video" is ignored.
 
     Args:
         words: The words of the search, from `split_words()`.
 
     Returns:
-        A pair for each thing that was found: the thing, and the words of the search that are not in its phrase.
+        A pair for each need that was found: the need, and the words of the search that are not in its phrase.
     """
     text = taken = f" {' '.join(words)} "
     found: list[tuple[Need, list[str]]] = []

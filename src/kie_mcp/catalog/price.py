@@ -15,12 +15,12 @@ Unit = Literal["task", "video", "image", "second", "megapixel", "1000 characters
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """The price of one unit (such as one second of video) for the calls that meet all of its conditions."""
+    """The price of one unit, such as one second of video, for calls that meet certain conditions."""
 
     credits: float
     """Credits for one unit."""
     when: tuple[tuple[str, Any], ...] = ()
-    """Conditions, all of which must hold: pairs of a field's name and the value that the call has in this field.
+    """Conditions: pairs of a field's name and a value. A call has to have this value in each of these fields.
 
     True means that the field has a value, and False means that the field is empty. Other values are compared as texts,
     and case is ignored.
@@ -91,15 +91,15 @@ class Price:
     rates: tuple[Rate, ...] = ()
     """The rates, in the order in which they are tried; if there are none, the price is unknown."""
     of: tuple[str, ...] = ("duration",)
-    """If `unit` is "second": names of the fields and properties whose numbers, or lengths of files, are added up.
+    """If `unit` is "second": names of the fields and properties whose seconds, or lengths of files, are added up.
 
     A name that is listed twice counts twice.
     """
     unstated_length: tuple[float, float] | str | None = None
-    """If `unit` is "second": the seconds to pay for when a call states no length, for example a `duration` of -1.
+    """If `unit` is "second": the seconds that are paid when a call states no length, such as a `duration` of -1.
 
-    Two numbers are the lengths of the shortest and the longest result of the model, in seconds. A text is the name of
-    the field whose file is as long as the result. None means that KIE states no such lengths.
+    Two numbers: the lengths, in seconds, of the shortest and the longest result of the model. A text: the name of a
+    field whose file is as long as the result. None: KIE states no lengths.
     """
     most: float | None = None
     """If `unit` is "second": the largest number of seconds that one call pays for; None for no limit."""
@@ -143,7 +143,8 @@ class Price:
 def _round_up(credits_: float) -> float:
     """Round credits up to two decimals, so that an estimate is never below the exact cost."""
     rounded = round(credits_, 2)
-    # Rounding errors of floats must not count: 3 * 0.1 is a little more than 0.3, and must not be rounded up to 0.31.
+    # Rounding errors of floats are removed first: 3 * 0.1 is a little more than 0.3, and must not be rounded up to
+    # 0.31.
     return rounded if rounded > credits_ - 1e-6 else round(rounded + 0.01, 2)
 
 

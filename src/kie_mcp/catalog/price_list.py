@@ -16,12 +16,12 @@ from kie_mcp.catalog.schema import plain_schema, walk_annotation
 from kie_mcp.catalog.sentences import LONGEST_SPEECH
 
 QUANTITIES = ("duration", "count", "prompt", "images", "sequence", "frames", "fps", "lines")
-"""Fields that may change how many price units a call pays for, in addition to the fields in `Price.of`."""
+"""Names of fields that may change the number of price units of a call, in addition to the fields in `Price.of`."""
 TELLING_FIELDS = ("resolution", "quality", "speed", "tier", "type", "result")
-"""Fields whose values are clear without the field's name, such as 720p; the table shows only the value."""
+"""Fields whose values are clear without the name of the field, such as 720p; the table shows only the values."""
 ANY_FILE = "https://files.example/a"
 LONGEST_TEXT = 5000
-"""Number of characters that the longest text of a field is assumed to have, if KIE states no limit for the text."""
+"""Assumed length of the longest text of a field, in characters, if KIE states no limit for the text."""
 
 
 def format_prices() -> str:
@@ -62,7 +62,7 @@ def _format_condition(field: str, value: object) -> str:
 
 
 def describe_open_lengths(model: type[KieModel]) -> str:
-    """Return in words how many seconds are assumed when a length is unknown; `-` if no length can be unknown."""
+    """Describe how many seconds are assumed when a length is unknown; return `-` if no length can be unknown."""
     assumptions = (words for each in _estimates(model) for words in each.assumed.split("; "))
     return "; ".join(dict.fromkeys(filter(None, assumptions))) or "-"
 
@@ -81,8 +81,8 @@ def _estimates(model: type[KieModel]) -> list[Estimate]:
     names = [name for name in model.model_fields if name in {*QUANTITIES, *model.price.of, *conditions}]
     schemas: Mapping[str, Any] = plain_schema(model)["properties"]
     choices = [tuple(_extreme_values(model, name, schemas[name])) for name in names]
-    # Some calls have combinations that the model forbids. They do no harm, because they have no rate, or the same rate
-    # as an allowed call.
+    # Some of these calls are forbidden by the model. They do not change the result, because they have no rate, or the
+    # same rate as an allowed call.
     calls = (model.model_construct(**dict(zip(names, values, strict=True))) for values in product(*choices))
     return [add_estimates(part.estimate() for part in call.split()) for call in calls]
 
@@ -111,8 +111,8 @@ def _extremes_of_type(schema: Mapping[str, Any], field: FieldInfo) -> Iterator[A
         case "string":
             yield "x" * schema.get("maxLength", LONGEST_TEXT)
         case "array":
-            # The list contains the lines of a dialogue. Only the total length of the lines is limited, so one line of
-            # this length is enough.
+            # The items of the list are the lines of a dialogue. One line of maximum length is enough, because only the
+            # total length of the lines is limited.
             line: dict[str, Any] = {"prompt": "x" * LONGEST_SPEECH}
             types = (each for each in walk_annotation(field.annotation) if isinstance(each, type))
             yield tuple(each.model_construct(**line) for each in types if issubclass(each, Part))

@@ -1,8 +1,8 @@
 """Price texts: read the cost of a call from a text in KIE's live catalogue, such as `720P: 10 credits/s ($0.05)`.
 
 KIE writes these texts by hand. If a text is not understood, the cost is unknown; it is never guessed. A text is
-understood only if all its words are known, and all its numbers are read: an estimate that is too low would let a task
-past the spending caps.
+understood only if all its words are known and all its numbers are used, because an estimate that is too low would let a
+task past the spending caps.
 """
 
 import math
@@ -28,7 +28,7 @@ from kie_mcp.catalog.price import Estimate
 from kie_mcp.text import one_line, quote_words, shorten
 
 LONGEST_READ = 4000
-"""Largest number of characters of a price text that is read; reading a longer text could take too much time."""
+"""Maximum number of characters of a price text that is read, because reading a longer text could take too much time."""
 LONGEST_SHOWN = 120
 """Largest number of characters of a price text that are shown to the user; the rest is cut off."""
 
@@ -51,7 +51,8 @@ SPELLINGS = tuple(
         (r"(?<=\d)×", "x"),
         (r"(?<=\d) (?=[pkx]\b)", ""),
         (r"\bstandard\b", "std"),
-        # These parts of a text are removed: they say nothing about the price, or only that it is lower.
+        # The following parts of a text are removed, because they do not concern the price, or only say that it is
+        # lower.
         (rf"(?:\bup to )?[^\s(]*\d ?%\+? (?:{LESS})\b{OTHERS}", ""),
         (r", and the advantage only grows with more uploads\b", ""),
         (rf"\bfrom ({NUMBER} (?:to|-))", r"\1"),
@@ -80,7 +81,7 @@ SPELLINGS = tuple(
         (rf"({NUMBER}) ?(?:usd\b|\$(?!\d))", r"$\1"),
     )
 )
-"""Pairs of a pattern and a replacement: `_normalize()` replaces each match of the pattern."""
+"""Pairs of a pattern and a replacement, with which `_normalize()` gives price texts one spelling."""
 CREDITS = re.compile(
     rf"(?<![\w.,$])(?P<amounts>{NUMBER}(?: ?(?:/|-|\bto\b|\band\b|\bor\b) ?{NUMBER})*)"
     r" ?(?:kie )?credits?\b"
@@ -92,7 +93,7 @@ FREE = re.compile(
     r"(?: for now| for everyone| (?:until|during) (?:the )?(?:beta|launch|further notice)(?: (?:phase|period))?)?"
     r"[.!]?"
 )
-"""Matches a text that says only that the model is free."""
+"""Matches a text that says nothing but that the model is free."""
 WORDS = frozenset(
     re.findall(
         r"\w+",
@@ -109,41 +110,41 @@ WORDS = frozenset(
     """,
     )
 )
-"""Words in KIE's price texts that cannot raise the cost of a call; a text with any other word is not understood."""
+"""Words in price texts that cannot mean a higher cost; a text with any other word is not understood."""
 UNREAD = re.compile(
     r"[^\w\s.,:;()/|&$#=~≈!•-]|\bup\b(?! to \d)|\bfrom ?[~≈$\d]"
     r"|\d[ '’]\d{3}\b|\d\.\d{3,} ?(?:kie )?credits?"
 )
-"""Matches signs and numbers that may raise the cost of a call, such as `+`, `×`, `from 10` or `1 200` for 1200."""
+"""Matches signs and numbers that may mean a higher cost, such as `+`, `×`, `from 10` or `1 200` for 1200."""
 SUM = re.compile(
     rf"\A(?!.*\b(?:\d{{3,4}}p|[\d.]+k|\d+s)\b).*(?:\band|&) ?[~≈]? ?\$?{NUMBER}(?: (?:kie )?credits?)?\b", re.DOTALL
 )
-"""Matches a text that joins prices by `and` or `&`, without any size or length: these prices may have to be added."""
+"""Matches a text that joins prices by `and` or `&` and names no size or length. Such prices may have to be added up."""
 TIME = re.compile(r"\b(?:s|secs?|seconds?|mins?|minutes?|hours?|hourly|duration|length|long|longer)\b")
 """Matches words which show that a price may be for a length of time."""
 INPUT_SECONDS = re.compile(
     r"\b(?:input|source|upload(?:ed)?|reference|original|clips?|footage|both|combined|total|sent|provided|supplied)\b"
     r"(?!-to-)(?! (?:\w+ )?(?:image|picture)s?\b)"
 )
-"""Matches words that mean that a task may also pay for the seconds of its input files."""
+"""Matches words which may mean that the seconds of the input files are paid as well."""
 OPEN_COUNT = re.compile(
     r"\bnumber of\b|\b(?:layer|token|megapixel|frame|step|shot|scene|speaker|word|line|variation|sample|page)s?\b"
 )
-"""Matches words that mean that the price depends on the number of results or tokens, which is unknown beforehand."""
+"""Matches words which mean that the cost depends on the number of results or tokens, which only KIE knows."""
 INPUT_IMAGES = re.compile(
     r"\b(?:input|additional|extra|reference) (?:\w+ )?(?:image|picture)s?\b(?: input\b)?|\bimage input\b"
 )
-"""Matches words such as `additional images` before a price: each picture adds this price to the price of the call."""
+"""Matches words before a price, such as `additional images`; each such picture costs this price extra."""
 PER_INPUT_IMAGE = re.compile(
     r"(?:\b(?:per|an?|each|every|for)|/) ?(?:additional|extra|input|reference) (?:\w+ )?(?:image|picture)s?\b"
 )
-"""Matches words such as `per extra image` after a price: each picture adds this price to the price of the call."""
+"""Matches words after a price, such as `per extra image`; each such picture costs this price extra."""
 
 OWN_PART = re.compile(r"(?:\([^()]*\)|[^(),;|•\n.]|[.,](?=\d))*")
-"""Matches the words after a price, up to the next comma, full stop or line break that is not in parentheses."""
+"""Matches the words after a price, up to the next comma, full stop or line break outside of parentheses."""
 NOTE = re.compile(r"\([^()]*\)")
 CONNECTED = re.compile(r"[^\w]*(?:for|at|in|with|audio:|video:)")
-"""Matches words that are about the price before them, even if no comma separates them from the next price."""
+"""Matches the beginning of words that belong to the price before them, even if no comma follows these words."""
 Unit = Literal["second", "minute", "image", "character", "result", "call", "unsaid", "unknown"]
 NOUNS: dict[str, Unit] = {
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), "second"),
@@ -154,13 +155,13 @@ NOUNS: dict[str, Unit] = {
     **dict.fromkeys(("task", "call", "request", "generation", "time"), "call"),
     **dict.fromkeys(("upscale", "extension", "edit", "file", "job", "run"), "call"),
 }
-"""The price unit that each noun means when the noun follows `per` in a price text."""
+"""The price unit that each noun means after `per` in a price text."""
 UNIT = re.compile(
     rf"(?:/ ?|\b(?:per|an?|each|every|for each) )"
     rf"(?:(?P<words>(?:(?!per\b|megapixels?\b)[\w,.-]+ ){{0,2}}?)(?P<noun>{'|'.join(NOUNS)})\b"
     rf"|(?<!/ )(?<!/)(?P<seconds>\d+)s(?P<clip> video| clip)?\b|(?P<other>(?!\d)\w+))"
 )
-"""Matches the unit and the number of units in a price, such as `/s`, `per 1,000 characters` or `per 5s video`."""
+"""Matches the unit of a price and the number of units, such as `/s`, `per 1,000 characters` or `per 5s video`."""
 
 RESOLUTION = re.compile(r"\b(?:\d{3,4}p|\d(?:\.\d)?k)\b")
 SECONDS_FIELDS = ("duration", "seconds", "duration_seconds", "video_duration")
@@ -179,7 +180,7 @@ COUNT_FIELDS = (
     "number_of_videos",
     "variations",
 )
-"""Names of arguments that may hold the number of results that a call makes."""
+"""Names of arguments that may contain the number of results of a call."""
 TEXT_FIELDS = ("prompt", "text", "dialogue")
 
 UNREADABLE = Estimate(None, None)
@@ -191,25 +192,25 @@ class Figure:
 
     low: float
     high: float
-    """Highest number of credits; NaN if it is unclear for which values of the arguments each number holds."""
+    """Highest number of credits; NaN if it is unclear which number is valid for which values of the arguments."""
     unit: Unit
     units: float
     """Number of units that the credits pay for, such as 1000 for a price per 1000 characters."""
     surcharge: bool
     """Whether each input picture costs this price, in addition to the price of the call."""
     labels: Mapping[str, frozenset[str]]
-    """The values for which this price holds, such as 720p for `resolution`; the key is the name of the label."""
+    """For each label, the values of the argument for which this price is valid, such as 720p for `resolution`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """An argument of a call, such as the resolution, that may decide which price in a text applies."""
+    """An argument of a call, such as the resolution, that may decide which price of a text is valid."""
 
     name: str
     pattern: re.Pattern[str]
     """Matches any allowed value of the argument, as `_normalize()` spells it in price texts."""
     wanted: str
-    """The value that the call has for this argument, in the spelling of `_normalize()`, such as 720p or audio:yes."""
+    """The value of the argument in the call, in the spelling of `_normalize()`, such as 720p or audio:yes."""
 
 
 def estimate_from_text(call: KieModel, text: str, lengths: Lengths = NOT_MEASURED) -> Estimate:
@@ -238,7 +239,8 @@ def estimate_from_text(call: KieModel, text: str, lengths: Lengths = NOT_MEASURE
     if not chosen or not _is_understood(words, figures, call.id, labels) or (len(chosen) > 1 and SUM.search(words)):
         return UNREADABLE
     amounts = [_count_units(figure, call, words, lengths) for figure in chosen]
-    # "Extra pictures" may mean input pictures or pictures that the call makes, so both are counted.
+    # "Extra pictures" may mean input pictures or pictures that the call makes. So both are counted, to be on the safe
+    # side.
     pictures = len(_measure_inputs(call, "image", lengths)) + _number(call, COUNT_FIELDS, 0)
     added = sum(figure.high * pictures for figure in figures if figure not in base)
     low = min(figure.low * amount.low for figure, amount in zip(chosen, amounts, strict=True))
@@ -249,7 +251,7 @@ def estimate_from_text(call: KieModel, text: str, lengths: Lengths = NOT_MEASURE
 
 
 def _says_free(words: str, model_id: str) -> bool:
-    """Tell whether a text says only that the model is free; a free preview, for example, does not count."""
+    """Tell whether a text says nothing but that the model is free; a free preview, for example, is not enough."""
     found = FREE.fullmatch(words.strip())
     subject = re.findall(r"\w+", (found and found["subject"]) or "")
     return bool(found) and {*subject} <= {"this", "the", "model", "it", "api", *re.findall(r"\w+", model_id)}
@@ -287,12 +289,12 @@ def _may_pay_for_sound(figures: Sequence[Figure], labels: Sequence[Label]) -> bo
 
 
 def _has_one_unit(words: str, figures: Sequence[Figure]) -> bool:
-    """Tell whether all prices are for the same unit, and the text names no other unit."""
+    """Tell whether all prices have the same unit, and whether the text names no other unit."""
     found = [*UNIT.finditer(words)]
     if any(each["other"] and each[0].startswith("per ") for each in found):
         return False
     units = {figure.unit for figure in figures if not figure.surcharge} or {figure.unit for figure in figures}
-    # The nouns in "an image" or "text-to-video / image-to-video" are not units.
+    # The nouns in "an image" and in "text-to-video / image-to-video" are not units, so they are skipped.
     nouns = (each for each in found if not re.match(r"an? ", each[0]) and words[each.end() :][:1] != "-")
     extra = {figure.unit for figure in figures if figure.surcharge}
     named: set[Unit] = {NOUNS[each["noun"]] for each in nouns if each["noun"]} - extra
@@ -302,7 +304,7 @@ def _has_one_unit(words: str, figures: Sequence[Figure]) -> bool:
 
 
 def _are_same_dollars(words: str) -> bool:
-    """Tell whether each price in dollars repeats a price in credits; also true if the text has no prices in credits."""
+    """Tell whether each price in dollars is equal to a price in credits; True if the text has no credits."""
     credits_, dollars = (
         [number for found in pattern.finditer(words) for number in _read_numbers(found["amounts"])]
         for pattern in (CREDITS, DOLLARS)
@@ -314,7 +316,7 @@ def _are_same_dollars(words: str) -> bool:
 
 
 def _find_other_numbers(words: str, labels: Sequence[Label]) -> list[str]:
-    """Return the digits and numerals in a text that belong to no price, no unit and no value of an argument."""
+    """Return the numbers and number words in a text that belong to no price, unit or value of an argument."""
     rest = DOLLARS.sub("#", CREDITS.sub("#", words))
     for pattern in (UNIT, RESOLUTION, re.compile(r"\b\d+s\b"), *(each.pattern for each in labels)):
         rest = pattern.sub(" ", rest)
@@ -344,8 +346,8 @@ def _normalize(text: str) -> str:
 
 
 def _find_figures(words: str, labels: Sequence[Label]) -> list[Figure]:
-    """Find all prices in a text, each with its unit and with the label values in the words before and after it."""
-    # Some texts state prices only in dollars, which are converted to credits.
+    """Find all prices in a text, with their units, and with the argument values in the words around them."""
+    # Prices in dollars are read only if the text has no prices in credits; they are converted to credits.
     pattern, credits_ = (CREDITS, 1.0) if CREDITS.search(words) else (DOLLARS, 1 / LIST_USD_PER_CREDIT)
     found = [*pattern.finditer(words)]
     ends = [*(each.start() for each in found), len(words)][1:]
@@ -365,12 +367,12 @@ def _find_figures(words: str, labels: Sequence[Label]) -> list[Figure]:
 
 
 def _split(between: str, *, last: bool) -> tuple[str, str]:
-    """Split the words between two prices into the words about the first price and the words about the second one."""
+    """Split the words between two prices: the first words belong to the first price, the rest to the second price."""
     own = OWN_PART.match(between)
     end = own.end() if own else 0
     if last or end < len(between) or CONNECTED.match(UNIT.sub("", NOTE.sub("", between), count=1)):
         return between[:end], between[end:]
-    # If there is no comma, only the unit and the words in parentheses belong to the first price.
+    # Without a comma, only the unit and the words in parentheses belong to the first price.
     notes = [match.end() for match in (NOTE.match(between.lstrip()), UNIT.match(between.lstrip())) if match]
     cut = max(notes, default=0) + len(between) - len(between.lstrip())
     more = re.match(r" ?(?:/ ?s\b|\([^()]*\))", between[cut:])
@@ -379,14 +381,14 @@ def _split(between: str, *, last: bool) -> tuple[str, str]:
 
 
 def _find_unit(own: str, before: str) -> tuple[Unit, float]:
-    """Return the unit and the number of units that a price is for; `unsaid` and 1 if the text names no unit.
+    """Return the unit of a price and the number of units; `unsaid` and 1 if the text names no unit.
 
     Args:
         own: The words after the price that are about this price.
         before: The words before the price.
     """
-    # Directly after a price, `/ 10s` is the unit of this price. Anywhere else, `/ 10s` is the length for which the next
-    # price holds.
+    # Directly after a price, `/ 10s` is the unit of this price. At other places, `/ 10s` is the length of the next
+    # price.
     if seconds := re.match(r" ?/ ?(\d+)s\b", own):
         return "second", float(seconds[1])
     for words in (
@@ -399,7 +401,8 @@ def _find_unit(own: str, before: str) -> tuple[Unit, float]:
                 return ("result", 1) if unit["clip"] else ("second", float(unit["seconds"]))
             kind = NOUNS.get(unit["noun"] or "", "unknown")
             number = re.match(r"(\d[\d,]*)(k?) ", unit["words"] or "")
-            # `1k` means 1000 only before "characters"; before any other noun, it is the size of a picture.
+            # Before "characters", `1k` means 1000. Before any other noun, `1k` is the size of a picture and no number
+            # of units.
             if not number or (number[2] and kind != "character"):
                 return kind, 1
             return kind, float(number[1].replace(",", "")) * (1000 if number[2] else 1)
@@ -407,7 +410,7 @@ def _find_unit(own: str, before: str) -> tuple[Unit, float]:
 
 
 def _share_units(figures: Sequence[Figure]) -> list[Figure]:
-    """Give each price without a unit the unit of the price before it, or else of the first price that has a unit."""
+    """Give each price without a unit the unit of the previous price, or else of the first price that has a unit."""
     said = [figure for figure in figures if figure.unit != "unsaid"]
     shared: list[Figure] = []
     for figure in figures:
@@ -415,7 +418,7 @@ def _share_units(figures: Sequence[Figure]) -> list[Figure]:
         if unit == "unsaid" and said:
             model = shared[-1] if shared else said[0]
             unit, units = model.unit, model.units
-        # If a text also has prices for a second, KIE means "per video second" when it writes "per video".
+        # In a text that also has prices per second, KIE writes "per video" for "per second of video".
         if unit in ("call", "result") and any(each.unit == "second" for each in said):
             unit = "second"
         shared.append(replace(figure, unit=unit, units=units))
@@ -425,7 +428,7 @@ def _share_units(figures: Sequence[Figure]) -> list[Figure]:
 def _read_amounts(
     found: re.Match[str], before: str, own: str, labels: Sequence[Label]
 ) -> Iterator[tuple[tuple[float, float], dict[str, frozenset[str]]]]:
-    """Yield each price in a match: its lowest and highest number, and the values of each label for which it applies.
+    """Yield each price of a match: its lowest and highest number, and for each label the values for which it is valid.
 
     `70 / 140 credits for 5s / 10s` is two prices, and `70-140 credits` is one price.
 
@@ -454,9 +457,9 @@ def _read_amounts(
 
 
 def _choose(figures: Sequence[Figure], labels: Sequence[Label]) -> Sequence[Figure]:
-    """Return the prices that hold for the call's arguments; all prices if the text does not name the arguments.
+    """Return the prices that are valid for the call's arguments; all prices if the text does not name the arguments.
 
-    If the text names only other values of an argument, and all these values may be cheaper, no price holds.
+    The result is empty if the text names only other values of an argument, and all of these may be cheaper.
     """
     for label in labels:
         values = frozenset[str]().union(*(figure.labels.get(label.name, ()) for figure in figures))
@@ -468,9 +471,10 @@ def _choose(figures: Sequence[Figure], labels: Sequence[Label]) -> Sequence[Figu
 
 
 def _is_covered(label: Label, values: Collection[str], figures: Sequence[Figure]) -> bool:
-    """Tell whether the prices in a text cover a call whose value of an argument is not in the text.
+    """Tell whether the prices in a text are high enough for an argument value that the text does not name.
 
-    The prices cover the call if a value in the text is at least as high, or if the argument does not affect the prices.
+    They are high enough if the text names a value that is at least as high, or if the argument does not affect the
+    price.
     """
     if label.name in ("audio", "video"):
         return label.wanted.endswith(":no") or not all(figure.labels.get(label.name) for figure in figures)
@@ -481,14 +485,14 @@ def _is_covered(label: Label, values: Collection[str], figures: Sequence[Figure]
 
 
 def _measure_label(value: str) -> float:
-    """Return the number in a value of an argument, such as 720 for 720p and 2160 for 4k; infinity without a number."""
+    """Return the number in an argument's value, such as 720 for 720p and 2160 for 4k; infinity if there is none."""
     known = {"1k": 1024, "1.5k": 1280, "2k": 1440, "4k": 2160}
     number = re.fullmatch(r"(\d+)[a-z]", value)
     return known.get(value, float(number[1]) if number else math.inf)
 
 
 def _count_units(figure: Figure, call: KieModel, words: str, lengths: Lengths) -> Amount:
-    """Return how many times a call pays a price; NaN if the number cannot be derived from arguments and files."""
+    """Return how many times a call pays a price; NaN if arguments and files do not show this number."""
     results = _number(call, COUNT_FIELDS, 1)
     match figure.unit:
         case "second" | "minute":
@@ -498,7 +502,7 @@ def _count_units(figure: Figure, call: KieModel, words: str, lengths: Lengths) -
         case "image":
             return _count_bundles(exactly(results), figure.units)
         case "unsaid" | "result":
-            # A price without a unit may be the price of the whole call, or of each result of the call.
+            # A price without a unit may be for the whole call, or for each result of the call.
             return Amount(min(results, 1), results)
         case "character":
             characters = sum(_count_characters(getattr(call, name, "")) for name in TEXT_FIELDS)
@@ -510,9 +514,9 @@ def _count_units(figure: Figure, call: KieModel, words: str, lengths: Lengths) -
 
 
 def _count_bundles(amount: Amount, units: float) -> Amount:
-    """Return how many times a price for several units is paid: if 5 s have a price, 12 s cost three times that price.
+    """Return how many times a price for several units is paid: with a price per 5 s, 12 s cost three times the price.
 
-    If the price is for one unit, parts of a unit are paid, so that 2.5 s cost 2.5 times the price of 1 s.
+    A price for one unit is also paid for parts of a unit: 2.5 s cost 2.5 times the price of 1 s.
     """
     if units == 1:
         return amount
@@ -523,8 +527,8 @@ def _count_bundles(amount: Amount, units: float) -> Amount:
 def _count_seconds(call: KieModel, words: str, lengths: Lengths) -> Amount:
     """Return the seconds that a call pays for.
 
-    If the call has no argument for the length, the upper limit is the longest length that KIE's schema allows, or else
-    the length of all input files together, or else LONGEST_UNKNOWN.
+    If the call states no length, the upper limit is the longest length that KIE's schema allows. Without such a length,
+    it is the length of all input files together; without input files, LONGEST_UNKNOWN.
     """
     files = [*_measure_inputs(call, "video", lengths), *_measure_inputs(call, "audio", lengths)]
     given = _number(call, SECONDS_FIELDS, math.nan)
@@ -550,7 +554,7 @@ def _longest_result(call: KieModel) -> float:
 
 
 def _number(call: KieModel, names: Sequence[str], missing: float) -> float:
-    """Return the largest number in some fields of a call.
+    """Return the largest number in the named fields of a call.
 
     Args:
         call: An instance of a model class.
@@ -585,7 +589,8 @@ def _count_characters(value: object) -> int:
 def _measure_inputs(call: KieModel, medium: Medium, lengths: Lengths) -> list[Amount]:
     """Return the length in seconds of each input file of a kind.
 
-    An argument that is not in the model's schema counts as a file if its name contains the kind, such as `video_url`.
+    An argument that is not in the model's schema counts as a file if its name contains the kind: `video_url` is a
+    video.
     """
     refs = [ref for ref in call.references() if isinstance(ref, MediaRef) and ref.medium in (medium, "file")]
     others = [value for name, value in (call.model_extra or {}).items() if medium in name and value]

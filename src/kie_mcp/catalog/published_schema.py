@@ -11,13 +11,13 @@ from kie_mcp.text import one_line
 Schema = dict[str, Any]
 
 MAX_SCHEMA_CHARS = 100_000
-"""Largest size of a schema in characters, after each `$ref` is replaced; KIE's largest schema has about 10,000."""
+"""Maximum size of a schema in characters, with each `$ref` replaced; KIE's largest schema has about 10,000."""
 MAX_SCHEMA_DEPTH = 32
-"""Largest number of schemas, lists or objects that may be nested in each other."""
+"""Maximum number of schemas, lists or objects that are nested in each other."""
 MAX_NUMBER = 2**63 - 1
-"""Largest absolute value of a number in a schema; a larger number is left out, because it would limit nothing."""
+"""Largest absolute value of a number in a schema; a larger number is left out, because it limits nothing."""
 SCHEMA_COST = 40
-"""Number of characters that each inner schema adds to the size, so that many empty schemas also exceed the limit."""
+"""Number of characters that each inner schema adds to the size, so that many empty schemas exceed the limit as well."""
 MAX_DESCRIPTION_CHARS = 500
 """Largest number of characters of a field's description that are kept; the rest is cut off."""
 
@@ -59,7 +59,7 @@ def read_schema(schema: Any) -> Schema:
 
 
 def _schemas_of(field: str, schema: Schema) -> list[Schema]:
-    """Return the schemas of one field: none, one, or several if alternatives such as `anyOf` each define the field."""
+    """Return all schemas of a field: several if alternatives such as `anyOf` define the field more than once."""
     if field in schema.get("properties", ()):
         return [schema["properties"][field]]
     parts = [part for key in ("allOf", "anyOf", "oneOf") for part in schema.get(key, ())]
@@ -82,8 +82,8 @@ class _Reader:
 
         Args:
             node: The schema as KIE publishes it.
-            within: The `$ref` values around this schema. A schema may refer to itself, so a `$ref` in this set is
-                replaced by an empty schema.
+            within: The `$ref` values that lead to this schema. A `$ref` in this set is replaced by an empty schema,
+                because a schema that refers to itself would never end.
             depth: Number of schemas around this schema.
         """
         if depth > MAX_SCHEMA_DEPTH:
@@ -100,17 +100,18 @@ class _Reader:
             given["prefixItems"] = given.pop("items")
         read = dict(self._read_keywords(given))
         read |= self._read_parts(given, lambda part: self.read(part, within, depth + 1))
-        # In some of KIE's schemas, the `enum` for the items of a list is beside `type: array` and not inside `items`.
+        # Some of KIE's schemas have the `enum` for the items of a list beside `type: array`. It is moved into `items`.
         if read.get("type") == "array" and "enum" in read and not any(isinstance(each, list) for each in read["enum"]):
             read["items"] = _cast_values({**read.get("items", {}), "enum": read.pop("enum")})
         return _cast_values(read)
 
     def _read_parts(self, given: Schema, read: Callable[[Any], Schema]) -> Iterator[tuple[str, Any]]:
-        """Generate the keywords that contain schemas, each with its schemas after `read` has cleaned them."""
+        """Generate the keywords that contain schemas; the function `read` cleans these schemas."""
         for key in MAPS_OF_SCHEMAS:
             if isinstance(given.get(key), dict):
                 named = {str(name).strip(): part for name, part in given[key].items()}
-                # Answers show the names of fields unchanged, so a field whose name has control characters is left out.
+                # A field whose name has control characters is left out, because answers show the names of fields
+                # unchanged.
                 yield key, {name: read(part) for name, part in named.items() if name.isprintable()}
         for key in LISTS_OF_SCHEMAS:
             if isinstance(given.get(key), list) and given[key]:
@@ -122,7 +123,7 @@ class _Reader:
             yield "additionalProperties", False
 
     def _read_keywords(self, given: Schema) -> Iterator[tuple[str, Any]]:
-        """Generate the keywords that contain no schema, each with its value; wrong values are left out."""
+        """Generate the keywords that contain no schema, each with its value; leave out wrong values."""
         for key, value in given.items():
             read = KEYWORDS.get(key)
             if read and is_deeper(value, MAX_SCHEMA_DEPTH):
@@ -145,7 +146,7 @@ class _Reader:
 def _cast_values(schema: Schema, types: Collection[str] = ()) -> Schema:
     """Return a schema whose `enum`, `const` and `default` have the type that the schema states.
 
-    If KIE writes the choice "5" of a text field without quotes, YAML reads the number 5, which no text ever matches.
+    If KIE writes the choice "5" of a text field without quotes, YAML reads the number 5, which would match no text.
 
     Args:
         schema: The schema whose values are converted.
@@ -260,7 +261,7 @@ KEYWORDS: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems", "minContains", "maxContains"), _count),
     **dict.fromkeys(("minProperties", "maxProperties"), _count),
 }
-"""For each keyword without a schema inside: a function that returns the corrected value, or None for a wrong value."""
+"""For each keyword that contains no schema, a function that returns the corrected value, or None for a wrong value."""
 
 
 def _mappings(node: object) -> list[Schema]:
@@ -318,14 +319,14 @@ _NOT_MERGED = frozenset({"oneOf", "anyOf", "allOf", "if", "then", "else", "depen
 
 
 def _only_fields(schema: Schema) -> Schema:
-    """Reduce a schema that applies only under a condition, such as `then`, to its fields' names, types and formats."""
+    """Reduce a schema that applies only sometimes, such as `then`, to the names, types and formats of its fields."""
     fields = schema.get("properties", {})
     wide = {name: {key: field[key] for key in ("type", "format") if key in field} for name, field in fields.items()}
     return {"properties": wide} if fields else {}
 
 
 def _merge_all_of(schemas: list[Schema]) -> Schema:
-    """Merge schemas that all apply at once; if several have the same key, the value in the last one is used."""
+    """Merge schemas that all apply at once; if several schemas have the same key, the last value is used."""
     merged: Schema = {}
     properties: dict[str, Schema] = {}
     for schema in schemas:
@@ -340,7 +341,7 @@ def _merge_all_of(schemas: list[Schema]) -> Schema:
 
 
 def _merge_any_of(schemas: list[Schema]) -> Schema:
-    """Merge alternative schemas: keep the keys that have the same value in all of them, and the properties of each."""
+    """Merge alternative schemas: keep keys with the same value in all schemas, and the properties of all schemas."""
     first, *others = schemas
     merged = {key: value for key, value in first.items() if all(key in each and each[key] == value for each in others)}
     if all("enum" in schema for schema in schemas):

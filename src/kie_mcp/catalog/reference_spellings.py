@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import unquote
 
 TASK_ID = re.compile(r"t_\w+(#[\w-]+)?")
-"""Matches the id that kie-mcp gives to a task, such as t_ab12, or to a result of the task, such as t_ab12#2."""
+"""Matches kie-mcp's id of a task, such as t_ab12, or of a result of the task, such as t_ab12#2."""
 
 _UPLOAD_ID = re.compile(r"u_\w+")
 _RESOURCE = re.compile(r"kie://(?P<kind>tasks|uploads)/(?P<id>[\w-]+)(?:/media/(?P<n>\d+))?/?", re.IGNORECASE)
@@ -30,12 +30,12 @@ _BARE_HEAD = re.compile(r"(?:[\w.+-]+/[\w.+-]+;)?base64[,:]", re.IGNORECASE)
 _BASE64_START = re.compile(
     r"/9j/|iVBORw0K|R0lGOD|UklGR|Qk[0-9A-Za-z+/]|SUkq|TU0A|SUQz|T2dnUw|ZkxhQ|GkXfo|TVRoZ|AAAA..Z0eXB|[/_]{2}[stuv]"
 )
-"""Matches how the base64 text of common media files begins, such as `/9j/` for a JPEG."""
+"""Matches the beginning of the base64 text of common media files, such as `/9j/` for a JPEG."""
 _BASE64 = re.compile(r"[A-Za-z0-9+/_=\s%\\-]+")
 _SHORTEST_BASE64 = 60
-"""A text that begins like a media file in base64 counts as base64 above this number of characters, else as a path."""
+"""Length in characters above which a text that begins like a media file in base64 counts as base64, not as a path."""
 _LONGEST_NAME = 400
-"""Any other text of only base64 characters counts as base64 above this number of characters, else as a path."""
+"""Length in characters above which any other text of base64 characters counts as base64 and not as a path."""
 
 _DATA_KEYS = ("data", "blob", "base64", "b64json", "b64", "bytes")
 _ADDRESS_KEYS = (
@@ -74,7 +74,7 @@ def unwrap(text: str) -> Iterator[str]:
 
 
 def name_task(reference: str) -> str:
-    """Return `task:t_ab12#1` for t_ab12#1, `kie://tasks/t_ab12/media/1` and `TASK:t_ab12#1`; other texts unchanged."""
+    """Return `task:t_ab12#1` for `t_ab12#1`, `kie://tasks/t_ab12/media/1` or `TASK:t_ab12#1`; keep other texts."""
     text = reference.strip()
     found = _RESOURCE.fullmatch(text) or _TASK.fullmatch(text)
     if found and found.groupdict().get("kind", "tasks").lower() == "tasks":
@@ -85,8 +85,8 @@ def name_task(reference: str) -> str:
 def find_in_block(block: Mapping[str, Any]) -> str:
     """Return the URL, path, id or data URI in a content block of MCP or of a model's API; empty if there is none.
 
-    Such blocks are `{"type": "image", "data": …, "mimeType": …}`, `{"image_url": {"url": …}}` and `{"path": …}`; also
-    the entry of a result in an answer of this server.
+    Examples of such blocks are `{"type": "image", "data": …, "mimeType": …}`, `{"image_url": {"url": …}}` and `{"path":
+    …}`. The entry of a result in an answer of this server is such a block, too.
     """
     given = {re.sub(r"[\W_]", "", str(name)).lower(): value for name, value in block.items()}
     for name in _DATA_KEYS:
@@ -103,12 +103,12 @@ def find_in_block(block: Mapping[str, Any]) -> str:
 
 
 def unpack_block(given: Any) -> Any:
-    """Return the reference in a content block as a text; return any other value or block unchanged."""
+    """Return the reference in a content block as a text; return anything else unchanged."""
     return (find_in_block(given) or given) if isinstance(given, Mapping) else given
 
 
 def _peel(text: str) -> str:
-    """Remove the outermost layer around a reference; return an empty text if there is no layer."""
+    """Remove the outermost layer around a reference, such as quotes; return an empty text if there is no layer."""
     if text.startswith(("[", "![")) and (target := _find_link_target(text.removeprefix("!"))):
         return target
     if text[0] + text[-1] in _PAIRS and len(text) > 2:
@@ -128,14 +128,14 @@ def _find_link_target(link: str) -> str:
     if not bracket or "]" in before or not target.endswith(")"):
         return ""
     target = target[:-1].strip()
-    # Only the end of the link is searched for a title, because the target may be a data URI of many megabytes.
+    # The title is searched only at the end of the link, because the target may be a data URI of many megabytes.
     if title := _TITLE.search(target, max(len(target) - 200, 0)):
         target = target[: title.start()].strip()
     return target[1:-1].strip() if target[:1] + target[-1:] == "<>" else target
 
 
 def _standardize(text: str) -> str:
-    """Return a reference in kie-mcp's spelling; empty if the text may be a path, because a path must stay unchanged."""
+    """Return a reference in kie-mcp's spelling; empty if the text may be a path, which must stay unchanged."""
     if _DATA.match(text):
         return _read_data_uri(text)
     if url := _URL.fullmatch(text):
@@ -153,7 +153,7 @@ def _standardize(text: str) -> str:
 
 
 def _read_data_uri(text: str) -> str:
-    """Return a data URI with one prefix, in lower case; some tools put a second prefix before a complete data URI."""
+    """Return a data URI with its prefix in lower case, without the second prefix that some tools put before it."""
     text = unquote(text) if text[4] == "%" else text
     start = 0
     while inner := _DATA_HEAD.match(text, text.find(",", start) + 1):
@@ -163,12 +163,11 @@ def _read_data_uri(text: str) -> str:
 
 
 def _mend_url(rest: str) -> str:
-    """Remove line breaks and final punctuation from a URL without its scheme, and encode the blanks in it."""
+    """Remove line breaks and final punctuation from a URL, which has no scheme here; encode the blanks in it."""
     rest = re.sub(r"\s*[\r\n\t]+\s*", "", rest.strip())
     bare = rest.rstrip(f"{_PUNCTUATION})")
     rest = bare if _MEDIA_ENDING.search(bare[-8:]) else rest
-    # A blank after a complete file name ends the URL. This blank is not encoded, so that a text with more words stays
-    # invalid.
+    # A blank after a complete file name ends the URL. It is not encoded, so that a text with further words is refused.
     return rest if _MEDIA_ENDING.search(rest.partition(" ")[0]) else rest.replace(" ", "%20")
 
 

@@ -70,8 +70,10 @@ STANDARD: tuple[Family, ...] = (
     suno.COVER_ART,
     suno_studio.SOUNDS,
 )
-"""The families whose tools clients see by default: those in KIE's model list, and Suno's sounds, which replace the
-list's sound effects."""
+"""The families whose tools clients see by default: those in KIE's model list.
+
+Suno's sounds replace the list's sound effects.
+"""
 
 FAMILIES: tuple[Family, ...] = (
     *STANDARD,
@@ -121,5 +123,5 @@ MODELS: dict[str, type[KieModel]] = {}
 
 for _family in FAMILIES:
     for _model in _family.models:
-        # If two families have variants of a model with the same id, the id means the variant of the first family.
+        # If two families have a model with the same id, the id means the model of the first family.
         MODELS.setdefault(_model.id, _model)

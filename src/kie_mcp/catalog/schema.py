@@ -41,15 +41,17 @@ def _plain(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any
             # Agents do not need these keys, and some MCP hosts refuse some of them.
             case "$defs" | "title" | "minLength" | "multipleOf":
                 pass
-            # The value true is kept, because without it, MCP hosts remove fields that the schema does not list.
+            # The value true is kept: without it, MCP hosts would remove the arguments that the schema does not list.
             case "additionalProperties" if value is not True:
                 pass
-            # Several MCP hosts do not know `exclusiveMinimum`. The model class still checks the exact limit.
+            # Several MCP hosts do not know `exclusiveMinimum`, so it becomes `minimum`. The model class still checks
+            # the exact limit.
             case "exclusiveMinimum":
                 plain["minimum"] = value
             case "minItems" if value == 1:
                 pass
-            # An object's description is left out, because it is the docstring of a class and not meant for agents.
+            # The description of an object is left out, because it is the docstring of a class, which is not written for
+            # agents.
             case "description" if "properties" in schema:
                 pass
             case _:

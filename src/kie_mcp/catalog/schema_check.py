@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 MAX_PROBLEMS = 5
 """Largest number of problems that are described for one call."""
 MAX_VALUE_CHARS = 300
-"""Largest number of characters of the schema's value, such as an `enum`, in the description of a problem."""
+"""Maximum number of characters of a value from the schema, such as an `enum`, in the description of a problem."""
 
-# Most texts are pydantic's, so that a caller reads the same text for a built-in model and for a dynamic model.
+# Most of the messages are equal to pydantic's, so that callers read the same message for built-in and for dynamic
+# models.
 WORDS = {
     "const": "Input should be {}",
     "enum": "Input should be {}",
@@ -37,7 +38,7 @@ WORDS = {
     "contains": "List lacks an item that KIE requires",
     "falseSchema": "KIE does not take this field here",
 }
-"""The message for a value that violates each JSON Schema keyword; `{}` is replaced by the keyword's value."""
+"""For each JSON Schema keyword, the message for a value that violates it; `{}` stands for the keyword's value."""
 TYPE_NAMES = {
     "string": "string",
     "integer": "integer",
@@ -48,14 +49,14 @@ TYPE_NAMES = {
 }
 EXAMPLE_FILES = {"image": "https://file.example/file.png", "video": "https://file.example/file.mp4"}
 NOT_CHECKED = frozenset({"backtrackLimitExceeded", "regexEngineFailure"})
-"""Names of validation errors that are caused by a regular expression in the schema, not by the value."""
+"""Names of validation errors that come from a regular expression in the schema, and not from the value."""
 
 
 class SchemaCheck:
-    """A check of the fields of calls against one JSON Schema."""
+    """A check of the fields of calls against one JSON Schema of KIE."""
 
     def __init__(self, schema: Schema) -> None:
-        """Prepare the check.
+        """Compile the schema, without its invalid regular expressions.
 
         Raises:
             UnusableSchema: The schema is not valid JSON Schema.
@@ -73,13 +74,13 @@ class SchemaCheck:
         problems = (
             self._explain(each)
             for each in self._validator.iter_errors(_with_urls(fields))
-            # The URL of a file that is not yet uploaded is unknown, so only the type of the value is checked.
+            # A file that will be uploaded has no URL yet, so only the type of its value is checked.
             if each.kind.name == "type" or not _is_uploaded(_value_at(fields, each.instance_path))
         )
         return list(dict.fromkeys(islice(filter(None, problems), MAX_PROBLEMS)))
 
     def narrow(self, fields: Mapping[str, Any]) -> Schema:
-        """Return the schema with only those alternatives in `anyOf` and `oneOf`, at any depth, that the fields match.
+        """Return the schema after removing, at any depth, the `anyOf` and `oneOf` alternatives that do not match.
 
         Args:
             fields: The fields under KIE's names, with files as `MediaRef`.
@@ -87,7 +88,7 @@ class SchemaCheck:
         return _narrow(self._schema, _with_urls(fields))
 
     def _explain(self, error: "ValidationError") -> str:
-        """Describe one validation error in words; empty when the schema causes the error and not the value."""
+        """Describe one validation error in words; return an empty text if the schema and not the value causes it."""
         name, value = error.kind.name, error.kind.value
         if name in NOT_CHECKED:
             return ""
@@ -127,7 +128,7 @@ def _compile(schema: Schema) -> "Draft202012Validator":
 
 
 def _narrow(schema: Schema, value: Any) -> Schema:
-    """Return a schema with only those alternatives, at any depth, that a value matches; with all if none matches."""
+    """Return a schema without the alternatives, at any depth, that a value does not match; keep all if none matches."""
     narrowed = dict(schema)
     for key in ("anyOf", "oneOf"):
         if parts := schema.get(key):
@@ -161,7 +162,8 @@ def _mend(schema: Any) -> Any:
 def _loosen_choice(schema: Schema) -> Schema:
     """Replace `oneOf` by `anyOf` if one alternative requires all fields that another alternative requires.
 
-    A call that matches the first alternative then often matches the other one, too, which `oneOf` forbids.
+    A call that matches the first alternative then often matches the second alternative as well, and `oneOf` forbids
+    this.
     """
     parts = schema.get("oneOf")
     if not isinstance(parts, list):
@@ -184,7 +186,7 @@ def _is_pattern(text: str) -> bool:
 
 
 def _with_urls(value: Any) -> Any:
-    """Return a value in which each file that is not given as a URL, such as a path, is replaced by an example URL."""
+    """Replace each file that is not given as a URL, such as a path, by an example URL; return the new value."""
     match value:
         case MediaRef() if _is_uploaded(value):
             return EXAMPLE_FILES.get(value.medium, "https://file.example/file.mp3")
@@ -211,7 +213,7 @@ def _value_at(value: Any, path: Sequence[str | int]) -> Any:
 
 
 def _explain_choice(alternatives: Any) -> str:
-    """Describe the problem that a value matches several alternatives of a `oneOf`, which allows exactly one match."""
+    """Describe the problem that a value matches several alternatives of a `oneOf`, although only one may match."""
     named = [each.get("required") if isinstance(each, dict) else None for each in alternatives or [None]]
     if all(named):
         return f"KIE takes only one of: {', '.join(' and '.join(each) for each in named if each)}"

@@ -8,9 +8,9 @@ from typing import Any
 def name_models(names: Collection[str], all_names: Sequence[str], *, whole: bool = False) -> str:
     """Name some models of a family in few words, such as `2.6, 2.1 and turbo models`.
 
-    The result lists single names, and then the words before `models`. Each of these words stands for all names that
-    contain the word as a whole, between hyphens or slashes. The beginning that all names share is removed from the
-    single names. The algorithm is a greedy set cover: each step chooses the word that most of the remaining names have.
+    The result lists single names, and then words, followed by `models`. Such a word means all models whose name
+    contains the word between hyphens or slashes. The beginning that all names share is removed from the single names.
+    The algorithm is a greedy set cover: each step chooses the word that most of the remaining names have.
 
     Args:
         names: The names of the models.
@@ -40,7 +40,7 @@ def name_models(names: Collection[str], all_names: Sequence[str], *, whole: bool
 
 
 def _shared_beginning(names: Sequence[str]) -> str:
-    """Return the beginning that names share before their versions or modes, such as `wan-`; empty if there is none."""
+    """Return the common beginning of names before their versions or modes, such as `wan-`; empty if there is none."""
     for beginning in (names[0].partition("/")[0] + "/", names[0].partition("-")[0] + "-"):
         if all(re.match(re.escape(beginning) + ("v?\\d" if beginning.endswith("-") else ""), name) for name in names):
             return beginning
@@ -48,11 +48,11 @@ def _shared_beginning(names: Sequence[str]) -> str:
 
 
 def _list_words(name: str) -> Iterator[str]:
-    """Generate the words in a name: `kling-2.6` has `kling`, `2.6` and `kling-2.6`."""
+    """Generate the words and groups of words in a name: `kling-2.6` has `kling`, `2.6` and `kling-2.6`."""
     borders = [match.start() for match in re.finditer("[-/]", name)]
     for start in [0, *(border + 1 for border in borders)]:
         for end in [*borders, len(name)]:
-            # A single digit is left out, because a reader would mistake it for the number of models.
+            # A single digit is skipped, because a reader would take it for the number of models.
             if start < end and (word := name[start:end]) != "to" and not word.isdigit():
                 yield word
 
@@ -66,8 +66,8 @@ def describe_constraint(schema: dict[str, Any], shown: Collection[Any] = ()) -> 
 
     Args:
         schema: The field's JSON Schema.
-        shown: The enum values that the reader sees beside the text. The text lists the allowed values, or it lists the
-            forbidden values after `not` if that is shorter.
+        shown: The enum values that the schema shows beside this text. The text lists the allowed values or, if that is
+            shorter, the forbidden values after `not`.
     """
     if "enum" in schema:
         allowed = ", ".join(str(value) for value in schema["enum"])

@@ -65,13 +65,13 @@ class Found(NamedTuple):
     entries: list[Entry]
     """The models with their tools, the most suitable model first and legacy models last."""
     note: str = ""
-    """A sentence for the caller if the models match the search only roughly; empty for exact matches."""
+    """A sentence for the caller if the models match the search only partly; empty if they match it exactly."""
 
 
 EVERY = tuple(Entry(family, model) for family in FAMILIES for model in family.models)
-"""All pairs of a model and a tool that runs it; a few models occur twice, because a second tool also runs them."""
+"""All pairs of a model and a tool that runs it. Some models occur twice, because two tools run them."""
 ENTRIES = tuple(entry for entry in EVERY if MODELS[entry.model.id] is entry.model)
-"""All models, each of them once, with the tool that runs the model."""
+"""All models, each of them once and with the first tool that runs it."""
 
 NAMES_AT_LEAST = 3
 """Minimum number of letters of a word in a search for similar names; shorter words are ignored."""
@@ -84,8 +84,8 @@ def find_models(
 ) -> Found:
     """Find the models that match all conditions; if no model matches the query exactly, find similar models.
 
-    Models whose name is the query come first. The second are models that make the thing in the query (`NEEDS`), such as
-    a logo. The last are models whose names, tool, kind, mode or description contain all words of the query.
+    Models whose name is the query come first. Then come models that make the thing in the query (`NEEDS`), such as a
+    logo. Models whose names, tool, kind, mode or description contain all words of the query come last.
 
     Args:
         query: Words for a model or for the thing to make, such as `kling image` or `lip sync`; case is ignored.
@@ -105,22 +105,22 @@ def find_models(
     found = _find_exactly(query, pool)
     if not found.entries:
         found = _find_nearest(query, pool)
-    # If a model was found with two tools, only the pair that was found first is kept.
+    # If a model was found with two tools, only the first of the two pairs is kept.
     once = {entry.model.id: entry for entry in reversed(found.entries)}
     entries = [entry for entry in found.entries if once[entry.model.id] is entry]
     return Found(sorted(entries, key=lambda entry: _is_legacy_find(entry, query)), found.note)
 
 
 def _is_legacy_find(entry: Entry, query: str) -> bool:
-    """Tell whether a found model comes last: it is a legacy model, and the query is not its name."""
+    """Tell whether a found model is listed last, because it is a legacy model and the query is not its name."""
     return bool(entry.model.legacy) and not entry.is_named(query)
 
 
 def _find_exactly(query: str, pool: list[Entry]) -> Found:
     """Find the models whose name is the query, that make the thing in the query, or that match all words of the query.
 
-    The result has the note of the first thing in `NEEDS` for which a model is found, unless a model has the query as
-    its name.
+    The note of the result comes from the first thing in `NEEDS` for which a model is found. It is empty if the query is
+    the name of a model.
     """
     words = split_words(query)
     named = [entry for entry in pool if entry.is_named(query)]
@@ -152,8 +152,8 @@ def _find_targets(need: Need, pool: list[Entry]) -> list[Entry]:
 def _find_nearest(query: str, pool: list[Entry]) -> Found:
     """Find models for a query that no model matches exactly; the note of the result says how they were found.
 
-    Three searches are tried in order until one finds something: for models that make a thing in the query, for models
-    that match the query without its spelling mistakes, and for models whose names contain some of the words.
+    Three searches are tried until one of them finds models. The first looks for a thing to make in the query, the
+    second corrects the words of the query, and the third looks for some of the words in the models' names.
     """
     words = split_words(query)
     if needs := find_needs(words):
@@ -173,7 +173,7 @@ def _count_words_in_names(words: Iterable[str], entry: Entry) -> int:
 
 
 def _correct(word: str) -> str:
-    """Return the known word that is most similar to a word, or the word itself if it is known or no word is similar."""
+    """Return the most similar known word; return the word itself if it is known, or if no known word is similar."""
     known = _known_words()
     close = () if word in known else difflib.get_close_matches(word, known, n=1, cutoff=TYPO_CUTOFF)
     return next(iter(close), word)
@@ -206,7 +206,7 @@ def summarize_entry(entry: Entry) -> Description:
 
 
 def _describe_in_short(model: type[KieModel]) -> str:
-    """Return a model's summary; for a legacy model, a sentence before it names the tool to use instead."""
+    """Return a model's summary; for a legacy model, first a sentence that names the tool to use instead."""
     return (f"Legacy, prefer {model.legacy}. " if model.legacy else "") + read_summary(model)
 
 

@@ -10,29 +10,31 @@ from typing import TypeVar
 ItemT = TypeVar("ItemT")
 
 LONGEST_SPEECH = 100_000
-"""Largest number of characters in one call of a speech model: about two hours of speech, made in several parts."""
+"""Maximum number of characters in a call of a speech model: about two hours; KIE makes the speech in parts."""
 SMALLEST_SHARE = 4
-"""A part may be up to this many times shorter than the limit, so that the text is cut at a better place."""
+"""How many times shorter than the limit a part may be, so that the text is cut at a good place."""
 
 _CLOSING = r"""["'”’»)\]}」』）】]*"""
 _SENTENCE_END = re.compile(
-    # A match begins only at the first of several end signs. Otherwise, a search in a long row of dots would be slow.
+    # A match begins only at the first of several signs in a row. Otherwise, the search would be slow in a long row of
+    # dots.
     rf"\n\s*\n|[。！？｡।॥]+{_CLOSING}|(?<![!?…؟۔.])(?:[!?…؟۔]|(?P<stop>\.))+{_CLOSING}(?=\s)"
 )
-"""Matches the end of a sentence or paragraph; after a full stop, `_ends_sentence()` decides."""
+"""Matches the end of a sentence or paragraph; whether a full stop ends a sentence is decided by `_ends_sentence()`."""
 _CLAUSE_END = re.compile(r"\n|[,;:،؛](?=\s)|[，、；：]|\s[–—-](?=\s)")
 _BLANK = re.compile(r"\s+")
 _MARKUP = re.compile(r"\[[^\[\]\n]{1,200}\]|<[^<>\n]{1,200}>")
 """Matches a direction for the voice, such as `[laughs]` or `<break time="1s"/>`."""
 _NO_END = re.compile(
-    # A single letter is an initial, and a number of one or two digits may be an ordinal, as in German dates.
+    # A full stop after a single letter (an initial) or after a short number (an ordinal in German dates) ends no
+    # sentence.
     r"(?:^|[^\w])(?:[^\W\d_]|\d{1,2}|[^\W\d_]\.[^\W\d_]|"
     r"mr|mrs|ms|dr|prof|st|sr|jr|rev|gen|col|capt|lt|sgt|hon|pres|gov|sen|rep|mt|vs|etc|no|nos|vol|fig|approx|dept|"
     r"inc|ltd|co|corp|jan|feb|mar|apr|jun|jul|aug|sep|sept|oct|nov|dec|"
     r"nr|bzw|ca|vgl|usw|evtl|ggf|inkl|str|hr|fr|bspw|mme|mlle|m|sra|srta|ud|uds|dott|sig|ing|г|ул|стр|им|др|см)$",
     re.IGNORECASE,
 )
-"""Matches a text before a full stop that is no end of a sentence, such as `Dr`, `e.g` or `J`."""
+"""Matches a text, such as `Dr`, `e.g` or `J`, after which a full stop does not end the sentence."""
 _LONGEST_ABBREVIATION = 12
 _JOINER, _REGIONAL, _SKIN_TONES = "\u200d", range(0x1F1E6, 0x1F200), range(0x1F3FB, 0x1F400)
 
@@ -92,7 +94,7 @@ def split_items(items: Sequence[ItemT], length: Callable[[ItemT], int], most: in
 def _find_cut(text: str, most: int) -> int:
     """Return the index where the first part ends in a text of more than `most` characters."""
     parts = math.ceil(len(text) / most)
-    # If the first part has at least `even` characters, the rest fits into the other `parts - 1` parts.
+    # `even` is the shortest first part after which the rest fits into the other `parts - 1` parts.
     even, smallest = max(len(text) - (parts - 1) * most, 1), max(most // SMALLEST_SHARE, 1)
     spans = [match.span() for match in _MARKUP.finditer(text)]
     for ends in (_sentence_ends, _clause_ends, _blanks, _characters):
@@ -110,13 +112,13 @@ def _sentence_ends(text: str) -> Iterator[int]:
 
 
 def _ends_sentence(text: str, match: re.Match[str]) -> bool:
-    """Tell whether a full stop ends a sentence: no small letter follows, and the text before is no abbreviation."""
+    """Tell whether a full stop ends a sentence: no small letter follows, and no abbreviation precedes."""
     after = text[match.end() : match.end() + 20].lstrip()
     if after[:1].islower():
         return False
     stop = match.end("stop") - 1
     before = text[max(stop - _LONGEST_ABBREVIATION, 0) : stop]
-    # The first two checks avoid the slow regular expression where no word ends, as in a row of dots and blanks.
+    # The first two checks save time: the regular expression is slow, and needed only after the end of a word.
     return match.group().startswith("..") or not before[-1:].isalnum() or not _NO_END.search(before)
 
 
@@ -133,7 +135,7 @@ def _characters(text: str) -> Iterator[int]:
 
 
 def _is_one(before: str, after: str) -> bool:
-    """Tell whether two code points may be parts of one visible character (grapheme), such as an emoji or a flag."""
+    """Tell whether two code points may belong to one visible character (grapheme), such as an emoji or a flag."""
     flags = ord(before) in _REGIONAL and ord(after) in _REGIONAL
     joined = _JOINER in (before, after) or ord(after) in _SKIN_TONES
     return flags or joined or unicodedata.category(after) in ("Mn", "Mc", "Me")

@@ -5,7 +5,7 @@ HOST_ARGUMENTS = {
     "toolCallId": "n8n's MCP Client Tool sends it along: n8n-io/n8n#21500",
     "__tool_use_purpose": "Kiro CLI adds it to the input of every tool, as its hooks show",
 }
-"""Arguments that MCP hosts add to tool calls, and that are ignored; each value says where this was observed."""
+"""Arguments that MCP hosts add to tool calls, and that kie-mcp ignores; each value says where this was observed."""
 
 PLACEHOLDERS = frozenset({"null", "none", "undefined", "n/a"})
 """Values, in lower case, that some clients send for arguments without a value."""
@@ -105,4 +105,4 @@ CHOICE_WORDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("fullhd", "full hd", "fhd"), ("1080p",)),
     **dict.fromkeys(("uhd", "ultra hd", "2160p", "2160"), ("4K",)),
 }
-"""The values that each word may mean, best first; the first value that the argument's `enum` contains is used."""
+"""For each word, the values that it may mean, best first; the first value in the argument's `enum` is used."""

@@ -143,7 +143,7 @@ Zubenelgenubi | man, casual
 """The voices that all of Google's speech models have."""
 
 GOOGLE_WIDE = (Voice("Fola", "the usual one"), *GOOGLE)
-"""The known voices of Google's newer speech models, which also have voices whose names are not known."""
+"""The known voices of Google's newer speech models; these models also have voices with unknown names."""
 
 SAME_WORDS = {
     **dict.fromkeys(("male", "men", "guy", "boy", "masculine", "gentleman"), "man"),
@@ -154,7 +154,7 @@ SAME_WORDS = {
     **dict.fromkeys(("relaxing", "peaceful", "soothing", "serene", "calming", "meditation"), "calm"),
     **dict.fromkeys(("cheerful", "upbeat", "lively"), "happy"),
 }
-"""The words that a search replaces, each with its replacement."""
+"""Words that a search replaces by the words used in the descriptions of voices."""
 
 NOT_DESCRIPTIVE = frozenset({"voice", "speech", "sound", "sounding", "speaker", "speaking"})
 """Words that a search ignores, because they fit every voice."""

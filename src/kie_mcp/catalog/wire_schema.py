@@ -15,7 +15,7 @@ Schema = dict[str, Any]
 def wire_schema(model: type[KieModel]) -> Schema:
     """Return the JSON Schema of the fields that a model's `sent()` returns.
 
-    If the model has a product API, the fields have the names of the product API.
+    If the model has a product API, the fields have the names in that API.
     """
     ours = plain_schema(model)
     names = {
@@ -29,12 +29,12 @@ def wire_schema(model: type[KieModel]) -> Schema:
 
 
 def _field_schema(model: type[KieModel], name: str, schema: Schema) -> Schema:
-    """Convert the schema of an argument to the schema of the field that is sent to KIE."""
+    """Convert the schema of a tool's argument into the schema of the field in the request to KIE."""
     parts = _annotation_parts(model, name)
     if InList in parts:
         return {"type": "array", "items": schema, "maxItems": 1 + _count_folded(model, name)}
     if AsText in parts:
-        # KIE requires the number as a text, and the schema of a text has no minimum or maximum.
+        # KIE requires the number as a text, so the limits of the number are removed: a text has no minimum or maximum.
         schema = {key: value for key, value in schema.items() if key not in ("minimum", "maximum")}
         schema["type"] = "string"
     for part in parts:
@@ -53,14 +53,14 @@ def _annotation_parts(model: type[KieModel], name: str) -> list[Any]:
 
 
 def _wire_value(model: type[KieModel], name: str, value: Any) -> Any:
-    """Return the value that is sent to KIE for an argument's value, such as "5" for 5 or landscape_16_9 for 16:9."""
+    """Return what is sent to KIE for an argument's value, such as "5" for 5, or landscape_16_9 for 16:9."""
     call = model.model_construct(**{name: value})
     (wire_value,) = call.model_dump(mode="json", include={name}).values()
     return wire_value
 
 
 def _count_folded(model: type[KieModel], name: str) -> int:
-    """Count the fields that `sent()` may add to this field's list: the `folded` fields for the same kind of file."""
+    """Count the fields that `sent()` may add to this field's list: the `merged_fields` for the same kind of file."""
     return sum(_media_types(model, each) == _media_types(model, name) for each in model.merged_fields)
 
 

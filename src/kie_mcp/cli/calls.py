@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 UNFINISHED = frozenset({"prepared", "submitting", "running"})
 """States of a task that has not ended."""
 WAIT_SECONDS = 50
-"""Maximum seconds that one tool call waits for a task."""
+"""Maximum seconds that one call of `get_task` waits for a task."""
 WIDTH = 80
-"""Largest width of tables, in characters."""
+"""Maximum width of tables, in characters."""
 
 
 def make_console() -> Console:
@@ -31,10 +31,10 @@ def make_console() -> Console:
 
 
 def call_tool(tool: str, **arguments: Any) -> dict[str, Any]:
-    """Call a tool and return its answer; meanwhile show a progress bar, and ask the user to confirm a cost if needed.
+    """Call a tool and return its answer; show a progress bar, and ask the user to confirm the cost if needed.
 
     If the tool starts a task, wait until the task has ended. If the user stops this process earlier, the task continues
-    at KIE, and the next kie-mcp process polls it. Arguments that are None are left out. After an error, exit with
+    at KIE, and the next kie-mcp process polls the task. Arguments that are None are left out. After an error, exit with
     status 1.
     """
     import anyio
@@ -77,7 +77,7 @@ async def _call(tool: str, arguments: dict[str, Any]) -> "CallToolResult":
     from kie_mcp.server.selection import Selection
 
     bar = Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=Console(stderr=True))
-    # Only a person at a terminal can see a progress bar and answer a question.
+    # The progress bar is only for a person at a terminal; in a file or pipe it would be garbage.
     bar.disable = not bar.console.is_terminal
     server = build_server(App(selection=Selection("all")))
     with bar:

@@ -63,7 +63,7 @@ def _run_catalog_command(work: "Callable[..., Coroutine[Any, Any, T]]", *argumen
 
     from kie_mcp.errors import ApiError
 
-    # Warnings are not shown, because each failed attempt that is retried logs a warning that the user need not see.
+    # Warnings are not shown: each failed attempt that is retried logs a warning, which would only alarm the user.
     logging.basicConfig(stream=sys.stderr, level=logging.ERROR)
     try:
         return anyio.run(work, *arguments)
@@ -111,7 +111,7 @@ async def _take_snapshot(to: Path | None, only: "Sequence[str]") -> tuple[Path, 
 
 @asynccontextmanager
 async def _open_discovery(*, fresh: bool = False) -> "AsyncIterator[tuple[Discovery, Status]]":
-    """Open KIE's discovery API, and show a status line in the terminal, which the caller updates.
+    """Yield KIE's discovery API, and a status line in the terminal that the caller can update.
 
     Args:
         fresh: True to ignore cached answers.

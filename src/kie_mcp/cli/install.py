@@ -92,7 +92,7 @@ def tell_how_to_install(console: Console) -> None:
 
 
 class _Run:
-    """One run of `kie-mcp install` for several clients; it prints what it does."""
+    """Installs kie-mcp in several clients, or removes it from them, and prints each step."""
 
     def __init__(
         self, console: Console, server: "Server", settings: "Settings", *, keyring: bool, dry_run: bool, asks: bool
@@ -106,7 +106,7 @@ class _Run:
         self.refused = 0
 
     def install(self, clients: "Sequence[Client]") -> bool:
-        """Install kie-mcp in clients, and return whether all succeeded."""
+        """Install kie-mcp in clients, and return whether this succeeded in all clients."""
         from kie_mcp.install.change import plan_install
 
         changes = self._plan(clients, lambda client, folders: plan_install(client, folders, self.server))
@@ -125,7 +125,7 @@ class _Run:
         return not self.refused
 
     def remove(self, clients: "Sequence[Client]") -> bool:
-        """Remove kie-mcp from clients, and return whether all succeeded."""
+        """Remove kie-mcp from clients, and return whether this succeeded in all clients."""
         from kie_mcp.install.change import plan_removal
 
         removed = self._apply(self._plan(clients, plan_removal), "is not in it")
@@ -150,7 +150,7 @@ class _Run:
         return changes
 
     def _apply(self, changes: "Sequence[Change]", nothing: str) -> "list[Client]":
-        """Show the changes, make them, and return the clients whose files were changed."""
+        """Show each change, write it if the user agrees, and return the clients whose files were changed."""
         from kie_mcp.errors import ConfigurationError
 
         changed = []

@@ -56,7 +56,7 @@ def serve(
     from kie_mcp.server.http import serve_http
     from kie_mcp.server.selection import Selection
 
-    # The environment variables pass these settings on to the worker processes.
+    # Worker processes read their settings from the environment, so the options are written into environment variables.
     os.environ |= {f"KIE_MCP_{name}": str(value) for name, value in settings.items() if value is not None}
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="kie-mcp: %(levelname)s: %(message)s")
     serve_http(

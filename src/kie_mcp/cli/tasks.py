@@ -20,7 +20,7 @@ FIELD_LABELS = {
     "balance": "balance",
     "balance_after": "balance afterwards",
 }
-"""Further fields of a task or a quote to print, each with the label that is printed before its value."""
+"""Fields of a task or a quote that are printed after the main facts, and the label to print before each value."""
 Words = Annotated[list[str] | None, typer.Argument(metavar="[WORDS]...", help="Words to look for.")]
 
 
@@ -167,7 +167,7 @@ def _print_task(answer: Mapping[str, Any]) -> None:
 
 
 def _write_credits(value: float | Sequence[float]) -> str:
-    """Return a number of credits as text, or a range if it is an estimate."""
+    """Return credits as text: one number, or a range such as `4 to 30 credits` for the two numbers of an estimate."""
     parts = [f"{each:,.10g}" for each in (value if isinstance(value, Sequence) else [value])]
     return f"{' to '.join(dict.fromkeys(parts))} credits"
 

@@ -68,7 +68,7 @@ async def take_screenshot(page: Path, screenshot: Path) -> bool:
     as_root = ["--no-sandbox"] if getattr(os, "geteuid", lambda: 1)() == 0 else []
     quiet = ["--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
     # Virtual time lets the page's timers run for 5 s without real waiting. Virtual time does not reach frames in
-    # another process, so the second flag keeps all frames in the page's process.
+    # another process, so `--disable-features=IsolateSandboxedIframes` keeps all frames in the page's process.
     virtual_time = ["--virtual-time-budget=5000", "--disable-features=IsolateSandboxedIframes"]
     window = f"--window-size={WINDOW_PX[0]},{WINDOW_PX[1]}"
     command = [chromium, "--headless", *as_root, *quiet, *virtual_time, window]

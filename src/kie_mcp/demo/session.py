@@ -101,8 +101,8 @@ async def run_demo(console: Console, seconds: float, tools: str = "", wishes: Se
     Raises:
         ConfigurationError: When the demo cannot write its files, or `tools` has the name of no tool or set of tools.
     """
-    # Selection raises an error if `tools` has a wrong name. The server process would fail too, but nobody would see its
-    # error message.
+    # `Selection` checks the names in `tools` already here, because the user does not see the errors of the server's
+    # process.
     Selection(tools)
     _draw_sketch()
     with tempfile.TemporaryDirectory() as data:
@@ -119,7 +119,7 @@ async def run_demo(console: Console, seconds: float, tools: str = "", wishes: Se
 
 
 def server_parameters(data: str, seconds: float, tools: str) -> StdioServerParameters:
-    """Return the command and the settings of the demo's server: it uses the sandbox, and the demo's folders."""
+    """Return the command and the settings of the demo's server, which uses the sandbox and the demo's folders."""
     folder = str(FOLDER.resolve())
     settings = {
         "KIE_MCP_SANDBOX": "1",

@@ -54,7 +54,7 @@ class TaskFollower(ClientExtension):
         return [ResultClaim(result_type="task", model=TaskHandle, resolve=self.follow)]
 
     async def follow(self, handle: TaskHandle, context: ClaimContext) -> CallToolResult:
-        """Poll a task until the task has ended, and return the result of the tool call that started the task."""
+        """Poll a task until it has ended, and return the final result of the tool call that started the task."""
         self._report(f"{handle.task_id}: {handle.status_message}")
         while True:
             await self._clock.sleep(handle.poll_interval_ms / 1000)

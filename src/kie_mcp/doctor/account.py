@@ -20,7 +20,7 @@ from kie_mcp.kie.client import KieClient
 KIE_SECONDS = 15
 """Timeout of the request to KIE, in seconds."""
 MAX_CLOCK_SECONDS = 300
-"""Difference in seconds between this machine's clock and KIE's from which the user is warned."""
+"""Difference in seconds between this machine's clock and KIE's clock at which the user is warned."""
 CHECK_NETWORK = "Check the network, the proxy and KIE_MCP_BASE_URL, then try again."
 EXAMPLE_DAY_CAP = 1000
 
@@ -119,7 +119,7 @@ def _judge_balance(balance: float, advice: Advice) -> Finding:
 
 
 def _judge_clock(date: str) -> Finding:
-    """Compare this machine's clock with the time in the header Date of KIE's answer, which has whole seconds."""
+    """Report the difference between this machine's clock and the header `Date` of KIE's answer, in seconds."""
     try:
         ahead = time.time() - parsedate_to_datetime(date).timestamp()
     except (ValueError, OverflowError):

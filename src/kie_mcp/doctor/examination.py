@@ -27,8 +27,8 @@ AROUND_SECRET = re.compile(r"[\s'\"`=]+")
 async def examine(*, asks_for_update: bool = True) -> list[Finding]:
     """Run all checks on this machine, without lasting changes, and return the findings.
 
-    The checks ask KIE for the balance and the package index for the newest version, start the kie-mcp of each client,
-    and write an object to the bucket for results, which they delete at once.
+    The checks ask KIE for the balance, and the package index for the newest version. They start kie-mcp with each
+    client's configuration. They write an object to the bucket for results, and delete this object at once.
 
     Args:
         asks_for_update: True to ask the package index for the newest version.
@@ -64,6 +64,6 @@ def _make_filter(settings: Settings | None) -> Callable[[str], str]:
 
 
 def _clean(finding: Finding, hide: Callable[[str], str]) -> Finding:
-    """Return a finding without secrets, each of its texts on one line."""
+    """Return a finding without secrets, in which each text is on one line."""
     text, next_step, *details = (one_line(hide(each)) for each in (finding.text, finding.next_step, *finding.details))
     return replace(finding, text=text, next_step=next_step, details=tuple(details))

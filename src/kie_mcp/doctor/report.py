@@ -12,7 +12,7 @@ from rich.text import Text
 from kie_mcp.doctor.finding import Finding, Status
 
 WIDTH = 80
-"""Largest width of the table, in characters."""
+"""Maximum width of the table, in characters."""
 STYLES: dict[Status, str] = {"ok": "green", "note": "yellow", "mend": "bold red"}
 
 

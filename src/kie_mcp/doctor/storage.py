@@ -85,7 +85,7 @@ async def check_ledger(settings: Settings) -> Finding:
 
 
 async def _check_database(settings: Settings) -> Finding:
-    """Report whether the database can be reached, and whether it holds or can hold the ledger."""
+    """Report whether the database can be reached, and whether it contains the ledger or the ledger can be created."""
     try:
         from kie_mcp.ledger.database_inspection import inspect_database
 
@@ -157,7 +157,7 @@ def _describe(folder: Folder) -> str:
 
 
 def _is_there(path: Path) -> bool:
-    """Return True if a path exists; a broken link counts too, because no folder can be created in its place.
+    """Return True if a path exists; a broken link counts as existing, because no folder can be created at its path.
 
     Raises:
         OSError: When the path is invalid, or one of its parent folders may not be read.

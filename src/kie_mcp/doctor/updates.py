@@ -25,7 +25,7 @@ async def check_for_update() -> list[Finding]:
 
     pip and uv know the package index that the user has configured, so kie-mcp needs no address of an index.
     """
-    # uv sets the variable UV to its own path for the programs that it runs.
+    # In programs that uv runs, the variable UV contains the path of uv.
     uv = os.environ.get("UV") or shutil.which("uv")
     command = build_pip_command() if find_spec("pip") else uv and build_uv_command(uv)
     newest = await find_newest(command) if command else None
@@ -40,7 +40,7 @@ async def check_for_update() -> list[Finding]:
 
 async def find_newest(command: Sequence[str]) -> str | None:
     """Run a command of pip or uv, and return the newest version from its output; None if no version is found."""
-    # uv reads the name of the package from this file as standard input; pip ignores it.
+    # The standard input of the command contains the name of the package, which uv reads and pip ignores.
     with tempfile.TemporaryFile() as wanted:
         wanted.write(PACKAGE.encode())
         wanted.seek(0)

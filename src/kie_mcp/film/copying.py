@@ -7,13 +7,13 @@ from kie_mcp.film.layout import Layout
 from kie_mcp.film.timeline import Clip, Timeline
 
 SYNC_SECONDS = 0.05
-"""Maximum seconds by which a copied sound may begin later than its picture, or be shorter than its picture."""
+"""Maximum seconds by which a copied audio stream may begin later, or be shorter, than the video stream of its clip."""
 START_SECONDS = 0.001
-"""Maximum seconds between the beginning of a file and the first frame of a copied picture."""
+"""Maximum seconds between the beginning of a file and the first frame of a copied video stream."""
 COPIED_ENDINGS = (".mp4", ".mov")
 """File extensions of clips whose streams can be copied into an MP4 file unchanged."""
 MOOV_BYTES_PER_PACKET = 48
-"""Maximum bytes that the index of an MP4 file needs for each packet of picture or sound."""
+"""Maximum bytes that the index of an MP4 file needs for each packet of its video and audio streams."""
 LARGE_BYTES = 64_000_000
 """Total size of the sources in bytes from which `place_index()` reserves room for the index at the file's start."""
 
@@ -25,7 +25,7 @@ def is_whole(clip: Clip) -> bool:
 
 
 def can_copy_picture(timeline: Timeline, layout: Layout) -> bool:
-    """Return whether the pictures of all clips can be copied: all are H.264 with equal parameters, and unchanged."""
+    """Return whether all clips' video streams can be copied: all are unchanged, and H.264 with equal parameters."""
     if not all(is_whole(piece.clip) for piece in layout.pieces):
         return False
     pictures = [piece.picture for piece in layout.pieces]
@@ -38,15 +38,15 @@ def can_copy_picture(timeline: Timeline, layout: Layout) -> bool:
 
 
 def _is_plain(picture: Picture) -> bool:
-    """Return whether a picture plays in every player, begins at the start of its file and has a constant frame rate."""
+    """Return whether a video stream plays in every player, begins with its file and has a constant frame rate."""
     is_playable = picture.codec == "h264" and picture.pixels == "yuv420p" and not picture.is_turned
     return is_playable and picture.rate is not None and abs(picture.starts) < START_SECONDS
 
 
 def can_copy_sound(layout: Layout) -> bool:
-    """Return whether the sounds of clips with copied pictures can be copied too: all are AAC, or no clip has a sound.
+    """Return whether clips' audio streams can be copied, if their video streams are: all are AAC, or there are none.
 
-    A sound may be longer than its picture, because it is cut, but not shorter, because it would leave a gap.
+    A sound may be longer than its picture, because the end of the sound is cut. A shorter sound would leave a gap.
     """
     facts = [piece.source.facts for piece in layout.pieces if piece.source]
     if layout.sounds or not any(each.track for each in facts):
@@ -90,8 +90,8 @@ def drop_overlaps(layout: Layout) -> tuple[str, ...]:
 def place_index(layout: Layout, size: int) -> tuple[str, ...]:
     """Return options that put the index of an MP4 file at the file's start, where web players need it.
 
-    By default, ffmpeg writes the whole file and then writes it again after the index, which doubles the time of a copy.
-    If the sources have at least LARGE_BYTES, ffmpeg reserves room for the index at the start instead.
+    For a small film, ffmpeg first writes the whole file, and then writes it again behind the index. For large sources
+    (LARGE_BYTES), this would double the time of a copy, so ffmpeg reserves room for the index at the start instead.
 
     Args:
         layout: The positions of the clips, whose packets are counted.

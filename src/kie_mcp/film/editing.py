@@ -59,7 +59,7 @@ Report = Callable[[float], None]
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A timeline that fits its sources, with all that is needed to make the film."""
+    """A timeline that was checked against its sources, with all other values that `make_film()` needs."""
 
     program: str
     folder: Path
@@ -146,7 +146,10 @@ async def _read_sources(program: str, folder: Path, names: Mapping[Ref, str]) ->
 
 
 async def _probe(program: str, paths: Mapping[Ref, Path]) -> dict[Ref, facts.Facts]:
-    """Read the facts of clips and sounds in two processes, because reading a large file takes as long as copying it."""
+    """Read the facts of clips and sounds.
+
+    Two processes read half of the files each, because reading a large file takes as long as copying the file.
+    """
     read: dict[Ref, facts.Facts] = {}
     refs = sorted(paths, key=lambda ref: paths[ref].stat().st_size)
 
@@ -156,7 +159,7 @@ async def _probe(program: str, paths: Mapping[Ref, Path]) -> dict[Ref, facts.Fac
         try:
             found = await facts.probe(program, [paths[ref] for ref in some])
             if found is None:
-                # One of the files cannot be read. To find out which one, each is read by itself.
+                # One of the files cannot be read. To find this file, each file is read in a run of its own.
                 found = [each for ref in some for each in await facts.probe(program, [paths[ref]]) or [facts.Facts()]]
         except InvalidCall as error:
             failures.append(error)
@@ -199,7 +202,8 @@ async def _find_gain(edit: Edit) -> float | None:
     if found is None:
         return None
     gain = wanted - found
-    # Limiting the peaks makes the sound less loud again, so the louder sound is measured too, and the gain corrected.
+    # The limiter of the peaks makes the sound less loud again. Therefore, the sound is measured again after the gain,
+    # and the gain is corrected.
     for _ in range(MAX_MEASUREMENTS - 1):
         reached = await _measure_loudness(edit, gain)
         if reached is None or abs(wanted - reached) <= LOUDNESS_TOLERANCE:
@@ -287,7 +291,7 @@ async def _check(edit: Edit, plan: Plan, path: Path) -> None:
 
 
 def _check_count(plan: Plan, run: Finished) -> None:
-    """Compare the number of frames that ffmpeg reports as written with the plan.
+    """Compare the number of written frames, as ffmpeg reports it, with the number in the plan.
 
     Raises:
         KieMcpError: When the numbers differ.

@@ -28,9 +28,9 @@ USUAL_RATES = tuple(
     Fraction(rate) for rate in ("24000/1001", "24", "25", "30000/1001", "30", "48", "50", "60000/1001", "60")
 )
 RATE_TOLERANCE = 0.002
-"""Largest relative difference up to which a measured frame rate counts as one of USUAL_RATES."""
+"""Maximum relative difference between a measured frame rate and a usual rate (USUAL_RATES) that replaces it."""
 STEADY_SHARE = 0.95
-"""Smallest share of equal time distances between frames from which the frame rate counts as constant."""
+"""Minimum share (0 to 1) of the frame distances that must be equal, so that the frame rate counts as constant."""
 HIGHEST_RATE = 120
 
 _INPUT = re.compile(r"^Input #(\d+), (.*?)(?=^Input #|\Z)", re.MULTILINE | re.DOTALL)
@@ -254,7 +254,7 @@ def find_rate(times: list[int], unit: Fraction) -> Fraction | None:
     """
     gaps = [later - earlier for earlier, later in pairwise(times)]
     usual_gap = Counter(gaps).most_common(1)[0][0] if gaps else 0
-    # In a coarse time base, such as milliseconds, equal distances may be rounded to different numbers.
+    # Distances that differ a little count as equal, because a coarse time base, such as milliseconds, rounds them.
     tolerance = usual_gap / 20
     near = [gap for gap in gaps if abs(gap - usual_gap) <= tolerance]
     if usual_gap <= 0 or len(near) < STEADY_SHARE * len(gaps):

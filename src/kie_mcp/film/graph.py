@@ -11,9 +11,9 @@ STILL_ENDING = ".png"
 MOVING_ENDING = ".apng"
 """File extension of the animations in the private folder."""
 OWN_FORMATS = {STILL_ENDING: "png_pipe", MOVING_ENDING: "apng", ".txt": "concat", ".srt": "srt"}
-"""ffmpeg's names of the formats that only files of this package may have, by file extension.
+"""ffmpeg's names of the formats in which ffmpeg reads only files that this package wrote, by file extension.
 
-For all other files, these formats are forbidden, because a list for `concat` makes ffmpeg open further files.
+For files from callers, these formats are forbidden, because a list for `concat` makes ffmpeg open further files.
 """
 
 
@@ -58,7 +58,7 @@ class Graph:
 
 
 def choose_input_options(name: str) -> tuple[str, ...]:
-    """Return the options that limit the formats in which ffmpeg may read a file in the private folder."""
+    """Return the options that tell ffmpeg in which formats it may read a file of the private folder."""
     *safe, formats = SAFE_INPUT_OPTIONS
     own = OWN_FORMATS.get(PurePath(name).suffix)
     return (*safe, f"{formats},{own}", "-f", own) if own else SAFE_INPUT_OPTIONS

@@ -16,11 +16,11 @@ USUAL_SIZE = (1280, 720)
 USUAL_RATE = Fraction(30)
 HIGHEST_RATE = Fraction(60)
 LARGEST_STILL_SIDE = 1080
-"""Largest shorter side in pixels of a film that has picture files and no clips."""
+"""Maximum length in pixels of a film's shorter side, if the film has picture files and no clips."""
 SMALL_SIDE, SMALL_RATE = 360, Fraction(15)
-"""Largest shorter side in pixels and largest frame rate of a GIF or WebP, to keep its file small."""
+"""Maximum length in pixels of the shorter side, and maximum frame rate, of a GIF or WebP, to keep its file small."""
 END_TOLERANCE = 0.5
-"""Maximum seconds by which `end` may be after the end of a source; the clip or sound then ends with the source."""
+"""Seconds by which `end` may exceed the length of a source without an error; the source's own end then counts."""
 SECONDS_AFTER_VOICE = 0.4
 """Seconds for which a picture or clip is still shown after its voice has ended."""
 MUSIC_FADE_SECONDS = 2.0
@@ -45,7 +45,7 @@ class Piece:
 
     clip: Clip
     source: Source | None
-    """The file of the clip; None for a card."""
+    """The file of the clip; None for a card, which is a black picture with a title."""
     voice: Source | None
     """The file of the voice that is heard during the clip; None if there is no voice."""
     at: int

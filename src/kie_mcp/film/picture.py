@@ -9,13 +9,13 @@ from kie_mcp.film.layout import Layout, Piece
 from kie_mcp.film.timeline import Fit
 
 ZOOM = 0.1
-"""How much a picture file is zoomed while it is shown, as a share of its size."""
+"""Strength of the slow zoom while a picture file is shown, as a share of the picture's size."""
 ZOOM_SCALE = 2
 """Factor by which a picture file is scaled up before the zoom, so that a step of the zoom is less than a pixel."""
 BLUR_SCALE = 8
 """Factor by which the background is scaled down before it is blurred, because blurring fewer pixels is faster."""
 HD_HEIGHT = 720
-"""Smallest height in pixels at which a clip without colour information counts as BT.709, as players do."""
+"""Minimum height in pixels for which a clip without colour information counts as BT.709, as in players."""
 COLORS = "setparams=range=tv:colorspace=bt709:color_primaries=bt709:color_trc=bt709"
 TONE_MAPPING = (
     "zscale=transfer=linear:npl=100",
@@ -55,8 +55,8 @@ def add_picture(graph: Graph, layout: Layout, fit: Fit) -> str:
 
 
 def _steady(layout: Layout) -> str:
-    """Return the filter that sets the time base to the length of one frame, as `xfade` needs it."""
-    # The filter `fps` also sets the time base, but would drop the last frame after `xfade`.
+    """Return the filter that sets the time base to the length of one frame, which the filter `xfade` requires."""
+    # The filter `fps` would set the time base, too, but after `xfade` it would drop the last frame.
     return f"settb={1 / layout.rate}"
 
 
@@ -65,7 +65,7 @@ def _fades(layout: Layout) -> list[int]:
 
 
 def _join_cuts(graph: Graph, layout: Layout, shown: list[Stream]) -> list[Stream]:
-    """Join the pieces between which there is no cross-fade, and return the groups that cross-fades have to join."""
+    """Join neighbouring pieces without a cross-fade between them, and return the groups that cross-fades will join."""
     groups: list[list[Stream]] = []
     for piece, each in zip(layout.pieces, shown, strict=True):
         if piece.fade or not groups:
@@ -98,11 +98,12 @@ def add_piece(graph: Graph, layout: Layout, piece: Piece, fit: Fit) -> str:
     begun = f"setpts=PTS-{format_number(lead)}/TB" if lead else ""
     speed = f"setpts=PTS/{format_number(clip.speed)}" if clip.speed != 1 else ""
     end = clip.end or picture.seconds
-    # The clip is cut at `end` before its last frame is repeated, because a longer voice needs this frame repeated.
+    # If the voice is longer than the clip, the frame at `end` is repeated. Therefore, the clip is first cut at `end`.
     cut = f"trim=end={format_number((end - clip.start) / clip.speed)}" if end < picture.seconds else ""
     # From the frames before 0, the filter takes the last one, if no frame begins at 0.
     steady = f"fps={layout.rate}:start_time=0"
-    # The last frame is repeated until the piece ends: the voice may be longer, or rounding may have left out a frame.
+    # The last frame is repeated until the end of the piece, because the voice may be longer than the clip, or rounding
+    # may have left out a frame.
     still = f"tpad=stop_mode=clone:stop_duration={format_number(seconds + 1)}"
     label = graph.add_chain(begun, speed, cut, steady, still, whole, of=(f"[{number}:V:0]",))
     label = fit_picture(graph, label, picture, layout.size, fit)
@@ -155,7 +156,7 @@ def scale_over(size: tuple[int, int], over: tuple[int, int]) -> tuple[int, int]:
 
 
 def _scale_by(size: tuple[int, int], target: tuple[int, int], factor: Fraction) -> tuple[int, int]:
-    # Both sides must be even. A side that is less than 2 pixels from the target's side becomes equal to that side.
+    # Both sides must be even. A side that differs by less than 2 pixels from the target's side becomes equal to it.
     width, height = (
         each if abs(side * factor - each) < 2 else max(round(side * factor / 2) * 2, 2)
         for side, each in zip(size, target, strict=True)
@@ -164,7 +165,7 @@ def _scale_by(size: tuple[int, int], target: tuple[int, int], factor: Fraction) 
 
 
 def _scale(picture: Picture, size: tuple[int, int]) -> str:
-    # For HDR, TONE_MAPPING converts the colours instead of the filter `scale`.
+    # In HDR pictures, `scale` must not convert the colours, because the filters in TONE_MAPPING do this.
     matrix = f":in_color_matrix={_find_matrix(picture)}:out_color_matrix=bt709:out_range=tv"
     return f"scale={size[0]}:{size[1]}{'' if picture.is_hdr else matrix}"
 

@@ -1,8 +1,8 @@
 """Plan: the ffmpeg command that makes a film, computed from the film's timeline and the facts of its sources.
 
-This module only computes: it reads and writes no files and runs no program. For safety, a command contains only file
-names that this package chose, of files in the private folder in which ffmpeg runs. The caller's texts are written to
-files, and are never in the command.
+This module only computes: it reads and writes no files and runs no program. ffmpeg runs in a private folder. For
+safety, a command names only files in this folder, under names that this package chose. The caller's texts are written
+to files, and are never in the command.
 """
 
 from collections.abc import Mapping, Sequence
@@ -180,7 +180,8 @@ def _plan_animation(timeline: Timeline, layout: Layout, shown: Sequence[texts.Ti
         options = ("-c:v", "libwebp", "-quality", "80", "-loop", "0", "-fps_mode", "passthrough")
     name = f"film.{layout.format}"
     arguments = (*graph.inputs, "-filter_complex", graph.text, "-map", label, *options, *WITHOUT_METADATA, name)
-    # The number of frames is None (not checked), because programs count equal frames of an animation differently.
+    # The number of frames is None, so that it is not checked: programs count repeated frames of an animation
+    # differently.
     return Plan(arguments, name, MIME_TYPES[layout.format], layout.seconds, None, _write_burned(shown, layout))
 
 
@@ -200,14 +201,15 @@ def _plan_sound(timeline: Timeline, layout: Layout, sources: Sources, gain_db: f
         cover = graph.add_input(sources[timeline.cover].name)
         options += ("-map", f"{cover}:v:0", "-frames:v", "1", "-c:v", "mjpeg", "-q:v", "3", "-pix_fmt", "yuvj420p")
         options += ("-disposition:v:0", "attached_pic")
-        # The cover of an MP3 is in an ID3 tag. `WITHOUT_METADATA` forbids ID3 tags, so this option is replaced.
+        # The cover of an MP3 is in an ID3 tag, and an option in `WITHOUT_METADATA` forbids ID3 tags, so that option is
+        # replaced.
         metadata = (*WITHOUT_METADATA[: WITHOUT_METADATA.index("-id3v2_version")], "-id3v2_version", "3")
     arguments = (*graph.inputs, *complex_, *options, *metadata, name)
     return Plan(arguments, name, MIME_TYPES[layout.format], layout.seconds, None, is_copied=bool(copied))
 
 
 def _find_copied_sound(timeline: Timeline, layout: Layout) -> Source | None:
-    """Return the film's source if it is the only source and its sound can be copied unchanged; None otherwise."""
+    """Return the film's only source if the sound of this source can be copied unchanged; None otherwise."""
     if len(layout.pieces) != 1 or layout.sounds or timeline.loudness is not None:
         return None
     (piece,) = layout.pieces

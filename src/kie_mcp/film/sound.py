@@ -12,7 +12,7 @@ SILENCE = f"anullsrc=channel_layout=stereo:sample_rate={SAMPLE_RATE}"
 DUCKING = "sidechaincompress=threshold=0.02:ratio=8:attack=20:release=500"
 """Filter that lowers music by about 12 dB while a voice is heard (ducking)."""
 SLOWEST_TEMPO = 0.5
-"""Lowest speed factor of one `atempo` filter."""
+"""Lowest speed factor that one `atempo` filter allows; for a lower speed, two of these filters are used."""
 LIMITER = "alimiter=limit=0.84:attack=5:release=50:level=0:latency=1"
 """Filter that limits the peaks to -1.5 dB, so that no player distorts them."""
 
@@ -107,11 +107,11 @@ def _add_voice(graph: Graph, layout: Layout, piece: Piece) -> str:
 
 
 def _add_laid(graph: Graph, laid: PlacedSound) -> str:
-    """Add a sound of the timeline, after silence from the start of the film to the second at which the sound begins."""
+    """Add a sound of the timeline to the graph, with silence before it, so that it begins at its time in the film."""
     sound = laid.sound
     track = laid.source.facts.track
     begin = sound.start + (track.starts if track else 0)
-    # The option `-ss` would be faster, but then the times do not begin at 0 if the picture is copied.
+    # The option `-ss` would cut faster, but if the picture is copied, the times of the sound would not begin at 0.
     cut = (f"atrim=start_sample={round(begin * SAMPLE_RATE)}", "asetpts=PTS-STARTPTS") if begin else ()
     number = graph.add_input(laid.source.name, "-vn")
     samples = round(laid.seconds * SAMPLE_RATE)

@@ -1,4 +1,4 @@
-"""Convert picture files to what ffmpeg reads in any build: a still to PNG, an animated GIF, WebP or PNG to APNG."""
+"""Convert picture files to formats that every build of ffmpeg reads: a still to PNG, an animation to APNG."""
 
 import math
 from collections.abc import Iterator
@@ -12,16 +12,21 @@ from kie_mcp.film.graph import MOVING_ENDING, STILL_ENDING
 from kie_mcp.media import pictures
 
 MAX_STILL_PIXELS = 3840 * 2160
-"""A picture with more pixels is scaled down before ffmpeg gets it."""
+"""Maximum number of pixels of a picture for ffmpeg; larger pictures are scaled down."""
 ANIMATED_FORMATS = ("GIF", "WEBP", "PNG")
-"""Pillow's names of formats that may be animated; the pages of a TIFF are no animation."""
+"""Pillow's names of formats that may be animated. Pillow also calls a TIFF with several pages animated, wrongly."""
 MAX_MOVING_PIXELS = 30_000_000
-"""Most pixels of all frames of an animation together, because Pillow holds 8 bytes for each in memory; the frames of a
-larger one are scaled down."""
+"""Maximum number of pixels of all frames of an animation together; the frames of larger animations are scaled down.
+
+There is a maximum because Pillow needs 8 bytes of memory for each of these pixels.
+"""
 SMALLEST_SCALE = 0.25
-"""An animation that would have to be scaled down further is refused."""
+"""Minimum factor for scaling an animation down; an animation that needs a smaller factor is refused."""
 SHORTEST_FRAME, USUAL_FRAME = 20, 100
-"""In milliseconds: a frame with a time below the first is shown for the second, as browsers do."""
+"""Minimum milliseconds for which a frame may be shown, and the milliseconds for a frame below this minimum.
+
+Browsers treat such frames in the same way.
+"""
 
 
 def write_picture(file: IO[bytes], folder: Path, stem: str) -> str:
@@ -30,10 +35,10 @@ def write_picture(file: IO[bytes], folder: Path, stem: str) -> str:
     Args:
         file: The file with the picture.
         folder: The private folder.
-        stem: The name of the new file without its ending.
+        stem: The name of the new file without its extension.
 
     Returns:
-        The name of the new file. Its ending says whether the picture moves.
+        The name of the new file. Its extension is `.apng` for an animation, and `.png` for any other picture.
 
     Raises:
         UnreadablePicture: When the picture cannot be read, or an animation is too long.
@@ -46,7 +51,7 @@ def write_picture(file: IO[bytes], folder: Path, stem: str) -> str:
         _write_moving(image, moving)
     with PIL.Image.open(moving) as made:
         moves = getattr(made, "is_animated", False)
-    # Frames that are all equal become one, which is no animation for ffmpeg.
+    # If all frames are equal, Pillow writes only one frame. This is no animation for ffmpeg, so the file becomes a PNG.
     return moving.name if moves else moving.rename(still).name
 
 
@@ -78,7 +83,7 @@ def _write_moving(image: PIL.Image.Image, target: Path) -> None:
 def _read_frames(
     image: PIL.Image.Image, count: int, size: tuple[int, int], times: list[int]
 ) -> Iterator[PIL.Image.Image]:
-    """Yield the frames of an animation, and add the milliseconds for which each is shown to `times`."""
+    """Yield the frames of an animation; append to `times` the milliseconds for which each frame is shown."""
     for number in range(count):
         image.seek(number)
         image.load()

@@ -10,13 +10,13 @@ from kie_mcp.text import make_visible
 
 BURNED_NAME, ATTACHED_NAME = "texts.ass", "texts.srt"
 WORD_JOINER = "\u2060"
-"""A character without width; inserted after the first character of an ASS or SRT command, it makes it plain text."""
+"""An invisible character; after the first character of an ASS or SRT command, it turns the command into plain text."""
 FONT_NAME, FONTS_FOLDER = "Aileron", "fonts"
-"""Name of the font that is part of Pillow, and the folder for its file; letters it lacks come from other fonts."""
+"""Name of Pillow's own font, and the folder for the font's file; letters that this font lacks come from other fonts."""
 SHORTEST_SECONDS, SECONDS_PER_LETTER, LONGEST_SECONDS = 1.5, 1 / 15, 8.0
-"""Shortest time, time per letter and longest time, in seconds, for which a text without `end` is shown."""
+"""Shortest time, time per letter and longest time, in seconds, for which a text without `until` is shown."""
 ALIGNMENTS = {"bottom": 2, "center": 5, "top": 8}
-"""ASS's numbers for the positions of a text, as on a number pad: 2 is bottom centre, 8 is top centre."""
+"""For each position of a text, ASS's number, which is the key of a number pad: 2 is bottom centre, 8 is top centre."""
 LYRICS_LINE = re.compile(r"(\d+(?:\.\d+)?) (.+)")
 """Matches a line of timed lyrics: the second at which the line begins, and the words of the line."""
 
@@ -130,7 +130,7 @@ def _build_style(name: str, font_px: float, alignment: int, short_px: int) -> st
 
 
 def _format_time(seconds: float, point: str = ".") -> str:
-    """Format a time for ASS, such as `0:00:01.50`, or for SRT, which has a comma and thousandths."""
+    """Format a time for ASS, such as `0:00:01.50`, or with a comma as `point` for SRT, such as `0:00:01,500`."""
     hours, rest = divmod(round(seconds * 100), 360_000)
     minutes, rest = divmod(rest, 6_000)
     return f"{hours}:{minutes:02}:{rest // 100:02}{point}{rest % 100:02}" + "0" * (point == ",")

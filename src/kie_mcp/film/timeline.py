@@ -18,7 +18,7 @@ from kie_mcp.catalog.model import KieModel, Part
 from kie_mcp.catalog.price import FREE
 
 EDIT_TOOL, EDIT_MODEL = "edit_media", "kie-mcp/edit"
-"""The tool's name, and the name that edits have in the ledger's column `model`."""
+"""Name of the tool for edits, and the value that edits have in the ledger's column `model`."""
 
 Fit = Literal["pad", "crop", "blur"]
 Place = Literal["bottom", "center", "top"]
@@ -49,7 +49,7 @@ def _check_ratio(text: str) -> str:
 
 
 class _Brief(BaseModel):
-    """An object whose JSON leaves out fields with default values, so that it looks as the caller wrote it."""
+    """An object whose JSON leaves out fields with default values, so that it is like the JSON that the caller sent."""
 
     @model_serializer(mode="wrap")
     def _write(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:

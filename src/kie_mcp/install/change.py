@@ -12,7 +12,7 @@ from kie_mcp.install.entry import NAME, Entry, Server
 from kie_mcp.install.masking import find_secrets, hide
 
 REPLACED = ("KIE_API_KEY", "KIE_AI_API_KEY", "KIE_API_KEY_FILE", "KIE_MCP_SANDBOX", "KIE_MCP_KEYRING")
-"""Environment variables that say where the API key is; a new entry keeps none of these values of an old entry."""
+"""Environment variables that say where the API key is; a new entry never takes them over from the old entry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Change:
 
     @property
     def diff(self) -> list[str]:
-        """The changed lines, each with one line of context, without secrets."""
+        """The changed lines with one line of context before and after them, without secrets."""
         name = self.file.path.name
         before, after = (hide(text, self.secrets).splitlines() for text in (self.file.text, self.after))
         return list(unified_diff(before, after, f"{name} (now)", name, n=1, lineterm=""))
@@ -60,7 +60,7 @@ def plan_install(client: Client, folders: Mapping[str, Path], server: Server) ->
     elif client.listed:
         place = len(document.data.get(client.servers) or [])
     new = shape.write(server, document.free_name)
-    # Keep the values of fields such as `enabled` from the old entry, because the user may have changed them.
+    # The fields in `shape.more`, such as `enabled`, keep their old values, because the user may have changed them.
     after = document.put(place, old, {**new, **{name: old[name] for name in shape.more if name in old}})
     secrets = find_secrets(document.data, document.format.parse(after))
     return Change(client, document.file, after, secrets, found.server if found else None)

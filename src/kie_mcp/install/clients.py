@@ -28,8 +28,8 @@ class Client:
     files: tuple[str, ...]
     """Possible paths of the client's configuration file; `{…}` is a folder from `find_folders`.
 
-    `find_file` takes the first folder that exists, and in this folder the first file that exists. If none exists, it
-    takes the first one.
+    `find_file` chooses the first folder that exists, and in this folder the first file that exists. If no folder or no
+    file exists, it chooses the first.
     """
     servers: str
     """Name of the field in the configuration file that contains the servers."""
@@ -40,9 +40,9 @@ class Client:
     programs: tuple[str, ...] = ()
     """Names of programs; if one of them is on PATH, the client is installed."""
     fresh: str = ""
-    """The text at the beginning of each configuration file that kie-mcp creates for this client."""
+    """Text with which a configuration file begins if kie-mcp creates the file for this client."""
     after: str = ""
-    """What the user has to do before the client uses the changed file, as a sentence."""
+    """A sentence that says what the user has to do, so that the client reads the changed file."""
 
     def find_file(self, folders: Mapping[str, Path]) -> Path:
         """Return the path of the client's configuration file; the file may not exist yet."""
@@ -69,7 +69,7 @@ def find_folders(system: str = sys.platform, env: Mapping[str, str] = os.environ
     xdg = Path(env.get("XDG_CONFIG_HOME") or home / ".config")
     roaming = Path(env.get("APPDATA") or home / "AppData" / "Roaming")
     local = Path(env.get("LOCALAPPDATA") or home / "AppData" / "Local")
-    # Programs that are made with Electron keep their configuration in this folder.
+    # The folder in which programs made with Electron, such as VS Code, keep their configuration.
     electron = {"win32": roaming, "darwin": home / "Library" / "Application Support"}.get(system, xdg)
     packaged = local / "Packages" / "Claude_pzs8sxrjxfjjc" / "LocalCache" / "Roaming"
     return {
@@ -82,15 +82,15 @@ def find_folders(system: str = sys.platform, env: Mapping[str, str] = os.environ
         "claude_code": Path(env.get("CLAUDE_CONFIG_DIR") or home),
         "codex": Path(env.get("CODEX_HOME") or home / ".codex"),
         "cline": Path(env.get("CLINE_DIR") or home / ".cline"),
-        # zed-industries/zed, crates/paths/src/paths.rs: on macOS, Zed uses ~/.config and ignores XDG_CONFIG_HOME.
+        # On macOS, Zed uses ~/.config and ignores XDG_CONFIG_HOME: see zed-industries/zed, crates/paths/src/paths.rs.
         "zed": {"win32": roaming / "Zed", "darwin": home / ".config" / "zed"}.get(system, xdg / "zed"),
-        # goose-docs, guides/config-files: ~/.config/goose, and %APPDATA%\Block\goose\config on Windows.
+        # See goose-docs, guides/config-files: ~/.config/goose, and on Windows %APPDATA%\Block\goose\config.
         "goose": roaming / "Block" / "goose" / "config" if system == "win32" else xdg / "goose",
     }
 
 
 CLIENTS = (
-    # modelcontextprotocol.io/docs/develop/connect-local-servers
+    # See modelcontextprotocol.io/docs/develop/connect-local-servers
     Client(
         "claude-desktop",
         "Claude Desktop",
@@ -108,7 +108,7 @@ CLIENTS = (
         programs=("claude",),
         after="Start Claude Code again; /mcp shows it.",
     ),
-    # cursor.com/docs/context/mcp
+    # See cursor.com/docs/context/mcp
     Client(
         "cursor",
         "Cursor",
@@ -117,7 +117,7 @@ CLIENTS = (
         programs=("cursor", "cursor-agent"),
         after="Cursor asks whether to turn it on, or see Settings, MCP.",
     ),
-    # code.visualstudio.com/docs/copilot/reference/mcp-configuration
+    # See code.visualstudio.com/docs/copilot/reference/mcp-configuration
     Client(
         "vscode",
         "VS Code",
@@ -127,7 +127,7 @@ CLIENTS = (
         programs=("code", "code-insiders"),
         after="Start it in VS Code by the command MCP: List Servers.",
     ),
-    # docs.windsurf.com/windsurf/cascade/mcp
+    # See docs.windsurf.com/windsurf/cascade/mcp
     Client(
         "windsurf",
         "Windsurf",
@@ -136,7 +136,7 @@ CLIENTS = (
         programs=("windsurf",),
         after="Press Refresh in the MCP settings of Windsurf.",
     ),
-    # openai/codex, docs/config.md; the entry equals the one that `codex mcp add` of version 0.171.0 writes.
+    # See openai/codex, docs/config.md. This entry equals the one that `codex mcp add` of version 0.171.0 writes.
     Client(
         "codex",
         "Codex",
@@ -146,7 +146,7 @@ CLIENTS = (
         programs=("codex",),
         after="Start Codex again; /mcp shows it.",
     ),
-    # google-gemini/gemini-cli, docs/tools/mcp-server.md
+    # See google-gemini/gemini-cli, docs/tools/mcp-server.md
     Client(
         "gemini-cli",
         "Gemini CLI",
@@ -155,7 +155,7 @@ CLIENTS = (
         programs=("gemini",),
         after="Start Gemini CLI again, in a folder that you trust; /mcp shows it.",
     ),
-    # opencode.ai/docs/mcp-servers and /docs/config; version 1.18.33 reads these three files of the folder.
+    # See opencode.ai/docs/mcp-servers and opencode.ai/docs/config. OpenCode 1.18.33 reads all three files.
     Client(
         "opencode",
         "OpenCode",
@@ -165,7 +165,7 @@ CLIENTS = (
         programs=("opencode",),
         after="Start OpenCode again.",
     ),
-    # zed-industries/zed, docs/src/ai/mcp.md
+    # See zed-industries/zed, docs/src/ai/mcp.md
     Client(
         "zed",
         "Zed",
@@ -175,7 +175,8 @@ CLIENTS = (
         programs=("zed", "zeditor"),
         after="The dot beside it in the settings of Zed's agent panel turns green.",
     ),
-    # goose-docs, guides/config-files, and crates/goose/src/agents/extension.rs: a stdio extension has `cmd` and `envs`.
+    # See goose-docs, guides/config-files, and Goose's source file crates/goose/src/agents/extension.rs: an extension on
+    # stdio has the fields `cmd` and `envs`.
     Client(
         "goose",
         "Goose",
@@ -186,7 +187,7 @@ CLIENTS = (
         programs=("goose",),
         after="Start a new session of Goose.",
     ),
-    # docs.cline.bot/getting-started/config; older versions of the extension keep the file in a folder of VS Code.
+    # See docs.cline.bot/getting-started/config. Older versions of the extension keep the file in a folder of VS Code.
     Client(
         "cline",
         "Cline",
@@ -198,7 +199,7 @@ CLIENTS = (
         programs=("cline",),
         after="Cline sees it at once.",
     ),
-    # docs.continue.dev/reference: mcpServers in ~/.continue/config.yaml is a list.
+    # See docs.continue.dev/reference: the field `mcpServers` of ~/.continue/config.yaml is a list.
     Client(
         "continue",
         "Continue",
@@ -207,12 +208,13 @@ CLIENTS = (
         Shape(more={"name": "kie"}),
         "yaml",
         listed=True,
-        # packages/config-yaml/src/schemas/index.ts of continuedev/continue: name and version are required.
+        # See continuedev/continue, packages/config-yaml/src/schemas/index.ts: `name` and `version` are required.
         fresh="name: Local Config\nversion: 1.0.0\nschema: v1\n",
         programs=("cn",),
         after="Continue sees it at once; its tools work in agent mode.",
     ),
-    # lmstudio-ai/docs, 0_app/2_mcp; github.com/lmstudio-ai/lmstudio-bug-tracker/issues/1371 names the older folder.
+    # See lmstudio-ai/docs, 0_app/2_mcp, and for the older folder
+    # github.com/lmstudio-ai/lmstudio-bug-tracker/issues/1371.
     Client(
         "lm-studio",
         "LM Studio",

@@ -41,7 +41,7 @@ class ConfigFile:
 
     @property
     def _has_crlf(self) -> bool:
-        """Whether every line ends with CR LF; in a file with both kinds of line ends, none of them is changed."""
+        """Whether every line ends with CR LF; if a file has both kinds of line ends, all its lines stay as they are."""
         content = self.content or b""
         return 0 < content.count(b"\n") == content.count(b"\r\n")
 
@@ -53,7 +53,7 @@ class ConfigFile:
     def replace(self, text: str) -> Path | None:
         """Replace the file's content; return the path of a copy of the old file, or None if there was no old file.
 
-        Other programs see the old content or the new one, never a part of it. The file keeps its permissions.
+        The change is atomic: other programs see the old or the new content. The file keeps its permissions.
 
         Raises:
             ConfigurationError: When another program has changed the file since it was read, or it cannot be written.
@@ -116,14 +116,14 @@ def _follow(path: Path) -> Path:
 
 
 def _find_fault(status: os.stat_result) -> str:
-    """Return why a file should not be changed, as the end of a sentence; empty if it may be changed."""
+    """Return the reason why a file should not be changed, as the end of a sentence; empty if there is no reason."""
     if not stat.S_ISREG(status.st_mode):
         return "is no regular file"
     if status.st_size > MAX_BYTES:
         return "is too large for a configuration"
     if hasattr(os, "getuid") and status.st_uid != os.getuid():
         return "belongs to another user"
-    # Replacing a file needs no permission to write it, but a user who made the file read-only wants no change.
+    # The system would let kie-mcp replace a read-only file, but a user who made the file read-only wants no change.
     if not status.st_mode & stat.S_IWUSR:
         return "is read-only"
     if status.st_nlink > 1 and sys.platform != "win32":

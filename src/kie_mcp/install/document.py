@@ -138,7 +138,7 @@ def list_entries(data: Mapping[str, Any], client: Client) -> Iterator[tuple[Plac
 
 
 def list_edits(way: Sequence[Place], old: Entry, new: Entry) -> Iterator[tuple[Any, ...]]:
-    """Yield the changes that give an entry new fields; each is `put` or `remove` with the arguments of this function.
+    """Yield the changes that turn an old entry into a new one; a change is `put` or `remove`, and its arguments.
 
     Fields that only the old entry has stay unchanged. A field that both entries have gets the new value.
     """

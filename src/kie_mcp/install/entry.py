@@ -10,7 +10,7 @@ Entry = Mapping[str, Any]
 NAME = "kie"
 """Name of kie-mcp's entry."""
 OTHER_NAME = "kie-mcp"
-"""Name of the entry if `NAME` is taken by a server that is not kie-mcp."""
+"""Name of kie-mcp's entry if another server already has the name `NAME`."""
 OURS = re.compile(r"(^|[\\/\s])kie[-_]mcp(\[[\w,-]+\])?([@=<>~.][^\\/]*)?$")
 """Matches a command or argument that starts kie-mcp: `kie-mcp`, `/opt/bin/kie-mcp.exe`, `kie-mcp@1.2`, `kie_mcp`."""
 

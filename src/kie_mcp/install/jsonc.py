@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 Path = Sequence[str | int]
-"""The path to a value: names of members and indexes in lists; the index after the last one appends to the list."""
+"""The path to a value: names of members and indexes of elements; to append to a list, use the list's length."""
 BLANK = re.compile(r"(?:\s+|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
 STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 SCALAR = re.compile(r"[-+.\w]+")
@@ -145,12 +145,12 @@ def _insert(text: str, node: _Node, key: str | int, value: Any) -> str:
 
 
 def _cut(text: str, parent: _Node, member: _Member) -> str:
-    """Return the text without a member, the comments after it on its line, and the comma that is no longer needed."""
+    """Return the text without a member, without the comments behind it on its line, and without a needless comma."""
     start, end = member.start, member.end
     head = text[:start].rstrip(" \t")
     after = REST_OF_LINE.match(text, end)
     if after and text[after.end() : after.end() + 1] in {"\r", "\n"}:
-        # Nothing follows the member on its line. If nothing precedes it either, the whole line is removed.
+        # The member is the last on its line. If the member is also the first on this line, the whole line is removed.
         end = after.end()
         if head.endswith("\n"):
             start, end = len(head), text.index("\n", end) + 1
@@ -203,7 +203,7 @@ class _Scanner:
         raise ValueError(f"line {line}: {reason}")
 
     def take(self, character: str) -> bool:
-        """Skip blanks and the given character; return False, and skip only blanks, if another character follows."""
+        """Skip blanks; if the given character follows, skip this character, too, and return True."""
         self.skip()
         if self.text[self.place : self.place + 1] != character:
             return False

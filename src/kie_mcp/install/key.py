@@ -13,7 +13,7 @@ from kie_mcp.disk import create_folder, replace_file
 from kie_mcp.errors import ConfigurationError
 
 NOT_COPIED = frozenset({"KIE_API_KEY", "KIE_AI_API_KEY", "KIE_API_KEY_FILE", "KIE_MCP_HTTP_TOKEN", "KIE_MCP_KEYRING"})
-"""Settings that are not copied into a client's configuration: secrets, and those that `describe_source` returns."""
+"""Settings that are not copied into a client's configuration: secrets, and settings about the place of the key."""
 HOW = "Set KIE_API_KEY for this command, or run it in a terminal, which asks for the key. --sandbox needs none."
 
 
@@ -23,7 +23,7 @@ def copy_settings() -> dict[str, str]:
 
 
 def describe_source(settings: Settings, *, keyring: bool) -> dict[str, str]:
-    """Return the settings with which the client's server finds the key."""
+    """Return the settings with which the server that a client starts finds the key."""
     if settings.sandbox:
         return {"KIE_MCP_SANDBOX": "1"}
     if keyring:
@@ -71,7 +71,7 @@ def _find_kept(settings: Settings, *, keyring: bool) -> str:
     file = settings.key_file
     if not file:
         return ""
-    # Reading the key also checks that the file contains one.
+    # `.key` reads the file, and raises an error if the file contains no key.
     return f"The key is in {file} already." if Settings(KIE_API_KEY_FILE=file).key else ""
 
 

@@ -1,4 +1,4 @@
-"""Hide secrets in the text of a configuration; also those of other servers, because a diff shows neighbouring lines."""
+"""Hide secrets in the text of a configuration, also the secrets of other servers, which a diff may show as context."""
 
 import json
 import re
@@ -18,13 +18,16 @@ SHOWN = re.compile(r"KIE_API_KEY_FILE|KIE_MCP_(?!HTTP_TOKEN)\w+")
 
 
 def find_secrets(*values: Any) -> tuple[str, ...]:
-    """Return the texts in a configuration that may be secrets, the longest first, so that each is hidden as a whole."""
+    """Return the texts in a configuration that may be secrets.
+
+    The longest text comes first, so that a text which contains another one is hidden as a whole.
+    """
     found = {secret for value in values for secret in _list_secrets(value, hidden=False) if len(secret) > 3}
     return tuple(sorted(found, key=len, reverse=True))
 
 
 def hide(text: str, secrets: tuple[str, ...]) -> str:
-    """Replace the given secrets in a text, also in their JSON-escaped form, and all else that looks like a secret."""
+    """Replace the given secrets in a text, also if they are JSON-escaped, and replace whatever looks like a secret."""
     for secret in secrets:
         for spelling in {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}:
             text = text.replace(spelling, MASK)

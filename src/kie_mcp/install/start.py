@@ -23,7 +23,7 @@ REQUEST = {
     },
 }
 ANSWER_SECONDS = 30
-"""Maximum seconds to wait for the first answer; some clients wait no longer."""
+"""Maximum seconds to wait for the first answer; some clients stop waiting after this time."""
 MAX_BYTES = 1_000_000
 ERROR = re.compile(r"\w*error:", re.IGNORECASE)
 """Matches the beginning of `error: …` and `ValueError: …`."""

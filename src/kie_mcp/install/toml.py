@@ -29,7 +29,7 @@ def put(text: str, path: Path, value: Any) -> str:
     *way, last = path
     for place, key in enumerate(way):
         if key not in table:
-            # Tables that only contain another new table get no header line of their own.
+            # A new table that only contains another new table gets no header line.
             table[key] = tomlkit.table(is_super_table=place < len(way) - 1 or isinstance(value, dict))
         table = table[key]
         if not isinstance(table, AbstractTable) and not hasattr(table, "items"):
@@ -58,7 +58,7 @@ def remove(text: str, path: Path) -> str:
 
 
 def _make_table(value: dict[str, Any]) -> AbstractTable:
-    """Return a table with a header line; tables inside it are written on one line each."""
+    """Return a table with a header line; each table inside it is written on one line (an inline table)."""
     table = tomlkit.table()
     table.update({name: _make_inline_table(each) if isinstance(each, dict) else each for name, each in value.items()})
     return table

@@ -92,7 +92,7 @@ def _look_up(node: Any, key: str | int) -> Any:
 
 
 def _edit(text: str, change: Callable[[Any], Any]) -> str:
-    """Return the text after a change of its value; lines that the library would only reformat stay unchanged."""
+    """Return the text after `change` has changed its value; lines that the library only reformats stay unchanged."""
     try:
         _, indent, offset = load_yaml_guess_indent(text)
         yaml = YAML()
@@ -108,7 +108,7 @@ def _edit(text: str, change: Callable[[Any], Any]) -> str:
 
 
 def transplant(original: str, plain: str, changed: str) -> str:
-    """Make the same changes in the original text as between two copies that the library has formatted.
+    """Apply the difference between two texts that the library has formatted to the original text, and return this text.
 
     Args:
         original: The text.
@@ -123,7 +123,8 @@ def transplant(original: str, plain: str, changed: str) -> str:
     lines, copied, wanted = (each.splitlines(keepends=True) for each in (original, plain, changed))
     place = {-1: -1, len(copied): len(lines)}
     for _, start, end, first, last in SequenceMatcher(None, lines, copied, autojunk=False).get_opcodes():
-        # If both parts have the same number of lines, the lines correspond, and only their format differs.
+        # If a part has the same number of lines in both texts, each line has its counterpart in the other text: only
+        # the format differs.
         if end - start == last - first:
             place |= dict(zip(range(first, last), range(start, end), strict=True))
     result: list[str] = []

@@ -1,4 +1,4 @@
-"""Advice on what a user can do outside of kie-mcp: on KIE's web pages or, for the sandbox, in files and settings."""
+"""Advice for users on steps outside of kie-mcp: on KIE's web pages or, for the sandbox, in files and settings."""
 
 from dataclasses import dataclass
 
@@ -10,13 +10,13 @@ class Advice:
     task_list: str
     """Web page or folder where the owner finds all tasks with their ids."""
     top_up: str
-    """How the owner gets more credits."""
+    """Sentence or phrase that says how the owner gets more credits."""
     change_key: str
-    """What the owner does when KIE refuses the API key."""
+    """Sentence that says what the owner does when KIE refuses the API key."""
 
     @property
     def check_task(self) -> str:
-        """What the owner does when it is unknown whether KIE accepted and billed a task."""
+        """Sentence that says what the owner does when it is unknown whether KIE accepted and billed a task."""
         return f"Do not repeat the call: look at {self.task_list}, then settle it with resolve_task."
 
 
@@ -26,7 +26,7 @@ KIE = Advice(
     change_key="Check KIE_API_KEY, and the key's IP list at https://kie.ai/api-key.",
 )
 KEY_OF_CALLER = "Check the KIE key that you send with each request, and its IP list at https://kie.ai/api-key."
-"""What to do when KIE refuses a key that the caller of this server has sent."""
+"""Sentence that says what to do when KIE refuses a key that a caller of this server has sent."""
 SANDBOX_KEY = "sandbox"
 """The API key of the sandbox; it differs from all keys that KIE gives to users."""
 SANDBOX = Advice(

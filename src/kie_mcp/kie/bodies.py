@@ -1,4 +1,4 @@
-"""Read the bodies of KIE's answers with limited memory, even if a small compressed body would grow to gigabytes."""
+"""Read the bodies of KIE's answers with limited memory, even if a small compressed body expands to gigabytes."""
 
 import json
 from collections.abc import Callable
@@ -7,13 +7,13 @@ from typing import Any
 import httpx2
 
 MAX_BYTES = 16_000_000
-"""Largest answer that is read, in bytes after decompression; the list of models, KIE's largest, has about 1 MB."""
+"""Maximum size of an answer, in bytes after decompression; the list of models, KIE's largest answer, has about 1 MB."""
 MAX_UPLOAD_BYTES = 1_000_000
-"""Largest answer that is read after an upload, in bytes after decompression."""
+"""Maximum size of the answer to an upload, in bytes after decompression."""
 MAX_VALUES = 1_000_000
-"""Largest number of values in an answer; even a short value, such as a digit, takes about 70 bytes of memory."""
+"""Maximum number of values in an answer; even a short value, such as a digit, takes about 70 bytes of memory."""
 BODY_HEADERS = ("content-encoding", "content-length", "transfer-encoding")
-"""Headers that describe how a body was sent; they are wrong for the decompressed body."""
+"""Headers that describe how a body was sent; they are removed, because they are wrong for the decompressed body."""
 
 
 class OversizedAnswer(Exception):
@@ -25,7 +25,7 @@ async def read_body(response: httpx2.Response, max_bytes: int) -> httpx2.Respons
 
     Args:
         response: The answer, whose body was not read yet.
-        max_bytes: Largest size of the decompressed body, in bytes. The rest of a larger body is not read.
+        max_bytes: Maximum size of the decompressed body, in bytes; the rest of a larger body is not read.
 
     Returns:
         The same answer with its whole body, decompressed.
@@ -35,7 +35,7 @@ async def read_body(response: httpx2.Response, max_bytes: int) -> httpx2.Respons
         RequestError: The connection breaks, or the body cannot be decompressed.
     """
     body = bytearray()
-    # httpx2 decompresses in small pieces, so reading stops soon if a body would grow to gigabytes.
+    # httpx2 decompresses the body in small pieces, so reading can stop early if the body is too large.
     async for piece in response.aiter_bytes():
         body += piece
         if len(body) > max_bytes:
@@ -49,7 +49,7 @@ async def read_body(response: httpx2.Response, max_bytes: int) -> httpx2.Respons
 def parse_body(response: httpx2.Response, hide_key: Callable[[str], str]) -> Any:
     """Return the JSON value in an answer's body; the text if the body is not JSON; None if it is empty.
 
-    All answers of KIE pass through this function, so it also removes the API key from them.
+    All answers of KIE pass through this function. So this function also removes the API key from them.
 
     Args:
         response: The answer, whose body was read.

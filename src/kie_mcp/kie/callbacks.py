@@ -30,16 +30,16 @@ def sign(key: str, kie_id: str, timestamp: str) -> str:
 
 
 def is_signed(headers: Mapping[str, str], body: bytes, key: str, now: float) -> bool:
-    """Return whether a callback has a valid signature whose time is about now.
+    """Return whether a callback has a valid signature that was made about now.
 
     Args:
-        headers: The headers of the request, which must ignore the case of names, as Starlette's `Headers` does.
+        headers: The headers of the request, in a type that ignores the case of names, such as Starlette's `Headers`.
         body: The body, which contains KIE's id of the task in one of several places.
         key: The key for signatures.
         now: The time now, in seconds since 1970.
     """
     timestamp, given = headers.get(TIMESTAMP_HEADER, ""), headers.get(SIGNATURE_HEADER, "").encode()
-    # The length is limited because int() of a very long text takes long.
+    # The length is limited first, because `int()` needs much time for a very long text.
     if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= len("9999999999")):
         return False
     is_fresh = abs(now - int(timestamp)) <= SIGNATURE_SECONDS
@@ -49,7 +49,7 @@ def is_signed(headers: Mapping[str, str], body: bytes, key: str, now: float) -> 
 
 
 def _find_ids(body: bytes) -> list[str]:
-    """Return KIE's ids of tasks in a callback; KIE's products have them in different places."""
+    """Return KIE's ids of tasks in a callback; the products of KIE have the id in different places."""
     try:
         root: Any = json.loads(body)
     except (ValueError, RecursionError):

@@ -34,19 +34,19 @@ READ_SECONDS = 10
 """Timeout of one attempt of a request that only reads, in seconds."""
 UPLOAD_TIMEOUT = httpx2.Timeout(600, connect=10)
 UPLOAD_SECONDS = 3600
-"""Timeout of a whole upload, in seconds: 2 GB take an hour at 5 Mbit/s."""
+"""Timeout of a whole upload, in seconds; an upload of 2 GB takes an hour at 5 Mbit/s."""
 MAX_CREDITS = 1e12
-"""Largest balance that is accepted as correct, in credits; a larger number is a mistake in KIE's answer."""
+"""Largest balance that is plausible, in credits; a larger number is a mistake in KIE's answer."""
 READ_ATTEMPTS = 4
 READ_BACKOFF_SECONDS = 0.2
-"""Shortest wait before the second attempt of a request that only reads, in seconds."""
+"""Minimum seconds before the second attempt of a request that only reads."""
 DISCOVERY_BACKOFF_SECONDS = 1.1
-"""Shortest wait before a request to the discovery API is retried, in seconds; KIE allows one such request a second."""
+"""Minimum seconds before a request to the discovery API is retried; KIE allows one such request a second."""
 CREATE_ATTEMPTS = 8
 CREATE_BACKOFF_SECONDS = 5
 """Seconds until a create request is sent again after an answer 429, unless KIE asks for a longer or shorter wait."""
 LONGEST_RETRY_AFTER = 60
-"""Longest wait before the next attempt, in seconds; a longer time in the header Retry-After is cut to this time."""
+"""Maximum seconds to wait before the next attempt; a longer time in the header Retry-After is shortened to this."""
 
 
 class KieClient:
@@ -94,7 +94,7 @@ class KieClient:
         self.endpoints: Endpoints = routes.SERVICE if service else routes.DOCUMENTED
         self.clock = clock or Clock()
         self.has_proxies = transport is None and has_proxies()
-        """Whether requests may go through a proxy."""
+        """True if requests may go through a proxy."""
         self.http = open_http(transport)
         self._authorization = {"Authorization": f"Bearer {key}"}
         self._hide_key = make_key_filter(key)
@@ -133,7 +133,7 @@ class KieClient:
         return await self._with_create_slot(task, lambda: self._create_once(path, body))
 
     async def create_and_read(self, route: Route, body: Mapping[str, Any], task: Any = None) -> Any:
-        """Create a task on a route whose answer to the create request has the task's state, and return this answer.
+        """Create a task on a route whose answer to the create request already has the task's state; return this answer.
 
         Args:
             route: A route that is `at_once` or `repeated`.
@@ -149,7 +149,7 @@ class KieClient:
     async def repeat_create(self, route: Route, body: Mapping[str, Any]) -> Any:
         """Send the create request of a `repeated` route again, which costs nothing, and return the status answer.
 
-        The client makes only one attempt, because KIE requires some time between two attempts.
+        The client makes only one attempt, because KIE requires a pause between two attempts.
 
         Raises:
             ApiError: When the answer says nothing about the task; `read_status` lists the reasons.
@@ -161,7 +161,7 @@ class KieClient:
     async def read_status(self, path: str, task_id: str) -> Any:
         """Return KIE's answer to a status read: an envelope, a text if it is not JSON, or None if the body is empty.
 
-        The client waits for a slot in the rate limit and makes only one attempt, because the caller polls again anyway.
+        The client waits for a slot in the rate limit. It makes only one attempt, because the caller polls again anyway.
 
         Args:
             path: Path of the status read on the route.
@@ -181,7 +181,7 @@ class KieClient:
     async def read_discovery(self, path: str) -> Any:
         """Return the `data` of an answer of KIE's discovery API.
 
-        Callers must wait a second between two requests, because the discovery API answers only one request a second.
+        Callers must wait a second between two requests, because KIE's discovery API answers only one a second.
         """
         return await self._read("GET", self.base_url + path, backoff=DISCOVERY_BACKOFF_SECONDS)
 
@@ -192,7 +192,7 @@ class KieClient:
             ApiError: When KIE does not answer, or when the answer has no valid number of credits.
         """
         data = await self._read("GET", self.base_url + self.endpoints.credits)
-        # On the `service` routes, KIE may answer with an object that contains the number.
+        # On the `service` routes, KIE may answer with an object that contains the balance, and not with a number.
         number = data.get("credits", data.get("balance")) if isinstance(data, dict) else data
         balance = parse_number(number)
         if balance is None or abs(balance) > MAX_CREDITS:
@@ -200,7 +200,7 @@ class KieClient:
         return balance
 
     async def request_download_url(self, url: str) -> str:
-        """Return a link, valid for 20 minutes, that makes a browser download one of KIE's files instead of showing it.
+        """Return a link, valid for 20 minutes, with which a browser downloads a file from KIE instead of showing it.
 
         Args:
             url: KIE's URL of the file.
@@ -214,7 +214,7 @@ class KieClient:
         return data
 
     async def upload(self, path: str, **content: Any) -> Mapping[str, Any]:
-        """Upload a file and return KIE's description of it, whose `downloadUrl` is a public URL for about a day.
+        """Upload a file, and return KIE's description of the file; its `downloadUrl` is public for about a day.
 
         Args:
             path: Path of the upload endpoint.
@@ -233,10 +233,11 @@ class KieClient:
         return data
 
     async def _with_create_slot(self, task: Any, send: Callable[[], Awaitable[T]]) -> T:
-        """Acquire a slot in the rate limit of create requests, then call `send`; retry only after an answer 429."""
+        """Acquire a slot in the rate limit of create requests, and call `send`; retry only after an answer 429."""
         attempt = 1
         while True:
-            # Only the create request that has waited longest asks the limiter, so that slots are given in order.
+            # Only the request that has waited longest asks the limiter for a slot, so that requests get slots in their
+            # order.
             async with self._create_order:
                 while self._create_limiter and (wait := await self._create_limiter.acquire(self.account, task)):
                     await self.clock.sleep(wait)
@@ -253,13 +254,13 @@ class KieClient:
         response = await self._send("POST", path, body)
         code, message, data = _read_envelope(response, parse_body(response, self._hide_key))
         task_id = data.get("taskId") or data.get("task_id") if isinstance(data, dict) else None
-        # An answer 409 has the id of a task that exists already, so the create request counts as accepted.
+        # An answer 409 with a task id counts as accepted, because the id belongs to a task that exists already.
         if task_id and codes.find(code).accepted:
             return str(task_id)
         raise self._create_error(response, code, f"without a task id: {message or 'nothing'}", message)
 
     async def _create_and_read_once(self, route: Route, body: Mapping[str, Any]) -> Any:
-        """Send a create request once, and return KIE's answer if it has the task's state; else raise an error."""
+        """Send a create request once, and return KIE's answer; raise an error if it does not have the task's state."""
         response = await self._send(route.method, route.create, body)
         answer = parse_body(response, self._hide_key)
         code, message, _ = _read_envelope(response, answer)
@@ -270,7 +271,7 @@ class KieClient:
         raise self._create_error(response, code, f"without a result: {message or 'nothing'}", message)
 
     async def _send(self, method: str, path: str, body: Mapping[str, Any]) -> httpx2.Response:
-        """Send a create request; if the open connection breaks or the timeout ends, raise `UnknownOutcome`."""
+        """Send a create request; raise `UnknownOutcome` if the open connection breaks or the timeout ends."""
         try:
             with anyio.fail_after(self._create_seconds):
                 return await self._request(
@@ -285,7 +286,7 @@ class KieClient:
             raise _unknown_outcome_error(message, self.advice) from None
 
     async def _read(self, method: str, url: str, *, backoff: float = READ_BACKOFF_SECONDS, **request: Any) -> Any:
-        """Send a request that only reads, retry it after some errors, and return the `data` of KIE's answer."""
+        """Send a request that only reads, and return the `data` of KIE's answer; retry after errors that may pass."""
         retry = stamina.AsyncRetryingCaller(
             attempts=READ_ATTEMPTS, timeout=None, wait_initial=backoff, wait_max=2, wait_jitter=0.3
         )
@@ -301,7 +302,7 @@ class KieClient:
         max_bytes: int = bodies.MAX_BYTES,
         **request: Any,
     ) -> Any:
-        """Send a request once, and return the `data` of KIE's answer; for a status read, return the whole answer."""
+        """Send a request once, and return the `data` of KIE's answer, or the whole answer for a status read."""
         try:
             with anyio.fail_after(seconds or self._read_seconds):
                 response = await self._request(method, url, max_bytes, **request)
@@ -311,8 +312,8 @@ class KieClient:
             raise _unreachable_error(error) from None
         answer = parse_body(response, self._hide_key)
         code, message, data = _read_envelope(response, answer)
-        # A status answer that says something about the task is returned even if its code is an error. For example, a
-        # 500 together with the task's record means that the task failed, not that the request failed.
+        # A status answer about the task is returned even if its code is an error. For example, a code 500 together with
+        # the task's record means that the task failed, and not the request.
         if is_status and codes.find(code).verdict(has_record=bool(data)) != "request":
             return answer
         if code != codes.SUCCESS:
@@ -320,33 +321,33 @@ class KieClient:
         return data
 
     async def _request(self, method: str, url: str, max_bytes: int, **request: Any) -> httpx2.Response:
-        """Send a request with the API key, and return KIE's answer; the errors are those of `bodies.read_body()`."""
+        """Send a request with the API key, and return KIE's answer; raise the errors of `bodies.read_body()`."""
         with observe_request(method, url, self._observe) as seen:
             async with self.http.stream(method, url, headers=self._authorization, **request) as response:
                 seen.status = response.status_code
                 return await read_body(response, max_bytes)
 
     def _create_error(self, response: httpx2.Response, code: int, detail: str, message: str) -> ApiError:
-        """Return the error to raise for a create request that KIE refused, or whose outcome is unknown."""
+        """Return the error for a create request that KIE refused, or whose outcome is unknown."""
         if codes.find(code).refused:
             return codes.error(code, message, _retry_after(response), advice=self.advice)
         return _unknown_outcome_error(f"KIE answered {code} {detail}.", self.advice, code)
 
 
 def _body_arguments(method: str, body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return httpx2's argument for a request body; for a GET request, the fields are sent in the query."""
+    """Return httpx2's argument for the fields of a request; a GET request sends the fields in its query."""
     return {"params" if method == "GET" else "json": body}
 
 
 def _is_retryable(error: Exception) -> bool | float:
-    """Tell the library stamina whether to retry after an error; a number is the seconds to wait before the retry."""
+    """Tell the library stamina whether to retry after an error; a number means a retry after so many seconds."""
     if isinstance(error, ApiError) and error.retryable:
         return error.retry_after or True
     return False
 
 
 def _read_envelope(response: httpx2.Response, answer: Any) -> tuple[int, str, Any]:
-    """Return the code, message and data of an answer; if the body has no code, the HTTP status is the code."""
+    """Return the code, message and data of an answer; the HTTP status is the code if the body has no code."""
     envelope = answer if isinstance(answer, dict) else {"msg": answer}
     try:
         code = int(envelope["code"])
@@ -356,7 +357,7 @@ def _read_envelope(response: httpx2.Response, answer: Any) -> tuple[int, str, An
 
 
 def _retry_after(response: httpx2.Response) -> float | None:
-    """Return the seconds to wait before the next attempt, from the header Retry-After; None without a valid header."""
+    """Return the seconds to wait before the next attempt, from the header Retry-After; None if it is invalid."""
     try:
         return max(0.0, min(float(response.headers["Retry-After"]), LONGEST_RETRY_AFTER))
     except (KeyError, ValueError):

@@ -1,4 +1,4 @@
-"""Table of KIE's codes: whether KIE refused a create request, whether to retry, what a code means for a task.
+"""Table of KIE's codes: whether KIE refused a create request, whether to retry, and what a code means for a task.
 
 A code is the `code` in the body `{code, msg, data}` of KIE's answer; if the body has no code, it is the HTTP status.
 The table is used for the answers to all requests, and for the codes in KIE's records of failed tasks.
@@ -18,7 +18,7 @@ Verdict = Literal["request", "running", "failed", "missing"]
 """The meaning of a code in a status answer.
 
 `request` means that the code says nothing about the task, because KIE refused the API key, limited the rate or had an
-error. `missing` means that KIE does not know the task. The other values are states of the task.
+error. `missing` means that KIE does not know the task. `running` and `failed` are states of the task.
 """
 
 SUCCESS = 200
@@ -37,31 +37,31 @@ UNKNOWN_MODEL = re.compile(
     r"|\bmodel\b.{0,120}\b(not (found|exist|available|supported|offered|valid)|no longer|unknown|unavailable)\b",
     re.IGNORECASE,
 )
-"""Matches KIE's message in an answer 422 that refuses the id of the model, and not the arguments."""
+"""Matches KIE's message in an answer 422 that refuses the model's id; other answers 422 refuse the arguments."""
 
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """What one of KIE's codes means in the answers to each kind of request."""
+    """The meaning of one of KIE's codes in the answers to each kind of request."""
 
     error: type[ApiError] = ApiError
     """Class of the error that is raised when KIE answers a request with this code."""
     next_step: str | Callable[[Advice], str] = CHANGE_ARGUMENTS
     """What the caller can do next: a sentence, or a function if the sandbox and the real KIE need different texts."""
     refused: bool = False
-    """Whether a create request with this answer certainly made no task, so that nothing was billed."""
+    """Whether a create request with this answer certainly created no task, so that nothing was billed."""
     retryable: bool = False
     """Whether the same request may succeed later."""
     accepted: bool = False
-    """Whether a create request with this answer made a task, if the answer also has a task id."""
+    """Whether a create request with this answer created a task, provided that the answer has a task id."""
     not_ready: bool = False
-    """Whether a `repeated` route may answer a create request with this code before, and even after, a file is ready."""
+    """Whether a `repeated` route may answer with this code while a file is not ready, and even afterwards."""
     upload_gone: bool = False
-    """Whether a create request that was refused with this code may succeed after its files are uploaded again."""
+    """Whether a create request that was refused with this code may succeed after a new upload of its files."""
     without_record: Verdict = "running"
-    """What this code says about the task if the status answer contains no record of the task."""
+    """The meaning of this code in a status answer that has no record of the task."""
     with_record: Verdict = "running"
-    """What this code says about the task if the status answer contains the record of the task."""
+    """The meaning of this code in a status answer that has the record of the task."""
     failure_retryable: bool = False
     """Whether a new task with the same arguments may succeed after a task failed with this code."""
 
@@ -70,7 +70,7 @@ class Code:
         return self.next_step if isinstance(self.next_step, str) else self.next_step(advice)
 
     def verdict(self, *, has_record: bool) -> Verdict:
-        """Return what this code says about the task in a status answer.
+        """Return what this code means for the task in a status answer.
 
         Args:
             has_record: Whether the status answer contains the record of the task.
@@ -81,15 +81,15 @@ class Code:
 OTHER = Code()
 """Meaning of an undocumented or missing code: after such an answer to a create request, the outcome is unknown."""
 REFUSED = Code(refused=True)
-"""Meaning of each 3xx or 4xx code that `CODES` does not contain: KIE refused the request."""
+"""Meaning of 3xx and 4xx codes that are not in `CODES`: KIE refused the request."""
 TROUBLE = Code(next_step=TRY_AGAIN, retryable=True)
-"""Meaning of each 5xx code that `CODES` does not contain: KIE had an error, and the same request may succeed later."""
+"""Meaning of 5xx codes that are not in `CODES`: KIE had an error, and the same request may succeed later."""
 ACCOUNT = replace(REFUSED, without_record="request", with_record="request")
-"""Base for codes with which KIE refuses a request because of the key, balance, rate limit or maintenance."""
+"""Base of the codes with which KIE refuses a request because of the key, balance, rate limit or maintenance."""
 FAILED = Code(without_record="failed", with_record="failed")
-"""Base for codes with which KIE says that a task ended without a result."""
+"""Base of the codes with which KIE says that a task ended without a result."""
 FAILED_AT_KIE = replace(FAILED, refused=True, failure_retryable=True)
-"""Base for codes with which KIE says that it started a task, could not finish the task, and did not charge for it."""
+"""Base of the codes with which KIE says that it started a task, failed to finish it, and did not charge for it."""
 
 CODES: Mapping[int, Code] = {
     SUCCESS: replace(OTHER, accepted=True),
@@ -99,12 +99,13 @@ CODES: Mapping[int, Code] = {
     403: replace(ACCOUNT, error=AuthError, next_step=attrgetter("change_key")),
     404: replace(REFUSED, error=NotOffered, next_step=CHANGE_ADDRESS, without_record="missing", with_record="missing"),
     405: replace(REFUSED, error=NotOffered, next_step=CHANGE_ADDRESS),
-    # KIE answers 408 when it stops waiting for the model's vendor, so the vendor may have accepted the create request.
+    # KIE answers 408 when it has waited too long for the model's vendor. The vendor may have accepted the create
+    # request.
     408: replace(FAILED, next_step=TRY_AGAIN, retryable=True, failure_retryable=True),
-    # An answer 409 has the id of a task that exists already, so the create request counts as accepted.
+    # An answer 409 counts as accepted, because it has the id of a task that exists already.
     409: replace(REFUSED, next_step="Use the one that exists: list_tasks shows the tasks there are.", accepted=True),
     # A 422 without the task's record ("recordInfo is null") means that KIE does not know the task. A 422 with the
-    # task's record does not mean that the task has ended.
+    # task's record does not say that the task has ended.
     422: replace(REFUSED, not_ready=True, without_record="missing"),
     429: replace(ACCOUNT, error=RateLimited, next_step="Wait ten seconds.", retryable=True),
     433: replace(
@@ -119,7 +120,7 @@ CODES: Mapping[int, Code] = {
         upload_gone=True,
     ),
     455: replace(ACCOUNT, next_step="KIE is under maintenance: try again later.", retryable=True),
-    # A 500 with the task's record means that the task failed. A 500 without the record means that the request failed.
+    # With the task's record, a 500 means that the task failed. Without the record, it means that the request failed.
     500: replace(TROUBLE, without_record="request", with_record="failed", failure_retryable=True),
     501: replace(FAILED_AT_KIE, next_step="KIE could not make it: change the arguments, or choose another model."),
     **dict.fromkeys(range(502, 531), replace(TROUBLE, without_record="request", with_record="request")),
@@ -131,7 +132,7 @@ CODES: Mapping[int, Code] = {
 
 
 def find(code: int | None) -> Code:
-    """Return the meaning of a code, also of an undocumented code and of None."""
+    """Return the meaning of a code; undocumented codes and None have a meaning, too."""
     number = code or 0
     if number in CODES:
         return CODES[number]

@@ -1,7 +1,7 @@
 """KIE's discovery API: the list of today's models, their schemas, price texts and success rates, cached on disk.
 
-KIE answers only one such request a second for an account, so answers are cached for a day. If KIE does not answer, an
-older cached answer is used, or, without a cached answer, the snapshot of KIE's list.
+KIE answers only one request a second for an account, so answers are cached for a day. If KIE does not answer, an older
+cached answer is used. Without a cached answer, the snapshot of KIE's list is used.
 """
 
 import hashlib
@@ -30,18 +30,18 @@ from kie_mcp.text import make_visible, one_line
 LIST_PATH = "/api/v1/models"
 """Path of the request for KIE's list of models."""
 REQUEST_INTERVAL = 1.1
-"""Shortest time between two requests to the discovery API, in seconds."""
+"""Minimum seconds between two requests to the discovery API."""
 CACHE_SECONDS = 24 * 3600
 """Seconds for which a cached answer is used without asking KIE again."""
 SUCCESS_RATE_CACHE_SECONDS = 600
 """Seconds for which a cached success rate is used; KIE counts success rates in intervals of ten minutes."""
 KIND_SECONDS = 5
-"""Longest time that `find_kind()` waits for KIE's answer, in seconds."""
+"""Maximum seconds that `find_kind()` waits for KIE's answer."""
 HOUR = 3600
 LONGEST_LABEL = 200
-"""Largest number of characters of a model's id, title or provider that are kept."""
+"""Maximum number of characters that are kept of a model's id, title or provider."""
 LONGEST_PRICE = 5000
-"""Largest number of characters of a price text that are kept."""
+"""Maximum number of characters that are kept of a price text."""
 
 T = TypeVar("T")
 
@@ -87,7 +87,7 @@ class Discovery:
         self._last_request = float("-inf")
 
     async def read_models(self) -> dict[str, OfferedModel]:
-        """Return the models in KIE's list, with their ids as keys; if KIE does not answer, use the snapshot's list."""
+        """Return the models in KIE's list by their ids; if KIE does not answer, return the models in the snapshot."""
         try:
             return await self._read_cached(LIST_PATH, self._cache_seconds, _read_models)
         except ApiError as error:
@@ -124,7 +124,7 @@ class Discovery:
         return dict(self._snapshot.models) if self._snapshot else {}
 
     async def recall_schema(self, id_: str) -> Schema | None:
-        """Return a model's cached `input` schema, or the snapshot's, without asking KIE; None if there is neither."""
+        """Return a model's `input` schema from the cache or the snapshot, without asking KIE; None if there is none."""
         cached = await anyio.to_thread.run_sync(_read_cache, self._cache_file(_schema_path(id_)))
         with suppress(UnusableSchema):
             if cached:
@@ -134,8 +134,8 @@ class Discovery:
     async def read_success_rate(self, id_: str) -> float | None:
         """Return the share of a model's tasks that succeeded in the last hour, from 0 to 1; None if it is not known.
 
-        The rate is not known if the model was not used in this hour, or if KIE publishes no rate for the model. If KIE
-        publishes no rate, this is cached for a day.
+        The rate is unknown if the model was not used in this hour, or if KIE publishes no rate for the model. The fact
+        that KIE publishes no rate is cached for a day.
         """
         path = _success_rate_path(id_)
         if (known := await self.recall_success_rate(id_)) and known.is_fresh:
@@ -167,7 +167,7 @@ class Discovery:
         return self._folder / f"{hashlib.sha256(path.encode()).hexdigest()[:32]}.json"
 
     async def _read_cached(self, path: str, cache_seconds: float, read: Callable[[Schema], T]) -> T:
-        """Apply `read` to KIE's answer and return the result; use a cached answer if it is new or KIE does not answer.
+        """Return what `read` makes of KIE's answer; use a cached answer if it is new, or if KIE does not answer.
 
         Args:
             path: Path of the request.
@@ -205,7 +205,7 @@ class Discovery:
                 data = await self._client.read_discovery(path)
             finally:
                 self._last_request = self._clock.monotonic()
-        # The data is no dict if, for example, a proxy in front of KIE answers with a web page.
+        # The data has another type if, for example, a proxy in front of KIE answers with a web page.
         if not isinstance(data, dict):
             raise ApiError("KIE told nothing of its models.", "Try again.", retryable=True)
         return data
@@ -286,14 +286,14 @@ def _read_cache(file: Path) -> dict[str, Any] | None:
 
 
 def _write_cache(file: Path, cached: Mapping[str, Any]) -> None:
-    # If the cache cannot be written, the error is ignored, because KIE can be asked again.
+    # An error while writing the cache is ignored, because KIE can be asked again.
     with suppress(OSError):
         disk.create_folder(file.parent)
         disk.replace_file(file, json.dumps(cached).encode())
 
 
 def mean_recent_rate(points: list[Any], now: float) -> float | None:
-    """Return a model's mean success rate in the last hour, from 0 to 1; None when the model was not used.
+    """Return a model's mean success rate in the last hour, from 0 to 1; None if nobody used the model.
 
     Args:
         points: KIE's success and error rates, one item for each interval of ten minutes.
@@ -304,10 +304,11 @@ def mean_recent_rate(points: list[Any], now: float) -> float | None:
         for point in points
         if isinstance(point, dict) and (success := parse_number(point.get("successRate"))) is not None
     ]
-    # If both rates of an interval are 0, the model was not used in that interval.
+    # Intervals in which both rates are 0 are skipped, because nobody used the model in them.
     recent = [(success, failure) for end, success, failure in intervals if end > now - HOUR and success + failure]
     if not recent:
         return None
-    # KIE's documentation does not say whether a rate of 50 % is written as 0.5 or as 50, so both are understood.
+    # Both ways of writing a rate of 50 % are understood, 0.5 and 50, because KIE's documentation does not say which is
+    # used.
     whole = 100 if max(success + failure for success, failure in recent) > 1.5 else 1
     return sum(success for success, _ in recent) / len(recent) / whole

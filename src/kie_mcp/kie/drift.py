@@ -30,11 +30,11 @@ class ModelDrift:
 BUILT_IN = {
     id_: (model, route_id) for model in reversed(MODELS.values()) for id_, route_id in listed_ids(model).items()
 }
-"""For each of KIE's model ids, the model class and the route id; if several classes have the id, the first class."""
+"""The model class and route id for each model id in KIE's list; the first class if several classes have the id."""
 
 
 async def compare_models(published: Discovery | Snapshot, only: Collection[str] = ()) -> AsyncIterator[ModelDrift]:
-    """Yield the drift of each model: first the models that are new at KIE or gone from KIE's list, then all others.
+    """Yield the drift of each model: first models that are new in KIE's list or gone from it, then all others.
 
     Args:
         published: The source of KIE's schemas: the discovery API, which returns one schema a second, or a snapshot.
@@ -46,7 +46,7 @@ async def compare_models(published: Discovery | Snapshot, only: Collection[str] 
     offered = await published.read_models()
     wanted = only or dict.fromkeys([*offered, *BUILT_IN])
     for id_ in wanted:
-        # `BUILT_IN` lacks models in KIE's list that only a product API runs; these are not new if `MODELS` has them.
+        # Models that only a product API runs are missing in `BUILT_IN`. They are not new if `MODELS` has them.
         if id_ not in BUILT_IN and id_ not in MODELS:
             yield ModelDrift(id_, ("new at KIE" if id_ in offered else "neither at KIE nor built in",))
         elif id_ not in offered and id_ in BUILT_IN and not BUILT_IN[id_][0].legacy:
@@ -65,7 +65,7 @@ async def _schema_changes(published: Discovery | Snapshot, id_: str) -> tuple[st
 
 
 def schema_differences(model: type[KieModel], route_id: str, published: Schema) -> Iterator[str]:
-    """Yield the differences between a model class and KIE's schema of the model's input, such as "seed is gone"."""
+    """Yield the differences between a model class and KIE's schema of the model's input, as in "seed is gone"."""
     theirs = {"required": [], **merge_alternatives(published)}
     ours = {wire_name(name, route_id): field for name, field in wire_schema(model)["properties"].items()}
     required = theirs["required"]
@@ -82,12 +82,12 @@ def schema_differences(model: type[KieModel], route_id: str, published: Schema) 
 
 
 def _accepts(model: type[KieModel], name: str, field: Schema) -> bool:
-    """Return whether the class has no field of this name, but accepts KIE's field and converts it to its own fields."""
+    """Return whether the class accepts KIE's field under this name and converts it to one of its own fields."""
     return set(model.received({name: _example(field)})) <= model.model_fields.keys()
 
 
 def _may_omit(model: type[KieModel], route_id: str, name: str, theirs: Schema) -> bool:
-    """Return whether the class accepts a call without one field that KIE requires, and sends no value for the field.
+    """Return whether the class accepts a call without this field that KIE requires, and then does not send the field.
 
     The call has all other fields that KIE requires.
     """
@@ -101,7 +101,7 @@ def _may_omit(model: type[KieModel], route_id: str, name: str, theirs: Schema) -
 
 
 def _example(field: Schema) -> Any:
-    """Return an example of a value that the schema of a field allows."""
+    """Return a value that the schema of a field allows."""
     if choices := field.get("enum"):
         return choices[0]
     match field.get("type"):

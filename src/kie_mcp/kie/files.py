@@ -13,9 +13,9 @@ FOLDER = "kie-mcp"
 BASE64_LIMIT = 10_000_000
 """Largest size of a file for which KIE recommends base64, in bytes."""
 LARGEST_SIZE = 2**53
-"""Largest size of an upload that is accepted as correct, in bytes; the ledger takes no number above 2**63."""
+"""Largest size of an upload that is plausible, in bytes; the ledger cannot store a number above 2**63."""
 UPLOAD_LIFETIME = 24 * 3600
-"""Seconds for which KIE keeps an uploaded file; older pages of KIE's documentation say three days."""
+"""Seconds for which KIE keeps an uploaded file. Older pages of KIE's documentation say three days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class UploadedFile:
 async def upload_stream(client: KieClient, file: IO[bytes], name: str, mime_type: str) -> UploadedFile:
     """Upload an open file as a stream.
 
-    KIE derives the MIME type from the file's name, so the ending of the name must fit the content.
+    KIE derives the MIME type from the extension in the file's name, so the extension must fit the content.
     """
     data = await client.upload(
         client.endpoints.upload_stream,
@@ -49,7 +49,7 @@ async def upload_base64(client: KieClient, content: bytes, name: str, mime_type:
 
 
 async def upload_from_url(client: KieClient, url: str, name: str) -> UploadedFile:
-    """Let KIE download a file from a public URL; KIE allows about 100 MB and 30 seconds."""
+    """Let KIE download a file from a public URL; KIE allows about 100 MB, and 30 seconds for the download."""
     body = {"fileUrl": url, "uploadPath": FOLDER, "fileName": name}
     return _uploaded_file(await client.upload(client.endpoints.upload_from_url, json=body), name, "")
 

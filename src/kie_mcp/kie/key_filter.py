@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from html.entities import html5
 
 SHORTEST_KEY = 8
-"""Smallest length of a key that is removed, in characters; a shorter key, such as `sandbox`, may be a usual word."""
+"""Minimum length of a key that is removed, in characters; a shorter key, such as `sandbox`, may be a usual word."""
 HIDDEN = "[key]"
 """The text that replaces the key."""
 ROUNDS = 6
-"""How many times the escapes in a text are decoded; escapes may be nested, such as `%2541` for `%41` for `A`."""
+"""Maximum number of times that escapes are decoded, because escapes may be nested: `%2541` is `%41`, which is `A`."""
 _FULL_WIDTH = range(0xFF01, 0xFF5F)
-"""Code points of the full-width forms of the ASCII characters, which look like usual characters to many people."""
+"""Code points of the full-width forms of ASCII characters, which most people read as the usual characters."""
 _ALIKE = {number: number - 0xFEE0 for number in _FULL_WIDTH} | str.maketrans("-_\uff0d\uff3f", "+/+/")
 """Table for `str.translate` that converts full-width characters to ASCII, and URL-safe base64 to standard base64."""
 _ESCAPE = re.compile(
@@ -33,11 +33,11 @@ _ESCAPE = re.compile(
     """,
     re.VERBOSE,
 )
-"""Matches an escape (of URLs, JSON, programming languages or HTML), or characters that may interrupt the key."""
+"""Matches an escape (of URLs, JSON, programming languages or HTML), or characters that may be inside the key."""
 _ENCODINGS = "utf-8", "utf-16-le", "utf-16-be"
 """Encodings in which the key may be written as base64 or as hexadecimal digits."""
 _DECIMAL, _NAME = 5, 6
-"""Group numbers in `_ESCAPE`: the decimal number, and the HTML entity name; other groups are hexadecimal numbers."""
+"""Numbers of two groups in `_ESCAPE`, a decimal number and an HTML entity name; the other groups are hexadecimal."""
 
 
 def make_key_filter(key: str) -> Callable[[str], str]:
@@ -52,14 +52,15 @@ def make_key_filter(key: str) -> Callable[[str], str]:
         return str
     in_any_case = {key, _remove_escapes(key), *(key.encode(encoding).hex() for encoding in _ENCODINGS)}
     as_they_are = set(_list_base64(key))
-    # Two patterns, one that ignores case and one that does not, are three times as fast as one pattern for both.
+    # Two patterns are used, one of which ignores case, because they are three times as fast as a single pattern.
     patterns = (re.compile(_match_any(in_any_case), re.IGNORECASE), re.compile(_match_any(as_they_are)))
 
     def hide(text: str) -> str:
         parts, end = [], 0
         for start, stop in sorted(_find_spans(patterns, text)):
             if start >= end:
-                # A backslash before the key is removed, too: it would escape `[`, which JSON does not allow.
+                # Backslashes before the key are removed as well: a backslash would escape the `[` of `[key]`, which
+                # JSON does not allow.
                 parts += [text[end:start].rstrip("\\"), HIDDEN]
             end = max(end, stop)
         return "".join([*parts, text[end:]])
@@ -72,7 +73,7 @@ def _match_any(forms: set[str]) -> str:
 
 
 def _list_base64(key: str) -> Iterator[str]:
-    """Yield the key in base64, for each case and encoding in which it may be written, and in base64 of base64."""
+    """Yield the forms of the key in base64, for each case and encoding, and the forms in base64 of base64."""
     for spelled in (key, key.lower(), key.upper()):
         for encoding in _ENCODINGS:
             for once in _encode_base64(spelled.encode(encoding)):
@@ -82,7 +83,7 @@ def _list_base64(key: str) -> Iterator[str]:
 
 
 def _encode_base64(key: bytes) -> Iterator[str]:
-    """Yield the key's base64 characters for each of three offsets, without characters that the text around it changes.
+    """Yield the key's base64 form for each of three offsets, without characters that depend on the surrounding text.
 
     Base64 writes three bytes as four characters, so these characters depend on the offset of the key in the text.
     """
@@ -92,7 +93,7 @@ def _encode_base64(key: bytes) -> Iterator[str]:
 
 
 def _find_spans(patterns: Sequence[re.Pattern[str]], text: str, rounds: int = ROUNDS) -> list[tuple[int, int]]:
-    """Return the start and end of each match in a text, also of matches that appear when escapes are decoded.
+    """Return the start and end of each match in a text, including matches that only appear after decoding escapes.
 
     Args:
         patterns: The patterns to find.
@@ -109,7 +110,7 @@ def _find_spans(patterns: Sequence[re.Pattern[str]], text: str, rounds: int = RO
 
 
 def _locate_characters(text: str) -> Iterator[tuple[int, int]]:
-    """Yield, for each character of the decoded text, the start and end of the character or escape in `text`."""
+    """For each character of the decoded text, yield the start and end of the original character or escape in `text`."""
     end = 0
     for found in _ESCAPE.finditer(text):
         yield from ((place, place + 1) for place in range(end, found.start()))

@@ -1,4 +1,4 @@
-"""Observe requests to KIE for the operator: record an OpenTelemetry span for each request, and count it.
+"""Observe requests to KIE for the operator: record an OpenTelemetry span for each request, and count the requests.
 
 Without OpenTelemetry's SDK, spans are not recorded and take almost no time. A span or count contains the method and the
 path of a request, but nothing from the request's body.
@@ -30,7 +30,7 @@ class Observation:
     path: str
     """The path of the URL, with `{model}` instead of a model's id."""
     status: int = 0
-    """HTTP status of the answer; 0 if there was none."""
+    """HTTP status of the answer; 0 if there was no answer."""
     seconds: float = 0.0
     """Seconds from the request to the end of the answer."""
 
@@ -46,7 +46,7 @@ def observe_request(method: str, url: str, observe: Observe | None) -> Iterator[
     """
     seen = Observation(method, MODEL_PATH.sub(r"\1{model}/\2", urlsplit(url).path))
     begin = perf_counter()
-    # The message of an exception is left out, because it may contain parts of the request.
+    # The message of an exception is not recorded, because it may contain parts of the request.
     with tracer.start_as_current_span(
         f"{method} {seen.path}",
         kind=trace.SpanKind.CLIENT,

@@ -1,7 +1,7 @@
 """Rate limits: the slots for status reads, which processes may share, and a protocol for the limit of create requests.
 
-These limits keep requests below KIE's limits. When KIE answers 429 nevertheless, `client.py` sends the request again,
-except a status read, which the caller repeats.
+These limits keep requests below KIE's limits. If KIE answers 429 nevertheless, `client.py` retries the request. A
+status read is not retried there, because the caller polls again anyway.
 """
 
 import re
@@ -17,10 +17,10 @@ import anyio
 from kie_mcp.clock import Clock
 
 CREATE_LIMIT = (20, 11.0)
-"""Largest number of create requests of an account, and the period of this limit in seconds.
+"""Maximum number of create requests of an account in a period, and the length of the period in seconds.
 
-KIE's limit is 20 create requests in 10 s, and KIE counts a request when it arrives. One second is added because some
-requests travel longer than others: requests that are sent 10 s apart may arrive less than 10 s apart.
+KIE's limit is 20 create requests in 10 s, and KIE counts a request when it arrives. One second is added, because some
+requests take longer than others: requests that are sent 10 s apart may arrive less than 10 s apart.
 """
 STATUS_READS = 10
 """KIE's rate limit for most models: status reads per second."""

@@ -1,4 +1,4 @@
-"""Readers: functions that extract a task's files or texts from a result object in KIE's answer."""
+"""Readers: functions that extract the files or texts of a task from a result object in KIE's answer."""
 
 import json
 import math
@@ -10,11 +10,11 @@ from typing import Any
 from kie_mcp.text import make_visible, one_line
 
 DEEPEST_JSON = 5
-"""Largest number of times that a text is parsed as JSON, because KIE puts JSON texts inside JSON texts."""
+"""Maximum number of times that a text is parsed as JSON, because KIE nests JSON texts in JSON texts."""
 LONGEST_URL = 4096
-"""Largest number of characters of a file's URL; files with longer URLs are left out."""
+"""Maximum number of characters of a file's URL; files with a longer URL are left out."""
 LONGEST_LINE = 500
-"""Largest number of characters of a text on one line; the rest is cut off."""
+"""Maximum number of characters of a text on one line; the rest is cut off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +23,12 @@ class Media:
 
     url: str
     id: str = ""
-    """KIE's id of a track or stem, with which later tasks name it; empty for other files."""
+    """KIE's id of a track or stem, by which later tasks refer to it; empty for other files."""
     label: str = ""
     """Text that distinguishes this file from the task's other files: a song's title, a stem's name, "first frame"."""
 
 
-# A URL inside another URL, as in `?url=https://...` or `/https://...`, is a part of the outer URL and is not matched.
+# A URL inside another URL does not match, because it is a part of the outer URL, as in `?url=https://...`.
 _URL_START = re.compile(r"(?<![=/:&?#@])(?=https?://)", re.IGNORECASE)
 _URL_WITHOUT_SCHEME = re.compile(r"//[\w-]+(\.[\w-]+)+/\S")
 _OPENERS = " \t\r\n[(\"'"
@@ -37,8 +37,8 @@ _PUNCTUATION = ".,;:!?。"
 _LIST_END = r"[\r\n\t\"<>\\]"
 _PROSE_END = r"[\s\"<>\\^`|]|'(?!\w)"
 _EXTENSION_AT_END = re.compile(r"\.\w{2,5}([?#]\S*)?$")
-# Matches a data URI, or base64 text that begins like the file of an image, clip or sound. At least 60 characters are
-# required, so that no word matches.
+# Matches a data URI, or base64 text that begins like an image, clip or sound file. It has at least 60 characters, so
+# that no word matches.
 _BASE64_FILE = re.compile(
     r"(data:[^,\s]{0,200};base64,|(?=iVBOR|/9j/|R0lGOD|UklGR|AAAA|GkXf|SUQz|//[sumv]|T2dnU|ZkxhQ))"
     r"(?=[\w+/-]{60})((?:[\w+/-]{60,}\r?\n)*[\w+/-]*={0,2})",
@@ -46,13 +46,13 @@ _BASE64_FILE = re.compile(
 )
 
 MediaReader = Callable[[Any], list[Media]]
-"""A function that returns the files in a result object."""
+"""The type of functions that take a result object and return its files."""
 TextReader = Callable[[Any], list[str]]
-"""A function that returns the texts in a result object."""
+"""The type of functions that take a result object and return its texts."""
 
 
 def values_at(value: Any, path: str) -> list[Any]:
-    """Return all values at a path such as `data.url`; if `data` is a list, these are the `url` values of all items."""
+    """Return all values at a path such as `data.url`; if `data` is a list, return the `url` of each item."""
     found = [value]
     for name in path.split(".") if path else ():
         found = [item[name] for each in found for item in as_items(each) if isinstance(item, dict) and name in item]
@@ -60,13 +60,13 @@ def values_at(value: Any, path: str) -> list[Any]:
 
 
 def as_items(value: Any) -> list[Any]:
-    """Return the items of a list; any other value is returned as the only item. A JSON text is parsed first."""
+    """Return the items of a list, also of a list as JSON text; any other value becomes the only item of a list."""
     value = parse_json(value)
     return value if isinstance(value, list) else [value]
 
 
 def parse_json(value: Any) -> Any:
-    """Parse a JSON text, and parse the result again if it is a JSON text, too; return any other value unchanged."""
+    """Parse a JSON text, and also JSON texts nested in it; return any other value unchanged."""
     for _ in range(DEEPEST_JSON):
         if not isinstance(value, str):
             break
@@ -78,7 +78,7 @@ def parse_json(value: Any) -> Any:
 
 
 def parse_number(value: Any) -> float | None:
-    """Return a finite number, also for a text such as "5"; None for any other value."""
+    """Return a finite number, which may also be a text such as "5"; None for any other value."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -95,7 +95,7 @@ def parse_integer(value: Any) -> int | None:
 
 
 def normalize_word(value: Any) -> str:
-    """Return a state in KIE's answer as a word in lower case: "1" for 1, 1.0 and "1"; "success" for "SUCCESS"."""
+    """Return a state in KIE's answer as a word in lower case: "success" for "SUCCESS"; "1" for 1, 1.0 or "1"."""
     figure = parse_integer(value)
     if figure is not None:
         return str(figure)
@@ -103,7 +103,7 @@ def normalize_word(value: Any) -> str:
 
 
 def as_text(value: Any) -> str:
-    """Return a string with all characters visible and without spaces around it; return other values as a JSON text.
+    """Return a string without invisible characters and outer spaces; return any other value as a JSON text.
 
     An empty value, or a value that JSON cannot express, gives an empty string.
     """
@@ -122,7 +122,7 @@ def as_line(value: Any) -> str:
 
 
 def as_urls(value: Any) -> list[str]:
-    """Return the URLs of a text that begins with a URL, or the data URI of a file; an empty list for other values."""
+    """Return the URLs in a text that begins with a URL, or a file's data URI; an empty list for other values."""
     if not isinstance(value, str):
         return []
     return [inline] if (inline := as_data_uri(value)) else find_urls(value) if begins_with_url(value) else []
@@ -157,20 +157,20 @@ def find_urls(text: str) -> list[str]:
 
 
 def _clean_urls(text: str) -> str:
-    """Remove brackets and quotes before the first URL, and escapes in all URLs; add `https:` to a leading `//host/`."""
+    """Remove brackets and quotes before the first URL, and escapes in URLs; complete `//host/` by `https:`."""
     written = as_text(text).lstrip(_OPENERS).replace("\\/", "/").replace("&amp;", "&")
     return f"https:{written}" if _URL_WITHOUT_SCHEME.match(written) else written
 
 
 def _strip_brackets(url: str) -> str:
-    """Remove each closing bracket at the end of a URL that has no opening bracket in the URL."""
+    """Remove closing brackets from the end of a URL, if their opening brackets are not in the URL."""
     while any(url.endswith(end) and url.count(end) > url.count(start) for start, end in ("()", "[]")):
         url = url[:-1].rstrip(_SEPARATORS + _PUNCTUATION)
     return url
 
 
 def files(*paths: str, label: str = "") -> MediaReader:
-    """Return a reader that returns the URLs at the first path where the result object has any."""
+    """Return a reader for files: it returns the URLs at the first of these paths that has any URLs."""
 
     def read_files(result: Any) -> list[Media]:
         each = (
@@ -183,12 +183,12 @@ def files(*paths: str, label: str = "") -> MediaReader:
 
 
 def words(*paths: str) -> TextReader:
-    """Return a reader that returns the texts at all of these paths."""
+    """Return a reader for texts: it returns the texts at all of these paths."""
     return lambda result: [found for path in paths for leaf in values_at(result, path) if (found := as_text(leaf))]
 
 
 def lyrics(path: str) -> TextReader:
-    """Return a reader that returns a text for each variant of the lyrics: its title, and the lyrics below the title.
+    """Return a reader for lyrics: it returns one text for each variant, with the title above the lyrics.
 
     Variants that failed are left out.
     """
@@ -205,9 +205,9 @@ def lyrics(path: str) -> TextReader:
 
 
 def timed_lyrics(path: str) -> TextReader:
-    """Return a reader that returns lyrics with times as one text; each line begins with the second of its start.
+    """Return a reader for timed lyrics: it returns one text, in which each line begins with its start in seconds.
 
-    For example, "12.50 Hello darkness" is a line that is sung from second 12.5 on.
+    For example, the line "12.50 Hello darkness" is sung from second 12.5 on.
     """
 
     def read_timed_lyrics(result: Any) -> list[str]:
@@ -220,7 +220,7 @@ def timed_lyrics(path: str) -> TextReader:
             if fresh:
                 lines.append(f"{parse_number(sung.get('startS')) or 0:.2f}")
             lines[-1] += f" {as_line(sung_word)}"
-            # In KIE's answer, a line break at the end of a word means that the word is the last word of its line.
+            # KIE ends the last word of each line with a line break.
             fresh = str(sung_word).rstrip(" ").endswith("\n")
         return ["\n".join(lines)] if lines else []
 
@@ -228,7 +228,7 @@ def timed_lyrics(path: str) -> TextReader:
 
 
 def tracks(path: str) -> MediaReader:
-    """Return a reader that returns one file of each song: the audio file, else the audio stream, else the source."""
+    """Return a reader for songs: it returns one file of each song, the audio file or else a stream or source."""
     names = ("audioUrl", "audio_url", "streamAudioUrl", "stream_audio_url", "sourceAudioUrl", "source_audio_url")
 
     def read_tracks(result: Any) -> list[Media]:
@@ -243,16 +243,16 @@ def tracks(path: str) -> MediaReader:
 
 
 def clips(result: Any) -> list[Media]:
-    """Return the video files of a Veo task; a task that extended a clip has the new clip and the whole film."""
+    """Return the video files of a Veo task; a task that extended a clip has two: the new part and the whole film."""
     own = files("resultUrls", "originUrls")(result)
     known = {clip.url for clip in own}
     return own + [film for film in files("fullResultUrls", label="whole film")(result) if film.url not in known]
 
 
 def stems(result: Any) -> list[Media]:
-    """Return the stems of a song: the files in fields such as `vocalUrl`, and the files that only `originData` has.
+    """Return the stems of a song: the files in fields such as `vocalUrl`, and further files in `originData`.
 
-    The ids of the files come from `originData`, where the same stems have names in another spelling.
+    The ids of all files come from `originData`, which spells the names of the stems differently.
     """
     urls = {
         key.removesuffix("Url"): found[0]
@@ -274,7 +274,7 @@ def stems(result: Any) -> list[Media]:
 
 
 def stem_key(name: str) -> str:
-    """Return a key that is equal for different spellings of a stem's name: `Backing Vocals`, `backingVocal`."""
+    """Return a key that is equal for all spellings of a stem's name, such as `Backing Vocals` and `backingVocal`."""
     return re.sub("[^a-z]", "", name.lower()).removesuffix("s")
 
 

@@ -1,4 +1,4 @@
-"""Search a whole status answer for results when no reader finds any, because KIE may put results into new fields."""
+"""Search a whole status answer for results if no reader finds any, because KIE may put results into new fields."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,27 +18,27 @@ from kie_mcp.kie.result_readers import (
 )
 
 MAX_FILES = 64
-"""Largest number of files that are taken from one answer."""
+"""Maximum number of files that are taken from one answer."""
 LONGEST_TEXT = 10_000
-"""Largest number of characters of the answer that are kept when no result is found."""
+"""Maximum number of characters that are kept of an answer without results."""
 DEEPEST = 30
-"""Largest number of nested lists and objects that are searched."""
+"""Maximum depth of nested lists and objects that are searched."""
 
-# These patterns match names as words in lower case: `call back url` for callBackUrl and call_back_url.
+# The patterns match the words of field names in lower case, such as `call back url` for callBackUrl and call_back_url.
 _CALLBACK = re.compile(r".*\b(call ?back|web ?hook|notify)( ur[il])?")
 """Matches the names of fields that contain a callback URL, which is never a result."""
 _ID = re.compile(r"(.* )?ids?")
-"""Matches the names of fields that contain an id, which is never a result, even if the caller gave a URL as the id."""
+"""Matches the names of fields that contain an id; an id is never a result, even if it is a URL."""
 _REQUEST = re.compile(r"\b(param(eter)?s?|requests?|inputs?|references?|prompts?|errors?|fail(ed|ure)?)\b")
-"""Matches words in the names of fields that contain the request or an error, and therefore no result."""
+"""Matches words in the names of fields that contain the request or an error; such fields contain no result."""
 _RESULT = re.compile(r"\b(results?|response|outputs?)\b")
-"""Matches words in the names of fields that contain results, also if these fields repeat a part of the request."""
+"""Matches words in the names of fields that contain results, even if these fields also repeat the request."""
 _COVER = re.compile("cover|thumb|poster|preview|origin|(?<!re)source|stream")
-"""Matches parts of the names of fields that contain a preview, stream or original of a result, not the result."""
+"""Matches parts of the names of fields that contain not the result, but its preview, stream or original."""
 _PICTURE = re.compile("image|picture|photo|img")
 _CLIP_OR_SOUND = re.compile("video|audio|song|music|clip|movie")
 _STAND_IN = re.compile("(preview|origin|(?<!re)source|stream).*(video|audio|song|music|clip|movie)")
-"""Matches names of fields with a clip or sound that is a result only if the object has no better clip or sound."""
+"""Matches names of fields whose clip or sound is a result only if its object has no better clip or sound."""
 _CLIP_OR_SOUND_FILE = re.compile(r"\.(mp4|mov|webm|mkv|mp3|wav|m4a|ogg|flac|aac)\b", re.IGNORECASE)
 _FILE = re.compile(r"[^/]/[^?#]*\.(?!html?$|php$|aspx?$)[a-z]\w{1,4}$", re.IGNORECASE)
 """Matches a URL, without its query, that leads to a file and not to a web page."""
@@ -52,20 +52,20 @@ class Findings:
     """What the search found in a status answer."""
 
     media: tuple[Media, ...] = ()
-    """The files; files in fields such as `coverUrl` or `originUrl` are included only if no other files were found."""
+    """The files that were found. Covers and originals are included only if there are no other files."""
     certain: bool = False
-    """Whether a file is surely a result, and not a cover, an original, or a picture that belongs to a clip."""
+    """Whether at least one file is surely a result, and no cover, original or picture that belongs to a clip."""
     text: str = ""
     """The task's record as JSON, without fields that are never a result.
 
-    The text is empty if files were found, and none of them in a sentence.
+    The text is empty if files were found, unless a file was found inside a sentence.
     """
 
 
 class _Rank(IntEnum):
     RESULT = 0
     STAND_IN = 1
-    """A stream or the source of a clip or sound."""
+    """The stream or the source of a clip or sound, which replaces a missing result."""
     PICTURE = 2
     """A picture that belongs to a clip or sound."""
     COVER = 3
@@ -76,7 +76,7 @@ class _Link(NamedTuple):
     url: str
     in_sentence: bool
     names: tuple[str, ...]
-    """Names of the fields around the link, the outermost field first."""
+    """Names of the fields that contain the link, the outermost field first."""
     owner: Mapping[str, Any]
     """The innermost object that contains the link; it may have the file's `title` and `id`."""
 
@@ -106,7 +106,7 @@ def search(envelope: Mapping[str, Any]) -> Findings:
 
 
 def bound(media: Sequence[Media]) -> tuple[Media, ...]:
-    """Return at most `MAX_FILES` files, each once, without files whose URL is longer than `LONGEST_URL`.
+    """Return at most `MAX_FILES` files, without repetitions and without files whose URL is longer than `LONGEST_URL`.
 
     A data URI may be longer, because it contains the file itself.
     """
@@ -119,7 +119,7 @@ def _as_media(link: _Link) -> Media:
 
 
 def _is_given(names: tuple[str, ...]) -> bool:
-    """Tell whether a link is certainly no result: it is in the request, an error or an id, or is a callback URL."""
+    """Tell whether a link is surely no result: it belongs to the request, an error or an id, or is a callback URL."""
     if any(_CALLBACK.fullmatch(name) or _ID.fullmatch(name) for name in names):
         return True
     outermost = next((name for name in names if _RESULT.search(name) or _REQUEST.search(name)), "")
@@ -131,7 +131,7 @@ def _is_request(name: str) -> bool:
 
 
 def _rank(link: _Link, *, has_clip: bool) -> _Rank:
-    """Return the rank of a link, which depends on the names of the fields around the link.
+    """Return the rank of a link, by the names of the fields that contain the link.
 
     Args:
         link: A link in a status answer.
@@ -173,15 +173,16 @@ def _find_links(value: Any, names: tuple[str, ...], owner: Mapping[str, Any], de
     elif isinstance(value, str):
         for url in find_urls(value):
             in_sentence = not begins_with_url(value)
-            # A sentence may mention a web page. The sentence is a result, but the web page is not.
+            # A sentence may mention a web page. Then the sentence may be a result, but the link to the web page is
+            # none.
             if url.lower().startswith("https:") and (not in_sentence or _FILE.search(re.split("[?#]", url)[0])):
                 yield _Link(url, in_sentence, names, owner)
 
 
 def _has_place_for_clip(value: Any, depth: int) -> bool:
-    """Tell whether a value has a field for a clip or sound, even if the field is empty.
+    """Tell whether a value contains a field for a clip or sound, even if this field is empty.
 
-    A field about clips whose value is a flag, a number or a word does not count.
+    A field does not count if its value is a flag, a number or a word.
     """
     value = parse_json(value)
     if depth > DEEPEST:
@@ -222,5 +223,5 @@ def _shorten(record: Any) -> Any:
 
 
 def _split_words(name: Any) -> str:
-    """Return the words of a field's name in lower case: `call back url` for callBackUrl, CALL_BACK_URL and others."""
+    """Return the words of a field's name in lower case: `call back url` for callBackUrl or CALL_BACK_URL."""
     return " ".join(re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", str(name))).lower()

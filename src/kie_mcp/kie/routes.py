@@ -15,17 +15,17 @@ from kie_mcp.catalog.model import KieModel, Resolve
 from kie_mcp.catalog.registry import MODELS
 
 NO_CALLBACK_URL = "https://kie-mcp.invalid/"
-"""The callBackUrl to send if KIE requires one but no server receives callbacks; its host never resolves (RFC 2606)."""
+"""The callBackUrl if KIE requires one but no server receives callbacks; its host does not exist (RFC 2606)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One of KIE's routes: the paths on which a task is created and its status is read."""
+    """One of KIE's routes: the paths for creating a task and for reading its status."""
 
     create: str
     """Path of the create request (the request that starts a paid task)."""
     status: str
-    """Path of the status read; if the create request itself returns the state, the path of the create request."""
+    """Path of the status read; equal to `create` if the create request itself returns the state."""
     shape: str
     """Key in `status.SHAPES` that says how to parse the route's status answers."""
     wants_callback: bool = False
@@ -37,11 +37,11 @@ class Route:
     at_once: bool = False
     """Whether the answer to the create request contains the result, so that no task has to be polled."""
     repeated: bool = False
-    """Whether the task has no id, so that polling sends the same create request again; KIE bills it only once."""
+    """Whether tasks have no id, so that polling repeats the create request; KIE bills these requests only once."""
 
     @property
     def states_charge(self) -> bool:
-        """Whether KIE's record of a task states the charge; otherwise, the charge is calculated from the balance."""
+        """Whether KIE's record of a task states the charge; if not, the charge is computed from the balance."""
         return self.shape == "jobs"
 
 
@@ -179,7 +179,7 @@ def status_route_ids(*, service: bool) -> tuple[str, ...]:
 
 
 def listed_ids(model: type[KieModel]) -> dict[str, str]:
-    """Return the ids that a model has in KIE's model list, each with the id of the route that runs the model."""
+    """Return the ids that a model has in KIE's model list, with the id of the route that runs the model for each."""
     return {
         route_id.partition(":")[2] or model.id: route_id
         for route_id in model.routes
@@ -217,14 +217,14 @@ def build_body(
 
 
 def wire_name(name: str, route_id: str) -> str:
-    """Return the name of a field as requests on a route spell it: `image_urls` on `jobs`, `imageUrls` on `service`.
+    """Return the name of a field in requests on a route: `image_urls` on `jobs`, `imageUrls` on `service`.
 
     Args:
         name: The name of the field in the product API (KIE's API for some older models), such as `imageUrls`.
         route_id: The id of the route, such as `jobs` or `service`.
     """
     match route_id.partition(":"):
-        # On `jobs`, only this model has fields with the names of the product API.
+        # This model is the only one on `jobs` whose fields have their names in the product API.
         case ("jobs", _, "veo/get-1080p-video"):
             return name
         case ("jobs", ":", _):

@@ -37,7 +37,7 @@ class OfferedModel:
 
     @property
     def kind(self) -> Kind:
-        """The kind of result that the model makes, derived from its modes."""
+        """The kind of result that the model makes; it is derived from the model's modes."""
         ends = {mode.rpartition("-")[2] for mode in self.modes}
         if "video" in ends:
             return "video"
@@ -55,14 +55,14 @@ class Snapshot:
     models: Mapping[str, OfferedModel]
     """The models in KIE's list; the key is the model's id."""
     schemas: Mapping[str, Schema]
-    """The JSON Schema of each model's input; the key is the model's id. Models without a schema are left out."""
+    """The JSON Schema of each model's input, by the model's id; models without a schema are missing."""
 
     async def read_models(self) -> dict[str, OfferedModel]:
-        """Return all models, as `Discovery.read_models()` does."""
+        """Return the models in the snapshot, as `Discovery.read_models()` returns KIE's models."""
         return dict(self.models)
 
     async def read_schema(self, id_: str) -> Schema | None:
-        """Return the schema of a model's input, as `Discovery.read_schema()` does."""
+        """Return the schema of a model's input in the snapshot, as `Discovery.read_schema()` returns KIE's schema."""
         return self.schemas.get(id_)
 
     def write(self, file: Path) -> None:

@@ -1,4 +1,4 @@
-"""KIE's status answers: one parser, and a description of each shape of answer, since KIE's routes answer differently.
+"""Parse KIE's status answers, with a description of each shape of answer, because KIE's routes answer differently.
 
 For example, state 2 means failure for Veo but "generating" for album covers, and KIE may send a finished 4K clip with
 code 422. If an answer is empty or not understood, the task counts as running.
@@ -34,11 +34,11 @@ from kie_mcp.kie.times import parse_time
 State = Literal["running", "succeeded", "failed", "missing"]
 
 MAX_CREDITS = 1_000_000
-"""Largest charge for one task that is accepted as correct, in credits; no task costs so much."""
+"""Largest charge for one task that is plausible, in credits; no task costs so much."""
 LONGEST_CHARGE = 40
-"""Largest number of characters that are kept of a charge that cannot be correct."""
+"""Maximum number of characters that are kept of an impossible charge."""
 LONGEST_TASK = 24 * 3600
-"""Largest number of seconds that is accepted as the duration of a task."""
+"""Longest duration of a task that is plausible, in seconds."""
 EXPIRED = "KIE has deleted this file: it keeps results for 14 days."
 
 
@@ -50,13 +50,13 @@ class Status:
     """State of the task; `missing` means that KIE does not know the task, or does not know it yet."""
     media: tuple[Media, ...] = ()
     texts: tuple[str, ...] = ()
-    """Results that are texts: lyrics under their title, a phrase, an id, or JSON such as the notes of a MIDI file."""
+    """The text results: lyrics with their title, a phrase, an id, or JSON such as the notes of a MIDI file."""
     spare_media: tuple[Media, ...] = ()
-    """Files that may be results, such as covers; empty unless the task succeeded and no certain result was found."""
+    """Files that may be results, such as covers; only set if the task succeeded without a certain result."""
     unread: str = ""
-    """KIE's record of the task as JSON; empty unless the task succeeded and no certain result was found."""
+    """KIE's record of the task as JSON; only set if the task succeeded without a certain result."""
     error: str = ""
-    """KIE's error message on one line; if the task succeeded, a warning."""
+    """KIE's error message on one line; a warning if the task succeeded."""
     code: int | None = None
     """KIE's code of the error; None when there is no error, or when the error has no code."""
     credits: float | None = None
@@ -71,13 +71,16 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How to read a task's state and results from the status answers of some routes.
+    """Description of the status answers of some routes: where they contain the state and the results of a task.
 
     A string may hold several words with spaces between them, such as "fail failed".
     """
 
     state: str = ""
-    """Names of fields of `data` that may contain the state, best first; if empty, a task with results has succeeded."""
+    """Names of the fields of `data` that may contain the state, best first.
+
+    If there are no names, a task with results has succeeded.
+    """
     done: str = ""
     """States that mean success."""
     failed: str = ""
@@ -87,17 +90,17 @@ class Shape:
     failed_with_error: str = ""
     """States that mean failure if the answer has an error; without an error, they mean that the task is running."""
     result_paths: tuple[str, ...] = ("data",)
-    """Paths to the result object, best first; the first path where a reader finds a result is used."""
+    """Paths to the result object in a status answer; the first path at which a reader finds results is used."""
     media: tuple[MediaReader, ...] = ()
     texts: tuple[TextReader, ...] = ()
     full_progress: float = 1
-    """Value of `data.progress` for a complete task, such as 1 or 100."""
+    """Value of `data.progress` when the task is complete, such as 1 or 100."""
     at_once: bool = False
     """Whether the answer to the create request contains the result, so that no task has to be polled."""
 
     @property
     def makes_results(self) -> bool:
-        """Whether the answer for a task that succeeded contains files or texts."""
+        """Whether status answers of succeeded tasks contain files or texts."""
         return bool(self.media or self.texts)
 
 
@@ -130,20 +133,19 @@ def parse_status(shape: str, answer: Any) -> Status:
         has_results = bool(media or texts)
         state = state_from_word(row, word, has_results=has_results, has_error=bool(task_code or task_message))
     else:
-        # If KIE refuses the request, the answer may contain files that are not results, so files from the search do not
-        # count.
+        # If KIE refused the request, files that the search found are not counted, because they need not be results.
         has_results = has_results or (elsewhere.certain and code is None)
         state = state_from_code(row, code, message, has_results=has_results, has_record=bool(data))
 
     done = state == "succeeded"
     if done:
-        # KIE may send a finished 4K clip with code 422, which is not an error if the task succeeded.
+        # A finished 4K clip may come with the code 422. If the task succeeded, the code is no error, so it is removed.
         code, message = None, EXPIRED if parse_integer(record.get("expireFlag")) == 1 else ""
     progress = parse_number(record.get("progress"))
     charged, impossible = parse_charge(record.get("creditsConsumed"))
     return Status(
         state,
-        # Results in the answer for a running task are not final, so they are left out.
+        # Results are only returned if the task succeeded, because the results of a running task are not final.
         media=media if done else (),
         texts=texts if done else (),
         spare_media=elsewhere.media if done and not (elsewhere.certain or texts) else (),
@@ -158,7 +160,7 @@ def parse_status(shape: str, answer: Any) -> Status:
 
 
 def measure_duration(record: Mapping[str, Any]) -> float | None:
-    """Return the seconds from a task's creation to its end, by KIE's clock; None if its record lacks one of the times.
+    """Return the seconds from a task's creation to its end, by KIE's clock; None if the record lacks these times.
 
     KIE's `costTime` is not used, because it leaves out the time that a task waits in KIE's queue.
     """
@@ -167,7 +169,7 @@ def measure_duration(record: Mapping[str, Any]) -> float | None:
 
 
 def parse_charge(value: Any) -> tuple[float | None, str]:
-    """Return the charge in credits and an empty text; for an impossible charge, return None and KIE's text.
+    """Return the charge in credits and an empty text, or None and KIE's text if the charge is impossible.
 
     For example, "8" gives (8, ""), "-5" gives (None, "-5"), and None gives (None, "").
     """
@@ -194,7 +196,7 @@ def state_from_word(row: Shape, word: str, *, has_results: bool, has_error: bool
 
 
 def state_from_code(row: Shape, code: int | None, message: str, *, has_results: bool, has_record: bool) -> State:
-    """Return the task's state for a status answer that has no record of the task, or a record without a state.
+    """Return the task's state for a status answer without a record of the task, or with a record without a state.
 
     Args:
         row: The shape of the answer.
@@ -209,14 +211,14 @@ def state_from_code(row: Shape, code: int | None, message: str, *, has_results: 
         return "succeeded"
     meaning = codes.find(code)
     verdict = meaning.verdict(has_record=has_record)
-    # KIE answers with 400 or 422 until the larger version of a Veo clip is ready, so such a task is running.
+    # KIE answers 400 or 422 until the larger version of a Veo clip is ready. Such a task is still running.
     if verdict == "missing" and meaning.not_ready and "processing" in message.lower():
         return "running"
     return "running" if verdict == "request" else verdict
 
 
 def collect_results(row: Shape, envelope: dict[str, Any]) -> tuple[tuple[Media, ...], tuple[str, ...]]:
-    """Return the files and texts at the first path in `row.result_paths` where the readers find any."""
+    """Return the files and texts at the first path in `row.result_paths` at which the readers find results."""
     for path in row.result_paths:
         objects = [item for leaf in values_at(envelope, path) for item in as_items(leaf) if isinstance(item, dict)]
         media = tuple(each for result in objects for read_media in row.media for each in read_media(result))
@@ -240,7 +242,7 @@ SUNO = Shape(
     done="success 1 true",
     failed="create_task_failed generate_audio_failed generate_lyrics_failed generate_wav_failed generate_mp4_failed "
     "sensitive_word_error",
-    # This state means that KIE could not call the callback URL; the task may have results nevertheless.
+    # In this state, KIE could not call the callback URL. The task may have results nevertheless.
     done_with_results="callback_exception",
     result_paths=("data.response",),
 )
@@ -266,7 +268,7 @@ SHAPES = {
     "veo-4k": Shape(media=(files("resultUrls"),)),
     "runway": Shape("state", done="success", failed="fail", media=(files("videoInfo.videoUrl"),)),
     "aleph": replace(FLAG, failed_with_error="0 false", media=(files("resultVideoUrl"),)),
-    # State 4 means that the result exists and that only the call of the callback URL failed.
+    # In state 4, the result exists, and only the call of the callback URL failed.
     "luma": replace(FLAG, done=f"{FLAG.done} 4", media=(files("resultUrls", "originUrls"),)),
     "gpt4o-image": Shape(
         "status successFlag",
@@ -283,14 +285,15 @@ SHAPES = {
     "suno-mp4": replace(SUNO, media=(files("videoUrl"),)),
     "suno-vocal-removal": replace(SUNO, media=(stems,)),
     "suno-midi": replace(FLAG, result_paths=("data.midiData",), texts=(words("instruments"),)),
-    # For album covers, state 2 means that KIE is still generating, so 2 is not in `failed`.
+    # State 2 is not in `failed`: for album covers, it means that KIE is still generating.
     "suno-cover": replace(FLAG, failed="3 create_task_failed generate_cover_failed", media=(files("images"),)),
-    # The state `wait_validating` means that KIE waits for a recording of the phrase, so the phrase is ready.
+    # In the state `wait_validating`, KIE waits for a recording of the phrase. So the phrase, which is the result, is
+    # ready.
     "suno-voice-validate": replace(VOICE, done="wait_validating success", texts=(words("validateInfo"),)),
     "suno-voice": replace(VOICE, texts=(words("voiceId"),)),
     "suno-voice-check": Shape("isAvailable", done="true", failed="false", at_once=True),
     "timestamped-lyrics": Shape(texts=(timed_lyrics("alignedWords"),), at_once=True),
-    # KIE's documentation has digits for the states of this route, but the API answers with Chinese words.
+    # KIE's documentation has digits as the states of this route, but the API answers with Chinese words.
     "style": replace(FLAG, result_paths=("data",), texts=(words("result"),), at_once=True),
     "persona": Shape(texts=(words("personaId"),), at_once=True),
     "omni": Shape(
@@ -299,6 +302,6 @@ SHAPES = {
         at_once=True,
     ),
     "credits": Shape(result_paths=("",), texts=(words("data"),), at_once=True),
-    # All routes of KIE's model list have answers of this shape.
+    # All routes from KIE's model list answer in this shape.
     "service": Shape("status", done="1", failed="2", media=(files("resultUrls"),)),
 }

@@ -1,4 +1,4 @@
-"""SQLAlchemy's asynchronous engine, without its object-relational mapper.
+"""Import SQLAlchemy's asynchronous engine without SQLAlchemy's object-relational mapper, which takes long to import.
 
 The package `sqlalchemy.ext.asyncio` imports the mapper for its session classes. The ledger does not use these classes,
 and the import would take a tenth of the time from the start of a server to its first create request.
@@ -18,8 +18,9 @@ else:
     def _import_engine() -> ModuleType:
         if PACKAGE in sys.modules:
             return sys.modules[PACKAGE]
-        # An empty package stands in for the real one, so that importing `engine` does not run the package's `__init__`.
-        # It is removed again below, so a later import of the package loads the real one.
+        # The module `engine` is imported inside an empty package of the same name, so that the real package's
+        # `__init__` does not run. The empty package is removed again below, so that a later import loads the real
+        # package.
         sys.modules[PACKAGE] = module_from_spec(find_spec(PACKAGE))
         try:
             return import_module(f"{PACKAGE}.engine")

@@ -1,4 +1,4 @@
-"""Wake the callers that wait for a task of another process as soon as that process changes the task in the ledger."""
+"""Wake the callers that wait for a task of another process, as soon as the other process changes the task's row."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -16,7 +16,7 @@ class Changes:
         self.are_reported = False
         """Whether the database reports changes by other processes; if not, waiting callers have to poll the ledger."""
         self.on_callback: Callable[[str], object] = lambda _: None
-        """Function that is called with the id of a task when another process has received KIE's callback for it."""
+        """A function that is called with a task's id when another process has received KIE's callback for the task."""
         self._waiting: defaultdict[str, list[anyio.Event]] = defaultdict(list)
 
     async def wait(self, id_: str) -> None:
@@ -43,6 +43,6 @@ class Changes:
             self.wake(payload)
 
     def wake_all(self) -> None:
-        """Wake all callers, because it is unknown which tasks have changed."""
+        """Wake all waiting callers; used when it is unknown which tasks have changed."""
         for id_ in self._waiting:
             self.wake(id_)

@@ -1,4 +1,4 @@
-"""Confirmation ids: after a person has agreed to the cost of a call, the caller repeats the call with such an id."""
+"""Confirmation ids: the ids with which a call is repeated after a person has agreed to the cost of the call."""
 
 import sqlalchemy as sa
 
@@ -18,7 +18,7 @@ class Confirmations:
 
         Args:
             id_: The new confirmation id.
-            idempotency_key: Idempotency key of the call that the confirmation id is for.
+            idempotency_key: Idempotency key of the call to which the confirmation id belongs.
             now: The time now, in seconds since 1970.
             seconds: Seconds for which the confirmation id is valid.
         """
@@ -29,14 +29,14 @@ class Confirmations:
 async def add_confirmation(
     connection: AsyncConnection, id_: str, idempotency_key: str, now: float, seconds: float
 ) -> None:
-    """Record a confirmation id as `Confirmations.add()` does, but in the open transaction of a connection."""
+    """Do the same as `Confirmations.add()`, but in the open transaction of a connection."""
     await connection.execute(sa.delete(confirmations).where(confirmations.c.expires <= now))
     row = {"id": id_, "fingerprint": idempotency_key, "expires": now + seconds}
     await connection.execute(sa.insert(confirmations).values(**row))
 
 
 async def use_confirmation(connection: AsyncConnection, id_: str, idempotency_key: str, now: float) -> bool:
-    """Delete a confirmation id in an open transaction; return whether it was valid for this idempotency key."""
+    """Delete a confirmation id if it is valid for this idempotency key; return whether it was valid."""
     row = confirmations.c
     valid = (row.id == id_, row.fingerprint == idempotency_key, row.expires > now)
     return bool((await connection.execute(sa.delete(confirmations).where(*valid))).rowcount)

@@ -32,34 +32,34 @@ class Database(ABC):
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """Run a transaction that only reads."""
-        # If a transaction is cancelled, the thread of SQLite's driver never ends and keeps the process alive. The
-        # shield prevents the cancellation.
+        """Open a transaction that only reads, for the `async with` block."""
+        # The shield prevents the cancellation of the transaction. After a cancellation, the thread of SQLite's driver
+        # would never end, and the process could not exit.
         with anyio.CancelScope(shield=True):
             async with self._engine.begin() as connection:
                 yield connection
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
-        """Run a transaction that writes."""
+        """Open a transaction that writes, for the `async with` block."""
         async with self.reading() as connection:
             yield connection
 
     @asynccontextmanager
     async def exclusive(self, purpose: str) -> AsyncIterator[AsyncConnection]:
-        """Run a transaction that writes and holds a lock: at most one such transaction per purpose runs at a time."""
+        """Open a transaction that writes and holds the lock for a purpose; wait while another one holds the lock."""
         async with self.writing() as connection:
             await self.lock(connection, purpose)
             yield connection
 
     async def send_callback(self, id_: str) -> bool:
-        """Report KIE's callback for a task to the process that watches it; return False if this is not possible."""
+        """Send KIE's callback for a task to the process that watches it; return False if that is not possible."""
         del id_
         return False
 
     @abstractmethod
     async def open_other(self, folder: Path, schema: str) -> Self:
-        """Open the database of another ledger: a file in `folder` or, in PostgreSQL, a schema of the same database.
+        """Open the database of another ledger: the file in `folder` or, with PostgreSQL, a schema of this database.
 
         Raises:
             ConfigurationError: When the database cannot be used, or when a newer kie-mcp wrote the ledger.
@@ -67,18 +67,18 @@ class Database(ABC):
 
     @abstractmethod
     async def lock(self, connection: AsyncConnection, purpose: str) -> None:
-        """Acquire the lock for a purpose until this transaction ends; wait while another transaction holds the lock."""
+        """Acquire the lock for a purpose until the transaction ends; wait while another transaction holds it."""
 
     @abstractmethod
     async def read_time(self, connection: AsyncConnection, now: float) -> float:
-        """Return the time that all processes have to use, in seconds since 1970; `now` is the time of this process."""
+        """Return the time, in seconds since 1970, that is common to all processes; `now` is this process's time."""
 
     @abstractmethod
     async def listen(self) -> None:
-        """Pass changes by other processes to `changes` in an endless loop; return at once if this is not possible."""
+        """Pass changes by other processes to `changes`, in an endless loop; return at once if none are reported."""
 
     async def select(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
-        """Run a query in a new transaction, and return its rows."""
+        """Run a query in a transaction of its own, and return its rows."""
         async with self.reading() as connection:
             return await fetch_rows(connection, query)
 

@@ -1,4 +1,4 @@
-"""Check whether a PostgreSQL database can hold the ledger, without creating or changing anything."""
+"""Check whether a PostgreSQL database can contain the ledger, without creating or changing anything."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""SQL expressions that compile to different SQL for SQLite and for PostgreSQL."""
+"""SQL expressions for which SQLite and PostgreSQL need different SQL."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,13 +11,13 @@ from sqlalchemy.sql.functions import FunctionElement
 from kie_mcp.ledger.tables import LATEST, prompts, tasks
 
 SHORTEST_WORD = 3
-"""Fewest characters of a word that SQLite's index of the prompts can find, because the index has trigrams."""
+"""Length of the shortest words that SQLite's index of the prompts can find; the index consists of trigrams."""
 MAX_WORDS = 16
 """Maximum number of words that are looked up in SQLite's index; FTS5 refuses more than a few hundred."""
 
 
 class Contains(FunctionElement[bool]):
-    """True if the first text contains the second one; LIKE is not used, because it refuses long texts."""
+    """SQL expression: whether one text contains another one. LIKE is not used, because it refuses long texts."""
 
     type = sa.Boolean()
     inherit_cache = True
@@ -39,7 +39,7 @@ def contains(column: sa.ColumnElement[Any], text: str | sa.ColumnElement[str]) -
 
 
 class LocalDay(FunctionElement[str]):
-    """The day of a time in this process's time zone, such as `2026-07-28`; NULL if the time is no valid number."""
+    """SQL expression: the day of a time in this process's time zone, such as `2026-07-28`; NULL for an invalid time."""
 
     type = sa.Text()
     inherit_cache = True
@@ -59,7 +59,7 @@ def _find_day_in_postgresql(element: LocalDay, compiler: SQLCompiler, **how: Any
 
 
 class HasWords(sa.ColumnElement[bool]):
-    """True for a task whose prompt contains all of the given words; `prompts.fold()` must have folded the words."""
+    """SQL expression: whether the prompt of a task contains all words; `prompts.fold()` must have folded the words."""
 
     inherit_cache = False
     type = sa.Boolean()
@@ -74,7 +74,7 @@ def _match_in_sqlite(element: HasWords, compiler: SQLCompiler, **how: Any) -> st
 
 
 def _match_words(words: list[str]) -> Iterator[sa.ColumnElement[bool]]:
-    """Yield a condition that looks up the long words in the index, and one that searches the prompts for all words."""
+    """Yield up to two conditions: the index contains the long words, and the prompt contains all words."""
     if long := [word for word in words[:MAX_WORDS] if len(word) >= SHORTEST_WORD]:
         phrases = " ".join('"' + word.replace('"', '""') + '"' for word in long)
         matches = sa.select(prompts.c.rowid).where(sa.literal_column("prompts").op("MATCH")(phrases))
@@ -85,6 +85,6 @@ def _match_words(words: list[str]) -> Iterator[sa.ColumnElement[bool]]:
 
 @compiles(HasWords, "postgresql")
 def _match_in_postgresql(element: HasWords, compiler: SQLCompiler, **how: Any) -> str:
-    # PostgreSQL uses its trigram index for the LIKE that `contains()` compiles to.
+    # `contains()` compiles to LIKE, for which PostgreSQL uses its trigram index.
     found = (prompts.c.prompt.contains(word, autoescape=True) for word in element.words)
     return compiler.process(tasks.c.number.in_(sa.select(prompts.c.rowid).where(*found)), **how)

@@ -7,13 +7,13 @@ from kie_mcp.errors import ConfigurationError
 
 
 def create_folder(folder: Path) -> Path:
-    """Create a folder that only its owner may read, unless it exists; return the folder's path.
+    """Create a folder that only its owner may read; do nothing if the folder exists. Return its absolute path.
 
     Raises:
         ConfigurationError: When the folder cannot be created.
     """
     try:
-        # The working folder may have been deleted, and a relative path would then lead nowhere.
+        # The path is made absolute here, because a relative path leads nowhere if the working folder is deleted.
         folder = folder.absolute()
         disk.create_folder(folder)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Inspect the ledger in a folder, and this machine's SQLite, without creating or changing anything."""
+"""Inspect the ledger in a folder, and this machine's version of SQLite, without creating or changing anything."""
 
 import sqlite3
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from kie_mcp.ledger.tables import NEWEST, metadata, tasks, versions
 SQLITE_VERSION = sqlite3.sqlite_version
 NEWEST_VERSION = int(NEWEST)
 MAX_ROWS = 10_000
-"""Largest number of rows that are checked; checking so many takes about a second."""
+"""Maximum number of rows that are checked; the check of so many rows takes about a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,11 @@ class Inspection:
     tasks: int
     """Number of tasks."""
     broken: int
-    """Number of broken rows among the newest MAX_ROWS rows; 0 if the tables have an older version."""
+    """Number of broken rows among the newest MAX_ROWS rows; 0 for tables of an older version, which are not checked."""
 
 
 def inspect_ledger(folder: Path) -> Inspection | None:
-    """Inspect the ledger in a folder; return None if the folder has no ledger.
+    """Inspect the SQLite file of the ledger in a folder; return None if the folder has no ledger.
 
     Raises:
         ConfigurationError: When the file cannot be read or is broken.
@@ -54,7 +54,7 @@ def inspect_ledger(folder: Path) -> Inspection | None:
 
 
 def find_sqlite_fault() -> str:
-    """Return SQLite's error message if this machine's SQLite cannot create the ledger's tables; empty if it can."""
+    """Check that this machine's SQLite can create the ledger's tables; return SQLite's error message if it cannot."""
     engine = sa.create_engine("sqlite://")
     try:
         with engine.connect() as connection:
@@ -67,7 +67,7 @@ def find_sqlite_fault() -> str:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    """Open the file for reading only.
+    """Open the ledger's file for reading only.
 
     While a server has the file open, the files `-wal` and `-shm` are beside it. If these files are missing, the option
     `immutable` prevents SQLite from creating them.

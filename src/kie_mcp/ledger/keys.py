@@ -18,7 +18,7 @@ class Keys:
         return rows[0]["ciphertext"] if rows else None
 
     async def save(self, tenant: str, ciphertext: str, now: float) -> None:
-        """Store the ciphertext of a tenant's key, and delete an earlier one; `now` is in seconds since 1970."""
+        """Store the ciphertext of a tenant's key instead of any earlier key; `now` is in seconds since 1970."""
         async with self._database.exclusive("keys") as connection:
             await connection.execute(sa.delete(keys).where(keys.c.tenant == tenant))
             await connection.execute(sa.insert(keys).values(tenant=tenant, ciphertext=ciphertext, changed=now))
@@ -26,7 +26,7 @@ class Keys:
     async def replace(self, tenant: str, old: str, new: str) -> None:
         """Replace the ciphertext `old` by `new`, unless the tenant has stored another key meanwhile.
 
-        The key itself stays the same: it was only encrypted again.
+        Both ciphertexts contain the same key, which was only encrypted again.
         """
         changed = sa.update(keys).where(keys.c.tenant == tenant, keys.c.ciphertext == old).values(ciphertext=new)
         async with self._database.writing() as connection:

@@ -1,4 +1,4 @@
-"""Leases: a process renews its lease to keep its tasks; if the lease ends, other processes may take over the tasks."""
+"""Leases: a process renews its lease to keep its tasks. Other processes may take over the tasks when the lease ends."""
 
 import sqlalchemy as sa
 
@@ -8,7 +8,7 @@ from kie_mcp.ledger.tables import servers, tasks
 from kie_mcp.ledger.task import Task
 
 LEASE_SECONDS = 15.0
-"""Length of a lease in seconds; when a process's lease has ended, other processes may take over the process's tasks."""
+"""Length of a lease in seconds."""
 
 
 class Leases:
@@ -30,7 +30,7 @@ class Leases:
             await connection.execute(sa.insert(servers).values(id=server, alive_until=now + LEASE_SECONDS))
 
     async def release(self, server: str) -> None:
-        """End a process's lease, so that other processes can claim its tasks without waiting."""
+        """End a process's lease early, so that other processes can claim its tasks at once."""
         async with self._database.writing() as connection:
             await connection.execute(sa.delete(servers).where(servers.c.id == server))
 
@@ -49,8 +49,8 @@ class Leases:
         async with self._database.writing() as connection:
             now = await self._database.read_time(connection, now)
             claimable = sa.select(tasks.c.id).where(tasks.c.id == id_, _is_claimable(server, now))
-            # PostgreSQL locks this row, or skips it if another process has locked it. For SQLite, SQLAlchemy leaves
-            # this lock out, because SQLite's write lock covers all rows.
+            # PostgreSQL locks this row, and skips the row if another process has locked it. SQLAlchemy leaves this lock
+            # out for SQLite, whose write lock covers all rows.
             free = tasks.c.id.in_(claimable.with_for_update(skip_locked=True))
             if not (await connection.execute(sa.update(tasks).where(free).values(watcher=server))).rowcount:
                 return None
@@ -70,7 +70,8 @@ class Leases:
 
 def _is_alive(now: float) -> sa.ColumnElement[bool]:
     """Return an SQL condition that is true for the leases of live processes."""
-    # If a lease ends later than LEASE_SECONDS from now, it was written when the clock was wrong, so it does not count.
+    # A lease that ends later than LEASE_SECONDS from now is not counted, because it was written while the clock was
+    # wrong.
     return servers.c.alive_until.between(now, now + LEASE_SECONDS)
 
 

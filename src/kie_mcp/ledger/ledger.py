@@ -32,7 +32,7 @@ from kie_mcp.ledger.task import BATCH, FINAL, WITHOUT_CREDITS, Result, State, Ta
 from kie_mcp.ledger.uploads import Uploads
 
 WITHOUT_RESULT: tuple[State, ...] = ("failed", "expired")
-"""States of a task that ended without a result; a repeated call creates a new task instead of returning such a task."""
+"""States of tasks that ended without a result; a repeated call creates a new task instead of returning such a task."""
 
 LATE_SECONDS = 900
 """Seconds for which a task of unknown outcome counts as running after its end, because KIE may still charge for it."""
@@ -42,15 +42,15 @@ LedgerError = sa.exc.SQLAlchemyError
 
 
 def is_postgresql_error(error: Exception) -> bool:
-    """Return whether an error is from a ledger on PostgreSQL."""
-    # Only on PostgreSQL, a transaction can wait too long for a connection or an answer, and raise this `TimeoutError`.
+    """Return whether an error was raised by a ledger on PostgreSQL."""
+    # SQLite never raises this `TimeoutError`. PostgreSQL raises it after a long wait for a connection or for an answer.
     cause = getattr(error, "orig", None)
     return isinstance(error, sa.exc.TimeoutError) or type(cause).__module__.startswith("psycopg")
 
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """Credits that count against the caps: each task counts its charge or, while that is unknown, its reservation."""
+    """Credits that count against the caps: the charges of tasks, or the reservations of tasks with unknown charges."""
 
     day: float
     """Credits charged or reserved for tasks of the last 24 hours, in all sessions."""
@@ -61,7 +61,7 @@ class Spent:
 
 
 Check = Callable[[Spent], None]
-"""The type of a function that raises an error if a task is not allowed after the credits spent before it."""
+"""The type of a function that raises an error if a new task is not allowed after these spent credits."""
 
 
 class Ledger:
@@ -118,7 +118,7 @@ class Ledger:
         confirm: str = "",
         check: Check | None = None,
     ) -> Task | None:
-        """Record a new task, unless the ledger has the task already, the call is a repetition, or `check` raises.
+        """Record a new task, unless the ledger has it already, the call is a repeated one, or `check` raises an error.
 
         If the confirmation id is valid for the task, `task.confirmed` becomes True, and the id cannot be used again.
 
@@ -144,7 +144,8 @@ class Ledger:
                 earlier := await _find_repeated(connection, task.idempotency_key, repeats_since)
             ):
                 return earlier
-            # A part or an item may be confirmed already, because its whole or batch was confirmed; it stays confirmed.
+            # The attribute may be True already: if a whole or batch was confirmed, its parts or items are confirmed as
+            # well.
             task.confirmed |= await use_confirmation(connection, confirm, task.idempotency_key, task.created)
             if check:
                 check(await _sum_spent(connection, task))
@@ -158,14 +159,14 @@ class Ledger:
         """Check the total cost of several tasks, and replace their common confirmation id by one id for each task.
 
         Args:
-            whole: A task with the total cost of the tasks; this task is not recorded.
+            whole: A task with the total cost of the tasks. It is only used for the check, and not recorded.
             confirm: The confirmation id for all tasks together; empty if there is none.
             check: Function that raises an error if the total cost is not allowed, as in `add()`.
             parts: For each new confirmation id, the idempotency key of the task that the id confirms.
             seconds: Seconds for which the new confirmation ids are valid.
 
         Returns:
-            Whether `confirm` was valid, so that the new confirmation ids were recorded.
+            True if `confirm` was valid and the new confirmation ids were recorded, otherwise False.
 
         Raises:
             Exception: The error that `check` raised; `confirm` stays valid.
@@ -179,7 +180,7 @@ class Ledger:
         return whole.confirmed
 
     async def find_repeated(self, idempotency_key: str, since: float) -> Task | None:
-        """Return the earlier task that a repeated call returns instead of creating a new task.
+        """Return the task of an earlier call with this idempotency key, which a repeated call returns again.
 
         Args:
             idempotency_key: Idempotency key of the call.
@@ -194,7 +195,8 @@ class Ledger:
     async def find_newest(self, idempotency_key: str) -> Task | None:
         """Return the newest task with this idempotency key, in any state; None if there is no such task."""
         query = sa.select(tasks).where(tasks.c.fingerprint == idempotency_key)
-        # If two rows were created at the same time, the row that was added later has the higher number.
+        # The number decides if two rows were created at the same time: the row that was added later has the higher
+        # number.
         found = await self._select_tasks(query.order_by(tasks.c.created.desc(), tasks.c.number.desc()).limit(1))
         return found[0] if found else None
 
@@ -212,24 +214,25 @@ class Ledger:
 
         Args:
             task: The task.
-            watcher: The id of the process that saves the task; empty to save in any case. If another process has taken
-                the task over and saved its files, nothing is written, because this process knows an older state. A
-                failure or expiry never overwrites a saved success.
+            watcher: The id of the process that watches and saves the task; empty to save in any case. If another
+                process has taken the task over and saved its files, nothing is written, because this process has an
+                older state. A failure or expiry never overwrites a saved success.
         """
         statement = update_task(task)
         if watcher:
-            # Only a saved success is protected. Any other final state may be wrong: another process may have recorded
-            # a task as unknown, although this process has received KIE's id of the task.
+            # Only a saved success is protected against this process. Any other final state may be wrong: another
+            # process may have recorded a task as unknown, although this process has received KIE's id of the task.
             is_open = sa.or_(sa.not_(tasks.c.saved), tasks.c.state != "succeeded")
             is_ours = sa.false() if task.state in WITHOUT_RESULT else tasks.c.watcher == watcher
             statement = statement.where(sa.or_(is_open, is_ours))
             if not task.kie_id:
-                # If the row has KIE's id, but this process does not know the id, this process has an older state.
+                # If the row has KIE's id but this process does not know it, the state in this process is older than the
+                # row.
                 statement = statement.where(tasks.c.kie_id.is_(None))
         await self._execute(statement)
 
     async def cancel(self, task: Task) -> None:
-        """Save only the attribute `cancelled` of a task: the time when the caller stopped waiting for the task."""
+        """Save only the attribute `cancelled` of a task, the time at which the caller stopped waiting for the task."""
         await self._execute(sa.update(tasks).where(tasks.c.id == task.id).values(cancelled=task.cancelled))
 
     async def find(self, id_: str) -> Task | None:
@@ -249,11 +252,11 @@ class Ledger:
         return next((each for each in results if each.url == url), None)
 
     async def sources_of(self, task: Task) -> list[str]:
-        """Return the ids of the tasks that a task's arguments name: the ledger's id, or KIE's if not in the ledger."""
+        """Return the ids of the tasks that a task's arguments name; KIE's id if a task is not in the ledger."""
         return (await self.sources_by_task([task]))[task.id]
 
     async def sources_by_task(self, task_list: Sequence[Task]) -> dict[str, list[str]]:
-        """Return, by the id of each task in a list, the ids of the earlier tasks that the task's arguments name."""
+        """Return, for each task in a list, the ids of the earlier tasks that its arguments name; by the task's id."""
         referenced = {task.id: lineage.referenced_ids(task.arguments) for task in task_list}
         kie_ids = {id_ for ids in referenced.values() for id_ in ids}
         query = sa.select(tasks.c.id, tasks.c.kie_id).where(tasks.c.kie_id.in_(kie_ids))
@@ -322,7 +325,7 @@ class Ledger:
         """Return whether no other task in the ledger, of any process, has run since a given time.
 
         Args:
-            task: The task that may have run.
+            task: The task that does not count as another task.
             since: The time, in seconds since 1970; None for the time when the task was created.
             refund_seconds: Seconds for which a failed task counts as running after its end.
         """
@@ -337,13 +340,14 @@ class Ledger:
             # If a task's end is before its creation, the clock was set back meanwhile, and the real times are unknown.
             # Such a task counts as running for a day after its creation.
             sa.and_(tasks.c.finished < tasks.c.created, tasks.c.created > since - 24 * 3600),
-            # Numbers do not depend on the clock: a task with a higher number was recorded later than this task.
+            # A task with a higher number was recorded later than this task. This is true even if the clock was set
+            # back.
             *(tasks.c.number > row["number"] for row in number),
         ]
-        # Wholes, batches and edits cost nothing themselves. The parts of wholes and the items of batches are tasks of
-        # their own, so they are found anyway.
+        # Wholes, batches and edits are skipped, because they cost nothing themselves. The parts of wholes and the items
+        # of batches are tasks of their own, which these queries find.
         others = (tasks.c.id != task.id, tasks.c.route.not_in(WITHOUT_CREDITS), tasks.c.state != "prepared")
-        # There is one query for each condition, because SQLite would use no index for one query with all conditions.
+        # Each condition has a query of its own. In one query with all conditions, SQLite would not use its indexes.
         queries = (sa.select(tasks.c.id).where(*others, overlap).limit(1) for overlap in overlaps)
         for query in queries:
             if await self.database.select(query):
@@ -351,7 +355,7 @@ class Ledger:
         return True
 
     async def is_idle(self) -> bool:
-        """Return whether no task in the ledger runs now, neither of this process nor of another one."""
+        """Return whether no task in the ledger runs now, in any process."""
         running = tasks.c.finished.is_(None), tasks.c.state != "prepared"
         return not await self.database.select(sa.select(tasks.c.id).where(*running).limit(1))
 
@@ -364,7 +368,7 @@ class Ledger:
 
 
 async def _find_repeated(connection: AsyncConnection, idempotency_key: str, since: float) -> Task | None:
-    # A task that is still running is found even if it was created before the repeat window.
+    # A task that still runs is found even if it was created before the repeat window.
     in_window = sa.or_(tasks.c.created >= since, tasks.c.state.not_in(FINAL))
     same = (tasks.c.fingerprint == idempotency_key, in_window, tasks.c.state.not_in(WITHOUT_RESULT))
     rows = await fetch_rows(connection, sa.select(tasks).where(*same).order_by(tasks.c.created.desc()).limit(1))
@@ -376,11 +380,12 @@ async def _sum_spent(connection: AsyncConnection, at: Task | Moment) -> Spent:
     # A refused create request costs nothing. If a task failed later and its charge is unknown, its reservation counts.
     refused = sa.and_(tasks.c.state == "failed", NEVER_BILLED)
     reserved = sa.case((refused, 0), else_=tasks.c.reserved)
-    # The items of a batch count as tasks of their own. Until the batch ends, its own row counts the credits that are
-    # reserved for the items that have no row yet.
+    # The items of a batch count as tasks of their own. For items without a row, the row of their batch counts their
+    # reservations until the batch ends.
     of_batch = sa.case((tasks.c.finished.is_(None), tasks.c.reserved), else_=0)
     counted = sa.case((tasks.c.route == BATCH, of_batch), else_=sa.func.coalesce(tasks.c.credits, reserved))
-    # An impossible value of a broken row counts as 0. Otherwise, it could lift a cap, or use up a cap for a day.
+    # An impossible value of a broken row counts as 0. Otherwise, it could lift a cap, or make it seem reached for a
+    # day.
     cost = sa.case((counted.between(0, MAX_CREDITS), counted), else_=0)
     in_session = sa.case((tasks.c.session == at.session, cost), else_=0)
     in_day = tasks.c.created > at.created - 24 * 3600

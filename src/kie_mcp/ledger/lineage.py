@@ -14,11 +14,11 @@ ANY_ID = re.compile(r"(?:task:)?(?P<id>[\w-]{8,100})(?:#[\w-]+)?", re.ASCII)
 FILE_NAME = re.compile(r"[^\n]\.\w{2,5}\Z")
 """Matches a text of one line that ends with a file's extension."""
 TASK_FIELD = re.compile(r"task(_?id)?$", re.IGNORECASE)
-"""Matches the names of arguments that hold a task's id, such as `task_id`."""
+"""Matches the names of arguments that contain the id of a task, such as `task_id`."""
 
 
 def referenced_ids(arguments: Mapping[str, Any]) -> list[str]:
-    """Return the ids (the ledger's or KIE's) of all tasks that the arguments of a task name; each id occurs once."""
+    """Return the ids (the ledger's or KIE's) of all tasks that these arguments name; each id is returned once."""
     return list(dict.fromkeys(_find_ids(arguments)))
 
 
@@ -52,5 +52,5 @@ def _texts(value: object) -> Iterator[str]:
 
 
 def reference_texts(id_: str) -> tuple[str, ...]:
-    """Return the texts to search for in the JSON of arguments: arguments that name the task contain one of them."""
+    """Return texts for a search in arguments as JSON text; arguments that name the task contain one of these texts."""
     return *(f'"{begin}{id_}{end}' for begin in ("", "task:") for end in ('"', "#")), f"-{id_}-"

@@ -1,4 +1,4 @@
-"""Marks that users give to tasks in the library page: favourite, tags, and trashed (files moved to the trash)."""
+"""Marks that users give to tasks on the library page: favourite, tags, and trashed (files moved to the trash)."""
 
 from collections.abc import Collection, Sequence
 
@@ -28,12 +28,12 @@ class Marks:
         return found
 
     async def set(self, task_id: str, marked: Collection[str], *, of: str = "") -> None:
-        """Replace the marks of a task by these marks.
+        """Replace marks of a task by other marks.
 
         Args:
             task_id: Id of the task.
             marked: The new marks of the task.
-            of: Delete only old marks that begin with this text; empty to delete all old marks.
+            of: Beginning of the old marks to delete; empty to delete all old marks.
         """
         async with self._database.exclusive("marks") as connection:
             begins = marks.c.mark.startswith(of, autoescape=True)
@@ -48,5 +48,5 @@ class Marks:
 
 
 def is_marked(mark: str) -> sa.ColumnElement[bool]:
-    """Return an SQL condition for tasks that have a mark."""
+    """Return an SQL condition that is true for tasks with this mark."""
     return tasks.c.id.in_(sa.select(marks.c.task).where(marks.c.mark == mark))

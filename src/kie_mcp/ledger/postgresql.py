@@ -34,19 +34,19 @@ parts_index.kwargs["postgresql_where"] = IS_PART
 
 _FIND_TABLES_IN = sa.text("SELECT set_config('search_path', :path, true)")
 CONNECTIONS = 10
-"""Maximum number of connections of one process, in addition to the one that listens for changes."""
+"""Maximum number of connections of one process, not counting the connection that listens for changes."""
 CONNECT_SECONDS = 5
-"""Maximum seconds until a connection is open."""
+"""Maximum seconds to open a connection."""
 STATEMENT_SECONDS = 10
-"""Maximum seconds of one statement, and of a pause between two statements of a transaction."""
+"""Maximum seconds that a statement may take, and that a transaction may pause between two statements."""
 PATIENCE_SECONDS = 2
-"""Extra seconds that a transaction waits for the database after the database's own timeouts should have ended it."""
+"""Seconds that a transaction waits for the database after the database itself should have ended the transaction."""
 PAUSE_SECONDS = 1
-"""Seconds between two attempts to listen for changes again, and between two checks for newly opened schemas."""
+"""Seconds before a lost connection for changes is opened again, and between two checks for newly opened schemas."""
 
 
 class PostgresqlDatabase(Database):
-    """A PostgreSQL database with a schema for the ledger; the processes that share it may be on many machines."""
+    """A PostgreSQL database in which one schema contains the ledger; processes on several machines may share it."""
 
     def __init__(
         self, engine: AsyncEngine, schema: str, busy_seconds: float, heard: dict[str, Changes] | None = None
@@ -55,9 +55,9 @@ class PostgresqlDatabase(Database):
         self._schema = schema
         self._busy_seconds = busy_seconds
         self._is_guest = heard is not None
-        """Whether this object is a guest: it uses the connections of another object, and must select its own schema."""
+        """Whether this object is a guest: it uses another object's connections, and has to select its own schema."""
         self._heard = {} if heard is None else heard
-        """For each schema that is open on these connections, the callers who wait for changes in this schema."""
+        """For each schema that is open on these connections, the callers who wait for changes in the schema."""
         self._heard[schema] = self.changes
 
     @classmethod
@@ -108,38 +108,40 @@ class PostgresqlDatabase(Database):
             await super().close()
 
     async def upgrade(self, revisions: Revisions) -> None:
-        """Create the schema or upgrade its tables, unless the tables already have the newest version."""
+        """Create the schema, or upgrade its tables; do nothing if the tables already have the newest version."""
         async with self.reading() as connection:
             if await connection.run_sync(find_version, revisions) == revisions.newest:
                 return
-        # An upgrade may take longer than other transactions.
+        # The timeout is switched off, because an upgrade may take longer than other transactions.
         async with self._engine.begin() as connection:
             await connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
             await self.lock(connection, "migration")
-            # After the wait for the lock, `to_regnamespace` may return a cached answer from before the wait. A query of
-            # the table `pg_namespace` returns the present state.
+            # The table `pg_namespace` is queried, and not `to_regnamespace`, which may return an answer from before the
+            # wait for the lock.
             known = sa.text("SELECT 1 FROM pg_namespace WHERE nspname = :name")
             if not await connection.scalar(known, {"name": self._schema}):
                 await connection.execute(sa.schema.CreateSchema(self._schema))
             await connection.execute(sa.text("CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA public"))
-            # The extension is in another schema if someone created it there before.
+            # The extension may be in another schema, if somebody created it there before.
             place = sa.text("SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'pg_trgm'")
             await _find_tables_in(connection, f"{self._schema}, {await connection.scalar(place)}")
             await connection.run_sync(migrate, revisions)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """Run a transaction; if the database does not answer in time, end the transaction.
+        """Run a transaction; if the database does not answer in time, end the transaction with an error.
 
         Raises:
             sqlalchemy.exc.TimeoutError: When the database does not answer in time.
         """
-        # Without the shield, a cancelled caller would not know whether its transaction was committed.
+        # The shield keeps the transaction running if the caller is cancelled. Otherwise, it would be unknown whether
+        # the transaction was committed.
         seconds = self._busy_seconds + STATEMENT_SECONDS + PATIENCE_SECONDS
         with anyio.move_on_after(seconds, shield=True) as scope:
             async with self._engine.begin() as connection:
                 if self._is_guest:
-                    # This setting ends with the transaction, so the next user of the connection has the default schema.
+                    # The search path is only set for this transaction. The next user of the connection has the default
+                    # schema again.
                     await _find_tables_in(connection, self._schema)
                 yield connection
         if scope.cancelled_caught:
@@ -151,15 +153,15 @@ class PostgresqlDatabase(Database):
         await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
 
     async def read_time(self, connection: AsyncConnection, now: float) -> float:
-        """Return the time of the database, because the clocks of the processes' machines differ."""
+        """Return the time of the database, because the clocks of the machines of the processes differ."""
         del now
         time = sa.select(sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Float))
         return float((await connection.execute(time)).scalar_one())
 
     async def listen(self) -> None:
-        """Pass changes by other processes to `changes` in an endless loop; connect again after a lost connection.
+        """Pass changes by other processes to `changes` in an endless loop; reconnect if the connection is lost.
 
-        One connection listens for the changes in all schemas of this process, so a guest returns at once.
+        One connection receives the changes in all schemas of this process. So the method returns at once in a guest.
         """
         if self._is_guest:
             return
@@ -177,7 +179,7 @@ class PostgresqlDatabase(Database):
             await anyio.sleep(PAUSE_SECONDS)
 
     async def send_callback(self, id_: str) -> bool:
-        """Report a callback from KIE to all processes, among them the process that watches the task; return True."""
+        """Report a callback from KIE to all processes, one of which watches the task; return True."""
         async with self.writing() as connection:
             await connection.execute(sa.select(sa.func.pg_notify(self._schema, f"{CALLBACK_PREFIX}{id_}")))
         return True
@@ -194,9 +196,10 @@ class PostgresqlDatabase(Database):
             for schema, changes in self._heard.items():
                 if schema in listening and not changes.are_reported:
                     changes.are_reported = True
-                    # Changes before the `LISTEN` were not reported, so all waiting callers have to check their tasks.
+                    # Changes before this `LISTEN` were not reported. So all waiting callers are woken to read their
+                    # tasks.
                     changes.wake_all()
-            # The timeout ends this loop now and then, because schemas may have been opened or closed meanwhile.
+            # The wait ends after PAUSE_SECONDS, because schemas may have been opened or closed in the meantime.
             async for notification in connection.notifies(timeout=PAUSE_SECONDS):
                 if waiting := self._heard.get(notification.channel):
                     waiting.receive(notification.payload)
@@ -212,14 +215,14 @@ async def _find_tables_in(connection: AsyncConnection, path: str) -> None:
 
 
 class _TextDumper(StrDumper):
-    """Encodes texts for PostgreSQL; characters that PostgreSQL refuses (NULs and lone surrogates) are replaced."""
+    """Encodes texts for PostgreSQL; replaces characters that PostgreSQL refuses (NULs and lone surrogates)."""
 
     def dump(self, obj: str) -> bytes:
         return obj.replace("\0", "\ufffd").encode(errors="replace")
 
 
 def check_system(system: str = sys.platform) -> None:
-    """Refuse Windows, because there psycopg and child processes such as ffmpeg need different asyncio event loops.
+    """Refuse PostgreSQL on Windows, where psycopg and child processes such as ffmpeg need different event loops.
 
     Raises:
         ConfigurationError: When the system is Windows.
@@ -246,7 +249,7 @@ def create_engine(url: str, schema: str, busy_seconds: float) -> AsyncEngine:
         f"-c TimeZone={tzlocal.get_localzone_name()}",
         f"-c lock_timeout={round(busy_seconds * 1000)}",
         f"-c statement_timeout={STATEMENT_SECONDS}s",
-        # A process that hangs in the middle of a transaction must not keep others waiting longer than this.
+        # A process may hang in the middle of a transaction. Others must not wait longer than this for its locks.
         f"-c idle_in_transaction_session_timeout={STATEMENT_SECONDS}s",
     )
     given = {
@@ -259,12 +262,12 @@ def create_engine(url: str, schema: str, busy_seconds: float) -> AsyncEngine:
     engine = create_async_engine(
         parsed.set(drivername="postgresql+psycopg", query=given),
         isolation_level="READ COMMITTED",
-        # Without this option, errors would contain the parameters of statements, and prompts would get into the log.
+        # The parameters of statements are hidden in error messages, so that prompts do not get into the log.
         hide_parameters=True,
         pool_size=CONNECTIONS,
         max_overflow=0,
         pool_timeout=busy_seconds,
-        # An unused connection may be lost, because the database was restarted or a firewall closed it.
+        # A connection is tested before each use, because a restart of the database or a firewall may have closed it.
         pool_pre_ping=True,
     )
     sa.event.listen(engine.sync_engine, "connect", _configure)
@@ -276,7 +279,7 @@ def _configure(connection: DBAPIConnection, _: object) -> None:
 
 
 def explain_refusal(reason: object) -> ConfigurationError:
-    """Return an error that says why a database cannot be used."""
+    """Return the error that says why a database cannot be used."""
     text = str(reason).partition("\n")[0].rstrip(".")
     return ConfigurationError(
         f"The ledger's database cannot be used: {text}.",

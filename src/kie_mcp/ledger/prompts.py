@@ -26,7 +26,7 @@ def fold(text: str) -> str:
 
 
 async def index_task(connection: AsyncConnection, task: Task) -> None:
-    """Give a new task the next number, and add its prompt to the index; the caller must hold the lock for new tasks."""
+    """Give a new task the next number, and index its prompt; the caller must hold the lock for new tasks."""
     highest = await connection.scalar(sa.select(sa.func.max(tasks.c.number)))
     number = (highest or 0) + 1
     await connection.execute(sa.update(tasks).where(tasks.c.id == task.id).values(number=number))
@@ -34,6 +34,6 @@ async def index_task(connection: AsyncConnection, task: Task) -> None:
 
 
 def contain(words: str) -> sa.ColumnElement[bool]:
-    """Return an SQL condition for tasks whose prompt contains all words of a text; upper and lower case are equal."""
+    """Return an SQL condition for tasks whose prompt contains all words of a text; the case of letters is ignored."""
     found = sorted(set(fold(words).split()), key=len, reverse=True)
     return HasWords(found) if found else sa.true()

@@ -20,7 +20,7 @@ GUARD_SECONDS = 1.0
 
 
 class CreateSlots:
-    """The table of slots; a slot is the time of one of the last create requests of an account."""
+    """The table of slots; each row is the time of one of an account's last create requests."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -44,7 +44,8 @@ class CreateSlots:
         """
         async with self._database.exclusive(f"creates of {account}") as connection:
             now = await self._database.read_time(connection, time())
-            # A slot more than one window in the future was written before the clock was set back, so it is deleted too.
+            # A slot is also deleted if its time is more than one window in the future: it was written before the clock
+            # was set back.
             outside = sa.or_(creates.c.at <= now - window, creates.c.at > now + window)
             await connection.execute(sa.delete(creates).where(outside))
             query = sa.select(creates.c.at).where(creates.c.account == account).order_by(creates.c.at.desc())

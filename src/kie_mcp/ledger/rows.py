@@ -14,18 +14,18 @@ from kie_mcp.ledger.tables import LATEST, tasks
 from kie_mcp.ledger.task import Result, State, Task
 
 COLUMN_NAMES = {"idempotency_key": "fingerprint", "price_key": "tariff"}
-"""For each attribute of `Task` whose column has another name, the column's name."""
+"""The column names of attributes of `Task` whose column has another name than the attribute."""
 NOT_IN_TASK = ("watcher", "number", "listed")
 """The columns of the table `tasks` that are not attributes of `Task`."""
 ATTRIBUTE_NAMES = {column: attribute for attribute, column in COLUMN_NAMES.items()}
 MAX_CREDITS = 1e9
-"""Largest plausible number of credits in a row; no account has so many credits."""
+"""Largest plausible number of credits in a row; no account has so many credits. Larger numbers are invalid."""
 
 
 NEVER_BILLED = contains(tasks.c.error, '"billed": false')
 """An SQL condition for tasks whose error says that KIE did not charge them.
 
-A text inside the JSON cannot match, because JSON escapes each quotation mark in a text.
+A message inside the JSON cannot contain this text, because JSON escapes quotation marks inside texts.
 """
 
 
@@ -35,7 +35,7 @@ class Check(NamedTuple):
     fits: Callable[[Any], bool]
     """Function that returns whether a value is valid."""
     otherwise: Any
-    """The value of the attribute if the column's value is invalid."""
+    """The value that the attribute gets if the column's value is invalid."""
 
 
 def is_number(value: object, least: float, most: float) -> TypeGuard[float]:
@@ -44,7 +44,7 @@ def is_number(value: object, least: float, most: float) -> TypeGuard[float]:
 
 
 def row_from_task(task: Task) -> dict[str, Any]:
-    """Return the row for a task: the value of each column except those in `NOT_IN_TASK`, by the column's name."""
+    """Return the row of a task as column names and values; the columns in `NOT_IN_TASK` are missing."""
     return {COLUMN_NAMES.get(name, name): value for name, value in dataclasses.asdict(task).items()}
 
 
@@ -52,8 +52,8 @@ def task_from_row(row: Mapping[str, Any]) -> Task:
     """Return the task for a row that has all columns.
 
     A row is broken if a column has a value that no task can have, for example after a disk fault. The task of a broken
-    row has an error that names the invalid columns, so that lists of tasks show this row too. Its `saved` is True, so
-    that no process watches the task and overwrites the row.
+    row has an error that names the invalid columns, so that lists of tasks show the broken row too. The attribute
+    `saved` of the task is True, so that no process watches the task and overwrites the row.
     """
     values = {ATTRIBUTE_NAMES.get(name, name): value for name, value in row.items() if name not in NOT_IN_TASK}
     broken = [name for name, value in values.items() if not CHECKS[name].fits(value)]
@@ -67,7 +67,7 @@ def task_from_row(row: Mapping[str, Any]) -> Task:
 
 
 def update_task(task: Task) -> sa.Update:
-    """Return the SQL statement that saves a task; `cancelled` is left out, because another process may have changed it.
+    """Return the SQL statement that saves a task. It does not save `cancelled`, which another process may have changed.
 
     The statement never deletes KIE's id from the row: a process that took the task over too early does not know the id
     that the earlier process has received.

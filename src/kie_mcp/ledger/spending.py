@@ -19,15 +19,15 @@ class Moment(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Spending:
-    """Sums over the tasks of one day, model or kind that have the same outcome (`state`, `refused` and `free`)."""
+    """Sums over tasks of one day, model or kind that ended in the same way (same `state`, `refused` and `free`)."""
 
     of: str
-    """What the tasks have in common: the local day, such as `2026-07-28`, the model's id, or the kind."""
+    """The day, model or kind of the tasks: a local day such as `2026-07-28`, a model's id, or a kind of results."""
     state: State
     refused: bool
     """Whether KIE never accepted these tasks (see `Task.refused`)."""
     free: bool | None
-    """Whether the charge of each task is 0; None when it is not known."""
+    """True if the charge of each task is 0; None if the charges are not known."""
     tasks: int
     """Number of the tasks."""
     charged: float

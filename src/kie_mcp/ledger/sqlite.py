@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 FILE_NAME = "ledger.sqlite3"
 MALFORMED = "malformed"
-"""Word in SQLite's error messages that means that a page (a block of the file) is broken."""
+"""A word in SQLite's error messages; it means that a page (a block of the file) is broken."""
 
 
 class SqliteDatabase(Database):
@@ -34,7 +34,7 @@ class SqliteDatabase(Database):
     def __init__(self, engine: AsyncEngine) -> None:
         super().__init__(engine)
         self._writers = anyio.Lock()
-        """Lets only one transaction of this process write at a time."""
+        """A lock and queue: only one transaction of this process writes at a time."""
 
     @classmethod
     async def open(cls, folder: Path, *, busy_seconds: float = BUSY_SECONDS, revisions: Revisions = REVISIONS) -> Self:
@@ -59,8 +59,8 @@ class SqliteDatabase(Database):
                 await _check_and_migrate(engine, revisions)
             except sa.exc.DBAPIError as error:
                 await dispose(engine)
-                # If two processes create the file at the same time, SQLite refuses one process at once instead of
-                # letting it wait. This process may be the refused one, so it tries a second time.
+                # If two processes create the file at the same time, SQLite raises an error in one of them at once,
+                # without waiting. If this process gets the error, it tries a second time.
                 if is_first_attempt and "locked" in str(error.orig):
                     continue
                 if (
@@ -79,8 +79,8 @@ class SqliteDatabase(Database):
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
         """Run a transaction that writes; a process runs only one such transaction at a time."""
-        # Connections that wait for SQLite's write lock have no queue, so one of many connections might never get the
-        # lock. `_writers` is a queue: it lets the transactions of this process write one after the other.
+        # SQLite's write lock has no queue, so a connection among many might never get the lock. `_writers` is such a
+        # queue: it lets the transactions of this process write one after the other.
         with anyio.CancelScope(shield=True):
             async with self._writers, self.reading() as connection:
                 yield connection
@@ -96,7 +96,7 @@ class SqliteDatabase(Database):
         await connection.execute(sa.text("BEGIN IMMEDIATE"))
 
     async def read_time(self, connection: AsyncConnection, now: float) -> float:
-        """Return the time of this process, because all processes are on one machine."""
+        """Return the time of this process; all processes are on one machine, so they have the same time."""
         del connection
         return now
 
@@ -120,20 +120,20 @@ def _create_engine(path: Path, busy_seconds: float) -> AsyncEngine:
 def _configure(connection: DBAPIConnection, _: object) -> None:
     """Set the options of a new connection to the file."""
     cursor = connection.cursor()
-    # WAL lets several processes use the file; with FULL, committed transactions are not lost in a power failure.
+    # WAL lets several processes use the file at once. FULL keeps committed transactions safe in a power failure.
     for pragma in ("journal_mode=WAL", "synchronous=FULL"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
     connection.create_function("has_words", 2, _has_words, deterministic=True)
     connection.create_function("fold_prompt", 1, _fold_prompt, deterministic=True)
-    # A broken text in one row would otherwise end the whole query.
+    # Texts are decoded by kie-mcp. Otherwise, one broken text in a row would end the whole query with an error.
     connection.driver_connection.text_factory = decode_text
 
 
 def _fold_prompt(arguments: bytes | None) -> str:
     """Return the prompt among a task's arguments, folded by `prompts.fold()` as in the index.
 
-    The JSON comes as bytes and is parsed here, because SQLite ends a text at a NUL, and Python's driver refuses a text
+    The argument is JSON as bytes, not as text, because SQLite ends a text at a NUL, and Python's driver refuses a text
     that is not UTF-8.
     """
     given = parse_json(decode_text(arguments or b""))
@@ -143,8 +143,8 @@ def _fold_prompt(arguments: bytes | None) -> str:
 def _has_words(arguments: bytes | None, words: str) -> bool:
     """Return whether the prompt among a task's arguments contains all of these folded words.
 
-    SQLite's LIKE is not used, because it ignores upper and lower case only for ASCII letters, and because a query can
-    have no more than 1,000 conditions.
+    SQLite's LIKE is not used, because it ignores the case of ASCII letters only, and because a query can have no more
+    than 1,000 conditions.
     """
     prompt = _fold_prompt(arguments)
     return all(word in prompt for word in words.split())
@@ -156,7 +156,7 @@ def decode_text(content: bytes) -> str:
 
 
 async def _check_and_migrate(engine: AsyncEngine, revisions: Revisions) -> None:
-    # Without the shield, the driver's thread would never end if the caller were cancelled.
+    # The shield is needed because the driver's thread would never end if the caller were cancelled.
     with anyio.CancelScope(shield=True):
         async with engine.begin() as connection:
             await _check_integrity(connection)
@@ -168,7 +168,7 @@ async def _check_and_migrate(engine: AsyncEngine, revisions: Revisions) -> None:
 
 
 async def _check_integrity(connection: AsyncConnection) -> None:
-    """Check every page of the file, so that a broken page is found now and not while a paid task runs.
+    """Check every page of the file, so that a broken page is found now, and not later while a paid task runs.
 
     Raises:
         sqlalchemy.exc.DatabaseError: When a page is broken.
@@ -183,10 +183,10 @@ def _is_broken(error: sa.exc.DBAPIError) -> bool:
 
 
 def _make_private(path: Path) -> None:
-    """Create the file if it does not exist, and let only its owner read the file and SQLite's files beside it.
+    """Create the file if it is missing, and let only its owner read it and the files that SQLite adds (`-wal`, `-shm`).
 
-    SQLite creates the files beside it (`-wal`, `-shm`) with the permissions of the database file. An existing file is
-    not opened here, because closing it would release the locks that this process holds on the file.
+    SQLite creates its additional files with the permissions of the database file. An existing file is not opened here,
+    because closing it would release the locks that this process holds on the file.
 
     Raises:
         ConfigurationError: When the file cannot be created.
@@ -207,12 +207,12 @@ def _refusal(folder: Path, reason: object) -> ConfigurationError:
 
 
 def _inode(path: Path) -> int:
-    """Return the inode number of a file, which changes when another file replaces it; 0 if there is no file."""
+    """Return the inode number of a file, which shows whether another file has replaced it; 0 if there is no file."""
     return path.stat().st_ino if path.exists() else 0
 
 
 def _move_broken_file(path: Path, inode: int) -> bool:
-    """Rename a broken file, unless another process has already replaced it.
+    """Rename a broken file, unless another process has renamed it already.
 
     Args:
         path: Path of the file.

@@ -10,7 +10,7 @@ from kie_mcp.ledger.tables import IS_NO_PART, tasks
 from kie_mcp.ledger.task import BATCH, KEPT_FOR
 
 CHARGES_READ = 12
-"""Largest number of past charges on which an estimate is based."""
+"""Maximum number of past charges that an estimate uses."""
 
 
 class Statistics:
@@ -30,13 +30,13 @@ class Statistics:
         return [row["per_unit"] for row in rows if is_number(row["per_unit"], 0, MAX_CREDITS)]
 
     async def durations(self, model: str, duration: object, *, newest: int) -> list[float]:
-        """Return the durations, in seconds, of a model's last tasks with the same clip length, newest last.
+        """Return the durations, in seconds, of the last tasks of a model with the same clip length, newest task last.
 
         Args:
             model: KIE's id of the model.
             duration: Value of the argument `duration` (the length of the clip) that the tasks must have.
-            newest: Wanted number of tasks. The function searches the last `5 * newest` successful tasks of the model
-                for this `duration`, so it may return more or fewer numbers.
+            newest: Wanted number of durations. The function looks at the last `5 * newest` successful tasks of the
+                model, and returns the durations of those with this `duration`. So it may return more or fewer numbers.
         """
         measured = (tasks.c.model == model, tasks.c.state == "succeeded", tasks.c.seconds.is_not(None))
         query = sa.select(tasks.c.seconds, tasks.c.arguments).where(*measured).order_by(tasks.c.finished.desc())
@@ -52,14 +52,15 @@ class Statistics:
     async def spending(self, by: By, since: float) -> list[Spending]:
         """Return sums over the tasks that were created at `since` or later, grouped by `by` and by outcome.
 
-        Batches and the parts of wholes are left out: the items of a batch and the whole itself have the costs.
+        The rows of batches and of parts are skipped, because the items of a batch and the whole of the parts have the
+        same costs.
 
         Args:
             by: Property by which the tasks are grouped: the local day, the model or the kind.
             since: Only tasks that were created at this time or later, in seconds since 1970.
         """
         day = sa.func.coalesce(LocalDay(tasks.c.created), "unknown")
-        # The columns are cast to text, because in a broken row they may have a value of another type.
+        # The columns are cast to text, because a broken row may have a value of another type there.
         of = {"day": day, "model": sa.cast(tasks.c.model, sa.Text), "kind": sa.cast(tasks.c.kind, sa.Text)}[by]
         refused = sa.and_(
             tasks.c.state == "failed", tasks.c.kie_id.is_(None), sa.func.coalesce(NEVER_BILLED, sa.false())
@@ -73,6 +74,7 @@ class Statistics:
             ),
         ]
         query = sa.select(*parts, *sums).where(tasks.c.created >= since, IS_NO_PART, tasks.c.route != BATCH)
-        # The query groups by names, because PostgreSQL treats two equal expressions with parameters as different.
+        # The query groups by column names: PostgreSQL treats two equal expressions with parameters as different
+        # expressions.
         query = query.group_by(*(part.name for part in parts))
         return [Spending(**row) for row in await self._database.select(query)]

@@ -1,4 +1,4 @@
-"""The ledger's tables in their newest version. A change of a table also needs a revision in `migrations/versions/`.
+"""The ledger's tables in their newest version; each change here also needs a revision in `migrations/versions/`.
 
 SQLite and PostgreSQL have the same tables. Where their SQL differs, the difference is in this module or in
 `expressions.py`.
@@ -15,25 +15,25 @@ metadata = sa.MetaData()
 NEWEST = "0007"
 """The newest revision in `migrations/versions/`: the version of the tables in this module."""
 LATEST = 253_402_214_400.0
-"""Latest valid time in seconds since 1970: the start of the last day of 9999, because `datetime` has no later years."""
+"""Latest valid time, in seconds since 1970: the start of the last day of 9999, as `datetime` has no later years."""
 LISTED = f"CASE WHEN created BETWEEN 0 AND {LATEST} THEN created ELSE 0.0 END"
-"""SQL of the column `listed`, by which lists of tasks are sorted: `created`, or 0 if the time is invalid."""
+"""SQL of the column `listed`, by which lists of tasks are sorted: the time `created`, or 0 if this time is invalid."""
 BROKEN = object()
 """The value of a JSON column whose text is not valid JSON."""
 
 
 class Revision(sa.TypeDecorator[str]):
-    """Column type that stores Alembic's name of a version, such as `0005`, as a number, such as 5."""
+    """Column type for Alembic's name of a version, such as `0005`, which is stored as a number, such as 5."""
 
     impl = sa.Integer
     cache_ok = True
 
     def process_bind_param(self, value: str | None, _: sa.Dialect) -> int:
-        """Return the number for a name."""
+        """Return the number that is stored for a name."""
         return int(value or 0)
 
     def process_result_value(self, value: int | None, _: sa.Dialect) -> str:
-        """Return the name for a number."""
+        """Return the name for a stored number."""
         return f"{value or 0:04}"
 
 
@@ -47,22 +47,22 @@ class _JsonText(sa.types.UserDefinedType[str]):
 
 
 class Json(sa.TypeDecorator[Any]):
-    """Column type that stores a value as JSON in a text column; PostgreSQL's own JSON type would refuse a NUL."""
+    """Column type for values stored as JSON text; PostgreSQL's JSON type is not used, because it refuses NULs."""
 
     impl = sa.Text().with_variant(_JsonText(), "sqlite")
     cache_ok = True
 
     def process_bind_param(self, value: Any, _: sa.Dialect) -> str:
-        """Return the JSON text for a value."""
+        """Return the JSON text that is stored for a value."""
         return json.dumps(value)
 
     def process_result_value(self, value: str | None, _: sa.Dialect) -> Any:
-        """Return the value of a JSON text; `BROKEN` if the text is not valid JSON, None if the column is NULL."""
+        """Return the value of a stored JSON text; `BROKEN` if the text is invalid, None if the column is NULL."""
         return None if value is None else parse_json(value)
 
 
 def parse_json(text: Any) -> Any:
-    """Parse the JSON text of a column; return `BROKEN` if it is invalid, so that a broken row cannot end the query."""
+    """Parse the JSON text of a column; return `BROKEN` for invalid JSON, so that the query does not fail."""
     try:
         return json.loads(text)
     except (ValueError, TypeError, RecursionError):
@@ -71,7 +71,7 @@ def parse_json(text: Any) -> Any:
 
 @compiles(sa.Computed, "postgresql")
 def _store_computed(column: sa.Computed, *_: object, **__: object) -> str:
-    # The computed column is stored, because PostgreSQL before version 18 has no virtual computed columns.
+    # PostgreSQL before version 18 can only store computed columns, and not compute them in each query.
     return f"GENERATED ALWAYS AS ({column.sqltext}) STORED"
 
 
@@ -124,16 +124,16 @@ tasks = sa.Table(
 """The paid tasks, one row each.
 
 Each column has the name of an attribute of `Task`; the exceptions are `COLUMN_NAMES` and `NOT_IN_TASK` in `rows.py`.
-The column `number` numbers the tasks in the order in which they were recorded, and the index of the prompts refers to
-it. The column `listed` is the sort key of lists: `created`, or 0 in a row whose time is invalid.
+The column `number` counts the tasks in the order of recording; the index of the prompts uses this number. The column
+`listed` is the sort key of lists: the time `created`, or 0 if this time is invalid.
 """
 IS_PART = sa.text("parent IS NOT NULL")
 """The SQL condition for tasks that are parts of a whole (a task that KIE makes in parts)."""
 parts_index = sa.Index("ix_tasks_parent", tasks.c.parent, sqlite_where=IS_PART)
 """Index that finds the parts of a whole; it contains only the rows that are parts (`IS_PART`).
 
-`sqlite_where` sets this condition for SQLite. `postgresql.py` sets it for PostgreSQL, because setting it here would
-import SQLAlchemy's PostgreSQL modules in every server.
+`sqlite_where` sets this condition for SQLite. For PostgreSQL, `postgresql.py` sets the condition, because setting it
+here would import SQLAlchemy's PostgreSQL modules in every server.
 """
 IS_NO_PART = tasks.c.parent.is_(None)
 """The SQL condition that leaves out the parts of wholes, because the row of a whole has the cost of all its parts."""
@@ -153,7 +153,7 @@ _MORE = {
             EXECUTE FUNCTION notify_task()""",
     ),
 }
-"""For each kind of database, the SQL statements that create the objects which SQLAlchemy cannot describe."""
+"""For each kind of database, SQL statements for objects that SQLAlchemy cannot create from table definitions."""
 
 
 @sa.event.listens_for(metadata, "after_create")

@@ -1,4 +1,4 @@
-"""The data of a task: its state, arguments, cost and results. The ledger stores them, and tool answers show them."""
+"""The data of a task: its state, arguments, cost and results. The ledger stores these data, and tools return them."""
 
 import secrets
 from dataclasses import dataclass, field
@@ -23,10 +23,10 @@ PENDING: frozenset[State] = frozenset({"prepared", "submitting"})
 IN_PARTS = "parts"
 """The route of a whole: a task that KIE makes in parts. Each part is a task of its own with a real route."""
 BATCH = "batch"
-"""The route of a batch: many calls with one budget. Each call is a task of its own (an item) with its own credits."""
+"""The route of a batch: many calls with one budget. Each call is a task of its own, an item, with its own charge."""
 
 EDIT = "edit"
-"""The route of a film that is made on this machine and costs nothing."""
+"""The route of an edit: a film that is made on this machine and costs nothing."""
 WITHOUT_CREDITS = (IN_PARTS, BATCH, EDIT)
 """The routes of tasks that send no create request themselves, so that KIE does not charge them."""
 
@@ -53,9 +53,9 @@ class Result:
     mime_type: str = ""
     """MIME type of the saved file; if the download failed, the MIME type of the data that was sent instead."""
     id: str = ""
-    """KIE's id of the song or stem, which later calls use to name it; empty for other files."""
+    """KIE's id of the song or stem, by which later calls refer to it; empty for other files."""
     label: str = ""
-    """Text that distinguishes this result from the task's other results, such as the name of a stem."""
+    """Text that distinguishes this result from other results of the same task, such as the name of a stem."""
     facts: str = ""
     """Description of the saved file, such as `1024x1024 PNG, 1.2 MB`; empty until the file is saved."""
 
@@ -76,7 +76,7 @@ class Result:
 
     @property
     def is_damaged(self) -> bool:
-        """Whether the last download failed, because it got other data or only a part of the file."""
+        """Whether the last download failed because the host sent other data, or only a part of the file."""
         return bool(self.mime_type and not self.path)
 
     @property
@@ -101,22 +101,22 @@ class Task:
     arguments: dict[str, Any]
     """Arguments of the tool call; each data URI is replaced by the SHA-256 of its content."""
     created: float
-    """Time of the tool call."""
+    """Time of the tool call, in seconds since 1970."""
     state: State = "prepared"
     kie_id: str | None = None
-    """KIE's id of the task; None until KIE has accepted the task, and for routes on which KIE gives no id."""
+    """KIE's id of the task; None until KIE has accepted the task, and on routes where KIE gives tasks no ids."""
     finished: float | None = None
     """Time when kie-mcp noticed that the task had ended; None until then."""
     seconds: float | None = None
-    """Seconds from KIE's acceptance of the task to the task's end; None while the task runs, or when unknown."""
+    """Seconds from KIE's acceptance of the task to the end of the task; None while it runs, or if unknown."""
     estimate: tuple[float, float] | None = None
-    """Fewest and most credits that the task is likely to cost; None when unknown."""
+    """The lowest and the highest number of credits that the task is likely to cost; None if unknown."""
     basis: str = ""
     """The source of the estimate in words, such as `price list`."""
     reserved: float = 0
     """Credits that count against the caps until the charge is known."""
     price_key: str = ""
-    """Key that is equal for all calls of a model with the same price per unit; the database column is `tariff`."""
+    """Key that is equal for all calls of a model with the same price per price unit; the column is `tariff`."""
     units: float = 1
     """Number of price units that the call pays for, such as seconds or pictures."""
     balance: float | None = None
@@ -124,7 +124,8 @@ class Task:
     credits: float | None = None
     """Credits that the task cost; None when unknown.
 
-    If KIE states no charge, and no other task ran at the same time, the cost is the amount by which the balance fell.
+    If KIE states no charge, the cost is the amount by which the balance fell, provided that no other task ran at the
+    same time.
     """
     results: list[Result] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
@@ -134,7 +135,7 @@ class Task:
     saved: bool = False
     """Whether the task needs no more polling or downloading."""
     note: str = ""
-    """A sentence about a problem after KIE had finished the task, such as a full disk or a missing file."""
+    """A sentence about a problem that occurred after the task's end at KIE, such as a full disk or a missing file."""
     request: dict[str, Any] | None = None
     """Data that are needed to continue the task; None on routes that need no such data.
 
@@ -146,9 +147,12 @@ class Task:
     session: str = ""
     """Id of the server process that received the tool call."""
     cancelled: float | None = None
-    """Time when the caller cancelled (stopped waiting for) the task, which continues at KIE; None if not cancelled."""
+    """Time when the caller cancelled the call, so that nobody waits for the task; None if not cancelled.
+
+    KIE continues a cancelled task, and the task costs the same.
+    """
     parent: str | None = None
-    """Id of the whole that this part was made for, which includes the part's credits; None if the task is no part."""
+    """Id of the whole to which this part belongs, and whose cost includes the part; None if the task is no part."""
     confirmed: bool = False
     """Whether a person agreed to the cost of the task, and a confirmation id was used for it."""
 
@@ -174,13 +178,14 @@ class Task:
 
     @property
     def done(self) -> bool:
-        """Whether the task has ended and, if it succeeded, its files are saved."""
+        """Whether the task has ended, and its files are saved if it succeeded."""
         return self.final and (self.saved or self.state != "succeeded")
 
     @property
     def refused(self) -> bool:
         """Whether the task failed before KIE accepted it, so that the task cost nothing."""
-        # A missing id does not prove that KIE refused the task, because on some routes KIE gives no ids to tasks.
+        # A missing id does not show that KIE refused the task: on some routes, KIE gives tasks no ids. So the error
+        # counts.
         never_sent = self.kie_id is None and (self.error or {}).get("billed") is False
         return self.state == "failed" and never_sent
 

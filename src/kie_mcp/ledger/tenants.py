@@ -20,7 +20,7 @@ from kie_mcp.ledger.tables import reservations, servers
 from kie_mcp.ledger.task import KEPT_FOR, Task
 
 DAY = 24 * 3600
-"""Seconds for which a task counts against the cap of all tenants."""
+"""Seconds for which a task counts against the daily cap that all tenants share."""
 
 CheckAll = Callable[[float | None, Task, float], None]
 """The type of a function that raises an error if a new task would exceed the cap of all tenants.
@@ -30,15 +30,15 @@ Its arguments are the cap, the task, and the credits that all tenants have spent
 
 
 class Reservations:
-    """The table of the charges and reservations of all tenants' tasks."""
+    """The table of the charges and reservations of the tasks of all tenants."""
 
     def __init__(self, database: Database, holder: str) -> None:
-        """Use a database, and `holder` as the id of this process."""
+        """Store the database, and the id of this process (`holder`)."""
         self._database = database
         self._holder = holder
 
     async def add(self, task: Task, tenant: str, check: Callable[[float], None]) -> None:
-        """Reserve the credits of a new task, under a lock, so that no other process reserves credits meanwhile.
+        """Reserve the credits of a new task under a lock, so that no other process reserves credits at the same time.
 
         Args:
             task: The new task.
@@ -58,7 +58,7 @@ class Reservations:
             await connection.execute(sa.insert(reservations).values(**row, credits=task.reserved, ended=False))
 
     async def remove(self, id_: str) -> None:
-        """Remove the reservation of a task that was not recorded."""
+        """Delete the reservation of a task that was not recorded in the tenant's ledger."""
         async with self._database.writing() as connection:
             await connection.execute(sa.delete(reservations).where(reservations.c.id == id_))
 
@@ -70,14 +70,14 @@ class Reservations:
             await connection.execute(changed)
 
     async def list_orphaned(self, now: float) -> list[str]:
-        """Return the names of the tenants that have unfinished tasks whose process has ended."""
+        """Return the names of the tenants whose unfinished tasks have no live process."""
         async with self._database.reading() as connection:
             now = await self._database.read_time(connection, now)
             query = sa.select(reservations.c.tenant).where(self._is_forsaken(now)).distinct()
             return [row["tenant"] for row in await fetch_rows(connection, query)]
 
     async def hold(self, tenant: str, now: float) -> None:
-        """Record that this process now runs the unfinished tasks of a tenant whose process has ended."""
+        """Record that this process now runs the unfinished tasks of a tenant that no live process ran."""
         async with self._database.writing() as connection:
             now = await self._database.read_time(connection, now)
             theirs = sa.and_(reservations.c.tenant == tenant, self._is_forsaken(now))
@@ -90,7 +90,8 @@ class Reservations:
 
 
 async def _sum_credits(connection: AsyncConnection, since: float) -> float:
-    # An impossible value of a broken row counts as 0. Otherwise, it could lift the cap, or use up the cap for a day.
+    # An impossible value of a broken row counts as 0. Otherwise, it could lift the cap, or make it seem reached for a
+    # day.
     counted = sa.case((reservations.c.credits.between(0, MAX_CREDITS), reservations.c.credits), else_=0)
     query = sa.select(sa.func.coalesce(sa.func.sum(counted), 0)).where(reservations.c.created > since)
     return float(await connection.scalar(query) or 0)
@@ -124,7 +125,7 @@ class TenantLedger(Ledger):
     ) -> Task | None:
         """Record a new task as `Ledger.add()` does, if the cap of all tenants allows the task.
 
-        Parts and items are added without `check`, because the reservation of their whole or batch includes them.
+        Parts and items are added without `check`: the reservation of their whole or batch includes their credits.
         """
         if not check:
             return await super().add(task, repeats_since=repeats_since, confirm=confirm)
@@ -133,7 +134,8 @@ class TenantLedger(Ledger):
         try:
             repeated = await super().add(task, repeats_since=repeats_since, confirm=confirm, check=check)
         except KieMcpError:
-            # After any other error, it is unknown whether the task was recorded, so its credits stay reserved.
+            # This error says that the task was not recorded. After any other error, that is unknown, so the credits
+            # stay reserved.
             await self.share.reservations.remove(task.id)
             raise
         if repeated:

@@ -26,7 +26,7 @@ class Upload:
     created: float
     """Time of the upload, in seconds since 1970."""
     expires: float
-    """Time from which KIE may have deleted the file, in seconds since 1970."""
+    """Time after which KIE may have deleted the file, in seconds since 1970."""
 
 
 class Uploads:

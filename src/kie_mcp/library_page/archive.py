@@ -35,7 +35,7 @@ class _Sink:
 def write_archive(storage: Storage, results: Sequence[Result]) -> Iterator[bytes]:
     """Yield the bytes of a ZIP file with the saved files, and with a text that lists the files that are gone."""
     sink, missing, names = _Sink(), list[str](), set[str]()
-    # Media files are compressed already.
+    # The ZIP stores the files without compression, because media files are compressed already.
     with ZipFile(sink, "w", ZIP_STORED) as archive:  # type: ignore[call-overload]
         for result in results:
             name = _find_free_name(Path(result.path).name, names)

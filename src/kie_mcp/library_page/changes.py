@@ -25,7 +25,7 @@ from kie_mcp.tasks.storage import Storage
 from kie_mcp.text import one_line
 
 PAGE_HEADER = "x-kie-mcp-page"
-"""A header of each request that changes something; browsers send it to another origin only if that server allows it."""
+"""Name of a header that each changing request has; browsers do not let a page of another origin send this header."""
 MAX_BYTES = 20_000
 """Largest size in bytes of a request body in this module."""
 MAX_TAGS, LONGEST_TAG = 20, 40
@@ -74,7 +74,7 @@ class Changes:
         task, ledger = await self._find(request)
         if not task.done or task.is_batch:
             raise InvalidCall(f"{task.id} cannot be deleted.", "Delete what has ended, and the items of a batch.")
-        # Of two requests at once, the second one would find files that are going.
+        # The lock lets only one request at a time move files; otherwise, two requests could move the same files.
         async with self._moving:
             await anyio.to_thread.run_sync(_move_to_trash, self._find_storage(), task)
         await ledger.marks.set(task.id, [TRASHED], of=TRASHED)
@@ -132,7 +132,7 @@ async def _read_object(request: Request) -> dict[str, Any]:
 
 
 def _read_tags(given: Any) -> list[str]:
-    """Check the tags of a request, and return them as they are stored: on one line, without commas or duplicates.
+    """Check the tags of a request, and return the tags to store: each on one line, without commas and duplicates.
 
     Raises:
         InvalidCall: When the tags are not texts, or there are too many, or one is too long.

@@ -19,7 +19,7 @@ from kie_mcp.text import escape_unseen, make_visible, one_line, quote_words, sho
 PREFIX = "/library"
 """URL path of the page; the paths of its data and files begin with it, too."""
 LONGEST_PROMPT = 160
-"""Maximum number of characters of a prompt in the grid."""
+"""Maximum number of characters of a prompt in the page's grid of tasks."""
 SHOWN_TYPES = frozenset(
     {
         *(f"image/{name}" for name in ("jpeg", "png", "webp", "gif", "avif", "bmp")),
@@ -31,7 +31,7 @@ SHOWN_TYPES = frozenset(
 
 
 def describe_item(task: Task, links: SignedLinks) -> dict[str, Any]:
-    """Describe a task for the grid."""
+    """Describe a task for the page's grid of tasks."""
     item: dict[str, Any] = {
         "id": task.id,
         "when": format_time(task.created),
@@ -56,7 +56,7 @@ def describe_whole(task: Task, links: SignedLinks) -> dict[str, Any]:
         "tool": one_line(task.tool),
         "whole_prompt": make_visible(task.prompt),
         "settings": {one_line(name): _format_value(value) for name, value in settings.items()},
-        # To send the same call again, the user needs every text unchanged.
+        # Invisible characters become JSON escapes and are not removed, so that the user can send the same call again.
         "call": escape_unseen(call.encode(errors="replace").decode()),
         "texts": [make_visible(text) for text in task.texts],
         "note": one_line(task.note),
@@ -80,7 +80,7 @@ def describe_batch(task: Task, links: SignedLinks, covers: Sequence[Task]) -> di
 
 def describe_months(spending: Iterable[Spending]) -> list[dict[str, Any]]:
     """Describe what was made and spent in each month, the newest first; the last line has the sums."""
-    # The day of a broken row is the word `unknown`.
+    # A day such as `2026-09-30` becomes its month. The day of a broken row is the word `unknown`, which stays.
     by_month = (replace(each, of=each.of[:7] if each.of[:1].isdigit() else each.of) for each in spending)
     lines = report(by_month, "day")
     return [

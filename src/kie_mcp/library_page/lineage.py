@@ -1,4 +1,4 @@
-"""The lineage of a task for the page: what it was made from, what was made from it, and so on, as a small graph."""
+"""The lineage of a task for the page: a small graph of the tasks from which it was made, and of those made from it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ FURTHEST = 3
 MAX_TASKS = 24
 """Largest number of tasks in a graph."""
 MAX_LATER = 8
-"""Largest number of tasks in the graph that were made from the same task."""
+"""Largest number of tasks in the graph that were made directly from the same task."""
 
 
 @dataclass
@@ -27,7 +27,10 @@ class Lineage:
 
 
 async def trace_lineage(ledger: Ledger, task: Task) -> Lineage:
-    """Return a graph of the tasks from which a task was made and of those made from it, up to `FURTHEST` steps."""
+    """Return a graph of the tasks whose results a task used, and of the tasks that used its results.
+
+    The graph goes up to `FURTHEST` steps in each direction.
+    """
     graph = Lineage({task.id: task}, {task.id: 0})
     for step in range(FURTHEST):
         for each in _at(graph, -step):
@@ -46,7 +49,7 @@ def _at(graph: Lineage, step: int) -> Iterator[Task]:
 
 
 def _add(graph: Lineage, found: Task | None, beside: Task, step: int) -> None:
-    """Add a task to the graph if there is room, and the edge between it and the task `beside`, which led to it."""
+    """Add the task `found` to the graph if there is room, and the edge to the task `beside`, which led to `found`."""
     if not found or found.id == beside.id or (found.id not in graph.tasks and len(graph.tasks) >= MAX_TASKS):
         return
     graph.tasks.setdefault(found.id, found)

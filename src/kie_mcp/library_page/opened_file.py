@@ -42,7 +42,7 @@ class OpenedFile(StreamingResponse):
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the file, or for HEAD only the headers, and close it."""
+        """Send the file, or only the headers if the method is HEAD, and then close the file."""
         with self._file:
             if scope["method"] == "HEAD":
                 await Response(None, self.status_code, dict(self.headers))(scope, receive, send)
@@ -60,9 +60,10 @@ class OpenedFile(StreamingResponse):
 
 
 def find_range(wanted: str, size: int) -> tuple[int, int] | None:
-    """Return the first byte of a `Range` header and the byte after the last; None to send the whole file.
+    """Return the start and the end (exclusive) of the bytes that a `Range` header requests; None for the whole file.
 
-    HTTP allows a server to ignore `Range`. This function ignores several ranges, and a range outside the file.
+    HTTP allows a server to ignore `Range`. This function ignores headers with several ranges, and ranges outside the
+    file.
     """
     found = ONE_RANGE.fullmatch(wanted.strip())
     if not found or not any(found.groups()):

@@ -42,13 +42,13 @@ from kie_mcp.tasks.failures import unexpected_error
 from kie_mcp.tasks.storage import Storage
 
 PAGE_SIZE = 60
-"""Largest number of tasks in one answer for the grid."""
+"""Maximum number of tasks in one answer for the page's grid of tasks."""
 MAX_BATCHES = 50
-"""Maximum number of batches that are shown; older batches can be found by their items."""
+"""Maximum number of batches in the list of batches; the items of older batches are still in the grid."""
 COVERS = 4
-"""Maximum number of a batch's items whose pictures are shown in the list of batches."""
+"""Maximum number of items whose results the list of batches shows for each batch."""
 MAX_SELECTED = 200
-"""Maximum number of tasks that can be selected, because a link has the ids of all of them."""
+"""Maximum number of tasks that can be selected; there is a limit because the link has the ids of all these tasks."""
 SHEET = PreviewLimits(max_bytes=1_500_000, max_side_px=2400)
 
 SHELL_HEADERS = {
@@ -97,8 +97,8 @@ class LibraryPage:
             open_ledger: Returns the ledger; the first call opens it.
             find_folder: Returns the folder of the thumbnails.
             find_storage: Returns the storage of the results.
-            conceal: Removes from a JSON value what callers must not see; None for the user of this machine, who may
-                see everything and move files to the trash.
+            conceal: Removes paths of this machine from a JSON value. None if only the user of this machine gets the
+                page; this user may see everything and move files to the trash.
             links: Signs the links to files; None to create a new `SignedLinks` for this page.
             uploads: The route that takes the files which a user drops on the page.
             account: Path of the page of the user's account; empty if there is none.
@@ -121,7 +121,7 @@ class LibraryPage:
         """Build the application.
 
         Args:
-            token: The bearer token that requests for data need; empty if they need none.
+            token: The bearer token that requests for data must contain; empty if these requests need no token.
             lifespan: Starlette's lifespan, which opens resources at the start and closes them at the end.
         """
         api: ASGIApp = Router(
@@ -260,7 +260,7 @@ class LibraryPage:
         return StreamingResponse(write_archive(self._storage, results), media_type="application/zip", headers=headers)
 
     async def _find_selected(self, named: str) -> list[Task]:
-        """Return the tasks for a text with ids, which are separated by commas."""
+        """Return the tasks whose ids are in a text, separated by commas."""
         ids = list(dict.fromkeys(filter(None, named.split(","))))
         if not 1 <= len(ids) <= MAX_SELECTED:
             raise InvalidCall(f"{len(ids)} things are selected.", f"Select 1 to {MAX_SELECTED}.")
@@ -283,7 +283,7 @@ async def _get_task(ledger: Ledger, id_: str) -> Task:
 
 
 async def _find_items(ledger: Ledger, batch: Task, most: int | None = None) -> Sequence[Task]:
-    """Return the tasks of a batch that were started, in the order of its items."""
+    """Return the tasks of those items of a batch that were started, in the order of the items."""
     if not _is_whole_batch(batch):
         raise InvalidCall(f"{batch.id} is no batch, or the ledger has it in part only.", "Load the library again.")
     ids = [item.task_id for item in Batch.read(batch).items if item.task_id]
@@ -319,19 +319,19 @@ async def _send_asset(request: Request) -> Response:
 
 
 class LibraryBeside:
-    """Passes requests for the library page to the page's application, and all other requests to the server's."""
+    """Passes requests for the library page to the page's application, and all others to the server's application."""
 
     def __init__(self, app: ASGIApp, page: ASGIApp) -> None:
         self._app, self._page = app, page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request to one of the two applications."""
+        """Pass a request to the page's application if its path begins with `PREFIX`, otherwise to the server's."""
         is_page = scope["type"] == "http" and f"{scope['path']}/".startswith(f"{PREFIX}/")
         await (self._page if is_page else self._app)(scope, receive, send)
 
 
 class _CommonHeaders:
-    """Adds the headers that every answer has."""
+    """ASGI middleware that adds `COMMON_HEADERS` to every answer."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

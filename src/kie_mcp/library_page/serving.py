@@ -59,10 +59,10 @@ def serve_and_open(announce: Callable[[str], None], *, port: int = 0, opens: boo
 
 
 def build_local_page(settings: Settings, token: str) -> ASGIApp:
-    """Build the application for the user of this machine, who has the token. It opens the ledger when it starts."""
+    """Build the page's application for the user of this machine; the application opens the ledger when it starts."""
     set_worth(settings.usd_per_credit)
     opened: list[Ledger] = []
-    # Only the upload of dropped files needs an API key, and it reads the key when the first file is dropped.
+    # This app does not read the API key yet, because only the upload of dropped files needs the key.
     app = App(settings)
 
     @asynccontextmanager
@@ -89,11 +89,13 @@ def build_local_page(settings: Settings, token: str) -> ASGIApp:
 
 
 def _open_in_browser(opener: Path, address: str) -> None:
-    """Open the page through a file that only the user can read.
+    """Open the page through a file that only the user can read, and that redirects the browser to the page.
 
-    Every user of this machine can see the arguments of processes, so the URL with the token must not be one of them.
+    Every user of this machine can see the arguments of a browser's process. Therefore, the argument is the file's URL
+    and not the page's URL, which contains the token.
     """
     page = f'<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0; url={escape(address)}">'
     disk.replace_file(opener, f'{page}<title>Library</title><p><a href="{escape(address)}">Library</a>'.encode())
-    # A browser in the terminal would block the server until the user closes the browser.
+    # The browser is opened in another thread, because a text browser in the terminal would block the server until the
+    # user closes the browser.
     threading.Thread(target=webbrowser.open, args=(opener.as_uri(),), daemon=True).start()

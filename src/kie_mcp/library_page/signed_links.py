@@ -11,9 +11,9 @@ from urllib.parse import parse_qsl, urlencode
 from kie_mcp.clock import Clock
 
 SIGNATURE, END = "key", "until"
-"""Names of the query parameters with the signature of a link, and with the time at which it ends."""
+"""Names of the query parameters that contain a link's signature, and the time at which the link stops working."""
 DAY = 24 * 3600
-"""Seconds; a link works for one to two days, and stays the same for a day, so that browsers keep its file."""
+"""Seconds of a day. A link works for one to two days; it is the same for a whole day, so that browsers cache files."""
 
 
 class SignedLinks:
@@ -22,12 +22,12 @@ class SignedLinks:
     def __init__(
         self, fields: Mapping[str, str] | None = None, *, shared_secret: str = "", clock: Clock | None = None
     ) -> None:
-        """Store what all links have.
+        """Store the arguments.
 
         Args:
-            fields: What each link has in its query as well.
-            shared_secret: A secret of several processes, which then open each other's links; without one, the links of
-                this object work until the process ends.
+            fields: Query parameters that are added to each link.
+            shared_secret: A secret that several processes share, so that each process accepts the links of the others.
+                If empty, only this object accepts its links.
             clock: The source of time; None for the system's clock.
         """
         self._fields = dict(fields or {})
@@ -36,17 +36,18 @@ class SignedLinks:
         self._clock = clock or Clock()
 
     def sign(self, path: str, **query: str) -> str:
-        """Return a link to a path, with its query, its end and a signature for all of them."""
+        """Return a link to a path, with the query, the time at which the link stops working, and a signature."""
         end = (self._clock.time() // DAY + 2) * DAY
         whole = {**query, **self._fields, END: f"{end:.0f}"}
         return f"{path}?{urlencode({**whole, SIGNATURE: self._compute(path, whole)})}"
 
     def is_signed(self, path: str, query: str) -> bool:
-        """Return whether a link to a path with this query was signed with this secret, and still works."""
+        """Return whether a link with this path and query has a right signature, and has not stopped working yet."""
         pairs = parse_qsl(query, keep_blank_values=True)
         fields = dict(pairs)
         given = fields.pop(SIGNATURE, "")
-        # A parameter must not occur twice, because one value could be checked and the other value used.
+        # A link with a parameter that occurs twice is refused, because the check could see another value than the
+        # handler.
         is_single = len(pairs) == len(fields) + 1
         is_good = is_single and hmac.compare_digest(given.encode(), self._compute(path, fields).encode())
         return is_good and float(fields[END]) > self._clock.time()

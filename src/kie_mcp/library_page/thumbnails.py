@@ -1,4 +1,4 @@
-"""Thumbnails: small pictures of saved results, made from the opened and checked files, and kept in a folder."""
+"""Thumbnails: small pictures of saved results, which are made from the checked files and cached in a folder."""
 
 import hashlib
 import os
@@ -22,9 +22,9 @@ SIDE_PX = 480
 MAX_BYTES = 40_000
 """Largest size of a thumbnail in bytes."""
 MAX_KEPT = 12_000
-"""Number of thumbnails that are kept; when the first one is stored after a start, the oldest are deleted."""
+"""Maximum number of cached thumbnails; older ones are deleted when a process stores its first thumbnail."""
 AT_ONCE = 2
-"""Number of thumbnails that are made at the same time; each takes the memory of one decoded picture."""
+"""Maximum number of thumbnails that are made at the same time; each needs the memory of one decoded picture."""
 
 
 class Thumbnails:
@@ -37,7 +37,7 @@ class Thumbnails:
         self._is_ready = False
 
     async def find(self, result: Result) -> bytes:
-        """Return the thumbnail of a saved result as JPEG; empty if its file is gone, or cannot be shown."""
+        """Return the thumbnail of a saved result as JPEG; empty if the file is gone or has no preview."""
         name = self._storage.find_constant_name(result)
         if name and (content := await anyio.to_thread.run_sync(_read, self._find_place(name))):
             return content
@@ -72,7 +72,7 @@ class Thumbnails:
 
 
 def _describe_version(file: IO[bytes], result: Result) -> str:
-    """Return a text that identifies the present content of an open file: a changed file gets a new thumbnail."""
+    """Return a text that identifies the content of an open file; if a file changes, it gets a new thumbnail."""
     status = os.fstat(file.fileno())
     return f"{result.path} {status.st_ino} {status.st_size} {status.st_mtime_ns}"
 

@@ -17,9 +17,9 @@ from kie_mcp.media.fit import Fitted
 from kie_mcp.media.limits import Content
 
 USUAL_FORMATS = {"video": ("mp4", "quicktime"), "audio": ("mpeg", "wav", "mp4", "aac", "ogg", "flac")}
-"""For each medium, the MIME subtypes that a model is expected to accept if KIE lists no formats for the model."""
+"""For each medium, the MIME subtypes that a model probably accepts; used if KIE lists no formats for the model."""
 COPIED_CODECS = ("h264", "hevc", "aac", "mp3")
-"""Codecs that every model can read in an MP4 file; a stream with another codec is encoded again."""
+"""Codecs that every model can read in an MP4 file; streams with other codecs are encoded again."""
 ENCODERS = {
     "audio/mpeg": ("-c:a", "libmp3lame", "-q:a", "2"),
     "audio/wav": ("-c:a", "pcm_s16le"),
@@ -29,7 +29,8 @@ ENCODERS = {
     "audio/flac": ("-c:a", "flac"),
 }
 """For each MIME type, the options with which ffmpeg encodes audio; the preferred MIME types come first."""
-# Without `bitexact`, ffmpeg writes its name and random numbers into the file, so equal files would be uploaded twice.
+# With `bitexact`, equal files stay equal, and are uploaded only once. Without it, ffmpeg writes its name and random
+# numbers into the file.
 WITHOUT_METADATA = ("-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact", "-id3v2_version", "0")
 FRUGAL_H264 = (
     *("-c:v", "libx264", "-preset", "veryfast", "-tune", "zerolatency", "-crf", "20"),
@@ -37,10 +38,10 @@ FRUGAL_H264 = (
 )
 """Options for H.264 that need the least memory, on any number of processors.
 
-With its default options, the encoder holds 50 frames in memory: 750 MB for a clip of 3840x2160.
+By default, the encoder holds 50 frames in memory, which take 750 MB for a clip of 3840x2160.
 """
 EVEN_SIDES = ("-vf", "scale=trunc(iw/2)*2:trunc(ih/2)*2", "-pix_fmt", "yuv420p")
-"""Options for an even width and height, because H.264 has one colour sample for each 2 x 2 pixels."""
+"""Options that make width and height even, because H.264 stores one colour sample for each 2 x 2 pixels."""
 
 
 @asynccontextmanager
@@ -82,11 +83,11 @@ async def fit_clip(content: Content, limits: Limits, *, keep_metadata: bool = Fa
 
 
 def choose_type(mime_type: str, limits: Limits) -> str:
-    """Return the MIME type to which a file is converted for a model; the file's own type if the model accepts it."""
+    """Return the MIME type to which a file must be converted for a model; its own type if the model accepts it."""
     medium, _, subtype = mime_type.partition("/")
     named = tuple(each for each in limits.formats.split() if f"{medium}/{each}" in formats.EXTENSIONS)
     accepted = named or USUAL_FORMATS[medium]
-    # MIDI stays MIDI, because ffmpeg cannot convert notes to sound.
+    # MIDI files stay unchanged, because ffmpeg cannot convert notes to sound.
     if subtype in accepted or mime_type == "audio/midi":
         return mime_type
     if medium == "video":
@@ -95,7 +96,7 @@ def choose_type(mime_type: str, limits: Limits) -> str:
 
 
 def _place_on_disk(content: Content, folder: Path) -> Path:
-    """Return the path of a file; a file that is only in memory is written to the folder first."""
+    """Return the path of a file; if the file is only in memory, write it to the folder first."""
     name = getattr(content.file, "name", None)
     if isinstance(name, str):
         return Path(name)
@@ -107,9 +108,9 @@ def _place_on_disk(content: Content, folder: Path) -> Path:
 
 
 def _choose_options(mime_type: str, target_type: str, streams: ffmpeg.Streams) -> tuple[str, ...]:
-    """Return ffmpeg's output options: copy the video and audio streams if possible, and leave out all other streams."""
+    """Return ffmpeg's output options: one video and one audio stream, copied if possible, and no other streams."""
     if not target_type.startswith("video"):
-        # An MP2 file has the same MIME type as MP3, but a model that accepts MP3 may not accept MP2.
+        # MP2 is never copied: it has the same MIME type as MP3, but a model that accepts MP3 may not accept MP2.
         is_copied = mime_type == target_type and streams.audio != "mp2"
         return ("-map", "0:a:0", *(("-c", "copy") if is_copied else ENCODERS[target_type]))
     streams_of_both = ("-map", "0:v:0", "-map", "0:a:0?")

@@ -1,4 +1,4 @@
-"""Check whether a media file is cut off: the file must be as long as the sizes in its own headers say.
+"""Check whether a media file is cut off: it must be as long as the sizes in its own headers say.
 
 Each check reads headers only, so it takes little time even for a large file. A check raises `BrokenMedia` if the file
 is broken.
@@ -14,17 +14,18 @@ from xml.parsers import expat
 from kie_mcp.media import containers, mpeg_audio
 
 OPEN_RIFF_SIZE = 0x3FFF_F000
-"""Smallest size in a RIFF header that is a placeholder: a program writes it if it does not know the real size yet."""
+"""Smallest size in a RIFF header that is no real size: programs write it if they do not know the size yet."""
 FLAC_TAIL_BYTES = 1 << 20
-"""Number of bytes at the end of a FLAC file that are searched for the start of the last frame."""
+"""Number of bytes at the end of a FLAC file in which the start of the last frame is searched."""
 GIF_TAIL_BYTES = 64
-"""Number of bytes at the end of a GIF file that are searched for the GIF's last byte."""
+"""Number of bytes at the end of a GIF file in which the GIF's last byte is searched."""
 
 JPEG_PIXELS = 0xDA
-"""The marker of the JPEG segment that is followed by the compressed pixels."""
+"""The marker of the JPEG segment after which the compressed pixels follow."""
 JPEG_BLOCK_BYTES = 1 << 20
-"""Number of bytes that are read at once to search a JPEG for its end mark."""
-# expat's error codes for a file that ends within an element, a tag, a character or a CDATA section (expat.h).
+"""Number of bytes that are read at once when a JPEG's end mark is searched."""
+# The error codes of expat that mean that a file ends within an element, a tag, a character or a CDATA section
+# (expat.h).
 _XML_ENDS_EARLY = (3, 5, 6, 20)
 
 
@@ -33,7 +34,7 @@ class BrokenMedia(Exception):
 
 
 def _read_at(file: IO[bytes], at: int, count: int) -> bytes:
-    """Read `count` bytes at a position; raise `BrokenMedia` if the file ends before."""
+    """Read `count` bytes at a position; raise `BrokenMedia` if the file has fewer bytes there."""
     file.seek(at)
     content = file.read(count)
     if len(content) < count:
@@ -57,7 +58,7 @@ def _require_parts(names: AbstractSet[object], found: AbstractSet[object], what:
 
 
 def _require_in_tail(file: IO[bytes], size: int, mark: bytes, tail_bytes: int = 1024) -> None:
-    """Require a mark near the end of a file; some programs write more bytes after the mark."""
+    """Check that a mark is near the end of a file; some programs write more bytes after it."""
     at = max(size - tail_bytes, 0)
     if mark not in _read_at(file, at, size - at):
         raise BrokenMedia("breaks off")
@@ -68,7 +69,7 @@ def check_boxes(file: IO[bytes], size: int) -> None:
     boxes = list(containers.walk_boxes(file, (0, size)))
     end = boxes[-1][1][1] if boxes else 0
     _require_end(end, size)
-    # The index of a clip or sound is the box `moov`; the index of a picture is the box `meta`.
+    # Clips and sounds have their index in the box `moov`, and pictures in the box `meta`.
     found = {name for name, _ in boxes}
     if not found & {b"moov", b"meta"} or b"mdat" not in found:
         raise BrokenMedia("has no index or no media data")
@@ -90,15 +91,16 @@ def check_ebml(file: IO[bytes], size: int) -> None:
 
 
 def check_riff(file: IO[bytes], size: int) -> None:
-    """Check a WebP, AVI or WAV file by the size in its header."""
+    """Check that a WebP, AVI or WAV file is as long as its header says."""
     (length,) = struct.unpack("<I", _read_at(file, 4, 4))
-    # The 1 is for the padding byte at the end, which some programs count but do not write.
+    # The size in the header may be 1 too large, because some programs count the padding byte at the end but do not
+    # write it.
     if length < OPEN_RIFF_SIZE:
         _require_end(length + 8 - 1, size)
 
 
 def check_wav(file: IO[bytes], size: int) -> None:
-    """Check a WAV file: its format and all its samples must exist."""
+    """Check that a WAV file has a format and all its samples."""
     check_riff(file, size)
     found = set[bytes]()
     for name, (begin, end) in containers.walk_chunks(file, (12, size)):
@@ -111,12 +113,12 @@ def check_wav(file: IO[bytes], size: int) -> None:
 
 
 def check_aiff(file: IO[bytes], size: int) -> None:
-    """Check an AIFF file by the size in its header."""
+    """Check that an AIFF file is as long as its header says."""
     _require_end(8 + struct.unpack(">I", _read_at(file, 4, 4))[0], size)
 
 
 def check_glb(file: IO[bytes], size: int) -> None:
-    """Check a 3D model in a GLB file (binary glTF 2.0) by the size in its header."""
+    """Check that a 3D model in a GLB file (binary glTF 2.0) is as long as its header says."""
     _require_end(struct.unpack("<I", _read_at(file, 8, 4))[0], size)
 
 
@@ -153,14 +155,15 @@ def check_png(file: IO[bytes], size: int) -> None:
 def check_jpeg(file: IO[bytes], size: int) -> None:
     """Check that a JPEG has an end mark after its header segments.
 
-    The end mark cannot occur in compressed pixels. The end mark of a thumbnail, which is in a segment, is not found.
+    Compressed pixels never contain the end mark. The end mark of a thumbnail is not mistaken for the picture's end
+    mark, because it is inside a segment, which is skipped.
     """
     at = 2
     while (header := _read_at(file, at, 4))[1] != JPEG_PIXELS:
         if header[0] != 0xFF:
-            # The segments are not as expected. The file passes this check, because Pillow may be able to read it.
+            # The segments are unusual, but Pillow may be able to read them. So the file passes this check.
             return
-        # A marker may follow any number of filling bytes (0xFF).
+        # Any number of filling bytes (0xFF) may precede a marker, so they are skipped one by one.
         at += 1 if header[1] == 0xFF else 2 + int.from_bytes(header[2:], "big")
     for begin in range(at, size, JPEG_BLOCK_BYTES):
         if b"\xff\xd9" in _peek(file, begin, JPEG_BLOCK_BYTES + 1):
@@ -211,7 +214,7 @@ def check_ogg(file: IO[bytes], size: int) -> None:
 
 
 def _is_padding_or_tag(following: bytes, *, ended: bool) -> bool:
-    """Return whether the bytes after a page are not another page: zeros, a tag, or anything after the stream's end."""
+    """Return whether no further page follows: the next bytes are zeros or a tag, or the stream has ended."""
     if following.startswith(b"OggS"):
         return False
     return ended or following.startswith((b"TAG", b"ID3", b"APETAGEX")) or not following.strip(b"\0")
@@ -235,7 +238,10 @@ def check_flac(file: IO[bytes], size: int) -> None:
 
 
 def _flac_frames(content: bytes, block: int) -> Iterator[int]:
-    """Yield the number of the first sample of each frame in a part of a FLAC file; `block` is in samples per frame."""
+    """Yield the number of the first sample of each frame in a part of a FLAC file.
+
+    `block` is the number of samples in a frame.
+    """
     for sync, samples_per_number in ((b"\xff\xf8", block), (b"\xff\xf9", 1)):
         at = content.find(sync)
         while at >= 0:
@@ -246,10 +252,10 @@ def _flac_frames(content: bytes, block: int) -> Iterator[int]:
 
 
 def _flac_frame_number(header: bytes) -> int | None:
-    """Return the number in the header of a FLAC frame; None for bytes that only look like a header."""
+    """Return the number in the header of a FLAC frame; None if the bytes only look like a header."""
     if len(header) < 16:
         return None
-    # The number is encoded like a character in UTF-8, in up to seven bytes.
+    # The number has the same encoding as a character in UTF-8, but may have up to seven bytes.
     ones = 8 - (header[4] ^ 0xFF).bit_length()
     if ones in (1, 8):
         return None
@@ -273,12 +279,12 @@ def check_frames(file: IO[bytes], size: int) -> None:
     """Check that the last frame of an MP3 or AAC file is whole, and that the file is as long as a Xing header says."""
     begin = mpeg_audio.skip_id3(file)
     _require_end(begin, size)
-    # The first frame is searched, because some programs write zeros or notes between the tag and the sound.
+    # The first frame need not follow the tag at once, because some programs write zeros or notes before the sound.
     found = mpeg_audio.find_first_frame(file, begin)
     if not found:
         raise BrokenMedia("has no sound")
     begin, at = found[0], found[0]
-    # The loop ends at the first bytes that are no frame, such as a tag after the last frame.
+    # The loop ends at the first bytes that are not a frame, for example a tag after the last frame.
     while at < size and (frame := mpeg_audio.parse_frame(_peek(file, at, mpeg_audio.HEADER_BYTES))):
         at += frame.size
         _require_end(at, size)
@@ -287,5 +293,5 @@ def check_frames(file: IO[bytes], size: int) -> None:
         place = first.find(name, 4, 200)
         if place >= 0 and first[place + 7] & 3 == 3:
             (length,) = struct.unpack(">I", first[place + 12 : place + 16])
-            # Some programs do not count this first frame, so the file may be longer than the header says.
+            # The file may be longer than the header says, because some programs do not count this first frame.
             _require_end(begin + length, size)

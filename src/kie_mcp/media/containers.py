@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import IO
 
 MAX_PARTS = 100_000
-"""Maximum number of boxes, elements or chunks that are read on one level; it limits the time for a broken file."""
+"""Maximum number of boxes, elements or chunks that are read on one level, which limits the time for broken files."""
 
 _EBML_HEADER, _DOC_TYPE = 0x1A45DFA3, 0x4282
 SEGMENT, TRACKS, CLUSTER, _INFO = 0x18538067, 0x1654AE6B, 0x1F43B675, 0x1549A966
@@ -36,7 +36,7 @@ class Matroska:
 
 
 def walk_boxes(file: IO[bytes], span: Span) -> Iterator[tuple[bytes, Span]]:
-    """Yield the type and the span of the content for each box of an ISO base media file (MP4, MOV, HEIF)."""
+    """Yield the type of each box in an ISO base media file (MP4, MOV, HEIF), and the span of the box's content."""
     at, end = span
     for _ in range(MAX_PARTS):
         if at + 8 > end:
@@ -56,7 +56,7 @@ def walk_boxes(file: IO[bytes], span: Span) -> Iterator[tuple[bytes, Span]]:
 
 
 def walk_chunks(file: IO[bytes], span: Span) -> Iterator[tuple[bytes, Span]]:
-    """Yield the type and the span of the content for each chunk of a RIFF file (WAV, WebP, AVI)."""
+    """Yield the type of each chunk in a RIFF file (WAV, WebP, AVI), and the span of the chunk's content."""
     at, end = span
     for _ in range(MAX_PARTS):
         if at + 8 > end:
@@ -71,7 +71,7 @@ def walk_chunks(file: IO[bytes], span: Span) -> Iterator[tuple[bytes, Span]]:
 
 
 def find_box(file: IO[bytes], span: Span, *path: bytes) -> Span | None:
-    """Return the span of the content of a nested box: `b"moov", b"mvhd"` means the first `mvhd` in the first `moov`.
+    """Return the span of a nested box's content: `b"moov", b"mvhd"` means the first `mvhd` in the first `moov`.
 
     Returns:
         The span, or None if the file has no such box.
@@ -148,9 +148,9 @@ def _parse_float(content: bytes) -> float:
 
 
 def walk_elements(file: IO[bytes], span: Span) -> Iterator[tuple[int, Span]]:
-    """Yield the id and the span of the content for each EBML element (EBML is the file structure of Matroska).
+    """Yield the id of each EBML element, and the span of its content (EBML is the file structure of Matroska).
 
-    If an element has no known size, its span ends where the span of its parent ends.
+    If the size of an element is unknown, its span ends at the end of its parent.
     """
     at, end = span
     for _ in range(MAX_PARTS):
@@ -170,12 +170,12 @@ def walk_elements(file: IO[bytes], span: Span) -> Iterator[tuple[int, Span]]:
 
 
 def _vint_length(first: bytes) -> int:
-    """Return the length of an EBML number in bytes, which its first byte contains; 0 if the first byte is invalid."""
+    """Return the length of an EBML number in bytes, according to its first byte; 0 if this byte is invalid."""
     return 9 - first[0].bit_length() if first and first[0] else 0
 
 
 def _read_children(file: IO[bytes], span: Span) -> dict[int, bytes]:
-    """Return, for the id of each child of an element, the first 64 bytes of the child's content."""
+    """Return the first 64 bytes of each child of an element, by the id of the child."""
     children = {}
     for kind, (start, end) in walk_elements(file, span):
         file.seek(start)

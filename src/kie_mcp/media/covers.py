@@ -8,7 +8,7 @@ import mutagen
 import PIL.Image
 
 MAX_BYTES = 10_000_000
-"""Largest size of a stored picture that is read, in bytes."""
+"""Maximum size of a stored picture that is read, in bytes."""
 QUALITIES = (80, 60, 40)
 """JPEG qualities, in the order in which they are tried."""
 
@@ -36,7 +36,7 @@ def read_cover(file: IO[bytes], side_px: int, max_bytes: int) -> bytes:
 
 
 def _find_picture(file: IO[bytes]) -> bytes:
-    """Return the first picture in the tags of an MP3, WAV, M4A, FLAC or Ogg file, still encoded; empty if none."""
+    """Return the first picture in the tags of a sound file (MP3, WAV, M4A, FLAC, Ogg), still encoded; empty if none."""
     sound = mutagen.File(file)
     if sound is None:
         return b""

@@ -21,13 +21,13 @@ TIMEOUT_SECONDS = 30.0
 CONVERT_SECONDS = 300.0
 """Maximum seconds for the conversion of one file."""
 MEMORY_BYTES = 260_000_000
-"""Maximum memory in bytes that ffmpeg may use; converting a clip of 3840x2160 with 8 bits a channel needs less."""
+"""Maximum memory of ffmpeg, in bytes; converting a clip of 3840x2160 with 8 bits a channel needs less."""
 STANDARD_INPUT = Path("/dev/fd/0")
-"""The path of a program's standard input; if the standard input is a file, the program can seek in it there."""
+"""The path at which a program can open its standard input; if that is a file, the program can seek in it."""
 MAX_FRAME_PIXELS = 36_000_000
-"""Largest number of pixels of a video frame that is decoded; an 8K frame has 33 million."""
+"""Maximum number of pixels of a video frame that is decoded; an 8K frame has 33 million."""
 MAX_OUTPUT_BYTES = 40_000_000
-"""Largest number of bytes that is read from ffmpeg's output; MAX_AUDIO_SECONDS of audio take 29 million."""
+"""Maximum number of bytes that are read from ffmpeg's output; MAX_AUDIO_SECONDS of audio take 29 million."""
 SAMPLE_RATE_HZ = 8000
 """Sample rate, in hertz, to which audio is decoded for a waveform picture."""
 MAX_AUDIO_SECONDS = 1800
@@ -48,15 +48,15 @@ FOLDERS = (
 )
 """Folders into which package managers install ffmpeg; the PATH of a desktop application often lacks these folders."""
 
-# A media file may come from an attacker. These options allow only formats that cannot make ffmpeg open other files or
-# URLs, as playlists can.
+# These options allow only formats that cannot make ffmpeg open other files or URLs, as playlists can: a media file may
+# come from an attacker.
 SAFE_INPUT_OPTIONS = (
     "-protocol_whitelist",
     "file",
     "-format_whitelist",
     "mov,matroska,avi,mp3,wav,w64,ogg,flac,aac,aiff,caf,au,amr,ac3,eac3,asf,flv,mpeg,mpegvideo,mpegts",
 )
-# With more threads, ffmpeg decodes several frames at once and holds all of them in memory.
+# One thread needs the least memory. With more threads, ffmpeg holds several decoded frames in memory at once.
 FRUGAL_INPUT_OPTIONS = ("-threads", "1", "-max_pixels", str(MAX_FRAME_PIXELS))
 FRUGAL_OPTIONS = ("-nostdin", "-hide_banner", "-max_alloc", str(MEMORY_BYTES), "-filter_threads", "1")
 DURATION_PATTERN = re.compile(rb"Duration: (\d+):(\d+):(\d+\.\d+)")
@@ -67,17 +67,17 @@ TOO_MANY_PIXELS_PATTERN = re.compile(rb"Picture size (\d+)x(\d+) exceeds specifi
 FRAME_SIZE_PATTERN = re.compile(rb" sar:(\d+)/(\d+) s:(\d+)x(\d+) ")
 
 _frames, _conversions = anyio.Lock(), anyio.Lock()
-"""Locks that save memory: at most one ffmpeg decodes a frame or a sound, and at most one converts a file, at a time."""
+"""Locks that save memory: only one ffmpeg decodes at a time, and only one converts a file at a time."""
 
 
 def find_ffmpeg(folders: Iterable[str] = FOLDERS) -> str | None:
     """Return the path of ffmpeg, or None if ffmpeg is not installed.
 
-    The function searches the folders of PATH, then the given folders, then the Python package imageio-ffmpeg.
+    The function searches in the folders of PATH, then in the given folders, then in the Python package imageio-ffmpeg.
     """
     more = (os.path.expanduser(folder) for folder in folders)  # noqa: PTH111 (Path's version may raise)
     program = shutil.which("ffmpeg") or shutil.which("ffmpeg", path=os.pathsep.join(more))
-    # On Windows, `which` also finds a program in the current folder. Such a program is not trusted.
+    # The path must be absolute: on Windows, `which` also finds a program in the current folder, which is not trusted.
     if program and Path(program).is_absolute():
         return program
     with suppress(ImportError, RuntimeError):
@@ -90,7 +90,7 @@ def find_ffmpeg(folders: Iterable[str] = FOLDERS) -> str | None:
 def read_duration(program: str, path: Path, *, decode: bool, timeout_seconds: float = TIMEOUT_SECONDS) -> float | None:
     """Return the length of a clip or sound in seconds; None if ffmpeg does not find the length in time.
 
-    Call this function by `anyio.to_thread.run_sync()`. If that call is cancelled, ffmpeg is ended.
+    Call this function in a thread with `anyio.to_thread.run_sync()`. If this call is cancelled, ffmpeg is killed.
 
     Args:
         program: The path of ffmpeg.
@@ -114,9 +114,9 @@ class Frame:
     ppm: bytes
     """The frame as a PPM picture; empty if the video has no frame at this position."""
     size: tuple[int, int]
-    """Width and height of the video as players show it, in pixels, before it was scaled down; (0, 0) if unknown."""
+    """Width and height of the whole video as players show it, in pixels; (0, 0) if unknown."""
     seconds: float
-    """The length of the video; 0 if unknown."""
+    """The length of the video in seconds; 0 if unknown."""
 
 
 async def extract_frame(
@@ -142,7 +142,7 @@ async def extract_frame(
         InvalidCall: ffmpeg cannot be started, does not finish in time, or the video's frames have more than
             MAX_FRAME_PIXELS.
     """
-    # A pixel of the video need not be square: `sar` is a pixel's width divided by its height, or 1 if unknown.
+    # `sar` is the width of a pixel divided by its height, because pixels of a video need not be square; 1 if unknown.
     factor = f"min(1,min({max_side_px}/(iw*sar),{max_side_px}/ih))"
     smaller = f"scale='max(1,round(iw*sar*{factor}))':'max(1,round(ih*{factor}))'"
     filters = ("-vf", f"showinfo=checksum=0,{smaller}")
@@ -221,7 +221,8 @@ async def convert(program: str, path: Path, target: Path, options: tuple[str, ..
     Raises:
         InvalidCall: ffmpeg cannot be started, does not finish in CONVERT_SECONDS, or needs more than MEMORY_BYTES.
     """
-    # With `-xerror`, ffmpeg stops with an error if the input is broken. Without it, the new file would be too short.
+    # With `-xerror`, ffmpeg stops with an error if the input is broken. Otherwise, it would write a file that is too
+    # short.
     arguments = (*_read(path, "-xerror"), *options, _file_url(target))
     async with _conversions:
         run = await _run(program, path, arguments, CONVERT_SECONDS)
@@ -236,7 +237,7 @@ async def convert(program: str, path: Path, target: Path, options: tuple[str, ..
 async def _run(
     program: str, path: Path, arguments: tuple[str, ...], timeout_seconds: float, file: IO[bytes] | None = None
 ) -> Finished:
-    """Run ffmpeg with these arguments, with `file` as its standard input; `path` is only for error messages."""
+    """Run ffmpeg with these arguments; `file` is its standard input, and `path` is only used in error messages."""
     _rewind(file)
     try:
         return await run_program(
@@ -256,23 +257,24 @@ async def _run(
 
 
 def _read(path: Path, *options: str) -> tuple[str, ...]:
-    """Return ffmpeg's arguments for reading this file safely (no other file is opened) and with little memory."""
+    """Return arguments with which ffmpeg reads this file with little memory, and opens no other file."""
     return (*SAFE_INPUT_OPTIONS, *FRUGAL_INPUT_OPTIONS, *options, "-i", _file_url(path))
 
 
 def _read_open(path: Path, *options: str) -> tuple[str, ...]:
-    """Return ffmpeg's arguments for reading the file that it gets as its standard input.
+    """Return arguments with which ffmpeg reads the file that is its standard input.
 
-    On Windows, ffmpeg reads the file at the path instead; Windows does not let another program replace an open file.
+    On Windows, ffmpeg reads the file at the path instead. This is safe, because Windows does not let another program
+    replace an open file.
     """
     return _read(path if sys.platform == "win32" else STANDARD_INPUT, *options)
 
 
 def _rewind(file: IO[bytes] | None) -> None:
-    """Set the read position to the first byte, for this process and for a child process that inherits the open file."""
+    """Set the read position of an open file to the first byte, also for a child process that inherits the file."""
     if file:
-        # If Python has the first byte in its buffer, a seek to this byte does not change the operating system's read
-        # position, which the child process uses. A seek to the end first makes sure that it changes.
+        # The seek to the end makes sure that the operating system's read position, which the child process uses, really
+        # changes. If Python has the first byte in its buffer, a seek to this byte alone would not change it.
         file.seek(0, os.SEEK_END)
         file.seek(0)
 
@@ -280,8 +282,8 @@ def _rewind(file: IO[bytes] | None) -> None:
 def _to_shown_size(pixel_width: int, pixel_height: int, width: int, height: int) -> tuple[int, int]:
     """Return the size of a video in square pixels.
 
-    A pixel of the video has the shape `pixel_width`:`pixel_height`. If one of these two numbers is 0, the shape is
-    unknown, and the size stays unchanged.
+    The sides of a pixel are in the proportion `pixel_width`:`pixel_height`. If one of these numbers is 0, the
+    proportion is unknown, and the size stays unchanged.
     """
     known = pixel_width and pixel_height
     return (max(round(width * pixel_width / pixel_height), 1) if known else width), height
@@ -293,5 +295,5 @@ def _to_seconds(clock: Iterable[bytes]) -> float:
 
 
 def _file_url(path: Path) -> str:
-    # The prefix `file:` prevents ffmpeg from reading a file name as an option or as the URL of another protocol.
+    # With the prefix `file:`, ffmpeg cannot read a file name as an option or as the URL of another protocol.
     return f"file:{path.absolute()}"

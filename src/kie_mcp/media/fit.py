@@ -1,4 +1,4 @@
-"""Convert a picture so that it is within a model's limits for format, bytes and pixels; the file stays unchanged."""
+"""Convert a picture so that it meets a model's limits for format, bytes and pixels; the given file is not changed."""
 
 import math
 from dataclasses import dataclass, replace
@@ -13,13 +13,16 @@ from kie_mcp.media.integrity import find_damage
 from kie_mcp.media.limits import Content
 
 PICTURE_FORMATS = ("jpeg", "png", "webp")
-"""MIME subtypes of pictures that a model is expected to accept if KIE lists no formats for the model."""
+"""MIME subtypes of pictures that a model probably accepts; used if KIE lists no formats for the model."""
 STRIPPED_FORMATS = ("jpeg", "png", "webp", "bmp")
-"""MIME subtypes of pictures whose metadata can be removed without encoding again; BMP pictures have no metadata."""
+"""MIME subtypes of pictures from which metadata can be removed without encoding again; BMP has no metadata."""
 MAX_PIXELS = 4096 * 4096
-"""Maximum number of pixels after encoding again; a larger picture is scaled down, because no model uses more pixels."""
+"""Maximum number of pixels of a picture that is encoded again; larger pictures are scaled down.
+
+No model uses more pixels.
+"""
 PIXEL_FACTS = ("icc_profile", "transparency")
-"""Pillow's names of the values that are needed to show the pixels correctly, so they are not removed as metadata."""
+"""Pillow's names of the values that are kept as a part of the picture, because they say how to show the pixels."""
 PLAIN_MODES = ("RGB", "RGBA", "L", "LA", "P", "1")
 """Pillow's modes of pictures that look the same in every program; pictures in other modes are encoded again."""
 
@@ -30,7 +33,7 @@ class Fitted:
 
     content: Content
     done: str = ""
-    """The changes in words, such as `HEIC made a JPEG, 4032x3024; location removed`; empty for an unchanged file."""
+    """The changes in words, such as `HEIC made a JPEG, 4032x3024; location removed`; empty if nothing was changed."""
 
 
 def fit_picture(content: Content, limits: Limits, *, keep_metadata: bool = False) -> Fitted:
@@ -53,7 +56,8 @@ def fit_picture(content: Content, limits: Limits, *, keep_metadata: bool = False
             if _must_encode(image, content, limits, keep_metadata=keep_metadata) or scale < 1:
                 return _encode(image, content, limits, scale, keep_metadata=keep_metadata)
             removed = pictures.name_metadata(image)
-        # A picture that is encoded again needs no check for damage, because encoding reads the whole picture.
+        # Only a picture that is not encoded again is checked for damage, because encoding reads the whole picture
+        # anyway.
         if damage := find_damage(content.file, content.mime_type):
             raise pictures.UnreadablePicture(damage)
         return Fitted(content) if keep_metadata else _strip(content, removed)
@@ -85,7 +89,7 @@ def _max_bytes(limits: Limits) -> float:
 
 
 def _find_scale(size: tuple[int, int], limits: Limits) -> float:
-    """Return the factor, at most 1, by which width and height must be multiplied to be within the limits."""
+    """Return the factor, at most 1, by which width and height have to be multiplied to meet the limits."""
     side = limits.side_px[1] / max(size) if limits.side_px else 1
     area = math.sqrt(limits.pixels[1] / math.prod(size)) if limits.pixels else 1
     return min(1.0, side, area)
@@ -97,11 +101,11 @@ def _encode(image: PIL.Image.Image, content: Content, limits: Limits, scale: flo
         pictures.name_metadata(image),
         pictures.read_orientation(image),
     )
-    # The EXIF is read only if it is kept, because reading the EXIF of a PNG may decode all pixels.
+    # The EXIF is read only if it is kept, because Pillow may decode all pixels of a PNG to read its EXIF.
     exif = image.getexif() if keep_metadata else None
     rendered = pictures.render_picture(image, content.file, min(scale, math.sqrt(MAX_PIXELS / math.prod(before))))
     if not keep_metadata:
-        # Pillow's encoders write comments, XMP and texts from `info` into the new file, so these are removed here.
+        # Comments, XMP and texts are removed from `info`, because Pillow's encoders would write them into the new file.
         rendered.info = {name: value for name, value in rendered.info.items() if name in PIXEL_FACTS}
     accepted = accepted_pictures(limits)
     see_through = pictures.is_transparent(rendered)

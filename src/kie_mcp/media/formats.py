@@ -19,7 +19,7 @@ from typing import IO
 from kie_mcp.media import containers, mpeg_audio
 
 HEAD_BYTES = 65_536
-"""Number of bytes from the start of a file that `detect_mime_type()` reads, or needs if it gets bytes and no file."""
+"""Number of bytes that `detect_mime_type()` reads from a file's start, or should get if it gets bytes and no file."""
 MAGIC_BYTES = 32
 """Number of bytes at the start of a file that may contain a magic number."""
 
@@ -71,7 +71,7 @@ EXTENSIONS = {
     "text/plain": "txt",
     "application/json": "json",
 }
-"""File extension, without a dot, by MIME type."""
+"""The file extension, without a dot, for each MIME type."""
 
 MIME_TYPES = {extension: mime_type for mime_type, extension in EXTENSIONS.items()} | {
     "jpeg": "image/jpeg",
@@ -100,12 +100,12 @@ MIME_TYPES = {extension: mime_type for mime_type, extension in EXTENSIONS.items(
     "aifc": "audio/aiff",
     "rf64": "audio/wav",
 }
-"""MIME type by file extension, without a dot."""
+"""The MIME type for each file extension, which is written without a dot."""
 
 _ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _W64 = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 
-# Byte patterns that are long enough not to match other files by chance. `.` is any byte.
+# Byte patterns, in which `.` is any byte. They are long enough not to match other files by chance.
 _PATTERNS = tuple(
     (re.compile(pattern, re.DOTALL), mime_type)
     for pattern, mime_type in (
@@ -133,12 +133,13 @@ _PATTERNS = tuple(
         (rb".{4}(?:\x47.{191}){2}\x47", "video/mp2t"),
     )
 )
-# ZIP, RAR and tar archives. They may contain uncompressed sounds, whose frames must not make the archive a sound.
+# The beginnings of ZIP, RAR and tar archives. An archive is no sound, even if it contains the frames of uncompressed
+# sounds.
 _ARCHIVE = re.compile(rb"PK\x03\x04|Rar!|.{257}ustar", re.DOTALL)
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
 _SOUND_BRANDS = {b"M4A ", b"M4B ", b"M4P "}
 _MOVIE_BOXES = {b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"uuid", b"meta", b"pdin", b"moof", b"sidx"}
-# Bit rates in kbit/s, by the code in the header of a frame (ATSC A/52); a frame has 1536 samples.
+# Bit rates in kbit/s, by the code in the header of a frame (ATSC A/52). A frame has 1536 samples.
 _AC3_BIT_RATES = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640)
 _OGG_VIDEO = (b"\x80theora", b"BBCD\0")
 _OGG_AUDIO = (b"\1vorbis", b"OpusHead", b"\x7fFLAC", b"Speex   ")
@@ -146,21 +147,21 @@ _OGG_AUDIO = (b"\1vorbis", b"OpusHead", b"\x7fFLAC", b"Speex   ")
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """The file whose type is being detected."""
+    """The file whose type is to be detected."""
 
     file: IO[bytes]
     head: bytes
     size: int
     is_whole: bool
-    """False if only the first bytes of the file are available."""
+    """False if only the first bytes of the file are known."""
 
 
 def detect_mime_type(content: IO[bytes] | bytes) -> str | None:
     """Detect the MIME type of a media file.
 
     Args:
-        content: The open file, which is rewound afterwards; or the first HEAD_BYTES bytes of the file. If only bytes
-            are given, and an MP4 has its headers after them, the MP4 counts as a video.
+        content: The open file, which is rewound afterwards; or the first HEAD_BYTES bytes of the file. With bytes
+            alone, an MP4 whose headers come later counts as a video.
 
     Returns:
         The MIME type, or None if the content is no known media format.
@@ -176,7 +177,7 @@ def detect_mime_type(content: IO[bytes] | bytes) -> str | None:
 
 
 def _is_text(head: bytes) -> bool:
-    """Return whether a file is a text: unlike media, it has no control characters after its first MAGIC_BYTES bytes."""
+    """Return whether a file is a text: it has no control characters after its first MAGIC_BYTES bytes, unlike media."""
     rest = head[MAGIC_BYTES:]
     return bool(rest) and not re.search(rb"[\0-\x08\x0e-\x1f]", rest)
 
@@ -186,14 +187,14 @@ def _match_pattern(source: _Source) -> str | None:
 
 
 def _detect_jpeg(source: _Source) -> str | None:
-    """Detect JPEG by its chain of segments, up to the segment that contains the picture's size."""
+    """Detect JPEG by its chain of segments, which is followed up to the segment with the picture's size."""
     head, at = source.head, 2
     if not head.startswith(b"\xff\xd8\xff"):
         return None
     while at + 4 <= len(head):
         if head[at] != 0xFF or head[at + 1] < 0xC0:
             return None
-        # SOF segments (C0 to CF) have the picture's size, but C4, C8 and CC are other segments.
+        # The segments C0 to CF (SOF) contain the picture's size, except C4, C8 and CC.
         if head[at + 1] <= 0xCF and head[at + 1] not in (0xC4, 0xC8, 0xCC):
             return "image/jpeg"
         at += 2 + int.from_bytes(head[at + 2 : at + 4], "big")
@@ -201,7 +202,7 @@ def _detect_jpeg(source: _Source) -> str | None:
 
 
 def _detect_tiff(source: _Source) -> str | None:
-    """Detect TIFF by the number of entries in its first directory, which may be anywhere in the file."""
+    """Detect TIFF by the number of entries in its first directory, which may be at any place in the file."""
     if source.head[:4] not in (b"II*\0", b"MM\0*"):
         return None
     order = "<" if source.head.startswith(b"I") else ">"
@@ -214,7 +215,7 @@ def _detect_tiff(source: _Source) -> str | None:
 
 
 def _detect_anymap(source: _Source) -> str | None:
-    """Detect a binary PBM, PGM or PPM file: the size of the file must be exactly what its text header implies."""
+    """Detect a binary PBM, PGM or PPM file: the file must have exactly the size that follows from its text header."""
     found = re.match(rb"P([456])\s+(?:#.*\n\s*)*(\d{1,6})\s+(\d{1,6})(?:\s+(\d{1,5}))?\s", source.head)
     if not found or (found[1] == b"4") == (found[4] is not None):
         return None
@@ -230,11 +231,11 @@ def _detect_tga(source: _Source) -> str | None:
 
 
 def _detect_iso_media(source: _Source) -> str | None:
-    """Detect MP4, MOV and 3GP by brand and tracks, and HEIF and AVIF by brand."""
+    """Detect MP4, MOV and 3GP by their brand and tracks, and HEIF and AVIF by their brand."""
     boxes = containers.walk_boxes(source.file, (0, source.size))
     kind, (start, end) = next(boxes, (b"", (0, 0)))
     if kind != b"ftyp":
-        # Old QuickTime files have no box with brands (`ftyp`).
+        # Old QuickTime files have no box `ftyp`, which contains the brands.
         is_movie = kind in _MOVIE_BOXES and (kind == b"moov" or any(each == b"moov" for each, _ in boxes))
         return _name_movie(source, b"qt  ") if is_movie else None
     brands = source.head[start : min(end, start + 400)]
@@ -244,7 +245,7 @@ def _detect_iso_media(source: _Source) -> str | None:
     if major in _HEIF_BRANDS:
         return "image/heic"
     following, _ = next(boxes, (b"moov", None))
-    # Canon's raw pictures have the brand `crx `; they are not clips.
+    # Canon's raw pictures, with the brand `crx `, are no clips.
     return _name_movie(source, major) if following in _MOVIE_BOXES and major != b"crx " else None
 
 
@@ -269,7 +270,7 @@ def _detect_asf(source: _Source) -> str | None:
 
 
 def _detect_ogg(source: _Source) -> str | None:
-    """Detect Ogg by the codec's name, which begins the first page of each stream."""
+    """Detect Ogg by the name of the codec, with which the first page of each stream begins."""
     if not source.head.startswith(b"OggS\0"):
         return None
     start = source.head[:4096]
@@ -279,7 +280,7 @@ def _detect_ogg(source: _Source) -> str | None:
 
 
 def _detect_ac3(source: _Source) -> str | None:
-    """Detect AC-3 and E-AC-3 by two sync words at the distance of one frame."""
+    """Detect AC-3 and E-AC-3 by two sync words; the distance between them must be one frame."""
     head = source.head
     if not head.startswith(b"\x0b\x77") or len(head) < 8:
         return None
@@ -304,7 +305,7 @@ def _detect_frames(source: _Source) -> str | None:
         return None
     source.file.seek(start)
     before = source.file.read(found[0] - start).strip(b"\0")
-    # An incomplete frame, or a header frame with the length of the file, may precede the first frame, beside zeros.
+    # Zeros may precede the first frame, and also an incomplete frame or a header frame with the file's length.
     return found[1] if len(before) <= mpeg_audio.MAX_FRAME_BYTES else None
 
 

@@ -14,10 +14,10 @@ from kie_mcp.media import container_checks, pictures, strips
 from kie_mcp.media.container_checks import BrokenMedia
 
 MAX_FRAMES = 1000
-"""Largest number of frames of an animation that are decoded."""
+"""Maximum number of frames of an animation that are decoded."""
 
 ALWAYS_READABLE = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp")
-"""MIME types that every build of Pillow can read. If Pillow cannot read another type, the file may still be whole."""
+"""MIME types that every build of Pillow can read; files of other types may be whole even if Pillow cannot read them."""
 
 CONTAINERS: dict[str, Callable[[IO[bytes], int], None]] = {
     "image/jpeg": container_checks.check_jpeg,
@@ -51,7 +51,7 @@ CONTAINERS: dict[str, Callable[[IO[bytes], int], None]] = {
     "application/zip": container_checks.check_zip,
     "application/pdf": container_checks.check_pdf,
 }
-"""The function that checks each container format, by MIME type."""
+"""For each MIME type, the function that checks files of this type."""
 
 
 def find_damage(file: IO[bytes], mime_type: str) -> str:
@@ -74,7 +74,8 @@ def find_damage(file: IO[bytes], mime_type: str) -> str:
             _decode_picture(file, mime_type)
     except BrokenMedia as error:
         return str(error)
-    # Pillow does not document which errors broken files raise, and a broken number may make any check fail.
+    # Any error counts as damage: Pillow does not document its errors for broken files, and a broken number may make any
+    # check fail.
     except Exception as error:  # noqa: BLE001
         return f"cannot be decoded ({type(error).__name__})"
     return ""
@@ -91,7 +92,7 @@ def _decode_picture(file: IO[bytes], mime_type: str) -> None:
     try:
         file.seek(0)
         with pictures.one_at_a_time, PIL.Image.open(file) as picture:
-            # For a PNG, `verify()` compares the checksums.
+            # For a PNG, `verify()` compares the checksums of the file.
             picture.verify()
         file.seek(0)
         with pictures.one_at_a_time, PIL.Image.open(file) as picture:
@@ -99,7 +100,8 @@ def _decode_picture(file: IO[bytes], mime_type: str) -> None:
     except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning):
         return
     except ValueError as error:
-        # Pillow refuses a PNG with a very long text inside, although the picture itself may be whole.
+        # Pillow also refuses a PNG that contains a very long text. The picture in it may be whole, so this is no
+        # damage.
         if "too large" not in str(error):
             raise
     except PIL.UnidentifiedImageError:
@@ -113,8 +115,9 @@ def _decode_picture(file: IO[bytes], mime_type: str) -> None:
 
 def _decode_frames(picture: PIL.Image.Image, file: IO[bytes]) -> None:
     whole, rows = picture.size, None
-    # `draft()` lets Pillow decode a JPEG at an eighth of its size. Pillow still reads the whole file, but needs less
-    # memory. This does not work for the second picture in an MPO, the JPEG format of phones with several pictures.
+    # To save memory, `draft()` lets Pillow decode a JPEG at an eighth of its size. Pillow still reads the whole file.
+    # An animation is not drafted, because `draft()` does not work for the second picture in an MPO, the JPEG format of
+    # phones with several pictures.
     if not getattr(picture, "is_animated", False):
         rows = pictures.find_rows(picture, file)
         picture.draft(picture.mode, (1, 1))

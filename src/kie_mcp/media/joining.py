@@ -1,4 +1,4 @@
-"""Join sounds to one file: MP3 or WAV files without encoding them again; other sounds with ffmpeg, if installed."""
+"""Join sounds to one file: MP3 or WAV files without encoding them again, and other sounds with ffmpeg, if installed."""
 
 import shutil
 import struct
@@ -15,14 +15,14 @@ from kie_mcp.media.clips import ENCODERS, WITHOUT_METADATA
 
 WAV = "audio/wav"
 _DECODED = ("-map", "0:a:0", "-ac", "2", "-ar", "44100", "-c:a", "pcm_s16le")
-"""Options with which ffmpeg decodes sounds of different formats to WAV files that can be joined."""
+"""Options with which ffmpeg decodes sounds of any format to WAV files that can be joined."""
 _MONO = 3
 _HEADER_MARKS = (b"Xing", b"Info", b"VBRI")
-"""Marks of a header frame: a first frame of an MP3 file that contains the file's length and no sound."""
+"""Marks of a header frame, which is the first frame of some MP3 files and has the file's length instead of sound."""
 _LENGTH_FIELDS = 0x3
-"""Flags of a Xing header that contains the number of frames and the number of bytes."""
+"""Flags for a Xing header with two fields: the number of frames and the number of bytes."""
 _SAMPLE_CODECS = (1, 3, 6, 7, 0xFFFE)
-"""Numbers of WAV codecs whose samples can be joined: integers, floats, A-law, mu-law, extensible."""
+"""Numbers of the WAV codecs whose samples can be joined: integers, floats, A-law, mu-law, extensible."""
 _LARGEST_WAV = 2**32 - 1000
 
 
@@ -50,7 +50,7 @@ async def join_sounds(paths: Sequence[Path], target: IO[bytes]) -> str:
 
 
 def _join_unchanged(paths: Sequence[Path], target: IO[bytes]) -> str:
-    """Join the sounds without encoding them again; if that is impossible, leave the target empty and return ""."""
+    """Join the sounds without encoding them again; if that is impossible, leave `target` empty and return ""."""
     try:
         match {_detect(path) for path in paths}:
             case types if types == {mpeg_audio.MPEG}:
@@ -71,7 +71,7 @@ def _detect(path: Path) -> str | None:
 
 
 def _join_mp3(paths: Sequence[Path], target: IO[bytes]) -> None:
-    """Write one header frame with the number of frames, then the frames of all files.
+    """Write one header frame with the number of all frames, and then the frames of all files.
 
     Raises:
         ValueError: The files have different sample rates or channels, or a file has no frames.
@@ -95,7 +95,7 @@ def _join_mp3(paths: Sequence[Path], target: IO[bytes]) -> None:
 
 
 def _sound_frames(file: IO[bytes]) -> Iterator[bytes]:
-    """Yield the frames of an MP3 file; a header frame, tags and damaged bytes are left out.
+    """Yield the frames of an MP3 file with sound; skip a header frame, tags and damaged bytes.
 
     Raises:
         ValueError: The file has no frames.
@@ -121,13 +121,13 @@ def _sound_frames(file: IO[bytes]) -> Iterator[bytes]:
 
 
 def _describe_stream(frame: bytes) -> tuple[object, bool]:
-    """Return what all frames of an MP3 file have in common: version, layer and sample rate, and whether it is mono."""
+    """Return what all frames of an MP3 file have in common: MIME type, version, layer, sample rate, and mono or not."""
     parsed = mpeg_audio.parse_frame(frame)
     return parsed and parsed.stream, frame[3] >> 6 == _MONO
 
 
 def _build_length_frame(header: bytes, frames: int, size: int) -> bytes:
-    """Build the frame with a Xing header, which tells players the length of the file.
+    """Build a frame with a Xing header, which tells players how long the file is.
 
     Args:
         header: The first four bytes of a frame of the file.
@@ -137,7 +137,8 @@ def _build_length_frame(header: bytes, frames: int, size: int) -> bytes:
     is_mono, is_mpeg1 = header[3] >> 6 == _MONO, header[1] >> 3 & 3 == 3
     place = (21 if is_mono else 36) if is_mpeg1 else (13 if is_mono else 21)
     fields = b"Xing" + struct.pack(">III", _LENGTH_FIELDS, frames, size)
-    # `header[1] | 1` means that no checksum follows. The loop chooses the lowest bit rate whose frames are long enough.
+    # `header[1] | 1` says that no checksum follows. The loop finds the lowest bit rate with which a frame has enough
+    # room.
     for bit_rate in range(1, 15):
         start = bytes([header[0], header[1] | 1, bit_rate << 4 | header[2] & 0x0D, header[3]])
         parsed = mpeg_audio.parse_frame(start.ljust(mpeg_audio.HEADER_BYTES, b"\0"))
@@ -174,7 +175,7 @@ def _join_wav(paths: Sequence[Path], target: IO[bytes]) -> None:
 
 
 def _read_wav(path: Path) -> tuple[bytes, containers.Span]:
-    """Return the content of the chunk `fmt `, and the span of the samples that the file really contains.
+    """Return the content of the chunk `fmt ` of a WAV file, and the span of the samples that really exist in the file.
 
     Raises:
         ValueError: The file has no samples, or samples that cannot be joined without decoding.
@@ -194,7 +195,7 @@ def _read_wav(path: Path) -> tuple[bytes, containers.Span]:
 
 
 async def _join_encoded(program: str, paths: Sequence[Path], target: IO[bytes]) -> str:
-    """Decode the sounds, join them, and encode them in the format of the first sound; return "" if ffmpeg fails."""
+    """Decode the sounds, join them, and encode them in the first sound's format; return "" if ffmpeg fails."""
     first = await anyio.to_thread.run_sync(_detect, paths[0])
     mime_type = first if first in ENCODERS else mpeg_audio.MPEG
     with tempfile.TemporaryDirectory(prefix="kie-mcp-") as folder:

@@ -15,12 +15,12 @@ import mutagen
 from kie_mcp.media import containers, ffmpeg, formats, mpeg_audio
 
 MAX_SECONDS = 86_400
-"""Longest length, in seconds, that is accepted from a header; a longer one counts as wrong."""
+"""Longest plausible length in a header, in seconds; a longer length counts as wrong."""
 MIN_BYTES_PER_SECOND = 20
-"""Fewest bytes per second of a plausible file; speech codecs with the lowest bit rates need 80 bytes per second."""
+"""Minimum number of bytes per second of a plausible file; even speech codecs need at least 80 bytes per second."""
 
 _PCM_CODECS = (1, 3, 6, 7, 0xFFFE)
-"""Numbers of WAV codecs whose samples have a fixed size: integers, floats, A-law, mu-law, extensible."""
+"""Numbers of the WAV codecs whose samples have a fixed size: integers, floats, A-law, mu-law, extensible."""
 _MUTAGEN_TYPES = (
     "audio/ogg",
     "audio/flac",
@@ -30,14 +30,17 @@ _MUTAGEN_TYPES = (
     "audio/ac3",
     "audio/eac3",
 )
-"""MIME types that mutagen measures. It may take a file of another type for an MP3, or measure only a clip's sound."""
+"""MIME types that mutagen measures correctly.
+
+In files of other types, it may see an MP3, or measure only the sound of a clip.
+"""
 _OGG_TYPES = ("audio/ogg", "video/ogg")
 _DECODED_TYPES = ("video/mp2t", "video/mpeg", *_OGG_TYPES)
-"""MIME types whose headers may have only the length of the first of several joined files, so the file is decoded."""
+"""MIME types whose headers may have only the length of the first of several joined files. Such files are decoded."""
 _PLAYED_IN_PART = ("audio/wav", "audio/flac")
-"""MIME types for which ffmpeg may decode only the first of several joined files, so that its length is too short."""
+"""MIME types of joined files of which ffmpeg may decode only the first file, so that the length is too short."""
 _SEARCH_BYTES = 1 << 20
-"""Number of bytes that are read at once in the search for the start of another joined file."""
+"""Number of bytes that are read at once when the start of another joined file is searched."""
 _MOVIE_TIMES = {0: struct.Struct(">12xII"), 1: struct.Struct(">20xIQ")}
 """For each version of the box `mvhd` in an MP4 file, the struct that reads the time scale and the duration."""
 _ISO_TYPES = {f"{kind}/{subtype}" for kind in ("audio", "video") for subtype in ("mp4", "quicktime", "3gpp")}
@@ -61,7 +64,7 @@ def measure_seconds(file: IO[bytes], mime_type: str = "") -> float | None:
         for seconds in _measures(file, size, mime_type, path):
             if seconds and 0 < seconds <= min(MAX_SECONDS, size / MIN_BYTES_PER_SECOND):
                 return seconds
-    # A broken number in a file may raise any error, here or in a library.
+    # Any error means that the length is unknown: a broken number in a file may raise any error here or in a library.
     except Exception:  # noqa: BLE001
         return None
     finally:
@@ -70,10 +73,10 @@ def measure_seconds(file: IO[bytes], mime_type: str = "") -> float | None:
 
 
 def _measures(file: IO[bytes], size: int, mime_type: str, path: Path | None) -> Iterator[float | None]:
-    """Yield lengths in seconds from different methods, the most reliable method first; None if a method fails."""
-    # ffmpeg cannot decode MIDI, because MIDI contains notes and no sound.
+    """Yield the length in seconds by several methods, the most reliable method first; None if a method fails."""
+    # MIDI contains notes and no sound, so ffmpeg cannot decode it.
     program = ffmpeg.find_ffmpeg() if path and mime_type != "audio/midi" else None
-    # If the file is fragmented, or consists of joined files, its headers may contain only the first part's length.
+    # If the file is fragmented or consists of joined files, its headers may have only the length of the first part.
     partial = _is_partial(file, size, mime_type)
     match mime_type:
         case "audio/wav":
@@ -85,7 +88,7 @@ def _measures(file: IO[bytes], size: int, mime_type: str, path: Path | None) -> 
             headers = containers.read_matroska(file, size)
             yield headers.seconds if headers else None
         case _ if mime_type in _ISO_TYPES and program and path and not partial:
-            # Only ffmpeg handles edit lists (parts that players skip) correctly.
+            # Only ffmpeg takes edit lists into account, which say which parts of a file players skip.
             yield ffmpeg.read_duration(program, path, decode=False)
     if mime_type in _ISO_TYPES and not partial:
         yield _measure_movie(file, size)
@@ -98,7 +101,7 @@ def _measures(file: IO[bytes], size: int, mime_type: str, path: Path | None) -> 
 
 
 def _is_partial(file: IO[bytes], size: int, mime_type: str) -> bool:
-    """Return whether the headers may have the length of only a part: in a fragmented MP4, or in files joined to one."""
+    """Return whether the headers may have only a part's length: in a fragmented MP4, or in joined files."""
     if mime_type in _ISO_TYPES:
         return containers.find_box(file, (0, size), b"moov", b"mvex") is not None
     if mime_type == "audio/wav":
@@ -119,7 +122,7 @@ def _find_again(file: IO[bytes], mark: bytes) -> bool:
 
 
 def _is_chained(file: IO[bytes]) -> bool:
-    """Return whether an Ogg file consists of joined files: a stream begins after the sound of another has begun."""
+    """Return whether an Ogg file consists of joined files: a stream then begins after the first sound of another."""
     at, playing = 0, False
     while True:
         file.seek(at)
@@ -137,13 +140,13 @@ def _ask_mutagen(file: IO[bytes]) -> float | None:
     file.seek(0)
     try:
         return float(mutagen.File(file).info.length)
-    # Mutagen does not document which errors broken files raise, and it does not know every file.
+    # Any error means that mutagen cannot measure the file: mutagen does not document its errors for broken files.
     except Exception:  # noqa: BLE001
         return None
 
 
 def _measure_movie(file: IO[bytes], size: int) -> float | None:
-    """Return the length of a whole MP4 or MOV file, from its headers; mutagen would return only the sound's length."""
+    """Return the length of an MP4 or MOV file from its headers; mutagen would return only the length of the sound."""
     header = containers.find_box(file, (0, size), b"moov", b"mvhd")
     if not header:
         return None
@@ -154,7 +157,7 @@ def _measure_movie(file: IO[bytes], size: int) -> float | None:
 
 
 def _measure_wav(file: IO[bytes], size: int) -> float | None:
-    """Return the length in seconds of a WAV file, from the samples that it really contains; its header may be wrong."""
+    """Return the length of a WAV file, in seconds, by the samples that really exist; the header may be wrong."""
     samples, (codec, rate, per_second, block) = 0, (0, 0, 0, 0)
     measured: float | None = None
     for kind, (start, end) in containers.walk_chunks(file, (12, size)):
@@ -167,8 +170,8 @@ def _measure_wav(file: IO[bytes], size: int) -> float | None:
             by_bytes = (min(end, size) - start) / per_second if per_second else 0
             by_samples = samples / rate if rate and end <= size else 0
             fixed = codec in _PCM_CODECS and per_second == rate * block
-            # For compressed samples, the byte rate is often too high or 0, so the number of samples is used. If the
-            # byte rate means a longer sound than the number of samples, the length is unknown (0).
+            # For compressed samples, the number of samples is used, because the byte rate is often too high or 0. If
+            # the byte rate means a longer sound than the number of samples, the length is unknown (0).
             measured = by_bytes if fixed else by_samples if by_bytes <= by_samples * 1.1 else 0
         elif kind in (b"data", b"RIFF"):
             return None

@@ -11,14 +11,14 @@ from kie_mcp.media.lengths import measure_seconds
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """An open file, with the name, MIME type and size in bytes that an upload needs."""
+    """An open file, with its name, MIME type and size in bytes, which an upload needs."""
 
     file: IO[bytes]
     name: str
     mime_type: str
     size: int
     found_at: str = ""
-    """The file's path if the caller gave only the file's name; empty otherwise."""
+    """Path at which the file was found, if the caller gave only the file's name; empty otherwise."""
 
 
 def find_problems(content: Content, limits: Limits) -> list[str]:
@@ -51,8 +51,8 @@ def _find_image_problems(file: IO[bytes], limits: Limits) -> list[str]:
             width, height = picture.size
     except PIL.Image.DecompressionBombError:
         return ["has more pixels than any model takes"]
-    # Pillow cannot read some formats, such as HEIC, and may raise any error. A file that Pillow cannot read passes
-    # this check; KIE checks it later.
+    # A file that Pillow cannot read, such as HEIC in some installations, passes this check, and KIE checks it later.
+    # Pillow may raise any error for such a file.
     except Exception:  # noqa: BLE001
         return []
     measures: tuple[tuple[str, float, tuple[float, float] | None], ...] = (
@@ -69,7 +69,7 @@ def _find_image_problems(file: IO[bytes], limits: Limits) -> list[str]:
 
 
 def _find_length_problems(content: Content, span: tuple[float, float]) -> list[str]:
-    """Return a list with the problem if the file is too short or too long; empty if its length is unknown."""
+    """Return a list with the problem if the file is too short or too long; empty if its length is right or unknown."""
     length = measure_seconds(content.file, content.mime_type)
     if length is None or not _is_outside(length, span):
         return []

@@ -12,7 +12,8 @@ from io import BytesIO
 from kie_mcp.media import containers
 
 _SCAN, _END = 0xDA, 0xD9
-# Inside compressed JPEG data, 0xFF is followed by 0 or by a restart marker (0xD0 to 0xD7). Other bytes end the data.
+# In compressed JPEG data, 0xFF is always followed by 0 or by a restart marker (0xD0 to 0xD7). Any other byte after 0xFF
+# marks the end of the data.
 _NEXT_MARKER = re.compile(rb"\xff+[^\0\xff\xd0-\xd7]")
 _KEPT_PNG_CHUNKS = set(
     b"IHDR PLTE IDAT IEND tRNS cHRM gAMA iCCP sBIT sRGB cICP mDCV cLLI bKGD pHYs acTL fcTL fdAT".split()
@@ -37,7 +38,7 @@ def strip_metadata(content: bytes, mime_type: str) -> bytes | None:
 
 
 def _strip_jpeg(content: memoryview) -> Iterator[bytes | memoryview]:
-    """Yield the parts of a JPEG that are kept; a second picture after the first (such as a gain map) is removed."""
+    """Yield the parts of a JPEG that are kept; a second picture in the file, such as a gain map, is removed."""
     yield content[:2]
     at = 2
     while True:
@@ -62,11 +63,10 @@ def _strip_jpeg(content: memoryview) -> Iterator[bytes | memoryview]:
 
 
 def _clean_segment(marker: int, segment: memoryview) -> bytes | memoryview:
-    """Return a JPEG segment without its metadata; empty if the whole segment is metadata."""
+    """Return a JPEG segment without metadata; empty if the segment consists of metadata only."""
     body = bytes(segment[4:20])
     if marker == 0xE0 and body.startswith(b"JFIF\0"):
-        # A JFIF segment may contain a thumbnail. The thumbnail is removed, so its width and height (the last two bytes)
-        # become 0.
+        # A thumbnail in a JFIF segment is removed, so its width and height (the last two bytes) become 0.
         return b"\xff\xe0\0\x10" + body[:12] + b"\0\0"
     is_kept = {0xE2: body.startswith(b"ICC_PROFILE\0"), 0xEE: body.startswith(b"Adobe")}
     is_metadata = 0xE0 <= marker <= 0xEF or marker == 0xFE

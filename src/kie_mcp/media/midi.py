@@ -54,7 +54,7 @@ def build_midi_file(notes_json: str) -> bytes:
 
 def _encode_track(instrument: Instrument, number: int) -> bytes:
     name = instrument.name or ""
-    # Drums use their own channel; the other instruments take the remaining fifteen channels in turn.
+    # Drums have a channel of their own. The other instruments use the remaining fifteen channels in turn.
     channel = DRUM_CHANNEL if "drum" in name.lower() else (number % 15 + (number % 15 >= DRUM_CHANNEL))
     events: list[tuple[int, bytes]] = []
     for note in instrument.notes or ():
@@ -66,7 +66,8 @@ def _encode_track(instrument: Instrument, number: int) -> bytes:
     encoded_name = name.encode()
     data = b"\x00\xff\x03" + _encode_quantity(len(encoded_name)) + encoded_name
     now = 0
-    # If one note ends when another begins, the end must come first. Sorting puts 0x80 (end) before 0x90 (begin).
+    # If one note ends at the tick at which another begins, the end must come first. Sorting puts 0x80 (end) before 0x90
+    # (begin).
     for tick, event in sorted(events):
         data += _encode_quantity(tick - now) + event
         now = tick
@@ -81,7 +82,7 @@ def _to_ticks(seconds: float) -> int:
 def _encode_quantity(value: int) -> bytes:
     """Encode a number as a MIDI variable-length quantity.
 
-    Each byte contains seven bits of the number; the high bit is set in every byte except the last.
+    Each byte contains seven bits of the number. Its high bit says that more bytes follow.
     """
     encoded = [value & 0x7F]
     while value := value >> 7:

@@ -1,7 +1,7 @@
 """Streams of MP2, MP3 and AAC (ADTS) frames: find the first frame, and add up the length of all frames.
 
-These streams have no index. A length that is estimated from the first frame's bit rate is wrong for a variable bit
-rate, so the frames are counted.
+These streams have no index. The lengths of all frames are added up, because an estimate from the first frame's bit rate
+is wrong if the bit rate varies.
 """
 
 import re
@@ -10,14 +10,14 @@ from typing import IO
 
 MPEG, AAC = "audio/mpeg", "audio/aac"
 SEARCH_BYTES = 1_000_000
-"""Maximum number of bytes of padding, or of an incomplete frame, before the first whole frame."""
+"""Maximum number of bytes, such as padding or an incomplete frame, that may precede the first whole frame."""
 FRAMES_FOR_CERTAINTY = 3
-"""Number of consecutive frames that prove a stream; a single sync word may occur in any file by chance."""
+"""Number of consecutive frames that prove a stream; any file may contain a single sync word by chance."""
 HEADER_BYTES = 7
 MAX_FRAME_BYTES = 8191
 """Size in bytes of the largest frame: an AAC header stores the size in 13 bits."""
 
-# Bit rates in kbit/s (ISO/IEC 11172-3 and 13818-3), by (is MPEG-1, layer).
+# Bit rates in kbit/s (ISO/IEC 11172-3 and 13818-3). The key says whether the frame is MPEG-1, and which layer.
 _BIT_RATES = {
     (True, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
     (True, 3): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
@@ -31,13 +31,13 @@ _ADTS_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame: its size, its length, and what all frames of a stream have in common."""
+    """One frame: its size, its length, and the properties that all frames of a stream share."""
 
     size: int
     """Size in bytes, including the header."""
     seconds: float
     stream: tuple[str, int, int]
-    """MIME type, version and layer in one number, and sample rate in hertz."""
+    """MIME type; version and layer as one number; sample rate in hertz."""
 
 
 def parse_frame(header: bytes) -> Frame | None:
@@ -46,7 +46,7 @@ def parse_frame(header: bytes) -> Frame | None:
         return None
     if header[1] & 0xF6 == 0xF0:
         return _parse_adts(header)
-    # MPEG layer I does not count, because it is not used, and because UTF-16 text may begin with the same bytes.
+    # MPEG layer I is refused: nobody uses it, and UTF-16 text may begin with the same bytes.
     version, layer, divisor = header[1] >> 3 & 3, 4 - (header[1] >> 1 & 3), _RATE_DIVISORS.get(header[1] >> 3 & 3)
     bit_rate, rate = header[2] >> 4, header[2] >> 2 & 3
     if divisor is None or layer not in (2, 3) or rate == 3 or bit_rate in (0, 15):
@@ -58,7 +58,7 @@ def parse_frame(header: bytes) -> Frame | None:
 
 
 def skip_id3(file: IO[bytes]) -> int:
-    """Return the position after the ID3v2 tags at the start of a file, in bytes; 0 if there is no tag."""
+    """Return the position in bytes after the ID3v2 tags at the start of a file; 0 if there is no tag."""
     at = 0
     while True:
         file.seek(at)
@@ -90,7 +90,7 @@ def find_first_frame(file: IO[bytes], start: int = 0) -> tuple[int, str] | None:
 
 
 def measure_frames(file: IO[bytes], start: int, size: int) -> float | None:
-    """Return the length of all frames in seconds; damaged bytes are skipped.
+    """Return the length of all frames together, in seconds; damaged bytes are skipped.
 
     Args:
         file: The open file; its read position changes.
@@ -122,7 +122,7 @@ def _parse_adts(header: bytes) -> Frame | None:
 
 
 def _parse_stream(file: IO[bytes], at: int, header: bytes) -> str | None:
-    """Return the MIME type of the stream at a position; None unless FRAMES_FOR_CERTAINTY frames follow one another."""
+    """Return the MIME type of the stream at a position; None if fewer than FRAMES_FOR_CERTAINTY frames follow there."""
     first = frame = parse_frame(header)
     for _ in range(FRAMES_FOR_CERTAINTY - 1):
         if not first or not frame or frame.stream != first.stream:

@@ -1,4 +1,4 @@
-"""Decode pictures of all formats to upright pictures in sRGB with 8 bits a channel, with limited use of memory."""
+"""Decode pictures of all formats to upright pictures in sRGB with 8 bits a channel, without using much memory."""
 
 import gc
 import math
@@ -18,25 +18,25 @@ import PIL.ImageChops
 from kie_mcp.media import strips
 
 MAX_PIXELS = 50_000_000
-"""Maximum number of pixels of a picture that is decoded at once; see `_decode()` for pictures with more pixels."""
+"""Maximum number of pixels of a picture that is decoded as a whole; see `_decode()` for larger pictures."""
 MAX_DECODED_BYTES = 4 * MAX_PIXELS
-"""Maximum number of bytes of memory that decoding a picture may take: Pillow holds 4 bytes for each pixel."""
+"""Maximum memory for decoding a picture, in bytes; Pillow holds 4 bytes for each pixel."""
 HALVED_PIXELS, HALVED_HEIC_PIXELS = 34_000_000, 25_000_000
-"""Numbers of pixels above which a picture's width and height are halved, so that copies of it fit into memory."""
+"""Numbers of pixels above which the width and height of a picture are halved, so that its copies fit into memory."""
 STRIPPED_PIXELS = 4_000_000
 """Number of pixels above which a PNG or HEIC picture is decoded in strips, a few rows at a time."""
 BAND_ROWS, BAND_OVERLAP = 256, 4
-"""Number of rows of a resized picture that are computed at once, and number of rows above and below that they need."""
+"""Number of rows of a resized picture that are computed at once, and of the rows above and below that they need."""
 BYTES_PER_PIXEL = {"WEBP": 16, "AVIF": 10, "TIFF": 8, "HEIF": 8, "F": 16, "I": 16, "I;16": 12, "P": 5}
-"""Bytes of memory that decoding takes for each pixel, by Pillow's format or mode; other formats and modes take 4 bytes.
+"""Bytes of memory for decoding one pixel, by Pillow's format or mode; 4 bytes for other formats and modes.
 
-These values were measured: some decoders hold a second copy, and a picture with more than 8 bits a channel is converted
-in several steps.
+These values were measured. They are high for decoders that hold a second copy, and for pictures with more than 8 bits a
+channel, which are converted in several steps.
 """
 RETURNED_BYTES = 4_000_000
-"""Size in bytes above which freed memory is given back to the operating system at once; only on Linux with glibc."""
+"""Minimum size in bytes of freed memory that the operating system gets back at once; only on Linux with glibc."""
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-"""Numbers of these two settings for glibc's `mallopt()`, from malloc.h."""
+"""Numbers of two settings for glibc's `mallopt()`, from malloc.h."""
 SUBFILE_TYPE, ORIENTATION, MAKE, MODEL, GPS = 0x00FE, 0x0112, 0x010F, 0x0110, 0x8825
 """Numbers of TIFF and EXIF tags."""
 TURNS = {
@@ -48,7 +48,7 @@ TURNS = {
     7: PIL.Image.Transpose.TRANSVERSE,
     8: PIL.Image.Transpose.ROTATE_90,
 }
-"""For each EXIF orientation, the transposition that makes the picture upright."""
+"""For each EXIF orientation except 1 (upright), the transposition that makes the picture upright."""
 
 
 one_at_a_time = threading.RLock()
@@ -79,36 +79,36 @@ def open_picture(file: IO[bytes]) -> Iterator[PIL.Image.Image]:
         raise UnreadablePicture("is no picture that can be read here") from None
     except MemoryError:
         raise UnreadablePicture("is too large for this machine's memory") from None
-    # Pillow does not document which errors broken files raise.
+    # Every error means that the picture is broken: Pillow does not document its errors for broken files.
     except Exception as error:  # noqa: BLE001
         raise UnreadablePicture(f"is broken or cut off ({type(error).__name__})") from None
 
 
 def read_exif(image: PIL.Image.Image) -> PIL.Image.Exif:
-    """Return a copy of the EXIF metadata of an open picture; empty if the picture has none, or if it is broken."""
+    """Return a copy of an open picture's EXIF metadata; empty if the picture has none, or if the EXIF is broken."""
     exif = PIL.Image.Exif()
     with suppress(Exception):
-        # If the EXIF of a PNG comes after the pixels, it is not read, because getexif() would decode all pixels.
+        # The EXIF of a PNG is read only if it comes before the pixels: otherwise, `getexif()` would decode all pixels.
         if image.format != "PNG" or "exif" in image.info:
             exif.load(image.getexif().tobytes())
     return exif
 
 
 def read_orientation(image: PIL.Image.Image) -> int:
-    """Return the EXIF orientation of a picture: 1 is upright; 5 to 8 are quarter turns, which swap width and height."""
-    # Pillow makes TIFF pictures upright by itself.
+    """Return the EXIF orientation of a picture: 1 is upright; from 5 to 8, width and height are exchanged."""
+    # The orientation of TIFF pictures is ignored, because Pillow makes them upright by itself.
     given = 1 if image.format == "TIFF" else read_exif(image).get(ORIENTATION, 1)
     return given if isinstance(given, int) else 1
 
 
 def upright_size(image: PIL.Image.Image) -> tuple[int, int]:
-    """Return width and height in pixels that a picture has after it is turned upright."""
+    """Return width and height, in pixels, of a picture after it is turned upright."""
     width, height = image.size
     return (height, width) if read_orientation(image) >= 5 else (width, height)
 
 
 def measure_picture(file: IO[bytes]) -> tuple[int, int]:
-    """Return width and height in pixels that a picture has after it is turned upright, and rewind the file.
+    """Return width and height, in pixels, of a picture after it is turned upright; then rewind the file.
 
     Raises:
         UnreadablePicture: The picture cannot be read.
@@ -124,7 +124,7 @@ def name_metadata(image: PIL.Image.Image) -> str:
     """Return the kinds of metadata in a picture, such as `location and camera data`; empty if none is found."""
     exif = read_exif(image)
     names = ["location"] * bool(exif.get_ifd(GPS)) + ["camera data"] * bool(exif.get(MAKE) or exif.get(MODEL))
-    # The other tags do not count in a TIFF, because they describe the pixels there.
+    # A TIFF has other tags anyway, because they describe its pixels. So they are not counted as metadata.
     has_more = image.format != "TIFF" and set(exif) - {ORIENTATION}
     return " and ".join(names) or "metadata" * bool(has_more)
 
@@ -148,24 +148,25 @@ def render_picture(image: PIL.Image.Image, file: IO[bytes], scale: float) -> PIL
     size = (max(round(image.width * scale), 1), max(round(image.height * scale), 1))
     profile, turn = image.info.get("icc_profile"), TURNS.get(read_orientation(image))
     plain = _decode(image, file, size)
-    # Adobe's programs invert the colours of a CMYK JPEG, and Pillow inverts every CMYK JPEG back. A JPEG of another
-    # program would then have wrong colours, so it is inverted again.
+    # The colours of a CMYK JPEG that is not from one of Adobe's programs are inverted here. Adobe's programs invert the
+    # colours, and Pillow inverts every CMYK JPEG back, which makes the colours of all other programs wrong.
     if is_jpeg and plain.mode == "CMYK" and not is_adobe:
         plain = PIL.ImageChops.invert(plain)
     if plain.size != size:
         plain = _resize(plain, size)
     if plain is not image:
-        # This frees the memory of the decoded pixels, but leaves the file open.
+        # The decoded pixels of the given picture are replaced by a single pixel, to free their memory. The file stays
+        # open.
         image.im = PIL.Image.new("L", (1, 1)).im
     plain = _to_srgb(plain, profile)
     return plain.transpose(turn) if turn is not None else plain
 
 
 def _decode(image: PIL.Image.Image, file: IO[bytes], size: tuple[int, int]) -> PIL.Image.Image:
-    """Decode a picture to 8 bits a channel, if possible in a size that is not much larger than `size`.
+    """Decode a picture to 8 bits a channel, if possible directly in a size that is only a little larger than `size`.
 
-    The decoder scales JPEG pictures down; large PNG and HEIC pictures are decoded and scaled down in strips. Pictures
-    in these formats may have more than MAX_PIXELS.
+    JPEG pictures are scaled down by the decoder. Large PNG and HEIC pictures are decoded and scaled down in strips. So
+    pictures in these formats may have more than MAX_PIXELS.
     """
     factor = 1 << int(math.log2(min(image.width / size[0], image.height / size[1], strips.ROWS)))
     rows, whole = find_rows(image, file), image.size
@@ -186,7 +187,7 @@ def _decode(image: PIL.Image.Image, file: IO[bytes], size: tuple[int, int]) -> P
 
 
 def find_rows(image: PIL.Image.Image, file: IO[bytes]) -> Iterator[PIL.Image.Image] | None:
-    """Return the strips of an open picture if it should and can be decoded a few rows at a time; None otherwise."""
+    """Return the strips of an open picture if it is large and can be decoded a few rows at a time; otherwise, None."""
     return strips.find_strips(image, file) if image.width * image.height > STRIPPED_PIXELS else None
 
 
@@ -200,17 +201,19 @@ def estimate_bytes(image: PIL.Image.Image, whole: tuple[int, int], *, in_rows: b
     """
     pixels, whole_pixels = image.width * image.height, whole[0] * whole[1]
     if in_rows:
-        # libheif holds a picture twice: as stored, with 1.5 bytes a pixel, and in RGB. A PNG is never held as a whole.
+        # libheif holds a picture twice: as stored, with 1.5 bytes a pixel, and in RGB. Of a PNG, only a few rows are
+        # held.
         return whole_pixels * 4 if image.format == "HEIF" else 0
     if image.info.get("progressive"):
-        # The decoder holds all coefficients of a progressive JPEG, with 2 bytes each, even if it decodes a small size.
+        # For a progressive JPEG, the decoder holds all coefficients, with 2 bytes each, even if it decodes the picture
+        # in a small size.
         samples = [each[1] * each[2] for each in image.layer]  # type: ignore[attr-defined]
         return float(2 * whole_pixels * sum(samples) / max(samples) + 4 * pixels)
     return pixels * max(BYTES_PER_PIXEL.get(image.format or "", 4), BYTES_PER_PIXEL.get(image.mode, 4))
 
 
 def _resize(image: PIL.Image.Image, size: tuple[int, int]) -> PIL.Image.Image:
-    """Return a smaller copy of a picture, computed in bands, because Pillow first makes a copy with the full height."""
+    """Return a smaller copy of a picture, computed in bands: Pillow would first make a copy with the full height."""
     resized, step = PIL.Image.new(image.mode, size), image.height / size[1]
     for top in range(0, size[1], BAND_ROWS):
         first, last = max(top - BAND_OVERLAP, 0), min(top + BAND_ROWS + BAND_OVERLAP, size[1])
@@ -236,23 +239,23 @@ def to_8_bits(image: PIL.Image.Image) -> PIL.Image.Image:
 
 
 def _is_jpeg(image: PIL.Image.Image) -> bool:
-    # MPO is Pillow's name of a JPEG file that contains more pictures, as phones write it.
+    # MPO is Pillow's name for a JPEG file with several pictures, which phones write.
     return image.format in ("JPEG", "MPO")
 
 
 def _find_white(mode: str, highest: float) -> float:
-    """Return the value of a white pixel: the lowest usual value (such as 255) that is at least `highest`."""
+    """Return the value of a white pixel: the lowest common value, such as 255, that is not below `highest`."""
     usual = (1, 255, 65535) if mode == "F" else (65535,)
     return next((each for each in usual if highest <= each), highest)
 
 
 def is_transparent(image: PIL.Image.Image) -> bool:
-    """Return True if at least one pixel of a picture is transparent or partly transparent."""
+    """Return True if any pixel of a picture is at least partly transparent."""
     return image.mode == "RGBA" and image.getchannel("A").getextrema()[0] < 255  # type: ignore[operator]
 
 
 def fill_transparency(image: PIL.Image.Image) -> PIL.Image.Image:
-    """Return a picture on a white background, without transparency."""
+    """Return the picture on a white background, so that no pixel is transparent."""
     if image.mode != "RGBA":
         return image
     ground = PIL.Image.new("RGB", image.size, "white")
@@ -261,7 +264,7 @@ def fill_transparency(image: PIL.Image.Image) -> PIL.Image.Image:
 
 
 def encode_picture(image: PIL.Image.Image, image_format: str, max_bytes: float = math.inf, **options: object) -> bytes:
-    """Encode a picture with at most `max_bytes` bytes: lower the quality of a JPEG first, then the number of pixels.
+    """Encode a picture in at most `max_bytes` bytes: first lower the quality of a JPEG, then the number of pixels.
 
     Args:
         image: The picture to encode.
@@ -290,7 +293,7 @@ def _to_srgb(image: PIL.Image.Image, profile: bytes | None) -> PIL.Image.Image:
         from PIL import ImageCms
 
         alpha = image.getchannel("A") if image.mode == "RGBA" else None
-        # A colour profile may be broken or made for another number of channels. Then the colours stay unchanged.
+        # If the colour profile is broken, or made for another number of channels, the colours stay unchanged.
         with suppress(ImageCms.PyCMSError, OSError, ValueError):
             target = ImageCms.createProfile("sRGB")
             colours = image.convert("RGB") if alpha else image
@@ -302,23 +305,24 @@ def _to_srgb(image: PIL.Image.Image, profile: bytes | None) -> PIL.Image.Image:
 
 @cache
 def prepare_pillow() -> None:
-    """Let Pillow read HEIC pictures, and give freed memory back early; call this before a picture is decoded."""
-    # Pillow's warning about large pictures is not needed, because `_decode()` refuses too large pictures.
+    """Let Pillow read HEIC pictures, and let glibc give freed memory back early; call this before any decoding."""
+    # Pillow's warning about large pictures is switched off, because `_decode()` refuses too large pictures.
     warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
-    # On Windows on ARM, the package pi-heif is not available, so HEIC pictures cannot be read there.
+    # The package pi-heif does not exist for Windows on ARM. There, HEIC pictures cannot be read.
     with suppress(ImportError):
         import pi_heif
 
         pi_heif.register_heif_opener(thumbnails=False)
     if glibc := _find_glibc():
-        # By default, glibc keeps freed blocks of up to 32 MB for later use: 170 MB in all after a few pictures.
+        # By default, glibc keeps freed blocks of up to 32 MB for later use, 170 MB in all after a few pictures. So this
+        # limit is lowered.
         glibc.mallopt(_M_MMAP_THRESHOLD, RETURNED_BYTES)
         glibc.mallopt(_M_TRIM_THRESHOLD, RETURNED_BYTES)
     _give_memory_back()
 
 
 def _give_memory_back() -> None:
-    """Give freed memory back to the operating system, so that it does not add to the memory of the next picture."""
+    """Give freed memory back to the operating system, so that memory does not grow with each picture."""
     gc.collect()
     if glibc := _find_glibc():
         glibc.malloc_trim(0)
@@ -326,11 +330,11 @@ def _give_memory_back() -> None:
 
 @cache
 def _find_glibc() -> Any:
-    """Return the C library if it is glibc, whose memory can be given back to the operating system, else None."""
+    """Return the C library if it is glibc, which can give memory back to the operating system; otherwise, None."""
     if sys.platform == "linux":
         import ctypes
 
-        # Other C libraries than glibc do not have the function `malloc_trim`.
+        # Only glibc has the function `malloc_trim`.
         with suppress(OSError):
             library = ctypes.CDLL(None)
             return library if hasattr(library, "malloc_trim") else None

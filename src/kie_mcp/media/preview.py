@@ -17,15 +17,15 @@ from kie_mcp.errors import InvalidCall
 from kie_mcp.media.stills import INK, LINE, PAPER, Still, render_frames, render_still
 
 MAX_BYTES = 45_000
-"""Largest size of a preview in bytes; as base64 text, it has up to 60,000 characters, the limit of several hosts."""
+"""Maximum size of a preview in bytes. As base64 text, it has up to 60,000 characters, the limit of several hosts."""
 MAX_LARGE_BYTES = 200_000
-"""Largest size in bytes of a preview if the caller asks for a large preview; hosts cut off larger answers."""
+"""Maximum size in bytes of a preview that the caller wants to be large; hosts cut off larger answers."""
 MAX_SIDE_PX = 1024
-"""Largest length in pixels of a preview's longer side."""
+"""Maximum length in pixels of a preview's longer side."""
 MAX_FILES, FEW_FILES = 50, 9
-"""Largest number of files on a contact sheet, and number of files above which each is rendered in half the size."""
+"""Maximum number of files on a contact sheet, and number of files above which each is rendered in half size."""
 
-# Previews are JPEG files, because all AI models that see previews can read JPEG, but some cannot read WebP.
+# Previews are JPEG files: all AI models that see previews can read JPEG, but some of them cannot read WebP.
 MIME_TYPE = "image/jpeg"
 QUALITIES = (85, 70, 50, 35)
 """JPEG qualities, in the order in which they are tried."""
@@ -33,7 +33,7 @@ GAP_PX, CAPTION_PX, FONT_PX, INSET_PX = 8, 26, 15, 6
 CLIP_FRAMES = 6
 """Number of frames by which a video is shown that is looked at alone."""
 MIN_CELL_PX = 160
-"""Smallest width in pixels of a cell of a contact sheet, so that its caption has enough room."""
+"""Minimum width in pixels of a cell of a contact sheet, so that its caption has enough room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ async def render_contact_sheet(
         The JPEG, and a text with one line for each file.
     """
     shown = files[:MAX_FILES]
-    # For many files, the stills have half the size to save memory; the cells of the sheet are even smaller.
+    # With many files, the stills have half the size, to save memory. The cells of the sheet are even smaller.
     side_px = max_side_px if len(shown) <= FEW_FILES else max_side_px // 2
     cells = [(await _render_or_explain(each, side_px), " ".join(each.label.split())) for each in shown]
     lines = [f"{n}. {label}{': ' if label else ''}{still.facts}" for n, (still, label) in enumerate(cells, start=1)]
@@ -125,7 +125,7 @@ async def render_contact_sheet(
 
 
 async def _render_or_explain(shown: SheetFile, max_side_px: int) -> Still:
-    """Render a file as a still; if this fails, return a `Still` without a picture and with the reason as its facts."""
+    """Render a file as a still; if this fails, return a `Still` that has no picture and says why in its facts."""
     if not shown.file:
         return Still(None, "Not saved.")
     try:
@@ -180,7 +180,7 @@ def _grid(sizes: Sequence[tuple[int, int]], count: int, max_side_px: int) -> tup
         width = min((max_side_px - GAP_PX) / tried - GAP_PX, height * ratio)
         if width > best:
             best, columns = width, tried
-    # Small pictures are not enlarged, so a cell need not be wider than the widest picture or the caption.
+    # A cell need not be wider than the widest picture or the caption, because small pictures are not enlarged.
     largest = max(max(width, height * ratio) for width, height in sizes)
     width = max(int(min(best, max(largest, MIN_CELL_PX))), 1)
     return columns, width, max(int(width / ratio), 1)
@@ -195,7 +195,7 @@ def _shorten(text: str, width: float, font: PIL.ImageFont.ImageFont | PIL.ImageF
 
 
 def _encode_within(image: PIL.Image.Image, max_bytes: int) -> bytes:
-    """Encode a picture as JPEG of at most `max_bytes` bytes: lower the quality first, then the number of pixels.
+    """Encode a picture as JPEG of at most `max_bytes` bytes: first lower the quality, then the number of pixels.
 
     Raises:
         ValueError: Even a picture of one pixel takes more than `max_bytes`.

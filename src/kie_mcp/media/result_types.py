@@ -1,4 +1,4 @@
-"""Detect by its content what a downloaded result is: a file that a model made, or an error page instead.
+"""Detect from its content what a downloaded file is: a result that a model made, or an error page.
 
 The host of a result may answer a request for a file with a web page, an XML or JSON error, or nothing at all.
 """
@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from kie_mcp.media import formats
 
 HEAD_BYTES = 4096
-"""Number of bytes at the start of a file that are searched for signatures and texts."""
+"""Number of bytes at the start of a file in which signatures and texts are searched."""
 
 EXTENSIONS = formats.EXTENSIONS | {
     "image/svg+xml": "svg",
@@ -32,7 +32,7 @@ EXTENSIONS = formats.EXTENSIONS | {
     "application/pdf": "pdf",
     "model/gltf-binary": "glb",
 }
-"""File extension, without a dot, by MIME type, including the types of results that no model accepts as an input."""
+"""The file extension, without a dot, of each MIME type, even for results that no model accepts as an input."""
 
 SIGNATURES = (
     (b"PK\x03\x04", "application/zip"),
@@ -43,13 +43,13 @@ SIGNATURES = (
     (b"DDS \x7c\0\0\0", "image/vnd-ms.dds"),
     (b"qoif", "image/qoi"),
 )
-"""Pairs of a file's first bytes and MIME type, for types that no model accepts as an input."""
+"""Pairs of a file's first bytes and the file's MIME type, for types that no model accepts as an input."""
 
 TEXT_EXTENSIONS = ("txt", "json", "srt", "vtt", "lrc", "csv")
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
-# Text has no control characters, apart from those that move the cursor or set colours.
+# A text contains none of these control characters; those that move the cursor or set colours are allowed.
 _CONTROL_CHARACTER = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
-# Lyrics may begin with a bracket, too: `[Verse]`.
+# A bracket alone does not mean JSON, because lyrics may begin with one: `[Verse]`.
 _JSON = re.compile(r'\{\s*["}]|\[\s*(["{\[\]\d-]|true|false|null)')
 _SUBTITLES = re.compile(r"\d+\s+\d\d:\d\d:\d\d,\d{3} -->")
 _TIMED_LYRICS = re.compile(r"(\[[a-z]+:[^\]]*\]\s*)*\[\d+:\d\d([.:]\d+)?\]")
@@ -73,7 +73,7 @@ def identify(file: IO[bytes], *, declared: str, url: str, takes_text: bool) -> s
     head = file.read(HEAD_BYTES)
     if not head:
         return ""
-    # Signatures are checked first, because an archive that contains sounds might be detected as a sound.
+    # Signatures are checked first. Otherwise, an archive that contains sounds might be detected as a sound.
     if known := _find_signature(head) or formats.detect_mime_type(file):
         return known
     suffix = PurePosixPath(urlsplit(url).path).suffix[1:].lower()
@@ -86,7 +86,7 @@ def identify(file: IO[bytes], *, declared: str, url: str, takes_text: bool) -> s
 def unpack_gzip(file: IO[bytes], largest: int) -> None:
     """Decompress a gzip file in place, if its content is a file of a known type; other files stay unchanged.
 
-    Some hosts send a result compressed without saying so.
+    Some hosts send a compressed result and do not say that it is compressed.
 
     Args:
         file: The open file, which is changed.
@@ -128,7 +128,7 @@ def _is_text(head: bytes) -> bool:
 
 
 def _identify_text(text: str, suffix: str, *, takes_text: bool) -> str:
-    """Return the MIME type of a text; empty for a web page, and for a text that cannot be the result of the task."""
+    """Return the MIME type of a text; empty if it is a web page, or cannot be the result of the task."""
     start = text.lstrip("\ufeff \t\r\n").lower()
     if _SVG.match(start):
         return "image/svg+xml"
@@ -146,8 +146,8 @@ def _identify_text(text: str, suffix: str, *, takes_text: bool) -> str:
 def _identify_unknown_binary(declared: str, suffix: str) -> str:
     """Return the MIME type of a file without a known signature; empty if the file cannot be a result.
 
-    Pictures and clips of the known types begin with a signature, so a picture or clip without a signature is broken. A
-    sound that consists of raw samples has no signature.
+    Pictures and clips of known types begin with a signature; without it, they are broken. Sounds may have no signature,
+    because they may consist of raw samples.
     """
     kind = declared.partition("/")[0]
     if kind == "audio" or (kind in ("image", "video", "model") and declared not in EXTENSIONS):

@@ -1,4 +1,4 @@
-"""Find the aspect ratio that is nearest to a picture's own, so that an edited picture keeps its proportions."""
+"""Find the aspect ratio nearest to a picture's own, so that an edited picture keeps its proportions."""
 
 import math
 import re
@@ -9,7 +9,7 @@ AUTOMATIC = ("auto", "adaptive", "match_input_image", "original")
 
 
 def find_nearest_ratio(width: float, height: float, choices: Iterable[str]) -> str | None:
-    """Find, among the aspect ratios that a model accepts, the one that is nearest to a picture's aspect ratio.
+    """Find the aspect ratio nearest to a picture's own, among the aspect ratios that a model accepts.
 
     Args:
         width: Width of the upright picture, in any unit.
@@ -24,7 +24,7 @@ def find_nearest_ratio(width: float, height: float, choices: Iterable[str]) -> s
     if automatic or not width or not height:
         return automatic
     ratios = {choice: ratio for choice in given if (ratio := parse_ratio(choice))}
-    # The ratios are compared as logarithms, so that 2:1 and 1:2 are equally far from 1:1.
+    # The logarithms of the ratios are compared, so that 2:1 and 1:2 are equally far from 1:1.
     return min(ratios, key=lambda choice: abs(math.log(ratios[choice] * height / width)), default=None)
 
 

@@ -21,24 +21,24 @@ from kie_mcp.errors import InvalidCall
 from kie_mcp.media import ffmpeg, formats, pictures
 
 OPEN_LINK = "Use the link that get_task tells."
-"""Advice that an error message gives if a file cannot be read on this machine."""
+"""Advice in the error message for a file that cannot be read on this machine."""
 NO_FFMPEG = "There is no ffmpeg here, so its {} cannot be shown."
 SHORTEST_SECONDS = 4.0
 """Length in seconds from which a video is shown by several frames."""
 CHECKER_PX = 16
-"""Side length in pixels of the squares in the chequered background of transparent pictures."""
+"""Side length, in pixels, of the squares in the chequered background that shows transparency."""
 TICK_STEPS_SECONDS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600)
 """Possible distances, in seconds, between the time marks below a waveform.
 
-The smallest distance with which the waveform has at most MAX_TICKS marks is used.
+The smallest distance is used that gives the waveform at most MAX_TICKS marks.
 """
 MAX_TICKS = 10
 PAPER, INK, WAVE, LINE = "#f4f4f2", "#303030", "#2563a8", "#c8c8c4"
 SILENCE_DB = -90
-"""Peak level, in decibels relative to full scale, up to which audio is called silent."""
+"""Highest peak level, in decibels relative to full scale, at which audio is called silent."""
 
 Levels = list[tuple[float, float]]
-"""The lowest and the highest sample in each pixel column of a waveform; samples are from -1 to 1."""
+"""For each pixel column of a waveform, the lowest and the highest sample; samples are from -1 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Still:
 
 @dataclass(frozen=True, slots=True)
 class AudioInfo:
-    """Length, sample rate and number of channels in a file's metadata; each is 0 if unknown."""
+    """Length in seconds, sample rate and number of channels from a file's metadata; 0 if unknown."""
 
     seconds: float = 0
     rate_hz: int = 0
@@ -125,7 +125,7 @@ async def render_frames(file: IO[bytes], path: Path, count: int, max_side_px: in
 
 
 def _detect_mime_type(file: IO[bytes], path: Path) -> str:
-    """Return the MIME type of a file by its content or, if that is unknown, by its extension; empty if both fail."""
+    """Return the MIME type of a file by its content, or else by its extension; empty if neither shows it."""
     try:
         file.seek(0)
         return formats.detect_mime_type(file) or formats.MIME_TYPES.get(path.suffix[1:].lower(), "")
@@ -182,7 +182,7 @@ async def _render_video(file: IO[bytes], path: Path, side: int) -> Still:
         at = 0
         frame = await ffmpeg.extract_frame(program, file, path, at, side)
     if not frame.ppm:
-        # A file of a video format may contain only sound, so the sound is shown instead.
+        # A file in a video format may contain only sound. Then the waveform of the sound is shown.
         return await _render_audio(file, path, side)
     image, (_, *facts) = await anyio.to_thread.run_sync(_open_image, BytesIO(frame.ppm), path, side)
     size = f"{frame.size[0]} x {frame.size[1]} px"
@@ -215,27 +215,28 @@ def _join_sentences(facts: str, *others: str) -> str:
 def _read_audio_info(file: IO[bytes], path: Path) -> AudioInfo:
     try:
         file.seek(0)
-        # Mutagen does not open the path, but uses its extension to guess the format.
+        # Mutagen does not open the path. It uses only the extension to guess the format.
         info = getattr(mutagen.File(fileobj=file, filename=str(path)), "info", None)
         seconds, rate, channels = (getattr(info, name, 0) or 0 for name in ("length", "sample_rate", "channels"))
         return AudioInfo(float(seconds), int(rate), int(channels))
-    # Mutagen does not document which errors broken files raise.
+    # Every error means that nothing is known: mutagen does not document its errors for broken files.
     except Exception:  # noqa: BLE001
         return AudioInfo()
 
 
 def _read_wav_levels(file: IO[bytes], columns: int) -> tuple[Levels, float]:
-    """Return the levels of a WAV file and its length in seconds; no levels and 0 if `wave` cannot read the file."""
+    """Return the levels of a WAV file and its length in seconds; empty levels and 0 if `wave` cannot read it."""
     try:
         file.seek(0)
         with wave.open(file, "rb") as sound:
             width, size = sound.getsampwidth(), sound.getsampwidth() * sound.getnchannels()
-            # If a program wrote the WAV file to a pipe, the length in the header is far too large.
+            # The length in the header is far too large if a program wrote the WAV file to a pipe. So the file's size is
+            # a limit.
             frames = min(sound.getnframes(), os.fstat(file.fileno()).st_size // size)
             step = max(math.ceil(frames / columns), 1)
             parts = (sound.readframes(step) for _ in range(0, frames, step))
             return _levels(_decode_samples(part, width) for part in parts), frames / sound.getframerate()
-    # For broken files, the module `wave` raises other errors besides its own `wave.Error`.
+    # For broken files, `wave` raises not only its own `wave.Error`, but other errors as well.
     except Exception:  # noqa: BLE001
         return [], 0
 
@@ -250,9 +251,9 @@ def _pcm_levels(content: bytes, columns: int) -> tuple[Levels, float]:
 def _decode_samples(content: bytes, width: int) -> "array[int]":
     """Decode samples of `width` bytes to signed numbers of 8 or 16 bits; longer samples lose their lower bits."""
     if width == 1:
-        # WAV files store samples of 8 bits as unsigned numbers.
+        # Samples of 8 bits are unsigned numbers in a WAV file.
         return array("b", content.translate(bytes((value + 128) % 256 for value in range(256))))
-    # The upper two bytes of each sample are exact enough for a picture.
+    # Only the upper two bytes of each sample are used, which are exact enough for a picture.
     upper = bytearray(len(content) // width * 2)
     upper[0::2] = content[width - 2 : len(upper) // 2 * width : width]
     upper[1::2] = content[width - 1 : len(upper) // 2 * width : width]

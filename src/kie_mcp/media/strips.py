@@ -1,4 +1,4 @@
-"""Decode a PNG or HEIC picture a few rows at a time, because Pillow holds a whole picture with 4 bytes a pixel."""
+"""Decode a PNG or HEIC picture a few rows at a time: Pillow would hold the whole picture, with 4 bytes a pixel."""
 
 import math
 import os
@@ -11,11 +11,14 @@ from typing import IO
 import PIL.Image
 
 ROWS = 64
-"""Number of rows of a strip. Strips can be scaled down by powers of 2 up to this number."""
+"""Number of rows of a strip. A strip can be scaled down by a power of 2 up to this number."""
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _BLOCK_BYTES = 1 << 16
 _CHANNELS = {(8, 0): 1, (8, 2): 3, (8, 3): 1, (8, 4): 2, (8, 6): 4, (16, 0): 2}
-"""Bytes of a pixel, by bit depth and colour type of a PNG; only those whose pixels Pillow can return unchanged."""
+"""Bytes of a pixel, by bit depth and colour type of a PNG; other PNG files cannot be decoded in strips.
+
+Pillow can return the pixels of only these types unchanged.
+"""
 
 Convert = Callable[[PIL.Image.Image], PIL.Image.Image]
 
@@ -64,11 +67,11 @@ def join_strips(
 
 
 def _read_heif_strips(image: PIL.Image.Image) -> Iterator[PIL.Image.Image]:
-    """Yield strips of the pixels that libheif decoded; Pillow's copy of the whole would take 4 more bytes a pixel."""
-    # The code uses a private attribute of pi-heif, because opening the file again would hold a second copy of it.
+    """Yield the picture that libheif decoded in strips; a Pillow copy of the whole would take 4 more bytes a pixel."""
+    # A private attribute of pi-heif is used, because opening the file again would hold a second copy of the picture.
     picture = image._heif_file[image.tell()]  # type: ignore[attr-defined]  # noqa: SLF001
     pixels = memoryview(picture.data)
-    # The size in the header may differ from that of the decoded picture.
+    # The size of the decoded picture is used, because the size in the header may be different.
     width, height = picture.size
     for top in range(0, height, ROWS):
         rows = min(ROWS, height - top)
@@ -79,8 +82,8 @@ def _read_heif_strips(image: PIL.Image.Image) -> Iterator[PIL.Image.Image]:
 def _read_png_strips(image: PIL.Image.Image, file: IO[bytes]) -> Iterator[PIL.Image.Image]:
     """Yield the strips of a PNG; Pillow decodes each strip as a small PNG file.
 
-    A PNG stores each row as the difference from the row above, so each small file begins with the last row of the strip
-    before. This extra row is cut off afterwards.
+    A PNG stores each row as the difference from the row above. So each small file begins with the last row of the
+    previous strip, and this extra row is cut off afterwards.
     """
     file.seek(16)
     header, shared = file.read(13), bytearray()
@@ -90,13 +93,14 @@ def _read_png_strips(image: PIL.Image.Image, file: IO[bytes]) -> Iterator[PIL.Im
     for rows in _unpack_rows(_read_packed_pixels(file, shared), row_bytes, image.height):
         strip = _decode_rows(header, bytes(shared), above + rows, image.width, 1 + len(rows) // row_bytes)
         last_row = strip.crop((0, strip.height - 1, strip.width, strip.height))
-        # The byte before a row is the filter type: how the row depends on the row above. 0 means that it does not.
+        # The byte before a row is the row's filter type, which says how the row depends on the row above. 0 means no
+        # dependence.
         above = b"\0" + last_row.tobytes("raw", "I;16B" if strip.mode == "I;16" else strip.mode)
         yield strip.crop((0, 1, strip.width, strip.height))
 
 
 def _unpack_rows(packed: Iterator[bytes], row_bytes: int, height: int) -> Iterator[bytes]:
-    """Yield the decompressed bytes of a PNG's pixels, ROWS rows at once."""
+    """Yield the decompressed bytes of a PNG's pixels, ROWS rows at a time."""
     unpacker, rows = zlib.decompressobj(), bytearray()
     for piece in packed:
         rest = piece
@@ -127,7 +131,7 @@ def _pack_chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def _read_packed_pixels(file: IO[bytes], shared: bytearray) -> Iterator[bytes]:
-    """Yield the compressed pixels of a PNG file in pieces; first append the palette and transparency to `shared`.
+    """Yield the compressed pixels of a PNG file in pieces; before, append the palette and transparency to `shared`.
 
     Raises:
         OSError: The file is cut off, or a checksum is wrong.

@@ -102,7 +102,7 @@ class Sandbox:
         return max(self._measure_balance(), 0)
 
     def _measure_balance(self) -> float:
-        """Return the balance; it is below 0 if the tasks together cost more than the credits at the start."""
+        """Return the balance; the number is below 0 if all tasks together cost more than the credits at the start."""
         now = self._clock()
         return round(self._credits - self._tasks.read_spent() - sum(task.charge(now) for task in self.accepted), 2)
 
@@ -163,7 +163,7 @@ class Sandbox:
         raise HTTPException(405 if any(path == request.url.path for _, path in self._handlers) else 404)
 
     def _with_faults(self, on: FaultTarget | None, handler: Handler) -> Handler:
-        """Wrap a handler: a request gets the next injected fault for requests of the kind `on`, if a fault is left."""
+        """Wrap a handler, so that requests first use up the injected faults for requests of the kind `on`."""
 
         async def endpoint(request: Request) -> Response:
             return await self._faults.answer(on, request, handler) if on else await handler(request)
@@ -171,7 +171,7 @@ class Sandbox:
         return endpoint
 
     def _with_key(self, on: FaultTarget | None, handler: Handler) -> Handler:
-        """Wrap a handler: a request gets the next injected fault; without a fault, its API key is checked."""
+        """Wrap a handler, so that each request uses up an injected fault or, if no fault is left, needs the API key."""
 
         async def with_key(request: Request) -> Response:
             if request.headers.get("authorization") != f"Bearer {self._key}":
@@ -223,7 +223,7 @@ class Sandbox:
         if task.credits > self.balance:
             return False
         self._tasks.save(task)
-        # The balance is read again, because another process may have spent credits since the first read.
+        # The balance is read again, because another process may have spent credits after the first check.
         if self._measure_balance() >= 0:
             return True
         self._tasks.delete(task)
@@ -355,7 +355,7 @@ class Sandbox:
         return self._answer_discovery(self.discovery.read_detail(of, model, self._clock()))
 
     def _answer_discovery(self, data: Any) -> Response:
-        """Answer a discovery request with `data`; refuse it if the last one was less than a second ago."""
+        """Answer a discovery request with `data`; refuse it if the previous request was less than a second ago."""
         now = self._clock()
         if now - self._last_discovery < 1:
             return build_envelope(429, "At most one request a second")
@@ -395,6 +395,6 @@ async def _read_json(request: Request) -> dict[str, Any]:
 
 
 def _base_url(request: Request) -> str:
-    """Return scheme and host for media URLs: those of the request if it was sent to localhost, else MEDIA_ORIGIN."""
+    """Return scheme and host for media URLs: the request's own if its host is this machine, otherwise MEDIA_ORIGIN."""
     local = request.url.hostname in ("localhost", "127.0.0.1")
     return str(request.base_url).rstrip("/") if local else MEDIA_ORIGIN

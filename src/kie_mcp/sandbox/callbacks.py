@@ -55,7 +55,7 @@ class CallbackSender:
 
     @asynccontextmanager
     async def serve(self, _: object = None) -> AsyncIterator[None]:
-        """Send callbacks until the `with` block ends, by the machine's clock; Starlette runs this as its lifespan."""
+        """Send callbacks at the system's real times until the `async with` block ends; this is Starlette's lifespan."""
         async with anyio.create_task_group() as group:
             group.start_soon(self.run, anyio.sleep)
             yield
@@ -97,7 +97,7 @@ class CallbackSender:
         record: StatusRecord,
         stage: str,
     ) -> None:
-        """Send one callback, in at most `ATTEMPTS` attempts; an injected fault may change their number or signature."""
+        """Send one callback, and repeat failed attempts; an injected fault may change the attempts or the signature."""
         fault = self._faults.take("callback")
         content = json.dumps(build_callback(record, stage)).encode()
         left = {"lost": 0, "twice": ATTEMPTS + 1}.get(fault, ATTEMPTS)
@@ -170,7 +170,7 @@ CALLBACK_BUILDERS: dict[str, Callable[[StatusRecord], Answer]] = {
     "suno-lyrics": lambda record: {"callbackType": "complete", "task_id": record.task.id},
     "suno-vocal-removal": lambda record: {"task_id": record.task.id, "vocal_removal_info": {}},
 }
-"""For each `Route.shape`, the function that builds the callback's field `data`; the default is only the task id."""
+"""For each `Route.shape`, the function that builds the callback's field `data`; by default, it has only the task id."""
 
 
 def _urls_info(record: StatusRecord) -> dict[str, Any]:
@@ -179,7 +179,7 @@ def _urls_info(record: StatusRecord) -> dict[str, Any]:
 
 
 def _plan_calls(task: FakeTask) -> Iterator[tuple[float, str]]:
-    """Yield the callbacks of a task: the share of the task's duration after which each is sent, and its stage."""
+    """Yield, for each callback of a task, the share of the task's duration after which to send it, and its stage."""
     if task.offers[0].route.shape == "suno-music" and task.fault != "fail":
         yield from ((share, stage) for stage, share in SONG_STAGES.items())
     else:
@@ -187,7 +187,10 @@ def _plan_calls(task: FakeTask) -> Iterator[tuple[float, str]]:
 
 
 def _find_address(task: FakeTask) -> str:
-    """Return the callback URL in a create request; empty if it is missing, not HTTP, or in `.invalid` (RFC 2606)."""
+    """Return the callback URL of a create request; empty if there is none, or its host ends with `.invalid` (RFC 2606).
+
+    A URL that is not HTTP counts as none.
+    """
     address = str(task.body.get(task.offers[0].route.callback) or "")
     try:
         parts = urlsplit(address)

@@ -20,7 +20,7 @@ def answer_with_result(record: StatusRecord) -> Reply:
 
 
 def answer_repeated_create(record: StatusRecord) -> Reply:
-    """Build the reply to a create request that the client sends again until the file is ready."""
+    """Build the reply to a create request that a client repeats until the file is ready."""
     if record.failed:
         return 501, FAILURE[1], None
     return REPEATED_CREATE_ANSWERS[record.task.offers[0].route.shape](record)
@@ -47,4 +47,4 @@ REPEATED_CREATE_ANSWERS: dict[str, Callable[[StatusRecord], Reply]] = {
     "veo-1080p": answer_veo_1080p,
     "veo-4k": answer_veo_4k,
 }
-"""For each `Route.shape` (the name of a JSON structure), the function that answers a create request sent again."""
+"""For each `Route.shape` (the name of a JSON structure), the function that answers a repeated create request."""

@@ -56,12 +56,12 @@ class Discovery:
         self.extra_schemas[id_] = schema
 
     def find_extra_model(self, path: str, body: Json) -> list[Offer]:
-        """Return the model from `extra_models` that a create request names, as a list of one; else an empty list."""
+        """Return the model of `extra_models` that a create request names, in a list; otherwise return an empty list."""
         offer = self.extra_models.get(str(body.get("model"))) if path == JOBS.create else None
         return [offer] if offer else []
 
     def list_models(self, *, task_types: Iterable[str] = (), provider: str = "", words: str = "") -> Json:
-        """Return a JSON object with the models that match all filters; upper and lower case count as equal.
+        """Return a JSON object with the models that match all filters; the case of letters is ignored.
 
         Args:
             task_types: KIE's task types, such as `Text to Image`; a model must have one of them. If empty, all match.

@@ -1,7 +1,7 @@
-"""Draw a clip with its prompt, its number and a moving mark, so that tests can check order and timing in a film.
+"""Draw a clip with its prompt, a number and a moving mark, so that tests can check order and timing in a film.
 
-The top of the picture shows the number as CELLS bits, white for 1. The mark is a white square at the bottom, which
-moves by MARK_STEP pixels with each frame. The pitch of the sound depends on the number, too.
+The top of the picture shows the number as CELLS bits (white for 1), so that tests recognise the clip. The mark is a
+white square at the bottom, which moves by MARK_STEP pixels with each frame. The number also sets the sound's pitch.
 """
 
 import subprocess
@@ -58,7 +58,7 @@ def draw_clip(program: str, media: MediaContent) -> bytes | None:
 
 
 def number_clip(media: MediaContent) -> int:
-    """Return the number of a clip, from 0 to 65535."""
+    """Return the number, from 0 to 65535, by which tests recognise a clip."""
     return media.number % (1 << CELLS)
 
 

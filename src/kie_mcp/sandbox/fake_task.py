@@ -31,7 +31,7 @@ class FakeTask:
     body: dict[str, Any]
     """The body of the create request, as a JSON object."""
     offers: list[Offer]
-    """The model and route (an `Offer`) of the request; two if the request fits two routes, the likelier one first."""
+    """The model and route (an `Offer`) of the request; if the request fits two routes, the likelier offer is first."""
     created_at: float
     """Time of the create request, in seconds since 1970."""
     seconds: float
@@ -100,7 +100,7 @@ class FakeTask:
         arguments = self.arguments
         shape = str(arguments.get("aspect_ratio") or "")
         if self.offers[0].model.kind == "video":
-            # A clip has the length that the request asks for, and the format 16:9 if no aspect ratio is given.
+            # Unlike other files, a clip has the length in the request, and it is 16:9 if no aspect ratio is given.
             return MediaContent(
                 self.prompt, f"{self.id}/{name}", shape if ":" in shape else "16:9", _read_seconds(arguments)
             )

@@ -18,7 +18,8 @@ FAULT_TARGETS: tuple[str, ...] = get_args(FaultTarget)
 TASK_FAULTS = "fail", "stall", "no-urls", "moved-urls"
 """Names of the faults that change a task.
 
-A `create` request gives the fault to the task that it starts, a `status` request to the task that it asks about.
+A fault for a `create` request changes the task that this request starts. A fault for a `status` request changes the
+task whose status this request reads.
 """
 CONNECTION_FAULTS = "reset-before", "reset-after", "hang-before", "hang-after"
 """Names of the faults of a connection; `-before` and `-after` mean before and after the request takes effect."""
@@ -27,11 +28,11 @@ ANSWER_FAULTS = "garbage", "xml", "empty", "null-record"
 CALLBACK_FAULTS = "lost", "twice", "forged"
 """Names of the faults of a callback: it is not sent at all, sent twice, or signed with a wrong key."""
 FAULT_NAMES = (*TASK_FAULTS, *CONNECTION_FAULTS, *ANSWER_FAULTS, *CALLBACK_FAULTS, "truncated", "cut")
-"""The names of all faults; a number such as 502, and `code:429`, are faults too, but are not in this list."""
+"""The names of all faults except those with a number, such as `502` and `code:429`."""
 ACCESS_DENIED = '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>AccessDenied</Code></Error>'
 """The answer of a storage service that refuses to send a file."""
 AFTER_PREFIX = "after:"
-"""A prefix for names of faults: with `after:502`, the request takes effect, and then the answer has the status 502."""
+"""Prefix of a fault's name: with `after:502`, the request takes effect first, and then its answer has status 502."""
 
 
 def build_envelope(code: int, message: str, data: Any = None, *, http: int = 200) -> JSONResponse:
@@ -47,7 +48,7 @@ def build_envelope(code: int, message: str, data: Any = None, *, http: int = 200
 
 
 def build_no_record() -> JSONResponse:
-    """Build KIE's status answer for a task id that this route does not know, for example of another route's task."""
+    """Build KIE's status answer for an unknown task id; the id of a task of another route is unknown, too."""
     return build_envelope(422, "recordInfo is null")
 
 
@@ -82,7 +83,7 @@ class Faults:
         return self._due[on].popleft() if self._due[on] else ""
 
     async def answer(self, on: FaultTarget, request: Request, handler: Handler) -> Response:
-        """Answer a request with the next fault for requests of the kind `on`; if no fault is left, call the handler."""
+        """Answer a request with the next fault for the kind `on`; if no fault is left, let the handler answer."""
         how = self.take(on)
         request.state.task_fault = how if how in TASK_FAULTS else ""
         if how.startswith(AFTER_PREFIX) or how.endswith("-after"):
@@ -118,7 +119,10 @@ class BrokenConnection(Response):
     """A response that breaks the connection before the body is sent."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
-        """Send the headers, then raise a read error; an error before the headers would make Starlette send a page."""
+        """Send the headers, and then raise a read error.
+
+        Without the headers, Starlette would answer the error with a page, and the connection would not break.
+        """
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
         raise httpx2.ReadError("The sandbox was told to break the connection")
 
@@ -138,7 +142,7 @@ class HalfResponse(Response):
     def __init__(self, whole: Response, *, announced: bool) -> None:
         self.whole = whole
         self.announced = announced
-        """True if the header Content-Length has the length of the whole body, so a client notices the missing half."""
+        """Whether the header Content-Length states the length of the whole body, so that a client notices the cut."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the headers and the first half of the body."""

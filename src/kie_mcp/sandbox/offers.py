@@ -75,7 +75,7 @@ class Offer:
         return {"type": "object", "properties": {name: {} for name in required} | named, "required": sorted(required)}
 
     def matches(self, body: Json) -> bool:
-        """Return True if the body of a create request names this model, or names none and the API has a default."""
+        """Return True if the body of a create request names this model, or may leave out the name of the model."""
         name = body.get("model")
         if self.route == JOBS:
             return bool(name == self.id)
@@ -85,7 +85,7 @@ class Offer:
             accepted_names.add(self.model.id)
         if "model" in self.argument_names:
             accepted_names.update(_allowed_values(self.model, self.argument_names["model"]))
-        # A request to a product API may lack the field `model`, because the API has a default model or only one model.
+        # In a request to a product API, the field `model` may be missing: the API has a default model or only one.
         named = name in accepted_names or (name is None and self.route.shape != "service")
         return named and all(body.get(key, value) == value for key, value in constants.items() if key != "model")
 
@@ -95,7 +95,7 @@ class Offer:
         return set(body) <= {*self.argument_names, *self.required_fields, *self.model.constants, *also}
 
     def input_fields(self, body: Json) -> dict[str, Any]:
-        """Return the model's input from the body of a create request; on the route `jobs`, it is the object `input`."""
+        """Return the model's input in the body of a create request: on the route `jobs`, the body's object `input`."""
         fields = body.get("input") if self.route == JOBS else body
         return dict(fields) if isinstance(fields, Mapping) else {}
 
@@ -121,7 +121,7 @@ class Offer:
         try:
             return len(self.model.model_validate(self._received(body)).split()) > 1
         except ValidationError:
-            # There are many reasons for this error; one is a text that is too long even if it is split into parts.
+            # The model class may have refused the request for another reason than a long text, so the text is measured.
             return _count_characters(fields) > LONGEST_SPEECH
 
     def parse_arguments(self, body: Json) -> dict[str, Any]:
@@ -148,7 +148,7 @@ class Offer:
 
     def _estimate(self, body: Json) -> Estimate:
         if self.model.price.unit in TEXT_UNITS:
-            # The text of a dialogue is in several fields, and only the model class knows which characters are counted.
+            # Only the model class knows which characters KIE counts: the text of a dialogue is in several fields.
             with contextlib.suppress(ValidationError):
                 return self.model.model_validate(self._received(body)).estimate()
         call = SimpleNamespace(**self.parse_arguments(body))
@@ -189,7 +189,7 @@ def _allowed_values(model: type[KieModel], name: str) -> list[Any]:
 
 
 def _required_wire_names(model: type[KieModel]) -> set[str]:
-    """Return KIE's names of the fields that each request has: required fields, and those that `sent()` always adds."""
+    """Return KIE's names of the fields in every request: required fields, and fields that `sent()` always adds."""
     required = {field.serialization_alias or name for name, field in model.model_fields.items() if field.is_required()}
     if not (call := build_minimal_call(model)):
         return required
@@ -198,7 +198,7 @@ def _required_wire_names(model: type[KieModel]) -> set[str]:
 
 
 def build_minimal_call(model: type[KieModel]) -> KieModel | None:
-    """Build an instance of a model class with example values for the required fields, and a prompt if needed.
+    """Build an instance of a model class with an example value for each required field, and a prompt if needed.
 
     Returns:
         The instance, or None if the model class does not accept these values.
@@ -224,7 +224,7 @@ def _example_value(schema: dict[str, Any]) -> Any:
 
 
 def _count_units(unit: Unit, call: SimpleNamespace) -> float:
-    """Return how many price units a request has: `"second"` and a `duration` of 8 -> 8; a text counts as 1."""
+    """Return how many price units a request has, such as 8 for the unit `"second"` and a `duration` of 8."""
     match unit:
         case "second":
             return _parse_amount(getattr(call, "duration", None))

@@ -122,7 +122,7 @@ def suno_cover(record: StatusRecord) -> Answer:
 def suno_phrase(record: StatusRecord) -> Answer:
     """Build the status answer of Suno's product API for the phrase that a user has to sing to make a custom voice.
 
-    After success, the status word is not SUCCESS: it means that KIE waits for the recording of the user's voice.
+    After success, the status is `wait_validating`, which means that KIE waits for the recording of the user's voice.
     """
     return _voice_answer(record, "suno-voice-validate", done="wait_validating", failed="processing_validate_fail")
 

@@ -1,4 +1,4 @@
-"""Store the sandbox's tasks. Tasks in a folder survive a restart, and several processes can use the same folder."""
+"""Store the sandbox's tasks in memory, or in a folder that outlives a restart and that processes can share."""
 
 import json
 from contextlib import suppress
@@ -59,7 +59,8 @@ class TaskStore:
         self._tasks = {id_: task for id_, task in self._tasks.items() if id_ in files}
         if added := files.keys() - self._tasks.keys():
             for id_ in added:
-                # Another process may have deleted the file, or another kie-mcp version may have written the file.
+                # A file that cannot be read is skipped: another process may have deleted the file, or another version
+                # of kie-mcp may have written it.
                 with suppress(OSError, ValueError, TypeError, KeyError):
                     self._tasks[id_] = _parse_task(files[id_].read_bytes())
             self._tasks = dict(sorted(self._tasks.items(), key=lambda item: item[1].created_at))
@@ -93,7 +94,7 @@ def _read_number(path: Path) -> float:
 
 
 def _delete_file(path: Path) -> bool:
-    """Delete a file; return True if this process deleted the file, and False if there was no such file any more."""
+    """Delete a file; return True if this process deleted the file, and False if another process was faster."""
     with suppress(OSError):
         path.unlink()
         return True

@@ -1,4 +1,7 @@
-"""The secrets that `kie-mcp serve --http` makes if the settings have none, in files that only the user can read."""
+"""The secrets of `kie-mcp serve --http`. A secret that is not in the settings is in a file that only the user can read.
+
+The first use of a secret makes this file.
+"""
 
 import os
 import secrets
@@ -24,11 +27,11 @@ With the tenant secret, the server computes a tenant's name from the caller's KI
 files, and signs the cookies of people who log in with a browser.
 """
 SHORTEST = 16
-"""Minimum characters of a token for an address that others can reach; a shorter token could be guessed."""
+"""Minimum characters of a token if other machines can reach the server; a shorter token could be guessed."""
 
 
 def read_or_make_token(folder: Path, name: str = FILE, setting: str = SETTING) -> tuple[str, Path]:
-    """Return the token from a file in the data folder, and the file's path; if there is no such file, make one.
+    """Return the token from a file in the data folder, and the file's path; if the file does not exist, make the file.
 
     Args:
         folder: The data folder.
@@ -36,7 +39,7 @@ def read_or_make_token(folder: Path, name: str = FILE, setting: str = SETTING) -
         setting: The setting that replaces the file, for error messages.
 
     Raises:
-        ConfigurationError: When the file cannot be made or read, or others could have read or written it.
+        ConfigurationError: When the file cannot be made or read, or other users may read or write the file.
     """
     place = create_folder(folder) / name
     try:
@@ -72,7 +75,7 @@ def read_tenant_secret(settings: Settings) -> str:
 
 
 def _write_new(place: Path) -> None:
-    """Write a new token to a new file; if another server has just made the file, leave it unchanged."""
+    """Write a new token to a new file; if another server has already made the file, leave the file unchanged."""
     with suppress(FileExistsError):
         descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
@@ -80,11 +83,11 @@ def _write_new(place: Path) -> None:
 
 
 def _read(place: Path, setting: str) -> str:
-    # With O_NOFOLLOW, a symbolic link is never opened.
+    # O_NOFOLLOW refuses a symbolic link, which could lead to the file of another user.
     descriptor = os.open(place, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     with os.fdopen(descriptor, encoding="utf-8") as file:
         found = os.fstat(file.fileno())
-        # Windows has no such owner and mode; there, the data folder belongs to the user alone.
+        # On Windows, files have no POSIX owner and mode to check; the data folder belongs to the user alone.
         is_shared = hasattr(os, "getuid") and (found.st_uid != os.getuid() or found.st_mode & 0o077)
         token = "" if is_shared or not stat.S_ISREG(found.st_mode) else file.read().strip()
     if len(token) < SHORTEST or not token.isascii() or not token.isprintable():

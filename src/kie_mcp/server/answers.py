@@ -58,7 +58,7 @@ def build_error_result(error: KieMcpError) -> CallToolResult:
 
 
 def _describe_question(needed: ConfirmationNeeded) -> Answer:
-    """Return the price of the call and the balance, in fields with the same names as in a quote."""
+    """Return the cost to confirm and the balance, in fields with the same names as in a quote."""
     answer: Answer = {}
     if needed.credits is not None:
         answer |= {"counted_credits": needed.credits, **usd_field("counted_usd", needed.credits)}
@@ -71,7 +71,7 @@ def format_error(error: Mapping[str, Any]) -> str:
     """Return an error as one line of text: its message, cost, next step, category, and whether to retry the call."""
     billed = {True: "Credits were charged.", False: "Nothing was charged.", None: "Whether it was charged is unknown."}
     kind = f"({error.get('category', 'internal')}, {'retryable' if error.get('retryable') else 'not retryable'})"
-    # KIE's messages often lack the full stop.
+    # KIE's messages often do not end with a full stop, so it is added.
     message = error.get("message", "").rstrip()
     end = "" if message.rstrip('"').endswith((".", "!", "?", "。", "！", "？")) else "."
     return one_line(f"{message}{end} {billed[error.get('billed')]} {error.get('next_step', '')} {kind}")
@@ -90,8 +90,8 @@ def describe_task(
         whole: Whether the object contains all of a long text; otherwise each text is cut to `LONGEST_TEXT` characters.
     """
     answer: Answer = {"task_id": task.id, "status": task.state, "model": task.model}
-    # KIE may tell the links of the files while the task's charge is still being measured. The links are then left out,
-    # because an agent would take a `running` task with links for a finished one.
+    # The files may be ready while the task is still `running`, until its charge is known. The files' links are then
+    # left out, because an agent would think that a task with links has ended.
     if task.results and task.final:
         answer["media"] = describe_media(task, find_link, with_links=not task.is_batch)
     if task.texts and task.final:
@@ -148,7 +148,7 @@ def describe_media(
                 ("path", each.local_path),
                 ("url", find_link(each) if with_links or not each.local_path else ""),
                 ("resource", each.path and f"kie://tasks/{task.id}/media/{number}"),
-                # The type is left out if the file's name has an extension, which tells the type already.
+                # The MIME type is left out if the extension of the file's name already shows the type.
                 ("mime_type", "" if PurePosixPath(each.path or each.link).suffix else each.mime_type),
                 ("label", one_line(each.label)),
                 ("facts", each.facts),
@@ -194,7 +194,8 @@ def build_task_result(
         now: The time now, in seconds since 1970.
         usual: Seconds that such a task usually takes.
         find_link: Returns the link to a result; by default KIE's link.
-        repeats: The order of this call if an earlier equal call started the task; None if this call started it.
+        repeats: This call's order, if the call only repeats an earlier equal call, which started the task; None if
+            this call started the task.
     """
     answer = describe_task(task, now=now, usual=usual, find_link=find_link)
     if repeats:
@@ -221,7 +222,7 @@ def add_links(result: CallToolResult) -> CallToolResult:
 
 
 def add_note(result: ResultT, note: str) -> ResultT:
-    """Add a sentence to a tool's result, and return the same object; a question to the user is returned unchanged."""
+    """Add a sentence to a result, and return the same object; if the object is a question to the user, add nothing."""
     match result:
         case CallToolResult(content=[TextContent() as text, *_], structured_content=dict(answer)):
             text.text += f"\n{one_line(note)}"
@@ -230,7 +231,7 @@ def add_note(result: ResultT, note: str) -> ResultT:
 
 
 def _next_variation(order: Order) -> str:
-    """Return the argument with which an equal call starts a new task, as text: `variation: 2`."""
+    """Return the argument, such as `variation: 2`, that an equal call needs to start a new task."""
     return f"variation: {order.variation + 1}"
 
 
@@ -290,7 +291,7 @@ def format_media(media: Sequence[Mapping[str, str]]) -> Iterator[str]:
 
 
 def describe_cost(task: Task) -> Answer:
-    """Return the fields with the credits that a task cost; if the cost is unknown, return those with the estimate."""
+    """Return the fields with the credits that a task cost, or, if the cost is unknown, with the estimated credits."""
     if task.credits is not None:
         return {"credits": to_integer(task.credits), **usd_field("usd", task.credits)}
     if task.estimate:
@@ -309,5 +310,5 @@ def format_cost(answer: Mapping[str, Any]) -> str:
 
 
 def truncate_text(text: str, id_: str, most: int = LONGEST_TEXT) -> str:
-    """Cut a text that a task made to `most` characters, and add the URI of the resource that has the whole text."""
+    """Cut a task's text to `most` characters, and add the URI of the resource that contains the whole text."""
     return text if len(text) <= most else f"{text[:most]}… the rest is at kie://tasks/{id_}"

@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 _MEND_FOLDERS = "Give KIE_MCP_DATA_DIR and KIE_MCP_OUTPUT_DIR as whole paths, or start the server in another folder."
 SETTLE_SECONDS = 1
-"""Maximum seconds that a stopping server waits for KIE's answers to create requests that it has sent."""
+"""Maximum seconds that a stopping server waits for KIE's answers to create requests which were sent already."""
 TAKEOVER_SECONDS = 1
 """Seconds between two searches for tasks of dead processes, if this server may be one of several replicas."""
 
@@ -74,7 +74,7 @@ class App:
         self.roots = Roots()
         self._settings = settings
         self.local_files = local_files
-        """Whether callers run on this machine; only such callers may use its paths, and see its paths in answers."""
+        """Whether callers run on this machine; only then may arguments and answers contain paths of this machine."""
         self._transport = transport
         self.tenancy: Tenancy | None = None
         """The tenant's name and ledgers if this is the app of a tenant; otherwise None."""
@@ -104,7 +104,7 @@ class App:
         return self._settings
 
     def check_settings(self) -> None:
-        """Raise an error when a setting is wrong; every answer then shows the error, and the server keeps running.
+        """Raise an error when a setting is wrong; the server keeps running, and every answer shows the error.
 
         Raises:
             ConfigurationError: When a setting is wrong or misspelt, or names no tool.
@@ -127,7 +127,8 @@ class App:
             try:
                 yield self
             finally:
-                # If a create request is cancelled, nobody knows whether KIE accepted it.
+                # Wait for KIE's answers to create requests: if such a request is cancelled, it is unknown whether KIE
+                # accepted the task.
                 with anyio.move_on_after(SETTLE_SECONDS, shield=True):
                     if self._runner:
                         await self._runner.settle_creates()
@@ -222,7 +223,7 @@ class App:
 
         settings = self.settings
         set_worth(settings.usd_per_credit)
-        # Reading the API key raises an error if there is no key, so the key is read before anything is opened.
+        # `settings.key` raises an error if there is no API key, so the key is read before anything is opened.
         key = settings.key
         storage = self.storage
         transport = self._choose_transport(settings)
@@ -265,7 +266,7 @@ class App:
             process=self.tenancy.session if self.tenancy else "",
         )
         opened.push_async_callback(runner.release_lease)
-        # This runs in the background, because it takes seconds if there are a thousand unfinished tasks.
+        # Unfinished tasks are taken over in the background, because this takes seconds for a thousand tasks.
         self.start_soon(runner.resume, HEARTBEAT_SECONDS if self.local_files else TAKEOVER_SECONDS)
         if callbacks.are_received and not self.tenancy:
             ledger.database.changes.on_callback = runner.handle_callback
@@ -333,7 +334,7 @@ class App:
             return await client.read_balance()
 
     def _choose_transport(self, settings: "Settings") -> "httpx2.AsyncBaseTransport | None":
-        """Return the given transport, or one to a new sandbox; None for the network."""
+        """Return the transport given to this object, or a transport to a new sandbox; None to use the network."""
         if self._transport or not settings.sandbox:
             return self._transport
         from kie_mcp.server.sandbox_transport import open_sandbox
@@ -385,7 +386,7 @@ class App:
         except KieMcpError:
             return False
         except Exception:
-            # An error in this background task would end the process.
+            # The error is only logged, because an error in this background task would end the process.
             logger.exception("The server cannot be opened.")
             return False
         return True

@@ -72,12 +72,12 @@ class CallbackReceiver:
                 return _answer(401, "The signature is not valid")
             await self._handler.handle_callback(name)
         except KieMcpError:
-            # After this status, KIE sends the callback again later.
+            # 503 makes KIE send the callback again later.
             return _answer(503, "The server cannot be opened")
         return _answer(200, "success")
 
     def _is_genuine(self, request: Request, body: bytes) -> bool:
-        """Return whether the signature of a callback is right; True if the settings have no key to check it."""
+        """Return whether the signature of a callback is right; True if the settings have no key for the check."""
         key = self._app.settings.webhook_key
         return not key or is_signed(request.headers, body, key.get_secret_value(), self._app.clock.time())
 

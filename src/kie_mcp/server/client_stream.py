@@ -27,7 +27,7 @@ from kie_mcp.server.app import App
 from kie_mcp.server.unanswered import Unanswered
 
 ANSWER_SECONDS = 1.5
-"""Maximum seconds that the process runs after the client's last message; many hosts kill it after 2 seconds."""
+"""Maximum seconds that the process runs after the client's last message; many hosts kill a process after 2 seconds."""
 
 Message = SessionMessage | Exception
 
@@ -36,7 +36,7 @@ ERA_NEUTRAL = ("server/discover", "tools/list", "prompts/list", "resources/list"
 
 
 class ClientStream:
-    """A stream of the client's messages, which repairs half characters and answers the methods in `ERA_NEUTRAL`."""
+    """The stream of the client's messages; it repairs half characters, and answers some requests in the SDK's place."""
 
     def __init__(
         self,
@@ -55,8 +55,8 @@ class ClientStream:
             outgoing: The stream of messages to the client.
             server: The server of the connection.
             app: The parts that the server's handlers use.
-            unanswered: Records each message that the SDK gets.
-            answer_seconds: Maximum seconds to wait for the missing answers after the client's last message.
+            unanswered: Keeps the ids of the requests that the SDK has received but not answered.
+            answer_seconds: Maximum seconds to wait for the SDK's last answers after the client has closed stdin.
         """
         self._incoming = incoming
         self._outgoing = outgoing
@@ -67,10 +67,11 @@ class ClientStream:
         self._era_is_open = True
 
     async def receive(self) -> Message:
-        """Return the next message; for a line that is no valid message, return the parser's error.
+        """Return the client's next message; if the line is no valid message, return the parser's error.
 
         Raises:
-            anyio.EndOfStream: When the client has closed stdin, and all requests are answered or the wait is over.
+            anyio.EndOfStream: When the client has closed stdin, and all requests are answered or
+                `answer_seconds` have passed.
         """
         try:
             received = await self._receive()
@@ -93,7 +94,7 @@ class ClientStream:
             await self._answer_apart(received)
 
     async def _answer_apart(self, request: SessionMessage) -> None:
-        """Let the SDK answer a request on a separate connection, so that the request does not decide this one's era."""
+        """Let the SDK answer a request on a separate connection, so that the client's connection gets no era yet."""
         client, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](1)
         outgoing, answers = anyio.create_memory_object_stream[SessionMessage](1)
         async with anyio.create_task_group() as group, client, answers:
@@ -124,7 +125,7 @@ class ClientStream:
 
 
 def read_again(received: Message) -> Message:
-    """If the SDK refused a line because of half a character, parse the line again; return anything else unchanged.
+    """Parse a line again if the SDK refused it because of half a character; return all other messages unchanged.
 
     Half characters stay in the arguments of a tool, so that the error can name the wrong argument. In all other parts,
     a question mark replaces each half character, because an answer that contains half a character cannot be sent.

@@ -28,7 +28,8 @@ def serve(wire: Wire, tools: str, prefix: str) -> None:
     """
     # Logs go to stderr, because stdout is for MCP messages.
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="kie-mcp: %(levelname)s: %(message)s")
-    # `Wire` has redirected the descriptors 0 and 1. On Windows, child processes get the new ones only by this call.
+    # `Wire` has redirected the descriptors 0 and 1. On Windows, child processes inherit the new targets of these
+    # descriptors only after this call.
     for descriptor in (0, 1):
         rebind_std_handle_to_fd(descriptor)
 

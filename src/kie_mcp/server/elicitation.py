@@ -30,9 +30,9 @@ FORM_SCHEMA: dict[str, Any] = {
     "properties": {"spend": {"type": "boolean", "title": "Spend the credits"}},
     "required": ["spend"],
 }
-"""JSON Schema of the form that the user fills in. The box has no default value, so that the user has to tick it."""
+"""JSON Schema of the form for the user. The checkbox has no default value, so that the user has to tick it."""
 UNATTENDED_SECONDS = 1
-"""Minimum seconds in which a person can answer; `claude -p` and `codex exec` answer by themselves within 0.1 s."""
+"""Minimum seconds that a person needs to answer; `claude -p` and `codex exec` answer without a person in 0.1 s."""
 
 Outcome = TypeVar("Outcome")
 
@@ -89,7 +89,7 @@ async def run_confirmed(
 def read_reply(call: ToolCall) -> tuple[Reply | None, str]:
     """Read the user's answer from a tool call.
 
-    In protocol version 2026-07-28, the client sends the call again with the answer in it. Other calls have no answer.
+    A call contains an answer only in protocol version 2026-07-28, when the client repeats the call after a question.
 
     Returns:
         The meaning of the answer, and the id of the confirmation, which is empty unless the user agreed. The meaning is
@@ -106,7 +106,7 @@ def read_reply(call: ToolCall) -> tuple[Reply | None, str]:
 
 
 def interpret_answer(answer: object, seconds: float) -> Reply:
-    """Return the meaning of an answer; it counts as consent only if the user ticked the box and accepted the form.
+    """Return the meaning of an answer: the user agreed only if the user ticked the checkbox and accepted the form.
 
     Args:
         answer: The answer as the client sent it.
@@ -159,7 +159,7 @@ async def request_confirmation(context: Context, needed: ConfirmationNeeded) -> 
 def _parse_state(state: str) -> tuple[str, float]:
     """Return the two values in `requestState`: the id of the confirmation, and the time of the question (since 1970).
 
-    If the client sent back another text without a time, the time is minus infinity.
+    If the client changed `requestState` so that it has no time, the time is minus infinity.
     """
     confirm, _, asked = state.partition(" ")
     try:
@@ -179,7 +179,7 @@ async def _find_balance(call: ToolCall) -> float | None:
 def _can_elicit(context: Context) -> bool:
     capabilities = context.session.client_capabilities
     elicitation = capabilities.elicitation if capabilities else None
-    # In the first version of elicitation, the capability was an empty object, and it meant that the client shows forms.
+    # A client of the first version of elicitation declares an empty object, which also means that it shows forms.
     return elicitation is not None and (elicitation.form is not None or elicitation.url is None)
 
 

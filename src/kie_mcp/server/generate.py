@@ -17,7 +17,7 @@ from kie_mcp.tasks import failures
 from kie_mcp.tasks.order import Order
 
 QUICK_SECONDS = 60
-"""Longest usual duration, in seconds, of tasks for which a call waits; for slower tasks, the call answers at once."""
+"""Maximum usual duration, in seconds, of tasks for which a call waits; for slower tasks, a call answers at once."""
 OWN_WAIT_SECONDS = 40
 """Maximum seconds that a call waits for the task that it started, unless `Settings.wait_seconds` is set."""
 
@@ -25,7 +25,7 @@ OWN_WAIT_SECONDS = 40
 async def run_family_tool(
     app: App, call: ToolCall, family: Family, arguments: dict[str, Any]
 ) -> CallToolResult | InputRequiredResult:
-    """Run a call of a tool that runs the models of a family, and return its result or a question for the user.
+    """Run a call of the tool of a family of models, and return its result or a question for the user.
 
     Raises:
         InvalidCall: When the arguments are wrong.
@@ -73,7 +73,7 @@ async def _run_order(app: App, call: ToolCall, order: Order, options: Options) -
 
 
 async def check_health(app: App, call: ToolCall, order: Order) -> None:
-    """Check the success rate of an order's model; the check takes at most half of the seconds that the call has left.
+    """Check the success rate of an order's model; wait for KIE for at most half of the time that the call has left.
 
     Raises:
         Unhealthy: When too many tasks of the model fail today.
@@ -88,7 +88,7 @@ async def _refresh_health_soon(app: App, order: Order) -> None:
 
 
 async def submit(app: App, call: ToolCall, order: Order, confirm: str) -> Task:
-    """Start an order's task, and return it when KIE has accepted it, or earlier when the call has no time left.
+    """Start an order's task, and return the task when KIE has accepted it or when the call has no time left.
 
     Args:
         app: The running server.

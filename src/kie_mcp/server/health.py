@@ -22,7 +22,7 @@ HEALTH_TIMEOUT_SECONDS = 5
 MIN_SUCCESS_RATE = 0.5
 """Lowest success rate (0 to 1) in the last hour with which a model is run without `anyway: true`."""
 MAX_PRICE_FACTOR = 3
-"""Largest factor between the prices of a model and its substitute: 3 allows from a third to three times the price."""
+"""Maximum factor between the prices of a model and of its substitute, which may cost 1/3 to 3 times as much."""
 
 
 class Unhealthy(KieMcpError):
@@ -41,10 +41,10 @@ async def refresh(discovery: Discovery, model: type[KieModel]) -> None:
 async def check_health(
     discovery: Discovery, model: type[KieModel], *, timeout_seconds: float = HEALTH_TIMEOUT_SECONDS
 ) -> None:
-    """Raise an error if a model failed more often than it succeeded in the last hour, as far as that is known.
+    """Raise an error if a model failed more often than it succeeded in the last hour; raise none if this is unknown.
 
-    KIE is asked only if the last known success rate is low; if it does not answer within the timeout, no error is
-    raised.
+    The current success rate is read from KIE only if the last known rate is low. If KIE does not answer within the
+    timeout, no error is raised.
 
     Args:
         discovery: Reads KIE's list of models and their success rates.
@@ -59,7 +59,8 @@ async def check_health(
     if not known or _is_healthy(known.rate):
         return
     rate, substitute = None, ""
-    # KIE accepts one request for success rates a second, so the timeout limits how long several requests may take.
+    # The timeout is for all requests together: KIE accepts only one request for success rates a second, and the search
+    # for a substitute may need several.
     with anyio.move_on_after(timeout_seconds), suppress(ApiError):
         rate = await discovery.read_success_rate(ids[0])
         if not _is_healthy(rate):
@@ -89,7 +90,7 @@ async def _suggest_substitute(discovery: Discovery, model: type[KieModel]) -> st
 
 
 def _similar_models(model: type[KieModel]) -> Iterator[tuple[float, search.Entry]]:
-    """Yield each other model of the same mode, with the factor between the two prices.
+    """Yield each other model of the same mode, together with the factor between its price and this model's price.
 
     Legacy models, and models whose factor is above `MAX_PRICE_FACTOR`, are left out. If the price of a model is
     unknown or depends on a file, the factor is infinite; such a model is yielded nevertheless.

@@ -91,13 +91,13 @@ def serve_http(
     if workers == 1:
         listen(_build_observed_app(app, host, token), host, port, tell)
     else:
-        # This app is only built to report wrong settings before the port is opened and processes are started.
+        # This application is built only to report wrong settings before the port is opened; it answers no request.
         build_http_app(app, host=host, token=token)
         listen(partial(build_worker, selection, host, token), host, port, tell, workers=workers)
 
 
 def build_worker(selection: Selection, host: str, token: str) -> ASGIApp:
-    """Build the ASGI application of one of several processes; all of them have the same settings and ledger."""
+    """Build the ASGI application of one of several worker processes, which share the settings and the ledger."""
     return _build_observed_app(App(selection=selection, local_files=False), host, token)
 
 
@@ -138,7 +138,8 @@ def build_http_app(app: App, *, host: str, token: str = "", metrics: "Metrics | 
     asgi = build_streamable_app(server, host, UploadReceiver(lambda _: app).build_routes())
     asgi = BearerToken(asgi, token) if token else asgi
     protected = LibraryBeside(asgi, _build_library(app, host, token))
-    # These routes check neither token nor host name, because KIE and load balancers send no token and any host name.
+    # The routes for callbacks and probes check neither token nor host name, because KIE and load balancers send no
+    # token, and may use any host name.
     receiver = CallbackReceiver(app, metrics.count_callback if metrics else None)
     return ExtraRoutes(protected, [*receiver.build_routes(), *Probes(app).build_routes()])
 
@@ -155,7 +156,8 @@ def build_app_for_tenants(
     Args:
         app: The app of the server. This app is not opened, because each tenant has its own app.
         host: The IP address or host name that the server will listen on.
-        identify: Function that puts authentication before an application, which then gets requests of known callers.
+        identify: Function that wraps an application in authentication; the application then gets only requests of known
+            callers.
         metrics: Counts calls and callbacks; None if metrics are off.
         accounts: The OAuth resource server. It has the routes for login, and finds the key of a tenant whose process
             has ended, so that the tenant's tasks continue at once. None if the callers send their own KIE keys.
@@ -189,7 +191,7 @@ def build_app_for_tenants(
 
 
 def _identify_by_keys(settings: "Settings", token: str) -> Callable[[ASGIApp], ASGIApp]:
-    """Return a function that puts the check of KIE keys, and of the server's token if any, before an application.
+    """Return a function that wraps an application in a check of KIE keys and, if there is one, of the server's token.
 
     Raises:
         ConfigurationError: When the file with the tenant secret cannot be used.
@@ -239,7 +241,7 @@ def build_streamable_app(
         asks_for_pages: Whether the server lets clients open pages (URL elicitation).
     """
     # A stateless server is used, because only a stateless server of the SDK answers all protocol versions. The SDK's
-    # check of `Host` and `Origin` is off, because it lets through `localhost:evil.example`.
+    # check of `Host` and `Origin` is off, because it accepts `localhost:evil.example`; `LocalNames` is used instead.
     streamable = server.streamable_http_app(
         streamable_http_path=PATH,
         stateless_http=True,
@@ -257,7 +259,8 @@ def _build_library(app: App, host: str, token: str) -> ASGIApp:
 
     uploads = UploadReceiver(lambda _: app).build_routes()
     find_folder, conceal = lambda: app.settings.state_dir / FOLDER, PathFilter(app).hide
-    # A browser's requests for pictures reach any replica; all of them have the same token.
+    # Any replica may get a browser's request for a picture. All replicas have the same token, so the links are signed
+    # with the token.
     links = SignedLinks(shared_secret=token, clock=app.clock)
     whole = LibraryPage(open_ledger, find_folder, lambda: app.storage, conceal, links=links, uploads=uploads)
     page = whole.build(token)

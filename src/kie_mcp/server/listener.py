@@ -14,11 +14,11 @@ from uvicorn.supervisors import Multiprocess
 from kie_mcp.errors import ConfigurationError
 
 HEADER_SECONDS = 10
-"""Maximum seconds for a request's headers, from the request's first byte, or from the start of the connection."""
+"""Maximum seconds for the headers of a request; on a new connection, counted from the start of the connection."""
 BODY_SECONDS = 60
 """Maximum seconds for the body of a request, which has at most 4 MiB."""
 SHUTDOWN_SECONDS = 1
-"""Maximum seconds that a stopping server waits for open requests; then other replicas take over its tasks."""
+"""Maximum seconds that a stopping server waits for open requests; then other replicas take over the server's tasks."""
 
 
 class TimedProtocol(H11Protocol):
@@ -81,7 +81,7 @@ def configure(
         http=protocol,
         ws="none",
         log_level="warning",
-        # Without a configuration of its own, uvicorn logs in the same format as the rest of the server.
+        # None, so that uvicorn sets up no logging of its own and logs in the same format as the rest of the server.
         log_config=None,
         # Without this timeout, the server would not stop until all clients close their streams.
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
@@ -133,8 +133,9 @@ def open_port(host: str, port: int, backlog: int) -> socket.socket:
         OSError: When the port cannot be opened.
     """
     bound = socket.create_server((host, port), family=_find_family(host), backlog=backlog)
-    # asyncio sets this option only if a socket names its protocol, but `create_server()` names none. Without the
-    # option, the second piece of an answer waits 40 ms for the client's acknowledgement. Connections inherit it.
+    # asyncio sets TCP_NODELAY only on sockets with an explicit protocol, which `create_server()` does not set. Without
+    # this option, the second piece of an answer waits 40 ms for the client's acknowledgement. Connections inherit the
+    # option from this socket.
     bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return bound
 

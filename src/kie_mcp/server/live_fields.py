@@ -63,7 +63,7 @@ async def find_live_fields(
 
 
 async def add_dropped_note(app: "App", order: Order) -> Order:
-    """Return the order; if KIE's schema lacks some of its fields, the returned order has a note that names them.
+    """Return the order; if KIE's schema lacks some of the order's fields, add a note that names these fields.
 
     No request is sent to KIE: the schema is from the cache or from the snapshot.
     """

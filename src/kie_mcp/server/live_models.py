@@ -32,7 +32,7 @@ LONGEST_PRICE = 200
 LONGEST_ID = 90
 """Maximum number of characters of a model id in a row of `find_models`; KIE's longest id has about 45 characters."""
 LONGEST_IN_LIST = 60
-"""Maximum characters of a title or price from KIE in a row of `find_models`, and of a summary of a field's choices."""
+"""Maximum characters of a title or price from KIE in a row of `find_models`, and of a list of a field's choices."""
 MAX_DESCRIPTION_BYTES = 2300
 """Maximum number of bytes of the answer of `describe_model`, as JSON and as text."""
 
@@ -127,7 +127,7 @@ async def fetch_offered_models(app: "App") -> OfferedModels:
 
 
 async def add_live_price(app: "App", order: Order) -> Order:
-    """Return the order; if the catalogue has no maximum price for it, the returned order has KIE's price text."""
+    """Return the order; if the catalogue has no maximum price for the order, add KIE's price text to it."""
     if order.call.estimate().high is not None:
         return order
     offered: OfferedModels = {}
@@ -177,7 +177,7 @@ def _price_of(model: OfferedModel, most: int = LONGEST_PRICE) -> str:
 
 
 def _shorten_description(description: dict[str, Any]) -> dict[str, Any]:
-    """Shorten a description of a model to `MAX_DESCRIPTION_BYTES`: summarize long fields, then drop the last fields."""
+    """Shorten a model's description to `MAX_DESCRIPTION_BYTES`: first summarize long fields, then drop last fields."""
     fields, about = description["input_schema"]["properties"], description["about"]
     for name in sorted(fields, key=lambda each: len(json.dumps(fields[each])), reverse=True):
         if not _is_too_long(description):

@@ -18,7 +18,7 @@ from kie_mcp.tasks.order import Order
 
 
 async def build_family_order(app: App, family: Family, arguments: Mapping[str, Any]) -> tuple[Order, Options]:
-    """Build the order and the options of a call from the arguments of the tool of a family of models.
+    """Build the order and the options of a call to a family's tool, from the arguments of the call.
 
     Args:
         app: The running server; it reads KIE's schema only if the built-in models do not have one of the arguments.
@@ -44,14 +44,15 @@ async def build_family_order(app: App, family: Family, arguments: Mapping[str, A
 async def _parse(
     app: App, family: Family, arguments: Mapping[str, Any], route: str = "", *, pasted: bool = False
 ) -> Order:
-    """Build the order for a built-in model; the arguments may have fields that are in KIE's schema but not built in.
+    """Build the order for a built-in model; arguments that are not built in are allowed if KIE's schema has them.
 
     Args:
         app: The running server.
         family: The model's family.
         arguments: The arguments, with this server's field names; fields that are not built in have KIE's names.
         route: Id of the only route to try; empty for any route.
-        pasted: True if the arguments were copied from a request to KIE; then values of false are sent to KIE, too.
+        pasted: True if the arguments may be copied from a request to KIE. Then a field with the value `false` is sent
+            to KIE, too.
 
     Raises:
         ValueError: When an argument is wrong; the message says what to change.

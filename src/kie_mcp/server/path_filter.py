@@ -1,4 +1,4 @@
-"""Remove the paths of files on this machine from answers to callers on other machines, who cannot open them.
+"""Remove the paths of files on this machine from answers to callers on other machines, who cannot open these files.
 
 In answers, the `kie://` URI of a saved result replaces its path, because such callers can read the URI. The sidecars
 (JSON files beside the results on the server's disk) still contain the paths.
@@ -21,7 +21,7 @@ from kie_mcp.server.app import App, Context
 UNREAD_KEYS = frozenset({"blob", "data"})
 """JSON keys whose values are files in base64; these values are not searched for paths."""
 PATH_LINE = re.compile(r"^ +path: .*\n?", re.MULTILINE)
-"""Matches the line of a file's path in the text of an answer."""
+"""Matches a line that contains a file's path in the text of an answer."""
 SAVED_FILE = re.compile(
     r"(?<![^\s\"'(])(?:[A-Za-z]:)?[/\\][^\n\"]*?[/\\]\d{4}-\d\d-\d\d-[a-z0-9.-]+-(t_[a-z0-9]+)-(\d+)(?:-\d+)?\.\w+"
 )
@@ -30,7 +30,7 @@ SAVED_FILE = re.compile(
 
 @dataclass(frozen=True)
 class PathFilter:
-    """Middleware that takes paths of this machine out of all answers that the server sends."""
+    """Middleware that removes paths of this machine from all answers that the server sends."""
 
     app: App
 

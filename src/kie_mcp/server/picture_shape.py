@@ -13,15 +13,15 @@ from kie_mcp.tasks.order import Order
 async def keep_shape(app: App, order: Order) -> Order:
     """Set the aspect ratio of an order to the aspect ratio of its input picture, unless the caller has set it.
 
-    The model stays the same. The aspect ratio that is sent is a part of the idempotency key, so an equal call with the
-    argument `aspect_ratio: "16:9"` repeats a call for which this function chose 16:9.
+    The idempotency key contains the chosen aspect ratio. Therefore, a call for which this
+    function chose 16:9, and an equal call with the argument `aspect_ratio: "16:9"`, count as the same call.
 
     Args:
         app: The running server.
-        order: The order. It stays unchanged if its picture cannot be measured, for example because it is at a URL.
+        order: The order. It stays unchanged if the size of its picture is unknown, as for a picture at a URL.
 
     Returns:
-        A new order with the aspect ratio and a note that names it; or the same order if nothing had to be set.
+        A new order with the aspect ratio, and with a note about this ratio; or the same order if nothing had to be set.
     """
     call, picture = order.call, order.call.find_shape_source()
     default = type(call).model_fields["aspect_ratio"].default if "aspect_ratio" in type(call).model_fields else None
@@ -36,6 +36,7 @@ async def keep_shape(app: App, order: Order) -> Order:
     try:
         shaped = type(call).model_validate({**given, "aspect_ratio": choice})
     except ValidationError:
-        # Some models accept this aspect ratio only together with certain values of other fields.
+        # The order stays unchanged, because some models accept this aspect ratio only together with certain values of
+        # other fields.
         return order
     return replace(order, call=shaped, notes=(*order.notes, f"aspect_ratio {choice}, as {abbreviate(picture)}."))

@@ -1,4 +1,4 @@
-"""Decide how large a preview may be, from what is known of the client.
+"""Decide how large a preview may be, from the client's name and capabilities.
 
 Some hosts give pictures to their language model as base64 text. The model cannot see such a picture, and the text fills
 the model's context. Therefore, these hosts get smaller previews.
@@ -35,7 +35,7 @@ def find_preview_limits(context: Context) -> PreviewLimits:
 
 
 def _makes_text_of_pictures(context: Context) -> bool:
-    """Tell whether the client is a host that is known to give pictures to its language model as text.
+    """Return whether the client is a host that is known to give pictures to its language model as text.
 
     Google ADK 2.13.0 has its own client name. AutoGen 0.7.5 and Semantic Kernel 1.45.0 send the name of the Python SDK,
     `mcp`; of all hosts with this name, only these two declare sampling. AutoGen first makes a larger PNG of the

@@ -80,7 +80,10 @@ def describe_progress(tasks: Sequence["Task"], usual: Mapping[str, float], *, no
 
 
 def _describe_state(task: "Task") -> str:
-    """Describe what an unfinished task is doing; the note of a task in parts, a batch or an edit tells its progress."""
+    """Describe what an unfinished task is doing.
+
+    A task in parts, a batch and an edit write their progress into the task's note, so the note is the description.
+    """
     tells = task.in_parts or task.is_batch or task.is_edit
     return task.note.rstrip(".") if tells and task.note else STATE_WORDS[task.state]
 

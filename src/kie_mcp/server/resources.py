@@ -90,7 +90,7 @@ async def read_resource(context: Context, params: ReadResourceRequestParams) -> 
 async def _read_content(app: App, uri: str) -> Any:
     """Return the file or the JSON object that has this URI; None if the URI has no content."""
     scheme, _, rest = uri.partition("://")
-    # When a client puts a model id into a URI template, the slash in the id becomes %2F.
+    # The URI is decoded, because a client that puts a model id into a URI template encodes the slash in the id as %2F.
     what, _, id_ = unquote(rest).partition("/")
     match what if scheme == "kie" else "":
         case "models":
@@ -135,7 +135,7 @@ async def _read_tasks(app: App, id_: str) -> Any:
     runner = await app.runner()
     tasks = [await runner.get(id_)] if id_ else await runner.ledger.page(limit=50)
     now = app.clock.time()
-    # A list of tasks does not contain the tasks' text results, because they would make the list too long.
+    # A list of tasks does not contain the tasks' text results, because these texts would make the list too long.
     described = [
         answers.describe_task(
             task,

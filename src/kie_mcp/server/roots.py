@@ -18,7 +18,7 @@ ANSWER_SECONDS = 2
 
 
 class Roots:
-    """The roots of the only client of this process; the client is asked for them once."""
+    """The roots of this process's only client, which are read once and then cached."""
 
     def __init__(self) -> None:
         self.folders: tuple[Path, ...] = ()
@@ -26,7 +26,7 @@ class Roots:
         self._asking = anyio.Lock()
 
     async def learn(self, context: ServerRequestContext[Any, Any]) -> None:
-        """Ask the client for its roots, if it declares that it has some and was not asked yet."""
+        """Read the roots from the client, unless they are known already or the client declares no roots."""
         capabilities = context.session.client_capabilities
         if not capabilities or not capabilities.roots or not context.session.can_send_request:
             return
@@ -34,7 +34,7 @@ class Roots:
             if not self._are_known:
                 self._are_known = True
                 self.folders = ()
-                # A client that answers with an error, or with anything but roots, counts as having none.
+                # A client whose answer is an error or is malformed counts as a client without roots.
                 with suppress(MCPError, ValidationError):
                     result = await context.session.send_request(ListRootsRequest(), ListRootsResult, ANSWER_SECONDS)
                     self.folders = tuple(_find_folders(result.roots))
@@ -45,7 +45,7 @@ class Roots:
 
 
 def _find_folders(roots: Sequence[Root]) -> Iterator[Path]:
-    """Return the folders on this machine among the roots, which are `file://` URLs."""
+    """Yield the folders that the roots name; a root that is no `file://` URL of this machine is skipped."""
     for root in roots:
         address = urlsplit(str(root.uri))
         if address.scheme == "file" and address.hostname in (None, "localhost", "127.0.0.1", "::1"):

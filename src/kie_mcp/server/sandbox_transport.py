@@ -1,4 +1,4 @@
-"""Open the sandbox that the settings ask for, in this process."""
+"""Open a sandbox (a simulation of KIE) in this process, with the values in the settings."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -20,7 +20,7 @@ def open_sandbox(settings: Settings, clock: Clock, start_soon: Start) -> httpx2.
     Args:
         settings: The settings of the server.
         clock: The source of time.
-        start_soon: Starts the sandbox's callbacks, if the settings have a URL for them.
+        start_soon: Starts the loop that sends the sandbox's callbacks; called only if the settings have a callback URL.
     """
     sandbox = Sandbox(
         seconds=settings.sandbox_seconds,

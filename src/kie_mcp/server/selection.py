@@ -95,7 +95,7 @@ def load_tool_list() -> dict[str, Any]:
 
 
 def is_read_only(name: str) -> bool:
-    """Tell whether a tool with this name exists and is read-only, which means that it spends and changes nothing."""
+    """Return whether a tool with this name exists and is read-only, which means that it spends and changes nothing."""
     return any(
         tool["name"] == name and tool["annotations"].get("readOnlyHint") is True for tool in load_tool_list()["tools"]
     )

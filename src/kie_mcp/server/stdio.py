@@ -9,7 +9,7 @@ from kie_mcp.server.handshake.answers import load_handshake
 from kie_mcp.server.handshake.wire import Wire
 
 HEAD_START_SECONDS = 0.05
-"""Maximum seconds to wait for the handshake to end before the SDK is imported; the import delays answers."""
+"""Maximum seconds for which the import of the SDK waits for the handshake, because an import delays answers."""
 
 
 def serve_stdio(tools: str, prefix: str) -> None:

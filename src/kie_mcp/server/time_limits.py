@@ -12,7 +12,7 @@ from kie_mcp.server.app import Context, ToolCall
 MAX_SECONDS = 600
 """Maximum seconds that a call waits, even if the client would wait longer."""
 LEAST_CREATE_SECONDS = 3.5
-"""Minimum seconds that a call waits for KIE to accept its task, even if the setting `wait_seconds` is smaller."""
+"""Seconds that a call may always wait for KIE to accept its task, even if the setting `wait_seconds` is smaller."""
 
 MAX_CREATE_SECONDS = 45
 """Maximum seconds that a call waits for KIE to accept its task; KIE usually needs only a few seconds."""
@@ -22,7 +22,7 @@ class Client(NamedTuple):
     """The time limit of all MCP clients that use the same name."""
 
     name: str
-    """The client's name, as it sends it in `clientInfo.name`."""
+    """The client's name, as the client sends it in `clientInfo.name`."""
     seconds: float
     """Seconds after which such a client stops waiting by default; the smallest number if hosts with the name differ."""
     source: str
@@ -45,7 +45,7 @@ CLIENTS = (
     Client("gemini-cli-mcp-client", 600, "Gemini CLI 0.61.0: 600."),
 )
 OTHER_SECONDS = 60
-"""Seconds after which any other client stops waiting, as by default in the TypeScript SDK 1.32.2 and 2.4.0."""
+"""Seconds after which any other client stops waiting: the default of the TypeScript SDK 1.32.2 and 2.4.0."""
 
 SECONDS_BY_NAME = {client.name: client.seconds for client in CLIENTS}
 
@@ -61,15 +61,16 @@ def measure_create_left(call: ToolCall) -> float:
 
 
 def find_longest_wait(call: ToolCall) -> float:
-    """Return the maximum seconds that a call may wait: the setting `wait_seconds` if it is set.
+    """Return the maximum seconds that a call may wait.
 
-    Otherwise, the number is a little smaller than the number of seconds after which the client stops waiting.
+    This is the setting `wait_seconds` if it is set. Otherwise, it is a little less than the client's own time limit.
     """
     setting = call.context.lifespan_context.settings.wait_seconds
     if setting is not None:
         return setting
     limit = SECONDS_BY_NAME.get(find_client_name(call.context), OTHER_SECONDS)
-    # The remaining seconds are for sending the request and the answer, which takes longer on a busy machine.
+    # The call ends earlier than the client's limit, because sending the request and the answer takes time, too, and
+    # more on a busy machine.
     return min(limit - 1.5, limit * 0.8, MAX_SECONDS)
 
 

@@ -12,7 +12,7 @@ from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
 
 ENDLESS = "subscriptions/listen"
-"""The method whose requests are not tracked, because they are answered only when the client ends them."""
+"""The method whose requests are not tracked, because such a request is answered only when the client ends it."""
 
 
 class Unanswered:
@@ -36,7 +36,7 @@ class Unanswered:
             self._remove(sent.message.id)
 
     async def wait(self, seconds: float) -> None:
-        """Wait until all requests are answered, but at most for some seconds."""
+        """Wait until all requests are answered, but at most `seconds`."""
         if self._ids:
             self._none_left = anyio.Event()
             with anyio.move_on_after(seconds):
@@ -57,7 +57,7 @@ class AnswerStream:
         self._unanswered = unanswered
 
     async def send(self, message: SessionMessage, /) -> None:
-        """Send a message, and record the request that it answers, if any."""
+        """Send a message; if the message is the answer to a request, record that the request is answered."""
         await self._outgoing.send(message)
         self._unanswered.note_answer(message)
 

@@ -17,7 +17,7 @@ HTTPS_PORT, LAST_PORT = 443, 65_535
 
 
 class AddressGuard:
-    """Refuses links and connections that lead to a private address, except to KIE itself."""
+    """Refuses links and connections that lead to a private address; KIE's own URLs may lead to any address."""
 
     def __init__(self, trusted: tuple[str, ...], *, proxied: bool = False) -> None:
         """Store the arguments.
@@ -40,7 +40,7 @@ class AddressGuard:
         return url.startswith(self._trusted)
 
     async def check_link(self, url: str) -> None:
-        """Check a link before a connection is opened; all addresses of its host must be public.
+        """Check that all addresses of a link's host are public, before a connection to the host is opened.
 
         Raises:
             InvalidCall: When the link is not https, or leads to a private address.
@@ -57,7 +57,8 @@ class AddressGuard:
         if parts.port is not None and not 0 < parts.port <= LAST_PORT:
             raise InvalidCall(f"A result's link is no web address: there is no port {parts.port}.")
         try:
-            # `AI_NUMERICHOST` accepts only a host that is an IP address, also one spelled `127.1` or `2130706433`.
+            # With `AI_NUMERICHOST`, the lookup succeeds only for an IP address, also for one spelled `127.1` or
+            # `2130706433`. For a host name, it fails.
             found = await anyio.getaddrinfo(parts.raw_host, parts.port or HTTPS_PORT, flags=socket.AI_NUMERICHOST)
         except OSError:
             if not is_public_name(parts.raw_host.decode()):
@@ -78,14 +79,20 @@ class Connection:
     """
 
     def __init__(self, host: str, *, proxied: bool) -> None:
-        """Store the name of the link's host, empty if the host is trusted, and whether there may be a proxy."""
+        """Store the arguments.
+
+        Args:
+            host: Name of the link's host; empty if the host is trusted.
+            proxied: Whether the settings name a proxy.
+        """
         self._host = host
         self._proxied = proxied
 
     async def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """Check a new connection before anything is sent; httpx2 calls this at each step (its extension `trace`)."""
+        """Check a new connection before anything is sent; httpx2 calls this method as its extension `trace`."""
         if self._proxied and event.endswith("connect_tcp.started") and info["host"] != self._host:
-            # A connection to another host than the link's leads to a proxy, whose address may be private.
+            # The connection leads to another host than the link does, so this host is a proxy. Its address may be
+            # private.
             self._host = ""
         elif event.endswith("connect_tcp.complete"):
             try:
@@ -95,7 +102,7 @@ class Connection:
                 raise
 
     def check(self, stream: Any) -> None:
-        """Raise `InvalidCall` if a network stream of httpx2 leads to a private address; None is not checked."""
+        """Raise `InvalidCall` if a network stream of httpx2 leads to a private address; skip None."""
         if self._host and stream and (address := stream.get_extra_info("server_addr")):
             _refuse_private_address(str(address[0]))
 

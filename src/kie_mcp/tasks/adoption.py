@@ -20,21 +20,21 @@ from kie_mcp.ledger.task import Result, Task, new_id
 from kie_mcp.tasks import failures, money
 
 KIE_ID = re.compile(r"(?!t_)[\w-]{8,100}", re.ASCII)
-"""Matches a text that may be KIE's id of a task; ids in the ledger begin with `t_` and do not match."""
+"""Matches a text that may be KIE's id of a task, but not the ledger's id of a task, which begins with `t_`."""
 NOT_CREATED = "not created"
 """The `outcome` argument of `resolve_task` for a task that KIE never accepted."""
 DAY = 24 * 3600
 EARLIEST = 1_577_836_800.0
-"""A time before KIE ran its first task: the beginning of 2020, in seconds since 1970."""
+"""A time before KIE's first task, in seconds since 1970: the beginning of 2020. Earlier times are invalid."""
 LOOKUP_SECONDS = 12
-"""Maximum seconds for searching a task on all of KIE's status routes.
+"""Maximum seconds for the search for a task on all of KIE's status routes.
 
 Requests to Suno's nine routes take 9 s when two processes share the rate limit of status requests.
 """
 
 
 KindFinder = Callable[[str], Awaitable[Kind | None]]
-"""The type of functions that take KIE's id of a model and return the kind of its results, or None if unknown."""
+"""The type of functions that take KIE's id of a model and return the kind of its results; None means unknown."""
 
 
 async def adopt(client: KieClient, id_: str, *, now: float, find_kind: KindFinder | None = None) -> Task:
@@ -54,7 +54,7 @@ async def adopt(client: KieClient, id_: str, *, now: float, find_kind: KindFinde
         ApiError: When KIE's answers do not say whether KIE knows the task.
     """
     not_found = InvalidCall(f"There is no task {id_[:100]}, here or at KIE.", "list_tasks shows the tasks there are.")
-    # If several tenants share the account, kie-mcp cannot know which tenant owns a task that is not in the ledger.
+    # Tasks of a shared account are not adopted, because kie-mcp cannot know which tenant owns a task without a row.
     if not KIE_ID.fullmatch(id_) or client.is_shared:
         raise not_found
     found: dict[str, Any] = {}
@@ -158,7 +158,7 @@ async def attach_kie_id(client: KieClient, ledger: Ledger, task: Task, kie_id: s
 
 
 def find_record(answer: object, id_: str) -> Mapping[str, Any]:
-    """Return the JSON object of the task with this id from a status answer; empty if the answer has no such object.
+    """Find the JSON object of the task with this id in a status answer; return an empty object if there is none.
 
     The id in the answer has to be compared, because some routes answer "running" even for an unknown task.
     """
@@ -169,7 +169,7 @@ def find_record(answer: object, id_: str) -> Mapping[str, Any]:
 def find_kind(task: Task) -> Kind:
     """Return the kind of a task's results, such as `image`.
 
-    For an adopted task of a model that is not built in, the results determine the kind.
+    The model determines the kind. For an adopted task of a model that is not built in, the results determine the kind.
     """
     if task.tool or task.model in MODELS:
         return task.kind
@@ -184,11 +184,11 @@ async def _build_task(
 ) -> Task:
     request = _find_request(record)
     arguments = _find_arguments(request)
-    # In some of KIE's status answers, only the request or its arguments contain the model's name.
+    # Some of KIE's status answers have the model's name only in the request, or only in the request's arguments.
     name = as_line(record.get("model") or request.get("model") or arguments.get("model"))
     model = _find_model(route_id, name)
     kind = model.kind if model else await find_kind(name) if find_kind and name else None
-    # The task belongs to no session, because no session of this server spent credits on the task.
+    # The new task has no session, because no session of this server spent credits on it.
     return Task(
         id=new_id("t"),
         tool="",
@@ -204,19 +204,22 @@ async def _build_task(
 
 
 def _find_model(route_id: str, name: str) -> type[KieModel] | None:
-    """Return the built-in model with this name, or else the first model that runs on the route, or else None."""
+    """Return the built-in model with this name; if there is none, the first model that runs on the route, or None."""
     route_id = f"jobs:{name}" if route_id == "jobs" else route_id
     return MODELS.get(name) or next((model for model in MODELS.values() if route_id in model.routes), None)
 
 
 def _find_request(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the create request that a status answer repeats as JSON text, or only its arguments; else empty."""
+    """Return the create request that a status answer repeats as JSON text; empty if there is none.
+
+    Some status answers repeat only the arguments of the request; then only the arguments are returned.
+    """
     requests = (parse_json(record.get(name)) for name in ("param", "paramJson"))
     return next((each for each in requests if isinstance(each, dict) and _find_arguments(each)), {})
 
 
 def _find_arguments(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a task, with KIE's field names."""
+    """Return the task's arguments from its create request, with KIE's field names."""
     arguments = parse_json(request.get("input", request))
     return arguments if isinstance(arguments, dict) else {}
 

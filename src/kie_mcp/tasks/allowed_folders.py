@@ -43,7 +43,7 @@ class Folder:
 
 
 class AllowedFolders:
-    """Opens local files, but only those in certain folders."""
+    """Opens local files, but only files in the allowed folders."""
 
     def __init__(
         self,
@@ -111,7 +111,7 @@ class AllowedFolders:
         try:
             place = found.resolve(strict=True) if found else None
         except (OSError, RuntimeError):
-            # Somebody deleted the file, or one of its parent folders, after the search above.
+            # The file, or a parent folder, was deleted after the search above, so it counts as not found.
             place = None
         if not place:
             raise self._refuse(path)
@@ -154,7 +154,7 @@ class AllowedFolders:
 
     @property
     def _find_allowed(self) -> list[Path]:
-        """The folders from which files may be read."""
+        """Paths of the folders from which files may be read."""
         return list(dict.fromkeys(each.path for each in self.list_folders() if not each.fault))
 
     def _name_folders(self) -> str:

@@ -22,7 +22,7 @@ REFUND_SECONDS = 60
 
 
 class Known(NamedTuple):
-    """A balance that KIE returned, and the time of the request."""
+    """A balance that KIE returned, and the time at which KIE was asked."""
 
     credits: float
     asked: float
@@ -30,7 +30,7 @@ class Known(NamedTuple):
 
 
 class Before(NamedTuple):
-    """The balance before a task's create request."""
+    """The balance before a task's create request, or during this request if `is_parallel` is True."""
 
     task_id: str
     credits: float
@@ -39,7 +39,7 @@ class Before(NamedTuple):
 
 
 class Balance:
-    """Reads the balance in credits, and remembers the last balance until a task in the ledger begins or ends."""
+    """Reads the balance in credits, and remembers it until a task in the ledger begins or ends."""
 
     def __init__(self, client: KieClient, ledger: Ledger, clock: Clock, task_group: TaskGroup) -> None:
         self._client = client
@@ -48,9 +48,10 @@ class Balance:
         self._task_group = task_group
         self._known: Known | None = None
         self._beside: Before | None = None
-        """The balance that was read while the latest create request ran, if no remembered balance could be used.
+        """The balance that was read in parallel with the latest create request; None if no such balance was read.
 
-        Only one is kept: while an older task still runs, the charges of the two tasks cannot be told apart.
+        Only the latest balance is kept. An older one is useless: while two tasks run, their charges cannot be told
+        apart.
         """
 
     async def read(self) -> float:
@@ -119,11 +120,12 @@ class Balance:
         if before is None or after is None:
             return None
         charge = round(before.credits - after, 2)
-        # If the balance rose, somebody bought credits. After a parallel read, no fall may mean an earlier charge.
+        # A higher balance means that somebody bought credits. If the balance was read in parallel, an equal balance
+        # proves nothing: KIE may have charged the task before the balance was read.
         return None if charge < 0 or (before.is_parallel and not charge) else charge
 
     async def explain(self, task: Task) -> str:
-        """Return a sentence with the balance before a task's create request and now, for a task of unknown outcome.
+        """Return a sentence with the balances before and after the create request of a task of unknown outcome.
 
         The sentence does not say whether KIE accepted the task, because KIE may charge the task later. The sentence
         begins with a space. The text is empty if a balance is unknown or another task ran at the same time.
@@ -139,10 +141,10 @@ class Balance:
         )
 
     async def _read_alone(self, task: Task) -> float | None:
-        """Return the balance now; None if another task ran meanwhile, or if one of the two balances is unknown."""
+        """Read the balance now; return None if another task ran since this task began, or if a balance is unknown."""
         with suppress(LedgerError):
             if self._recall_before(task) and await self._ledger.ran_alone(task):
                 after = await self.find()
-                # Another task may have begun while the balance was read, so this is checked again.
+                # Another task may have begun while the balance was read, so the ledger is asked again.
                 return after if await self._ledger.ran_alone(task) else None
         return None

@@ -1,4 +1,4 @@
-"""Base64 text in the forms in which tools write it: without padding, with the URL alphabet, escaped or in lines."""
+"""Decode base64 text as tools write it: without padding, in the URL alphabet, with escapes, or in several lines."""
 
 import re
 from base64 import b64decode
@@ -7,7 +7,7 @@ from urllib.parse import unquote
 from kie_mcp.errors import InvalidCall
 
 _ESCAPES = re.compile(r"\\(?:[nrt]|u000[aAdD9])")
-"""Matches an escaped line break, tab or the like, such as `\\n`, which JSON text inside JSON text contains."""
+"""Matches an escaped line break or tab such as `\\n`, which remains when JSON text is put into JSON text twice."""
 _NO_BASE64 = re.compile(r"[^A-Za-z0-9+/]")
 _USE_A_PATH = "Give the file's path or URL instead."
 
@@ -34,20 +34,21 @@ def decode_base64_text(text: str) -> bytes:
 
 
 def _join(text: str) -> str:
-    """Remove line breaks, and replace blanks inside a line by plus signs, which a web form has decoded to blanks."""
+    """Remove line breaks, and replace blanks inside a line by `+`, because web forms decode `+` to a blank."""
     lines, words = text.splitlines(), text.split()
-    # A web form replaces all plus signs. So if the text still has a plus sign, all its blanks are line breaks.
+    # A web form replaces all plus signs by blanks. So if the text still has a plus sign, all its blanks are line
+    # breaks.
     if "+" in text or (len(lines) == 1 and _are_lines(words)):
         return "".join(words)
     widths = {len(line) for line in lines[:-1]}
     if len(widths) != 1 or widths.pop() % 4:
-        # The lines do not all have one usual width, so the blanks around them are not part of the base64 text.
+        # Lines of base64 text have equal widths. These lines do not, so the blanks at their ends are only indentation.
         lines = [line.strip() for line in lines]
     return "".join(lines).replace(" ", "+")
 
 
 def _are_lines(words: list[str]) -> bool:
-    """Return whether the blanks were line breaks: line breaks are at equal distances, and lost plus signs are not."""
+    """Return whether the blanks in a text were line breaks, and not plus signs; line breaks have equal distances."""
     if len(words) <= 2:
         return len("".join(words)) % 4 == 0
     return len({len(word) for word in words[:-1]}) == 1

@@ -19,7 +19,7 @@ class BaseWatcher:
         Args:
             task: The task.
             services: The objects that all watchers of this process share.
-            duration: How long such a task usually takes.
+            duration: The expected duration of the task.
         """
         self.task = task
         self.duration = duration
@@ -35,7 +35,7 @@ class BaseWatcher:
         self._services = services
 
     async def wait_for_create(self, seconds: float | None) -> None:
-        """Wait until the outcome of the create request is settled, but at most `seconds`; None means no limit."""
+        """Wait until the outcome of the create request is settled, at most for `seconds`; None means no limit."""
         if seconds is None:
             await self.create_settled.wait()
         else:

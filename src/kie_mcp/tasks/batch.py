@@ -71,13 +71,13 @@ class Item:
         )
 
     def build_order(self) -> Order:
-        """Return the order (the call to run) from which this item was built, with a new id."""
+        """Return the order (the call to run) from which this item was built; the order gets a new id."""
         call, added = read_call(self.model, self.fields)
         return Order(self.tool, call, self.route, {**self.extra, **added}, self.variation, self.live_price)
 
     @property
     def committed(self) -> float:
-        """Credits of the budget that the item has used, or may still use; 0 before it is started."""
+        """Credits of the budget that the item has used or may still use; 0 for an item that was not started."""
         if self.state in ("waiting", "left out"):
             return 0
         return self.reserved if self.credits is None else self.credits
@@ -109,7 +109,7 @@ class Batch:
     max_credits: float
     """The most credits that all items together may cost."""
     repairs: str = ""
-    """The id of the earlier batch whose items without a result this batch repeats; empty for a new batch."""
+    """The id of an earlier batch; this batch repeats those of its items that have no result. Empty for a new batch."""
     id: str = field(default_factory=lambda: new_id("t"))
     """The id that the batch gets in the ledger; a repeated call returns an existing batch with another id."""
 
@@ -133,17 +133,17 @@ class Batch:
 
     @property
     def committed(self) -> float:
-        """Credits that the items have cost, or may still cost."""
+        """Credits that the started items have cost, or may still cost."""
         return round(sum(item.committed for item in self.items), 2)
 
     @property
     def waiting(self) -> float:
-        """Credits that the waiting items may cost together, but at most the rest of the budget."""
+        """Credits that all waiting items together may cost; at most the rest of the budget."""
         waiting = sum(item.reserved for item in self.items if item.state == "waiting")
         return round(max(min(waiting, self.max_credits - self.committed), 0), 2)
 
     def has_room(self, item: Item) -> bool:
-        """Tell whether the budget has enough credits left for an item."""
+        """Tell whether the rest of the budget is enough for an item."""
         return round(self.committed + item.reserved - self.max_credits, 6) <= 0
 
     def find_missing(self) -> list[Item]:

@@ -1,4 +1,4 @@
-"""Watcher of a batch: starts items while the budget has room for them, and records the state of each.
+"""Watcher of a batch: starts each item when the budget has room for it, and records the states of the items.
 
 All guarantees about money hold for the items, because each item is a task with its own row, create request and watcher.
 The batch itself sends nothing to KIE. The task id of each item is saved before the item is started. So a process that
@@ -32,7 +32,7 @@ REOPEN_SECONDS = 14 * 24 * 3600
 
 
 class BatchWatcher(BaseWatcher):
-    """Follows one batch to its end, and raises no error, because each item's error is shown with the item."""
+    """Follows one batch to its end. It raises no error, because each item has an error of its own."""
 
     def __init__(self, task: Task, services: Services, duration: DurationEstimate, runner: PartRunner) -> None:
         super().__init__(task, services, duration)
@@ -46,7 +46,7 @@ class BatchWatcher(BaseWatcher):
         """Do nothing: each item is polled on its own schedule."""
 
     async def start(self, *_: object) -> None:
-        """Do nothing: `follow()` starts the items, because a takeover calls only `follow()`."""
+        """Do nothing: `follow()` starts the items, so that a takeover, which calls only `follow()`, starts them too."""
 
     async def follow(self, *, poll_now: bool) -> None:  # noqa: ARG002 each item polls by itself
         """Start the items that are not started yet, wait until all have ended, and end the batch."""
@@ -59,16 +59,17 @@ class BatchWatcher(BaseWatcher):
             async with anyio.create_task_group() as group:
                 for item in self._batch.items:
                     if item.state in OPEN and await self._find_room(item):
-                        # From now on, the budget counts the item, so that the next item finds only the rest.
+                        # The state is set here, before the item starts, so that the budget counts the item when the
+                        # next item looks for room.
                         item.state = "running"
                         group.start_soon(self._run_item, item)
             await self._finish()
         except Exception:
-            # The batch's row keeps its last saved state, so a process takes the batch over again later.
+            # The batch's row keeps its last saved state. So a process takes the batch over again later.
             logger.exception("task %s", self.task.id)
 
     async def _find_room(self, item: Item) -> bool:
-        """Wait until the budget has room for an item; leave the item out if no running item can free any credits."""
+        """Wait until the budget has room for an item; skip the item if no running item can free any credits."""
         while item.state == "waiting":
             row = await self._services.ledger.find(self.task.id)
             if row and row.cancelled is not None:
@@ -86,12 +87,13 @@ class BatchWatcher(BaseWatcher):
         await self._note_change()
 
     async def _run_item(self, item: Item) -> None:
-        """Start an item, unless some process has started it, and follow it to its end."""
+        """Start an item, unless it was started already by any process, and follow the item to its end."""
         try:
             async with self._sending:
                 started = await self._find_or_start(item)
         except (KieMcpError, ValueError) as error:
-            # The item cannot be built again: its file is gone, or a newer kie-mcp no longer accepts its fields.
+            # The call cannot be built again from the row: the call's file is gone, or a newer kie-mcp no longer accepts
+            # the call's fields.
             told = error if isinstance(error, KieMcpError) else InvalidCall(f"{error}.", "Call the tool by itself.")
             item.state, item.error, item.credits = "failed", told.as_dict(), 0
             await self._note_change()
@@ -103,7 +105,8 @@ class BatchWatcher(BaseWatcher):
         if item.task_id:
             return Started(await self._runner.get(item.task_id, seconds=None))
         if task := await self._services.ledger.find(item.order_id):
-            # If a process died before it sent the create request, the task fails here, and a new task starts below.
+            # If the task's process died before it sent the create request, `get()` marks this task as failed, and a new
+            # task is started below.
             task = await self._runner.get(task.id, seconds=None)
             if not task.refused:
                 return Started(task)
@@ -135,10 +138,11 @@ class BatchWatcher(BaseWatcher):
         await self._save()
 
     async def _finish(self) -> None:
-        """End the batch with the files of all items, in the items' order; the batch fails only if no item succeeded."""
+        """End the batch with the files of all items, in the items' order. The batch fails only if no item succeeded."""
         task, items = self.task, self._batch.items
         made = [
-            # A paused process may have overwritten the row by an earlier state without saved files, so wait again.
+            # Another process that was paused may have overwritten the item's row with an earlier state, in which the
+            # files are not saved. So wait for the files again.
             (number, item, await self._wait_until_done(found))
             for number, item in enumerate(items, start=1)
             if item.state == "succeeded" and (found := await self._services.ledger.find(item.task_id))
@@ -150,7 +154,8 @@ class BatchWatcher(BaseWatcher):
         task.credits = round(sum(known), 2) if len(known) == len(charges) else None
         task.reserved = self._batch.committed
         task.estimate = (round(sum(known), 2), task.reserved)
-        # The batch shows one error. An error whose charge is unknown (`billed` is None) is the most important one.
+        # The batch shows only one of its items' errors. An error whose charge is unknown (`billed` is None) comes
+        # first.
         errors = sorted((item.error for item in items if item.error), key=lambda error: error["billed"] is not None)
         task.error = errors[0] if errors and not made else None
         task.state = "succeeded" if made else "failed"
@@ -159,13 +164,17 @@ class BatchWatcher(BaseWatcher):
         await self._save()
 
     async def _save(self) -> None:
-        # Without the lock, an earlier state of the row could overwrite a later state.
+        # The lock lets only one save run at a time. Otherwise, an earlier state of the row could overwrite a later
+        # state.
         async with self._saving:
             await self._services.save_until_written(self.task, self.create_settled.set)
 
 
 async def reopen(ledger: Ledger, task: Task) -> Task:
-    """Set an ended batch to `running` again if the state or the results of its items have changed; return the batch.
+    """Set an ended batch to `running` again if the state or the results of an item have changed; return the batch.
+
+    An item changes after its batch has ended when its unknown outcome becomes known, or when its missing results
+    arrive.
 
     The outcome of an item may have been unknown and may be known now, or an item may have got its missing results.
     """
@@ -195,11 +204,11 @@ async def reopen_ended_batches(ledger: Ledger, runner: PartRunner, now: float) -
 
 
 def name_item(number: int) -> str:
-    """Return the name of an item, counted from 1, in the labels of its results."""
+    """Return the name of an item for the labels of its results; `number` is counted from 1."""
     return f"item {number}"
 
 
 def label_results(number: int, item: Item, results: Sequence[Result]) -> list[Result]:
-    """Return the results of an item with a label that has the item's number, counted from 1, and its prompt."""
+    """Return the results of an item, each with a label of the item's number, counted from 1, and its prompt."""
     named = [(f"{name_item(number)}: {item.label}", "" if each.label == item.label else each.label) for each in results]
     return [replace(each, label=", ".join(filter(None, parts))) for each, parts in zip(results, named, strict=True)]

@@ -1,4 +1,4 @@
-"""Results in a bucket of an S3-compatible storage, with a cache of files on this machine.
+"""Keep results in a bucket of an S3-compatible storage, with a cache of the files on this machine.
 
 A result is first downloaded to a file on this machine, and the complete file is checked. Then one PUT request streams
 the file to the bucket. S3 stores such a request (up to 5 GB) completely or not at all, so a killed process leaves
@@ -101,7 +101,7 @@ class BucketStorage(Storage):
         await self._put(f"{self._find_name(place)}.json", content, len(content), "application/json")
 
     def find_link(self, result: Result) -> str:
-        """Return a signed URL of a result, valid for some hours; KIE's URL if the bucket has no URL for the result."""
+        """Return a signed URL of a result, which works for some hours; KIE's URL if the result is not in the bucket."""
         if not self._owns(result.path):
             return result.link
         try:
@@ -115,7 +115,7 @@ class BucketStorage(Storage):
         return "/".join(self._find_base().split("/")[:3])
 
     def find_reference(self, url: str) -> str:
-        """Return `task:<id>#<n>` for a link to a result in this bucket, even if the link has expired; else `url`."""
+        """Return `task:<id>#<n>` for a URL of a result in this bucket, even an expired one; else return the URL."""
         if not url.startswith(("https://", "http://")):
             return url
         base, path = self._find_base(), unquote(url.partition("?")[0])
@@ -124,17 +124,17 @@ class BucketStorage(Storage):
         return url
 
     def _find_base(self) -> str:
-        """Return the beginning of the web addresses of all results here; empty while no link can be signed."""
+        """Return the beginning of the URLs of all results in this bucket; empty while no link can be signed."""
         with suppress(OSError):
             self._base = self._base or self._sign("GET", "x", REQUEST_TIME).partition("?")[0].removesuffix("x")
         return self._base
 
     def find_constant_name(self, result: Result) -> str:
-        """Return the address of a result's object, because objects are never edited; empty if not in this bucket."""
+        """Return the address of a result's object, whose content never changes; empty if it is not in this bucket."""
         return result.path if self._owns(result.path) else ""
 
     async def is_there(self, result: Result) -> bool:
-        """Return whether a result's object exists; True as well if the bucket cannot be reached."""
+        """Return whether a result's object exists. If the bucket cannot be reached, return True as well."""
         if not self._owns(result.path):
             return await super().is_there(result)
         try:
@@ -146,14 +146,14 @@ class BucketStorage(Storage):
         return True
 
     def locate(self, place: str) -> Path:
-        """Return the path of a result's copy on this machine; a missing copy is downloaded from the bucket first."""
+        """Return the path of a result's copy on this machine; download a missing copy from the bucket first."""
         if not self._owns(place):
             return super().locate(place)
         name = self._find_name(place)
         return self._cache.find(name) or self._cache.add(name, lambda file: self._fetch(name, file))
 
     async def check(self) -> None:
-        """Write an empty object, and delete it again if the credentials allow that."""
+        """Check the bucket: write an empty object, and delete it again if the credentials allow that."""
         await self._put(PROBE, b"", 0, "application/octet-stream")
         async with httpx2.AsyncClient(timeout=TIMEOUT) as http:
             with suppress(httpx2.HTTPError):

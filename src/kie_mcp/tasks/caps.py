@@ -28,7 +28,8 @@ class Caps:
             NotAllowed: When the caller of the current request may only read.
             CapReached: When the reservation exceeds a cap; the message names the cap and the credits that are left.
         """
-        # Every call that creates something passes here before anything is sent, so no call can bypass this check.
+        # Every call that creates something runs this method before anything is sent, so the caller's rights are checked
+        # here.
         check_permission()
         if self.task is not None and task.reserved > self.task:
             raise CapReached(
@@ -36,7 +37,7 @@ class Caps:
                 "Choose a cheaper model or smaller arguments, or have the user raise the cap.",
             )
         for used, cap, of in ((spent.day, self.day, "day"), (spent.session, self.session, "session")):
-            # Sums of credits have rounding errors, such as 46.03 + 22.96 > 68.99.
+            # The difference is rounded, because sums of credits have rounding errors, such as 46.03 + 22.96 > 68.99.
             if cap is not None and round(used + task.reserved - cap, 6) > 0:
                 raise CapReached(
                     f"{task.cost}, and {describe_left(cap - used, cap, of)} "

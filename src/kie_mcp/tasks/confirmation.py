@@ -19,7 +19,8 @@ async def offer_confirmation(ledger: Ledger, task: Task, confirm: str) -> AsyncI
     Args:
         ledger: The ledger, which records the new id.
         task: The task that needs a confirmation; it was not sent to KIE yet.
-        confirm: The confirmation id from the caller; empty for none. If the error is raised, this id was not valid.
+        confirm: The confirmation id that the caller gave; empty if the caller gave none. If the block raises the error
+            although an id was given, this id was not valid.
     """
     try:
         yield

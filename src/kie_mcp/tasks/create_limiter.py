@@ -1,4 +1,4 @@
-"""Create limiter: delay create requests so that all processes with the same ledger together keep KIE's rate limit."""
+"""Create limiter: delay create requests so that all processes with one ledger together stay within KIE's rate limit."""
 
 from dataclasses import replace
 
@@ -26,7 +26,7 @@ class LedgerCreateLimiter:
         self._common = common
 
     async def acquire(self, account: str, task: Task) -> float:
-        """If the rate limit allows a create request now, save the task with the state `submitting`.
+        """If the rate limit allows a create request now, save the task as `submitting`; else return how long to wait.
 
         The ledger checks the rate limit and saves the task in one transaction. While a task waits, its row has the
         state `prepared`. After a crash, this state shows that the create request was not sent to KIE.

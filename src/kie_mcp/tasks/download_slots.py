@@ -16,13 +16,14 @@ class DownloadSlots:
 
     def __init__(self) -> None:
         self._all = anyio.CapacityLimiter(CONCURRENT_DOWNLOADS)
-        # A host is forgotten when no download from it runs or waits.
+        # The entry of a host is deleted when no download from this host runs or waits.
         self._hosts: WeakValueDictionary[str, anyio.CapacityLimiter] = WeakValueDictionary()
 
     @asynccontextmanager
     async def acquire(self, host: str) -> AsyncIterator[None]:
         """Wait for a slot for a download from a host, and keep it until the `async with` block ends."""
         limiter = self._hosts.setdefault(host, anyio.CapacityLimiter(CONCURRENT_DOWNLOADS_PER_HOST))
-        # The slot of the host is acquired first, so that a download that waits for a slow host takes no common slot.
+        # The slot of the host comes first. Otherwise, downloads that wait for a slow host would occupy the common
+        # slots.
         async with limiter, self._all:
             yield

@@ -27,7 +27,7 @@ LARGEST_FILE = 2 * 1024**3
 """Maximum size of one result file, in bytes."""
 MAX_REDIRECTS = 5
 EXPIRED_LINK_STATUSES = (401, 403, 404, 410)
-"""HTTP statuses that may mean that a URL has expired; the downloader then asks KIE for a fresh URL."""
+"""HTTP statuses that may mean that a URL has expired; the downloader then asks KIE for a new URL of the same file."""
 CONTENT_RANGE = re.compile(r"bytes (?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18})", re.ASCII)
 """Matches the header Content-Range. Numbers of over 18 digits do not match: no file is so large."""
 _FROM_URL_SAFE = str.maketrans("-_", "+/")
@@ -54,7 +54,7 @@ class Downloader:
         """
         self.storage = storage
         self._client = client
-        # Without a guard, all URLs are trusted, because every URL begins with the empty text.
+        # Without a guard, the prefix of trusted URLs is the empty text, with which every URL begins.
         trusted = (f"{client.base_url}/", f"{client.upload_url}/") if guarded else ("",)
         self._guard = AddressGuard(trusted, proxied=client.has_proxies)
         self._largest = largest
@@ -115,7 +115,7 @@ class Downloader:
             return await self._keep(part, task, 1, mime_type)
 
     async def _keep(self, part: PartialFile, task: Task, number: int, mime_type: str) -> Result:
-        """Move a complete file that was made on this machine to the storage, and return the result."""
+        """Move a complete file that was made on this machine into the storage, and return the file as a result."""
         extension = formats.EXTENSIONS[mime_type]
         kept = await self.storage.keep(part, task, self.storage.name(task, number), extension, mime_type)
         facts = await anyio.to_thread.run_sync(describe_file, kept.file, mime_type)
@@ -142,9 +142,10 @@ class Downloader:
             mime_type = await self._download_with_fresh_link(task, result, part)
             extension = result_types.choose_extension(mime_type, result.link)
             kept = await self.storage.keep(part, task, name, extension, mime_type)
-            # `url` may have been a data URI, which is as large as the file and no longer needed.
+            # `url` may have been a data URI, which is as large as the file. So it is replaced by `link`, which is empty
+            # for a data URI.
             result.path, result.url, result.mime_type = kept.place, result.link, mime_type
-            # If the saved file cannot be read again, only the facts about it are missing.
+            # An error here is no failure of the download: the file is saved, and only the facts about it are missing.
             with suppress(OSError):
                 result.facts = await anyio.to_thread.run_sync(describe_file, kept.file, mime_type)
 
@@ -194,7 +195,7 @@ class Downloader:
         return mime_type
 
     async def _download_resuming(self, url: str, part: PartialFile, pace: Pace) -> str:
-        """Download a file; if the connection breaks, continue the download, unless the last attempt got no bytes."""
+        """Download a file; if the connection breaks, continue, unless the last attempt got no bytes."""
         while True:
             have = part.size
             try:
@@ -212,16 +213,18 @@ class Downloader:
         for _ in range(MAX_REDIRECTS):
             await self._guard.check_link(url)
             connection = self._guard.watch_connection(url)
-            # The validator may come from a file on disk that somebody has changed, so it is checked before it is sent.
+            # The validator is read from a file on disk, which somebody may have changed. So it is checked before it is
+            # sent.
             have = part.size if part.validator and part.validator.isascii() else 0
             # Compression is switched off, because the length of a compressed answer is not the length of the file. Each
-            # request has a connection of its own, because the guard sees only the address of a new connection.
+            # request has a connection of its own, because the guard checks only new connections.
             headers = {"Accept-Encoding": "identity", "Connection": "close"}
             if have:
                 headers |= {"Range": f"bytes={have}-", "If-Range": part.validator}
             extensions = {"trace": connection.trace}
             async with self._client.http.stream("GET", url, headers=headers, extensions=extensions) as response:
-                # The connection is checked again, because httpx2 may rename the events for which it calls `trace`.
+                # The connection is checked a second time, because a new version of httpx2 may rename the events that
+                # `trace` gets.
                 connection.check(response.extensions.get("network_stream"))
                 if response.next_request:
                     url = str(response.next_request.url)
@@ -271,7 +274,7 @@ def _decode_data_uri(uri: str, part: PartialFile) -> str:
 
 
 def _host(url: str) -> str:
-    """Return the host of a URL, to limit the concurrent downloads from this host; empty if the URL is not valid."""
+    """Return the host of a URL, for the limit of downloads from one host at once; empty if the URL is not valid."""
     try:
         return httpx2.URL(url).host
     except httpx2.InvalidURL:
@@ -295,7 +298,7 @@ def _validator(headers: Mapping[str, str]) -> str:
 
 
 def _continues(response: httpx2.Response, part: PartialFile, have: int) -> bool:
-    """Return True if an answer has the same version as the partial file and begins where the partial file ends."""
+    """Return True if an answer continues the partial file: same version, and it begins where the file ends."""
     version = _validator(response.headers)
     if version and version != part.validator:
         return False

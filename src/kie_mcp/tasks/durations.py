@@ -15,10 +15,11 @@ async def estimate_task(ledger: Ledger, task: Task, usual_seconds: float | None)
     Args:
         ledger: The ledger.
         task: The task.
-        usual_seconds: The estimate if the ledger has no such task; if None, the estimate of the model's class is used.
+        usual_seconds: The estimate if the ledger has no task with this model and duration; if None, the model's class
+            gives the estimate.
     """
     lengths = await ledger.statistics.durations(task.model, task.arguments.get("duration"), newest=NEWEST_DURATIONS)
-    # A batch takes as long as its slowest model.
+    # A batch takes as long as the slowest of its models.
     models = (MODELS[id_] for id_ in task.arguments.get("models", (task.model,)) if id_ in MODELS)
     usual = usual_seconds or max((model.usual_seconds for model in models), default=UNKNOWN_SECONDS)
     return estimate_duration(lengths, usual)

@@ -1,4 +1,6 @@
-"""Edit: a task that ffmpeg makes on this machine, for no credits. Its watcher puts the sources into a private folder.
+"""Edit: a task whose film ffmpeg makes on this machine, and which costs no credits.
+
+The watcher of an edit puts the sources into a private folder.
 
 The private folder is inside the output folder, where most sources are, so that a hard link to a source is possible and
 no copy is needed. If the process of an edit dies, the process that takes the edit over makes the film again, because
@@ -46,7 +48,7 @@ _one_at_a_time = anyio.Lock()
 
 
 class EditWatcher(BaseWatcher):
-    """Makes the film of one edit."""
+    """Makes the film of one edit on this machine."""
 
     def __init__(self, task: Task, services: Services, duration: DurationEstimate) -> None:
         super().__init__(task, services, duration)
@@ -57,7 +59,7 @@ class EditWatcher(BaseWatcher):
         """Do nothing, because KIE does not know the edit."""
 
     def stop(self) -> None:
-        """End the program that makes the film; the task then fails."""
+        """Stop the program that makes the film; the task then fails."""
         self._scope.cancel()
 
     async def prepare(self, timeline: Timeline) -> None:
@@ -86,7 +88,7 @@ class EditWatcher(BaseWatcher):
             shutil.rmtree(self._private_folder(downloader), ignore_errors=True)
 
     async def start(self, *_: object) -> None:
-        """Save the state `running`."""
+        """Set the task's state to `running`, and save it."""
         self.task.state = "running"
         await self._save()
         self.create_settled.set()
@@ -95,7 +97,7 @@ class EditWatcher(BaseWatcher):
         """Make the film and save it.
 
         Args:
-            poll_now: True after a takeover.
+            poll_now: True after a takeover; the sources are then put into a private folder again.
         """
         began = self._services.clock.monotonic()
         try:
@@ -107,10 +109,11 @@ class EditWatcher(BaseWatcher):
             self.task.seconds = None if poll_now else self._services.clock.monotonic() - began
             self.task.credits = 0
             await self._save()
-            # If another process has made the film meanwhile, the row keeps that result, and the edit has not failed.
+            # Another process may have made the film meanwhile. Then the row keeps the result of that process, so the
+            # task is read again, even if this process failed.
             self.task = await self._services.ledger.find(self.task.id) or self.task
         except Exception:
-            # The row keeps its last saved state, so that a process takes the edit over again.
+            # The row keeps its last saved state. So a process takes the edit over again later.
             logger.exception("task %s", self.task.id)
         finally:
             self.discard()
@@ -145,11 +148,12 @@ class EditWatcher(BaseWatcher):
         task.note = " ".join(filter(None, (film.note, sidecar_note)))
 
     def _private_folder(self, downloader: Downloader) -> Path:
-        # Each process needs its own folder: if a process was paused, another one may have taken the edit over.
+        # The folder's name contains the process: while a process is paused, another process may take the edit over, and
+        # both must not write into the same folder.
         return downloader.storage.folder / EDIT_FOLDER.format(task=self.task.id, process=self._services.process)
 
     def _note(self, share: float) -> None:
-        """Set the progress of the film for waiting callers; the ledger does not store the progress."""
+        """Write the film's progress into the task's note for waiting callers; the ledger does not store it."""
         self.task.note = f"Making the film, {share:.0%}."
 
     def _fail(self, error: KieMcpError) -> None:
@@ -176,7 +180,7 @@ class EditWatcher(BaseWatcher):
             yield content
 
     async def _read_lyrics(self, timeline: Timeline) -> str:
-        """Return the lines of the timed lyrics that a timeline refers to; empty if there are none."""
+        """Return the lines of the timed lyrics to which a timeline refers; empty if it refers to no lyrics."""
         if not timeline.lyrics:
             return ""
         task = await self._services.ledger.find(parse_task_id(timeline.lyrics))
@@ -196,14 +200,14 @@ def _require_downloader(services: Services) -> Downloader:
 
 
 def _make_empty(folder: Path) -> None:
-    """Make an empty private folder; if an earlier attempt has left one, delete it first."""
+    """Create an empty private folder; a folder that an earlier attempt left behind is deleted first."""
     disk.create_folder(folder.parent)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
 
 
 def _place(content: Content, folder: Path, number: int, shown: str) -> str:
-    """Put a file into the private folder under a new name, and return the name; a picture is converted."""
+    """Put a file into the private folder under a new name, and return this name; pictures are converted."""
     if content.mime_type.startswith("image/"):
         try:
             return stills.write_picture(content.file, folder, str(number))
@@ -220,7 +224,7 @@ def _place(content: Content, folder: Path, number: int, shown: str) -> str:
 
 
 def _link(file: IO[bytes], target: Path) -> bool:
-    """Make a hard link to an open file; return False if that is impossible, or its path now leads to another file."""
+    """Make a hard link to an open file; return False if no link can be made, or if the link leads to another file."""
     with suppress(OSError, NotImplementedError):
         os.link(disk.locate(file, target), target, follow_symlinks=False)
         if disk.is_same_file(file, target):

@@ -85,7 +85,7 @@ def file_lost_error(paths: str) -> ApiError:
 
 
 def parts_lost_error(lost: Mapping[int, Task], count: int) -> ApiError:
-    """Build the error for a whole that cannot reuse the parts of an earlier call, because some of the files are lost.
+    """Build the error for a whole (a task in parts) that cannot reuse an earlier call's parts, because files are lost.
 
     Args:
         lost: The lost parts; the keys are the numbers of the parts, counted from 0.
@@ -123,7 +123,7 @@ def ledger_unwritable_error(error: Exception) -> KieMcpError:
 
 
 def unexpected_error(error: Exception, *, billed: bool | None) -> KieMcpError:
-    """Build the error for a call that failed because of the ledger, or because of a bug in kie-mcp."""
+    """Build the error for a call that failed because of the ledger or because of a bug in kie-mcp."""
     if not isinstance(error, LedgerError):
         return KieMcpError("Something went wrong inside kie-mcp; its log tells what.", "Ask list_tasks.", billed=billed)
     return KieMcpError(
@@ -135,7 +135,7 @@ def unexpected_error(error: Exception, *, billed: bool | None) -> KieMcpError:
 
 
 def _mend_ledger(error: Exception) -> str:
-    """Return the advice that makes the ledger usable again, as the beginning of a sentence."""
+    """Return advice on making the ledger usable again, as the beginning of a sentence."""
     if is_postgresql_error(error):
         return "See that PostgreSQL runs, takes connections and has room"
     return "Make room on the disk, or end what holds the ledger"
@@ -160,7 +160,7 @@ def not_finished_error(answer: Status, advice: Advice) -> KieMcpError:
 
 
 def add_alternative(error: KieMcpError, call: KieModel, task: Task) -> KieMcpError:
-    """Add the task's id to the error of a create request and, if KIE no longer offers the model, suggest another."""
+    """Add the task's id to the error of a create request; if the model is gone, suggest another model as well."""
     if isinstance(error, NotOffered) and call.legacy:
         error.message = f"KIE no longer offers {call.id}. {error.message}"
         error.next_step = f"Use {call.legacy} instead."
@@ -171,7 +171,7 @@ def add_alternative(error: KieMcpError, call: KieModel, task: Task) -> KieMcpErr
 
 
 def internal_create_error(task: Task, error: Exception, advice: Advice) -> KieMcpError:
-    """Build the error for a create request that failed because of an error inside this process, and not at KIE."""
+    """Build the error for a create request that failed because of an error inside this process, not because of KIE."""
     if task.state not in PENDING:
         name = f" as {task.kie_id}" if task.kie_id else ""
         return KieMcpError(

@@ -57,8 +57,8 @@ class FileCache:
 
     def trim(self) -> None:
         """Delete the least recently used copies until the total size of the others is within the limit."""
-        # A partial copy of a killed process gets old, and is then deleted here, too. Errors are ignored, because
-        # another process may delete copies at the same time.
+        # Partial copies of killed processes are deleted here too, when they are the oldest files. Errors are ignored,
+        # because another process may delete copies at the same time.
         with suppress(OSError):
             files = [(each, each.stat(follow_symlinks=False)) for each in os.scandir(self._folder)]
             left = sum(status.st_size for _, status in files) - self._most_bytes

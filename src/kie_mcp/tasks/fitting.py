@@ -17,7 +17,7 @@ from kie_mcp.media.limits import Content, find_problems
 from kie_mcp.tasks.media_inputs import abbreviate
 
 KINDS = {"image": "a picture", "video": "a clip", "audio": "a sound"}
-"""For each medium, its name in error messages."""
+"""The name of each medium in error messages."""
 
 
 @asynccontextmanager
@@ -54,7 +54,7 @@ async def fit_file(content: Content, limits: Limits, name: str, *, keep_metadata
 
 
 async def check_file(content: Content, ref: MediaRef, *, keep_metadata: bool) -> None:
-    """Check that a file will fit a field of a model after its conversion; clips and sounds are not converted here.
+    """Check that a file will fit a field of a model after its conversion; clips and sounds are not converted yet.
 
     Args:
         content: The file to check.
@@ -71,13 +71,13 @@ async def check_file(content: Content, ref: MediaRef, *, keep_metadata: bool) ->
         return
     await _check_whole(content, ref)
     target = clips.choose_type(content.mime_type, ref.limits) if ffmpeg.find_ffmpeg() else content.mime_type
-    # The size of a converted file is not known before the conversion, so its size is not checked here.
+    # A file that will be converted has no known size yet, so its size is not checked here.
     limits = ref.limits if target == content.mime_type else replace(ref.limits, mb=None)
     await check_limits(replace(content, mime_type=target), limits, ref)
 
 
 def describe_changes(content: Content, fitted: Fitted) -> str:
-    """Describe where a file named without a folder was found, and how it was converted; empty if neither applies."""
+    """Describe where a file was found that was named without a folder, and how it was converted; else empty."""
     return "; ".join(filter(None, (content.found_at and f"taken from {content.found_at}", fitted.done)))
 
 
@@ -89,7 +89,7 @@ def check_kind(mime_type: str, ref: MediaRef) -> None:
     """
     given = mime_type.partition("/")[0]
     named = ref.limits.formats.split()
-    # Some fields for pictures also accept clips. KIE lists the formats of both in one list.
+    # If a field's list of formats has a format of clips, a field for pictures accepts clips as well.
     takes_clips = ref.medium == "image" and any(f"video/{each}" in formats.EXTENSIONS for each in named)
     accepted = {ref.medium, "video"} if takes_clips else {ref.medium}
     if ref.medium == "file":
@@ -102,7 +102,7 @@ def check_kind(mime_type: str, ref: MediaRef) -> None:
 
 
 async def check_limits(content: Content, limits: Limits, name: str) -> None:
-    """Check that a file, after its conversion, is within the limits of a model's field.
+    """Check that a file, which is already converted if necessary, is within the limits of a model's field.
 
     Raises:
         InvalidCall: The file exceeds the limits.
@@ -114,7 +114,7 @@ async def check_limits(content: Content, limits: Limits, name: str) -> None:
 
 
 async def _check_whole(content: Content, name: str) -> None:
-    """Raise an error if a clip or sound is damaged; `fit_picture()` makes this check for pictures."""
+    """Raise an error if a clip or sound is damaged; pictures are checked by `fit_picture()`."""
     damage = await anyio.to_thread.run_sync(find_damage, content.file, content.mime_type)
     content.file.seek(0)
     if damage:
@@ -122,7 +122,7 @@ async def _check_whole(content: Content, name: str) -> None:
 
 
 def _refuse_broken_file(content: Content, name: str, what: str) -> InvalidCall:
-    # A file in memory was a text in the arguments of the call.
+    # A file in memory was text in the arguments of the tool call, and clients may cut long arguments.
     was_text = isinstance(content.file, BytesIO)
     advice = "Hosts cut long arguments: give the file's path or URL." if was_text else "Take another file."
     return InvalidCall(f"{abbreviate(name)} {what}.", f"Nothing was sent. {advice}")

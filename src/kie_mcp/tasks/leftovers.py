@@ -26,14 +26,15 @@ EDIT_NAME = re.compile(rf"(\.({TASK_ID})\..+\.edit)")
 """Matches the names of the private folders of edits; group 2 is the id of the task."""
 
 ABANDONED_SECONDS = 86400.0
-"""Seconds after its last change from which the folder of an edit that has no row counts as left by a dead process."""
+"""Seconds after the last change of an edit's folder until it is deleted, if the edit has no row in the ledger."""
 
 
 async def remove_leftovers(folder: Path, ledger: Ledger, now: float) -> None:
-    """Delete what dead processes have left of downloads and edits, if the ledger says that the task is saved.
+    """Delete what dead processes left of downloads and edits, if the files of the task are saved.
 
-    Partial files of tasks that are not in the ledger stay, because they may belong to another ledger. So does the
-    folder of an edit, until it is older than any edit runs: its process may have died before the edit had a row.
+    Partial files of tasks that are not in the ledger stay, because they may belong to another ledger. The folder of an
+    edit that is not in the ledger stays for `ABANDONED_SECONDS`, which is longer than any edit runs, because a process
+    creates the folder before it saves the row of the edit.
 
     Args:
         folder: The folder of partial files.
@@ -52,7 +53,7 @@ async def remove_leftovers(folder: Path, ledger: Ledger, now: float) -> None:
 
 
 def _find_leftovers(folder: Path) -> Mapping[str, set[Path]]:
-    """Return, for each task id, the task's partial files and private folders in the output folder."""
+    """Find partial files and private folders in the output folder; return them by the id of their task."""
     found: dict[str, set[Path]] = defaultdict(set)
     for each in (folder, folder / PARTS_FOLDER):
         with suppress(FileNotFoundError):
@@ -63,7 +64,7 @@ def _find_leftovers(folder: Path) -> Mapping[str, set[Path]]:
 
 
 def _is_abandoned(place: Path, now: float) -> bool:
-    """Return whether a place is the folder of an edit in which nothing was made or renamed for a day."""
+    """Return whether a place is the folder of an edit, and its content has not changed for a day."""
     with suppress(OSError):
         return bool(EDIT_NAME.fullmatch(place.name)) and now - place.stat().st_mtime > ABANDONED_SECONDS
     return False

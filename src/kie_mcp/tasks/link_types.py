@@ -1,4 +1,4 @@
-"""Link types: find the type of the file behind a URL by its first bytes, if the URL has no file extension."""
+"""Link types: read the first bytes of the file at a URL to find the file's type, if the URL has no file extension."""
 
 from contextlib import suppress
 
@@ -21,7 +21,7 @@ PAGE = "text/html"
 
 
 class LinkTypes:
-    """Finds the type of the file at a URL by reading its first bytes; private addresses get no request."""
+    """Finds the type of the file at a URL from the file's first bytes; sends no request to private addresses."""
 
     def __init__(self, client: KieClient, *, guarded: bool = True) -> None:
         """Store the arguments.
@@ -48,7 +48,7 @@ class LinkTypes:
         for _ in range(MAX_REDIRECTS):
             await self._guard.check_link(url)
             connection = self._guard.watch_connection(url)
-            # Each request has a connection of its own, because the guard sees only the address of a new connection.
+            # Each request has a connection of its own, because the guard checks only new connections.
             headers = {"Accept-Encoding": "identity", "Connection": "close", "Range": f"bytes=0-{HEAD_BYTES - 1}"}
             extensions = {"trace": connection.trace}
             async with self._client.http.stream("GET", url, headers=headers, extensions=extensions) as response:
@@ -61,7 +61,7 @@ class LinkTypes:
 
 
 async def _judge(response: httpx2.Response) -> str:
-    """Return the type of the file in a response; empty if the file's first bytes contradict the host's Content-Type."""
+    """Return the type of the file in a response; empty if its first bytes and the Content-Type header disagree."""
     head = bytearray()
     async for chunk in response.aiter_bytes():
         head += chunk
@@ -71,6 +71,7 @@ async def _judge(response: httpx2.Response) -> str:
     found = formats.detect_mime_type(bytes(head[:HEAD_BYTES])) or ""
     if not found:
         return declared if declared == PAGE or declared.startswith(("image/", "video/", "audio/")) else ""
-    # In some MP4 files, only the end shows whether the file is a clip or a sound.
+    # Only the end of some MP4 files shows whether the file is a clip or a sound. So if the two types disagree, the type
+    # is unknown.
     kinds = {found.partition("/")[0], declared.partition("/")[0]}
     return "" if kinds == {"audio", "video"} else found

@@ -49,7 +49,7 @@ def decode_data_uri(uri: str) -> Content:
         return _hold_in_memory(decode_base64_text(payload))
     content = unquote_to_bytes(payload)
     if not formats.detect_mime_type(content):
-        # Some tools omit ";base64" although the data is base64 text.
+        # Some tools leave out ";base64" although the data is base64 text, so decoding it is tried here.
         with suppress(InvalidCall):
             content = decode_base64_text(payload)
     return _hold_in_memory(content)
@@ -80,7 +80,8 @@ def prepare_url(url: str, limits: Limits, own: Sequence[str] = ()) -> str:
     url = find_direct_url(url, shown)
     ending = PurePosixPath(urlsplit(url).path).suffix[1:].lower()
     subtype = guess_mime_type(url).rpartition("/")[2] or (ending if ending in NO_MEDIA else "")
-    # For models that accept JPEG and PNG, KIE's own examples have URLs of WebP pictures, so these are accepted too.
+    # These formats of pictures are accepted together: KIE's own examples give WebP URLs to models that list only JPEG
+    # and PNG.
     accepted = [*limits.formats.split(), "webp"] if "png" in limits.formats else limits.formats.split()
     if subtype and limits.formats and subtype not in accepted:
         raise InvalidCall(f"{shown} is {subtype}; the model takes {', '.join(limits.formats.split())}.")
@@ -116,7 +117,7 @@ def extension(mime_type: str) -> str:
 
 
 def abbreviate(reference: str) -> str:
-    """Return a reference for a message: if it is long, the last 60 characters of a path, or the first 60 of a URL."""
+    """Shorten a reference for a message: of a long path the last 60 characters remain, of a long URL the first 60."""
     if len(reference) <= 80:
         return reference
     return f"{reference[:60]}…" if re.match(r"https?:|data:", reference) else f"…{reference[-60:]}"

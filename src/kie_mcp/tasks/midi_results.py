@@ -1,4 +1,4 @@
-"""Save musical notes, which one model makes as JSON, as MIDI files."""
+"""Convert musical notes, which one of KIE's models returns as JSON, to MIDI files."""
 
 from kie_mcp.ledger.task import Task
 from kie_mcp.media import midi
@@ -9,7 +9,10 @@ MIDI_MODEL = "ai-music-api/generate-midi-from-audio"
 
 
 async def write_notes(task: Task, downloader: Downloader) -> None:
-    """Save a task's text results, which are musical notes as JSON, as MIDI files; do nothing if a text has no notes."""
+    """Convert a task's text results (musical notes as JSON) to MIDI files, and save the files.
+
+    If one of the texts has no notes, the task stays as it is.
+    """
     try:
         files = [midi.build_midi_file(text) for text in task.texts]
     except ValueError:

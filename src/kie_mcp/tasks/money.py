@@ -93,13 +93,13 @@ def highest_estimate_of_kind(kind: Kind | None) -> float:
 
 
 def _highest_estimate(models: Iterable[type[KieModel]]) -> float:
-    """Return the highest price, in credits, of calls with default arguments; skip models whose price needs a length."""
+    """Return the highest price, in credits, with default arguments; skip models whose price depends on a length."""
     estimates = (model.default_estimate() for model in models)
     return max((each.high or 0 for each in estimates if not each.assumed), default=0)
 
 
 def combine_tasks(tasks: Sequence[Task]) -> Task:
-    """Return one task with the total cost of several tasks, only to check this total against the caps."""
+    """Return one task with the total cost of several tasks, which serves only to check this total against the caps."""
     first, *_ = tasks
     reserved = sum(task.reserved for task in tasks)
     return replace(

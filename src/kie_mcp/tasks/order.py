@@ -26,13 +26,13 @@ class Order:
     route: str = ""
     """The id of the only route to try; empty to try the model's routes one after the other."""
     extra: Mapping[str, Any] = field(default_factory=dict)
-    """Fields to add to the create request that the model class does not define, under KIE's names."""
+    """Additional fields of the create request, under KIE's names, which the model class does not define."""
     variation: int = 1
     """A number in the idempotency key: an equal call with another variation creates a new task, which costs again."""
     live_price: str = ""
     """KIE's price text from its list of models; empty if the list was not read."""
     notes: tuple[str, ...] = ()
-    """Sentences for the user to add to the answer, for example that a field is newer than the model class."""
+    """Sentences that are added to the answer for the user, for example that a field is newer than the model class."""
     id: str = field(default_factory=lambda: new_id("t"))
     """The id that a new task gets in the ledger; a repeated call returns an existing task with another id."""
 
@@ -53,7 +53,7 @@ class Order:
     def build_bodies(
         self, resolved: Mapping[Ref, str], *, service: bool, callback_url: str = ""
     ) -> dict[str, dict[str, Any]]:
-        """Return, for each route id, the body of the create request; the route to try first comes first.
+        """Return the body of the create request for each route, by route id; the route to try first comes first.
 
         Args:
             resolved: For each file or earlier task that the arguments name, KIE's URL or id.
@@ -79,7 +79,7 @@ class Order:
         return price_key, units
 
     def ledger_arguments(self, contents: Mapping[Ref, str]) -> dict[str, Any]:
-        """Return the arguments as the ledger stores them: a SHA-256 replaces each data URI, which contains a file.
+        """Return the arguments for the ledger: each data URI, which contains a whole file, is replaced by its SHA-256.
 
         Args:
             contents: For each file or earlier task that the arguments name, a string from `References.identify()` that
@@ -93,7 +93,7 @@ class Order:
 
 
 def read_call(id_: str, fields: Mapping[str, Any]) -> tuple[KieModel, dict[str, Any]]:
-    """Rebuild a call of a built-in model from the fields that `KieModel.sent(str)` returned.
+    """Rebuild a call of a built-in model from the request fields that `KieModel.sent(str)` made of it.
 
     Args:
         id_: KIE's id of the model.

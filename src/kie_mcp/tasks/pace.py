@@ -12,22 +12,22 @@ from kie_mcp.errors import KieMcpError
 T = TypeVar("T")
 
 WINDOW_SECONDS = 30
-"""Length of a window; in each window, a download has to receive `LOWEST_SPEED` bytes a second on average.
+"""Length in seconds of the windows in which a download has to receive `LOWEST_SPEED` bytes a second.
 
 The first window begins before the first byte arrives.
 """
 LOWEST_SPEED = 1_000
 SECONDS_FREE = 300
-"""Seconds that a download may take in addition to the time that its bytes need at the speed `LOWEST_AVERAGE`."""
+"""Seconds by which a download may last longer than its bytes need at the speed `LOWEST_AVERAGE`."""
 LOWEST_AVERAGE = 50_000
-"""Minimum average speed of a whole download in bytes a second; its first `SECONDS_FREE` seconds do not count."""
+"""Minimum average speed of a whole download, in bytes a second; see `SECONDS_FREE`."""
 
 
 class Pace:
     """Counts the received bytes of one download, and ends the download if the bytes arrive too slowly.
 
-    A host that sends one byte every few seconds never causes a timeout of httpx2. This class ends such a download,
-    also while the host still sends the headers.
+    A host that sends one byte every few seconds never causes a timeout of httpx2. This class ends such a download, even
+    while the host still sends the headers.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -56,7 +56,7 @@ class Pace:
             try:
                 done.append(await download())
             except (OSError, httpx2.HTTPError, KieMcpError) as error:
-                # Raised below, because a task group would raise it inside an ExceptionGroup.
+                # The error is raised below. Here, inside the task group, it would be wrapped into an ExceptionGroup.
                 failure = error
             group.cancel_scope.cancel()
         if failure:
@@ -66,7 +66,7 @@ class Pace:
         return done[0]
 
     async def _wait_until_too_slow(self) -> str:
-        """Wait until the download is too slow; return a sentence that says how slow it is."""
+        """Wait until the download is too slow; return a message that says how slow the download is."""
         begin, before = self._clock.monotonic(), 0
         while True:
             await self._clock.idle(WINDOW_SECONDS)

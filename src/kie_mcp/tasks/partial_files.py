@@ -18,11 +18,11 @@ if sys.platform != "win32":
 
 
 class Unreachable(OSError):
-    """The place for the complete file cannot be reached; the partial file is kept for the next attempt."""
+    """Error for a place of complete files that cannot be reached; the partial file is kept for the next attempt."""
 
 
 class PartialFile:
-    """A file with the bytes that a download has received, and a second file that identifies the downloaded version.
+    """A file with the bytes that a download has received, and a second file with the version of these bytes.
 
     The version is the ETag or Last-Modified header (RFC 9110, 13.1.5). Without the second file, a download is never
     continued, because the host may send bytes of another version.
@@ -33,7 +33,7 @@ class PartialFile:
         self._place = place
         self._note = _note_of(place)
         self.validator, self.total = _read_note(self._note)
-        """`validator` is the ETag or Last-Modified header of the download; empty if the host sent neither.
+        """`validator` is the ETag or Last-Modified header of the answer; empty if the host sent neither.
 
         `total` is the size of the whole file in bytes; None if the host did not send the size.
         """
@@ -66,7 +66,8 @@ class PartialFile:
 
     def close(self, *, delete: bool) -> None:
         """Close the file; delete it if `delete` is True, or if a later download cannot continue it."""
-        # close() writes the bytes that are still in the buffer. If the disk is full, this raises an error.
+        # Closing the file writes the rest of its buffer, which raises an error if the disk is full. The partial file is
+        # then still useful, so the error is ignored.
         with suppress(OSError):
             self.file.close()
         place = self._place
@@ -115,14 +116,14 @@ def open_partial_file(folder: Path, stem: str, *, private: bool = False) -> Iter
 
 
 def _open_alone(place: Path, *, private: bool) -> IO[bytes]:
-    """Open a partial file for this process alone: the bytes of two processes in one file would damage it.
+    """Open a partial file, and lock it: if two processes wrote into one file, the file would be damaged.
 
     Raises:
         BlockingIOError: When another process is downloading into the file.
     """
     file = disk.open_own_file(place, private=private)
     try:
-        # Windows has no `flock()`, but there an open file cannot be renamed.
+        # Windows has no `flock()`. It needs no lock, because an open file cannot be renamed or deleted there.
         if sys.platform != "win32":
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if not disk.is_same_file(file, place):
@@ -135,7 +136,7 @@ def _open_alone(place: Path, *, private: bool) -> IO[bytes]:
 
 def remove_partial_file(place: Path) -> None:
     """Delete a partial file and its version, unless a process is downloading into it or it cannot be deleted."""
-    # If the file cannot be opened, or on Windows cannot be deleted, another process is using it.
+    # An error means that another process is using the file: it is locked, or on Windows it cannot be deleted.
     with suppress(OSError):
         _open_alone(place, private=True).close()
         place.unlink()
@@ -160,16 +161,17 @@ def write_file(content: bytes, folder: Path, stem: str, extension: str, *, priva
 
 @contextmanager
 def open_complete_file(place: Path) -> Iterator[PartialFile]:
-    """Open a complete file that was made on this machine, to give the file its final name."""
+    """Open a complete file that was made on this machine, to give the file its final name as after a download."""
     # On Windows, `os.fsync()` needs a file that is open for writing.
     with disk.open_file(place, writable=True) as file:
         yield PartialFile(file, place)
 
 
 def replace_file(content: bytes, place: Path) -> None:
-    """Replace a file that `write_file()` wrote as private; after a crash, either the old or the new file is there.
+    """Replace a file that `write_file()` wrote as private; a crash leaves the whole old or the whole new file.
 
-    The partial file has the same name as in `write_file()`, so that the next call reuses the one left by a crash.
+    The partial file has the same name as in `write_file()`, so that the next call reuses a partial file that a crash
+    has left behind.
     """
     with open_partial_file(place.parent, place.stem, private=True) as part:
         part.begin("", None)
@@ -189,8 +191,8 @@ def _commit_name(part: IO[bytes], place: Path, folder: Path, stem: str, extensio
         try:
             _link(place, final)
         except FileExistsError:
-            # An existing file with equal bytes is the same result: an earlier process downloaded it, and died before it
-            # saved the task's row.
+            # If the existing file has equal bytes, it is the same result: an earlier process downloaded it, and died
+            # before it saved the task's row. So the file is used, and no second file is made.
             if not _is_equal(place, final):
                 taken += 1
                 final = folder / f"{stem}-{taken}.{extension}"
@@ -200,7 +202,7 @@ def _commit_name(part: IO[bytes], place: Path, folder: Path, stem: str, extensio
 
 
 def _link(place: Path, final: Path) -> None:
-    """Give a file a second name, unless something has this name already.
+    """Give a file a second name, unless a file or folder has this name already.
 
     Raises:
         FileExistsError: When something has the name.
@@ -210,13 +212,14 @@ def _link(place: Path, final: Path) -> None:
     except FileExistsError:
         raise
     except (OSError, NotImplementedError):
-        # Some file systems, such as FAT, have no hard links. There, an empty file reserves the name first.
+        # Some file systems, such as FAT, have no hard links. There, an empty file is made first, which reserves the
+        # name.
         disk.create_file(final).close()
         place.replace(final)
 
 
 def _is_equal(place: Path, final: Path) -> bool:
-    """Return whether a file at the final name is a regular file with the same bytes."""
+    """Return whether `final` is a regular file whose bytes are equal to those of `place`."""
     try:
         with disk.open_file(place) as one, disk.open_file(final) as other:
             return hashlib.file_digest(one, "sha256").digest() == hashlib.file_digest(other, "sha256").digest()  # type: ignore[arg-type]

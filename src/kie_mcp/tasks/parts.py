@@ -1,4 +1,4 @@
-"""Parts: the plan for a call whose text is too long for one task at KIE, and is therefore made in several tasks."""
+"""Parts: the plan for a call whose text is too long for one task at KIE, so that several tasks make it."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ class Plan:
     """The order of each part."""
 
     def key(self, number: int) -> str:
-        """Return the idempotency key of a part. By this unique key, a later call finds the part and does not pay again.
+        """Return the idempotency key of a part. A later call finds the part by this key, and does not pay again.
 
         Args:
             number: The number of the part, counted from 0.
@@ -38,7 +38,7 @@ class Plan:
 
     @classmethod
     def read(cls, whole: Task) -> Self:
-        """Return the plan that the ledger has for a whole."""
+        """Read the plan of a whole (a task that KIE makes in parts) from the row of the whole in the ledger."""
         plan = whole.request or {}
         orders = (_read_part(whole, plan, fields) for fields in plan["parts"])
         return cls(plan["series"], tuple(orders))
@@ -48,7 +48,7 @@ class Plan:
         return [await ledger.find_newest(self.key(number)) for number, _ in enumerate(self.orders)]
 
     async def find_missing(self, ledger: Ledger) -> list[Order]:
-        """Return the orders of the parts that have to be paid: those without a task, and those whose task failed."""
+        """Return the orders of the parts that have to be paid: those without a task, and those without a result."""
         found = zip(self.orders, await self.find_parts(ledger), strict=True)
         return [order for order, part in found if not part or part.state in WITHOUT_RESULT]
 
@@ -56,7 +56,8 @@ class Plan:
 async def make_plan(ledger: Ledger, order: Order, idempotency_key: str) -> Plan | None:
     """Return the plan of an order; None if KIE can make the call in one task.
 
-    If the last whole of the same call failed, its plan is returned, so that only the missing parts are paid.
+    If an earlier call with the same key failed, the plan of that call is returned, so that only the missing parts are
+    paid.
     """
     calls = order.call.split()
     if len(calls) == 1:
@@ -70,7 +71,7 @@ async def make_plan(ledger: Ledger, order: Order, idempotency_key: str) -> Plan 
 def count_credits(whole: Task, parts: Sequence[Task]) -> None:
     """Set the reservation and the charge of a whole to the sum of the costs of its parts.
 
-    If the charge of a part is unknown, its reservation counts, and the charge of the whole is unknown as well.
+    For a part of unknown charge, its reservation counts. The charge of the whole is then unknown as well.
     """
     counted = [0 if part.refused else part.reserved if part.credits is None else part.credits for part in parts]
     is_known = all(part.credits is not None or part.refused for part in parts)
@@ -79,7 +80,7 @@ def count_credits(whole: Task, parts: Sequence[Task]) -> None:
 
 
 async def recount(ledger: Ledger, part: Task) -> None:
-    """Compute the cost of a part's whole again, if the whole ended before the part."""
+    """Compute the cost of a whole again when one of its parts ends, if the whole ended earlier than this part."""
     whole = await ledger.find(part.parent) if part.parent else None
     if whole and whole.final:
         count_credits(whole, await ledger.find_parts(whole.id))

@@ -14,7 +14,7 @@ class Permission:
 
     may_spend: bool
     missing_right: str
-    """The name of the missing right for the error message, such as `the scope …`, if `may_spend` is False."""
+    """The name of the missing right for the error message, such as `the scope …`; only used if `may_spend` is False."""
     was_refused: bool = False
     """Whether `check_permission()` raised an error during the request."""
 

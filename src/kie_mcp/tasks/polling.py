@@ -1,13 +1,12 @@
 """Polling schedule: how long to wait between two polls (status requests to KIE) of a running task.
 
 Polls are rare while a task can hardly have ended, and frequent about the time when such tasks usually end. The next
-poll comes after `sqrt(2 * patience / hazard)` seconds. The hazard is the probability per second that the task ends now.
-The delay is the time between the end of a task and the poll that notices it. With these intervals, each interval adds
-`patience` seconds to the expected delay, and no other schedule with the same number of polls has a smaller delay.
+poll comes after `sqrt(2 * patience / hazard)` seconds. `hazard` is the probability per second that the task ends now.
+The delay is the time between the end of a task and the poll that notices it, and `patience` is the number of seconds
+that each interval may add to the expected delay. No other schedule with the same number of polls has a smaller delay.
 
-The schedule assumes that durations have a log-logistic distribution. This distribution is similar to a log-normal
-distribution, but its hazard is a short formula. Very long durations are possible in this distribution, so the longer a
-task is late, the longer the intervals become.
+The schedule assumes that durations have a log-logistic distribution. It is similar to a log-normal distribution, but
+has a short formula for the hazard. It allows very long durations, so the intervals grow while a task is late.
 """
 
 import math
@@ -16,27 +15,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 FEWEST_DURATIONS, NEWEST_DURATIONS = 5, 20
-"""The number of durations from which a spread can be estimated, and the number of durations to use at most."""
+"""The fewest durations from which a spread is estimated, and the number of newest durations that are used."""
 SPREAD, WIDEST_SPREAD = 0.25, 1.0
 """The spread (see `DurationEstimate`) that is assumed for one model, and the upper limit of an estimated spread."""
 QUARTILES = 1.349
-"""The lower and the upper quartile of a normal distribution are this number of standard deviations apart."""
+"""Distance between the lower and the upper quartile of a normal distribution, in standard deviations."""
 LOGISTIC = math.pi / math.sqrt(3)
 """Standard deviation of a logistic distribution with scale 1.
 
-Divided by the spread of the durations, it gives the shape parameter of the log-logistic distribution.
+This number, divided by the spread of the durations, is the shape parameter of the log-logistic distribution.
 """
 
 FIRST_POLL_SHARE = 0.85
-"""Latest time of the first poll, as a share (0 to 1) of the expected duration."""
+"""Latest time of a task's first poll, as a share (0 to 1) of the expected duration."""
 FIRST_BLIND_POLL, SHORTEST_BLIND_DELAY, BLIND_DELAY_SHARE = 2.9, 1.95, 1 / 13
-"""Poll times for a task of a model whose durations are not measured yet.
+"""Times of the polls of a task, if no duration of its model has been measured yet.
 
 The first number is the seconds until the first poll. The second is the minimum seconds between two polls. The third is
 the interval between two polls as a share of the task's age.
 """
 SHORTEST_DELAY, LONGEST_DELAY = 0.5, 60.0
-"""The shortest and the longest time between two polls, in seconds; a shorter task counts as 0.5 seconds long."""
+"""The shortest and the longest time between two polls, in seconds. Shorter durations are rounded up to the first."""
 MAX_PATIENCE = 0.4
 """Upper limit of `patience`, the seconds that one interval adds to the expected delay until a poll notices the end."""
 LONGEST_RELAXED_DELAY = 600.0
@@ -47,7 +46,7 @@ RELAXATION = 20
 With this factor, nearly every task's callback arrives before the next poll.
 """
 REPEAT_SECONDS = 30
-"""Minimum seconds between two equal create requests, on routes where sending the request again reads the status."""
+"""Minimum seconds between two equal create requests, on routes where a repeated request reads the status."""
 DOUBT_SECONDS = 1.0
 """Seconds until the next poll if KIE did not know the task, although KIE should know the task by now."""
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 60.0
@@ -77,10 +76,12 @@ def estimate_duration(durations: Sequence[float], built_in: float) -> DurationEs
         return DurationEstimate(max(SHORTEST_DELAY, built_in), is_measured=False)
     logs = [math.log(max(SHORTEST_DELAY, seconds)) for seconds in durations[-NEWEST_DURATIONS:]]
     if len(logs) < FEWEST_DURATIONS:
-        # The fewer durations there are, the farther their median may be from the true one.
+        # The fewer durations there are, the less certain their median is. The factor makes the spread larger for few
+        # durations.
         return DurationEstimate(math.exp(statistics.median(logs)), SPREAD * math.sqrt(1 + 1 / len(logs)))
     low, middle, high = statistics.quantiles(logs, n=4)
-    # The assumed spread counts as much as 20 durations, because a few durations, or equal ones, may be a coincidence.
+    # A few durations, or equal durations, may be a coincidence. So the assumed spread is mixed in with the weight of 20
+    # durations.
     spread = ((high - low) / QUARTILES * len(logs) + SPREAD * NEWEST_DURATIONS) / (len(logs) + NEWEST_DURATIONS)
     return DurationEstimate(math.exp(middle), min(spread, WIDEST_SPREAD))
 
@@ -88,13 +89,14 @@ def estimate_duration(durations: Sequence[float], built_in: float) -> DurationEs
 def estimate_seconds(age: float, running_age: float) -> float:
     """Estimate how many seconds a task took: the middle between the poll that noticed its end and the previous poll.
 
-    If the age at the last poll were used instead, the estimated duration of a model would grow with each task.
+    The age at the last poll is no good estimate: with it, the estimated duration of a model would grow with each task.
 
     Args:
         age: Seconds from the start to the poll that found that the task had ended.
         running_age: Seconds from the start to the previous poll; 0 if there was no previous poll.
     """
-    # A task that had ended at its first poll ran for most of the time, because the first poll comes early.
+    # Without a previous poll, half of the age is used instead: the first poll comes early, so the task probably ran for
+    # most of the time.
     return (age + max(running_age, age / 2)) / 2
 
 
@@ -108,13 +110,14 @@ def next_poll(age: float, duration: DurationEstimate, *, relaxed: bool = False) 
     """
     relaxation = RELAXATION if relaxed else 1
     shape = LOGISTIC / duration.spread
-    # With this patience, a task needs as many polls as with a poll every 3 s; see benchmarks/polling.py.
+    # This formula was chosen so that a task needs as many polls as with a poll every 3 s; see benchmarks/polling.py.
     patience = min(MAX_PATIENCE, 1.45 / math.pow(duration.seconds, 0.93)) * relaxation**2
-    # Soon after the start, the share of tasks that have ended is about (age / duration) ** shape. The integral of this
-    # share up to the first poll is the expected delay in seconds. This delay has to be equal to the patience.
+    # The next lines compute the time of the first poll. Soon after the start, the share of tasks that have ended is
+    # about (age / duration) ** shape. The integral of this share up to the first poll is the expected delay in seconds,
+    # which has to be equal to the patience.
     share = math.pow(patience * (shape + 1) / duration.seconds, 1 / (shape + 1))
     first = duration.seconds * (share if relaxed else min(FIRST_POLL_SHARE, share))
-    # The factor 0.99 is needed because a sleep may end slightly before its time.
+    # A sleep may end slightly before its time, so the first poll may come 1 % early.
     if age < 0.99 * first:
         seconds = first - max(age, 0)
     else:
@@ -128,7 +131,7 @@ def next_poll(age: float, duration: DurationEstimate, *, relaxed: bool = False) 
 
 
 def _blind_delay(age: float) -> float:
-    """Return the seconds until the next poll, for a task whose duration is unknown."""
+    """Return the seconds until the next poll, for a task whose model has no measured duration."""
     if age < 0.99 * FIRST_BLIND_POLL:
         return FIRST_BLIND_POLL - max(age, 0)
     return max(SHORTEST_BLIND_DELAY, age * BLIND_DELAY_SHARE)
@@ -143,7 +146,7 @@ def poll_delay(
     repeated: bool = False,
     relaxed: bool = False,
 ) -> float:
-    """Return the seconds until the next poll of a task; they also depend on the result of the last poll.
+    """Return the seconds until the next poll of a task, which also depend on the result of the last poll.
 
     Args:
         age: Seconds since the task was created.

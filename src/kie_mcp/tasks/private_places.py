@@ -1,4 +1,4 @@
-"""Private places: folders that are too large or too personal to be allowed only because the server runs in them."""
+"""Private places: folders that are too large or too personal to be allowed unless the operator names them."""
 
 import os
 import stat
@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 _HIDDEN_FLAGS = stat.FILE_ATTRIBUTE_HIDDEN, stat.UF_HIDDEN
-"""The attributes by which Windows and macOS mark hidden files and folders, such as AppData and Library."""
+"""The file attributes that mark hidden files and folders on Windows (such as AppData) and macOS (such as Library)."""
 
 
 def find_fault(folder: Path) -> str:
@@ -30,7 +30,7 @@ def find_fault(folder: Path) -> str:
 
 
 def find_hidden(place: Path, above: Path) -> str:
-    """Return the name of the first hidden folder or file on the way from a folder to a place; empty if there is none.
+    """Return the name of the first hidden folder or file on the path from `above` to `place`; empty if there is none.
 
     Args:
         place: An absolute path without links.
@@ -43,7 +43,7 @@ def find_hidden(place: Path, above: Path) -> str:
 
 
 def may_be_read(place: Path, folders: Iterable[Path]) -> bool:
-    """Return whether a place is in one of the folders and not hidden there; the file itself need not exist.
+    """Return whether a place is in one of the folders and is not hidden there; the place need not exist.
 
     Args:
         place: An absolute path without links.
@@ -53,7 +53,7 @@ def may_be_read(place: Path, folders: Iterable[Path]) -> bool:
 
 
 def _find_homes() -> list[Path]:
-    """Return the user's home folders: the one in the environment, and the one in the system's list of users."""
+    """Return the user's home folders, one from the environment and one from the system's list of users."""
     return list(dict.fromkeys(_list_homes()))
 
 
@@ -75,12 +75,13 @@ def _is_same(one: Path, other: Path) -> bool:
 
 
 def _is_marked(place: Path) -> bool:
-    """Return whether the system marks a folder or file as hidden; on macOS this counts in a home folder only."""
+    """Return whether the system marks a folder or file as hidden; on macOS, the mark counts only in home folders."""
     with suppress(OSError):
         status = place.lstat()
         windows, macos = _HIDDEN_FLAGS
         if getattr(status, "st_file_attributes", 0) & windows:
             return True
-        # macOS also marks the folder of temporary files, which is not private, so the mark counts only in home folders.
+        # The mark counts only in home folders, because macOS also marks the folder of temporary files, which is not
+        # private.
         return bool(getattr(status, "st_flags", 0) & macos) and any(map(place.is_relative_to, _find_homes()))
     return False

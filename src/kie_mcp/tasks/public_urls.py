@@ -13,9 +13,9 @@ _PRIVATE_NAMES = re.compile(
     r"(.*\.)?(localhost|local|localdomain|internal|intranet|private|corp|home|lan|arpa|test|onion|docker"
     r"|localtest\.me|lvh\.me)",
 )
-"""Matches host names that mean a different machine, or no machine, for KIE (RFC 6761, RFC 6762, RFC 8375, ICANN).
+"""Matches host names that lead KIE to a different machine or to none (RFC 6761, RFC 6762, RFC 8375, ICANN).
 
-`.invalid` is not among them, because only the files of the sandbox have such URLs.
+Names that end with `.invalid` do not match, because the files of the sandbox have such URLs.
 """
 _NAMED_ADDRESS = re.compile(r"(?:.*[.-])?((?:\d{1,3}[.-]){3}\d{1,3})\.(?:nip|sslip|xip)\.io")
 """Matches a host name that contains the address to which it leads, such as 192-168-1-5.nip.io."""
@@ -48,11 +48,11 @@ def hide_password(url: str) -> str:
 
 
 def _find_reason(url: str) -> str:
-    """Return why a URL is not public; empty if it may be."""
+    """Return why KIE cannot open a URL; empty if the URL may be public."""
     parts = urlsplit(url)
     if "@" in parts.netloc:
         return "it has a user name or password, which KIE would store with the task"
-    # Browsers read full-width digits and percent escapes in a host as plain ones.
+    # The host is normalised as browsers do it: full-width digits and percent escapes become plain characters.
     host = unicodedata.normalize("NFKC", unquote(parts.hostname or "")).lower().rstrip(".")
     address = _read_address(host)
     if address:
@@ -63,13 +63,13 @@ def _find_reason(url: str) -> str:
 
 
 def _read_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Return the IP address in a host, even if written in hex, in octal or as one number: `0x7f.1`; else None."""
+    """Return the IP address in a host, even if it is written in hex, octal or as one number (`0x7f.1`); else None."""
     if named := _NAMED_ADDRESS.fullmatch(host):
         host = named[1].replace("-", ".")
     try:
         if ":" in host:
             return ipaddress.IPv6Address(host.partition("%")[0])
-        # inet_aton() reads every form that browsers and libcurl read.
+        # `inet_aton()` accepts every spelling of an address that browsers and libcurl accept.
         return ipaddress.IPv4Address(socket.inet_aton(host)) if re.fullmatch(r"[0-9a-fx.]+", host) else None
     except (OSError, ValueError):
         return None

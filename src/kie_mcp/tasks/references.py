@@ -35,7 +35,7 @@ RESULT = re.compile(r"task:(?P<task>[\w-]+)(?:#(?P<n>[\w-]+))?")
 
 
 class References:
-    """Resolves references to KIE's URLs or ids; local files are uploaded on the way."""
+    """Resolves references to KIE's URLs or ids; for this, it uploads local files."""
 
     def __init__(self, uploader: Uploader, ledger: Ledger, clock: Clock, storage: Storage) -> None:
         self._storage = storage
@@ -43,10 +43,10 @@ class References:
         self._ledger = ledger
         self._clock = clock
         self._changes: dict[int, str] = {}
-        """For the hash of each reference, how this process changed the file or its link before sending it, in words."""
+        """For the hash of a reference, a text that says how its file or URL was changed before it was sent."""
 
     def explain_changes(self, refs: Sequence[Ref]) -> str:
-        """Say how the files among these references were changed before they were sent; empty if none was changed."""
+        """Return sentences about the changes to these files before they were sent; empty if none was changed."""
         changed = [ref for ref in dict.fromkeys(refs) if hash(ref) in self._changes]
         return " ".join(f"{abbreviate(list(unwrap(ref))[-1])}: {self._changes[hash(ref)]}." for ref in changed)
 
@@ -59,7 +59,8 @@ class References:
         Raises:
             InvalidCall: When a file or task does not exist, may not be read, or is not accepted by the model.
         """
-        # The same file may be given for fields with different limits, each of which is checked.
+        # A file may be given for several fields with different limits. It is then checked once for each of these
+        # limits.
         unique = {(ref, type(ref), getattr(ref, "limits", None)): ref for ref in refs}
         return {ref: await self._identify(ref) for ref in unique.values()}
 
@@ -73,7 +74,7 @@ class References:
         return {ref: await self._resolve(ref) for ref in dict.fromkeys(refs)}
 
     async def measure(self, refs: Sequence[Ref]) -> dict[str, float]:
-        """Return the length in seconds of each file that is on this machine; a picture has 0.
+        """Return the length in seconds of each file that is on this machine; the length of a picture is 0.
 
         For a link to a result of an earlier task, the saved file is measured. A file is left out if it is not on this
         machine, or if its length cannot be read. Nothing is sent to KIE.
@@ -85,7 +86,7 @@ class References:
         return {ref: seconds for ref, seconds in lengths.items() if seconds is not None}
 
     async def measure_picture(self, ref: MediaRef) -> tuple[int, int] | None:
-        """Return the displayed width and height of a picture in pixels; None if it is not here or not readable."""
+        """Return the displayed width and height of a picture in pixels; None if it cannot be read on this machine."""
         # The import is inside the function, because importing Pillow takes longer than the rest of the server's start.
         from kie_mcp.media import pictures
 
@@ -142,7 +143,7 @@ class References:
 
     @asynccontextmanager
     async def _open_if_here(self, ref: MediaRef) -> AsyncIterator[Content | None]:
-        """Open the file of a reference; yield None when it is not on this machine."""
+        """Open the file of a reference, if the file is on this machine; otherwise, yield None."""
         if _is_local(ref):
             with self._open(ref) as content:
                 yield content
@@ -182,7 +183,7 @@ class References:
             return await self._fit_and_upload(content, ref, keep_metadata=self._uploader.keep_metadata)
 
     async def _find_link_type(self, url: str, ref: MediaRef) -> str:
-        """Return the type of the file at a URL without a file extension; empty if the type is unknown or not needed.
+        """Return the type of the file at a URL without a file extension; empty if it is unknown or not needed.
 
         Raises:
             InvalidCall: The URL leads to a web page.
@@ -199,7 +200,8 @@ class References:
     async def _fit_and_upload(self, content: Content, ref: MediaRef, *, keep_metadata: bool, url: str = "") -> str:
         """Convert and upload a file, and return its URL at KIE.
 
-        If KIE already has the file at `url`, and the file fits without a conversion, `url` is returned instead.
+        If `url` is not empty, KIE already has the file there. A file that fits without a conversion is then not
+        uploaded, and `url` is returned.
         """
         async with fit_file(content, ref.limits, ref, keep_metadata=keep_metadata) as fitted:
             await check_limits(fitted.content, ref.limits, ref)
@@ -217,12 +219,12 @@ class References:
 
     async def _resolve_result(self, ref: MediaRef, task_id: str, number: str) -> str:
         task, result = await self._find_result(ref, task_id, number)
-        # KIE's link to an older result may have expired, so the saved file is uploaded again.
+        # KIE's URL of an old result may have expired. In this case, the saved file is uploaded again.
         is_fresh = self._clock.time() < task.created + files.UPLOAD_LIFETIME
         async with self._open_result(result) as content:
             if not content:
                 return result.link
-            # The metadata of a result, such as the prompt, came from KIE, so the metadata may go back to KIE.
+            # The metadata of a result, such as the prompt, is kept in the file, because it came from KIE.
             return await self._fit_and_upload(content, ref, keep_metadata=True, url=result.url if is_fresh else "")
 
     async def _resolve_track(self, ref: Track) -> str:
@@ -240,7 +242,7 @@ class References:
         return result.id
 
     async def _find_result(self, ref: Ref, task_id: str, number: str) -> tuple[Task, Result]:
-        """Return a succeeded task and its result with this number; raise `InvalidCall` when there is none."""
+        """Return a succeeded task and its result with this number; raise `InvalidCall` if one of them is missing."""
         task = await self._ledger.find(task_id)
         if not task:
             raise InvalidCall(f"{ref}: there is no task {task_id}.", "list_tasks shows the tasks there are.")
@@ -261,10 +263,10 @@ class References:
 
     @asynccontextmanager
     async def _open_result(self, result: Result) -> AsyncIterator[Content | None]:
-        """Open the saved file of a result; yield None if the file is gone, but the result still has a link.
+        """Open the saved file of a result; yield None if the file is gone but the result still has a URL.
 
         Raises:
-            InvalidCall: When the file is not there any more, and the result has no link.
+            InvalidCall: When the file is gone, and the result has no URL.
         """
         async with self._storage.open_if_there(result) as file:
             if not file and not result.link:
@@ -272,7 +274,7 @@ class References:
             yield identify_file(file, Path(result.path).name) if file else None
 
     def _match_result(self, ref: str) -> re.Match[str] | None:
-        """Match a reference to a result; a link to a result in the bucket counts as such a reference, too."""
+        """Match a reference to a result, `task:<id>#<n>`; a URL of a result in the bucket is such a reference, too."""
         return RESULT.fullmatch(self._storage.find_reference(ref))
 
     @contextmanager

@@ -51,5 +51,5 @@ class Repeats:
 
     @property
     def since(self) -> float | None:
-        """The time, in seconds since 1970, from which equal calls count as repeated; None if calls never count."""
+        """A call repeats an equal call made after this time (in seconds since 1970); None if no call is a repeat."""
         return self._clock.time() - self._window if self._window else None

@@ -67,7 +67,7 @@ class Runner:
         clock: Clock,
         process: str = "",
     ) -> None:
-        """Store the parts of the runner; no task is run yet.
+        """Store the objects that the runner uses; no task is run yet.
 
         Args:
             client: The client of KIE's API.
@@ -139,7 +139,7 @@ class Runner:
         return watcher.task
 
     async def build_items(self, orders: Sequence[Order]) -> list[Item]:
-        """Return the items of a batch; an order that repeats an earlier call has its task already, and costs nothing.
+        """Return the items of a batch. An item that repeats an earlier call has the earlier task and costs nothing.
 
         Raises:
             KieMcpError: When an order exceeds the cap of one task, or cannot be run.
@@ -174,12 +174,13 @@ class Runner:
         return watcher.task
 
     async def start_part(self, order: Order, whole: Task, idempotency_key: str) -> Started:
-        """Start a part of a whole, as `PartRunner.start_part()` says."""
+        """Start a part of a whole, or an item of a batch, as the docstring of `PartRunner.start_part()` says."""
         with failures.explain_ledger_errors():
             task = await self._pricing.build_task(order, idempotency_key, {})
             task.parent, task.confirmed = whole.id if whole.in_parts else None, whole.confirmed
             watcher = await self._build_watcher(task)
-            # `whole.created` alone is not enough: after the clock was set back, a new task seems older than the batch.
+            # The earlier time counts. If the clock was set back, an item seems older than its batch, and
+            # `whole.created` alone would exclude the item.
             since = min(whole.created, whole.created if self._repeats.since is None else self._repeats.since)
             if repeated := await self._add(watcher, repeats_since=0 if whole.in_parts else since):
                 return Started(await self.get(repeated.id, seconds=None))
@@ -188,7 +189,7 @@ class Runner:
         return Started(task, watcher.error)
 
     async def find_repeated(self, order: Order) -> Task | None:
-        """Return the existing task if the order repeats an earlier call, else None; no request is sent to KIE.
+        """Return the existing task if the order repeats an earlier call, else None; nothing is sent to KIE.
 
         Raises:
             InvalidCall: When a file that an argument names cannot be read, or the model does not accept the file.
@@ -269,7 +270,7 @@ class Runner:
         return watcher.task
 
     def handle_callback(self, id_: str) -> bool:
-        """Poll the task with this ledger id at once, because a callback has arrived; return False if it is not here."""
+        """Poll a task at once, because its callback has arrived; return False if this process does not watch it."""
         return handle_callback(self._watchers.get(id_))
 
     async def wait(
@@ -304,7 +305,7 @@ class Runner:
         return await estimate_task(self.ledger, task, self._usual_seconds)
 
     def stop_edit(self, id_: str) -> None:
-        """Stop an edit that this process makes; other tasks continue, because KIE cannot stop them."""
+        """Stop an edit that this process makes. Do nothing for other tasks, because KIE cannot stop them."""
         stop_edit(self._watchers.get(id_))
 
     def is_busy(self, task: Task) -> bool:
@@ -329,7 +330,7 @@ class Runner:
         return bool(self._watchers)
 
     async def settle_creates(self) -> None:
-        """Wait until KIE has answered the create requests that were sent; an interrupted one has an unknown outcome."""
+        """Wait until all create requests that were sent are settled: answered by KIE, or of unknown outcome."""
         for watcher in [each for each in self._watchers.values() if each.task.state == "submitting"]:
             await watcher.create_settled.wait()
 
@@ -343,8 +344,8 @@ class Runner:
     async def _add(
         self, watcher: AnyWatcher, repeats_since: float | None, confirm: str = "", check: Check | None = None
     ) -> Task | None:
-        """Save a new task's row and keep its watcher; return the earlier task instead if the call is a repetition."""
-        # The watcher is stored before the row is saved, because get() must find a watcher for every saved row.
+        """Save a new task's row, and keep its watcher; for a repeated call, return the earlier task instead."""
+        # The watcher is stored before the row is saved, because `get()` must find a watcher for each saved task.
         self._watchers[watcher.task.id] = watcher
         is_added = False
         try:
@@ -356,7 +357,7 @@ class Runner:
                 del self._watchers[watcher.task.id]
 
     async def _record(self, watcher: AnyWatcher, confirm: str, rules: Rules) -> Task | None:
-        """Save the row of a watcher's task, if caps and confirmation allow it; the confirmation is then used up.
+        """Save the row of a watcher's task, if caps and confirmation allow the task; a confirmation is then used up.
 
         Returns:
             The existing task if the call turned out to be a repeated one, else None.
@@ -371,9 +372,10 @@ class Runner:
             return await self._add(watcher, self._repeats.since, confirm, check)
 
     async def _take_over(self, known: Task) -> None:
-        """Watch a task that no live process watches, and store in the ledger that this process watches it."""
+        """Watch a task that no live process watches, and store in the ledger that this process watches it now."""
         if known.final and not self._services.downloader:
-            # The task needs nothing but the download of its files, and this process has no downloader.
+            # The task has ended, and only its files have to be downloaded. A process without a downloader cannot do
+            # that.
             return
         await self._takeover.renew_lease()
         task = await self.ledger.leases.claim(known.id, self.id, self.clock.time())
@@ -383,7 +385,7 @@ class Runner:
             self._task_group.start_soon(self._run, watcher, None)
 
     async def _run(self, watcher: AnyWatcher, order: Order | None) -> None:
-        """Create a task from its order, and follow the task to its end; a task taken over has no order."""
+        """Create a task from its order, if there is an order (not after a takeover); follow the task to its end."""
         try:
             if order:
                 address = self.callbacks.find_address(order.id)
@@ -393,7 +395,7 @@ class Runner:
             with suppress(LedgerError):
                 await recount(self.ledger, watcher.task)
         finally:
-            # These events are set even after an error, so that no caller waits any longer.
+            # The entry is deleted and the events are set even after an error, so that no caller waits forever.
             del self._watchers[watcher.task.id]
             watcher.create_settled.set()
             watcher.ended.set()

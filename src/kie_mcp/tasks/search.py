@@ -47,7 +47,7 @@ class Searches:
 
         Raises:
             InvalidCall: When KIE does not know the task.
-            ApiError: When it is not known yet whether KIE knows the task.
+            ApiError: When the search has not found out (yet) whether KIE knows the task.
         """
         search = self._searches.get(id_)
         if not search:

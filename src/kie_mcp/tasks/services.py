@@ -46,7 +46,8 @@ class Services:
 
         Args:
             task: The task.
-            as_watcher: True if this process watches the task; a result that another process has saved is then kept.
+            as_watcher: True if this process watches the task; a result that another process has saved in the row is
+                then kept.
         """
         await self.ledger.save(task, watcher=self.process if as_watcher else "")
         told = {"task": task.id, "state": task.state, "model": task.model, "credits": task.credits, "saved": task.saved}
@@ -83,6 +84,6 @@ class Services:
         return ""
 
     async def remove_leftovers(self) -> None:
-        """Delete partial downloads and folders of edits of dead processes, if nobody continues them."""
+        """Delete partial downloads and folders of edits that dead processes left and that no process needs."""
         if self.downloader:
             await remove_leftovers(self.downloader.storage.folder, self.ledger, self.clock.time())

@@ -1,4 +1,4 @@
-"""Share pages: links to a web page that shows a file. If possible, such a link is replaced by the link to the file."""
+"""Share pages: URLs of web pages that show a file. If possible, such a URL is replaced by the file's own URL."""
 
 import re
 from dataclasses import dataclass
@@ -21,24 +21,30 @@ class Page:
     path: str = r".*"
     """Regular expression for the encoded path and the query, such as `/file/d/x/view?usp=sharing`."""
     direct: str = ""
-    """Template for the file's own URL: `{name}` is a group of `path`, `{host}` is the host. Empty if there is none."""
+    """Template for the file's own URL: `{name}` is a group of `path`, and `{host}` the host. Empty for no template."""
     keep_query: tuple[str, ...] = ()
-    """Parameters of the page's query that `direct` needs too."""
+    """Query parameters of the page's URL that are copied to the URL from `direct`."""
     set_query: tuple[tuple[str, str], ...] = ()
-    """Query parameters that turn the page's URL into the file's own URL; this rule is used if `direct` is empty."""
+    """Query parameters that turn the page's URL into the file's own URL; used only if `direct` is empty."""
     drop_query: tuple[str, ...] = ()
-    """Parameters of the page's query that are removed before `set_query` is added."""
+    """Query parameters of the page's URL that are removed before the parameters of `set_query` are added."""
     what: str = PRIVATE
-    """What the page is, for the error message; used if neither `direct` nor `set_query` is given."""
+    """What the page is, for the error message; used if the URL of the file itself cannot be built."""
 
 
 _DRIVE = "https://drive.usercontent.google.com/download?export=download&confirm=t&id={id}"
-"""URL of a file on Google Drive. Without `confirm`, a large file has a virus warning: see github.com/wkentaro/gdown."""
-_DRIVE_KEY = ("resourcekey",)
-"""A parameter that old links to Drive may need: developers.google.com/workspace/drive/api/guides/resource-keys."""
+"""URL of a file on Google Drive; without `confirm`, a large file comes with a page that warns of viruses.
 
-# The first entry that matches counts. Each rule is documented by the site or seen in programs that use it, as the
-# comment says.
+Source: github.com/wkentaro/gdown.
+"""
+_DRIVE_KEY = ("resourcekey",)
+"""A query parameter that old URLs of Drive may need.
+
+Source: developers.google.com/workspace/drive/api/guides/resource-keys.
+"""
+
+# The first entry that matches a URL counts. A comment before an entry names the source of its rule: the site's
+# documentation, or a program that uses the rule.
 PAGES: tuple[Page, ...] = (
     Page(r"drive\.google\.com", r"/(?:a/[^/]+/)?(?:u/\d+/)?file/d/(?P<id>[\w-]+).*", _DRIVE, keep_query=_DRIVE_KEY),
     Page(
@@ -50,7 +56,7 @@ PAGES: tuple[Page, ...] = (
     Page(r"drive\.google\.com", r".*folders/.*", what=FOLDER),
     Page(r"docs\.google\.com", r"/(?!.+/export([/?]|$)).*"),
     Page(r"drive\.google\.com|(photos|slides)\.google\.com|photos\.app\.goo\.gl|share\.google"),
-    # help.dropbox.com/share/force-download; `rlkey` must stay: dropboxforum.com/discussions/101001012/689070
+    # Source: help.dropbox.com/share/force-download. `rlkey` must stay: dropboxforum.com/discussions/101001012/689070.
     Page(r"dropbox\.com", r"/(scl/fo|sh)/.*", what=FOLDER),
     Page(r"dropbox\.com", r"/(scl/fi|s)/.*", set_query=(("dl", "1"),), drop_query=("raw", "dl")),
     Page(r"dropbox\.com|db\.tt"),
@@ -58,8 +64,9 @@ PAGES: tuple[Page, ...] = (
     Page(r"onedrive\.live\.com", r"/(?!download).*"),
     Page(r".+\.sharepoint\.com", r"/(?!.*([?&]download=1|download\.aspx)).*"),
     Page(r"(.+\.)?icloud\.com"),
-    # docs.github.com/en/repositories/working-with-files/using-files/viewing-and-understanding-files
-    # For files in Git LFS, raw.githubusercontent.com has only pointers: github.com/drakulavich/kesha-voice-kit/pull/486
+    # Source: docs.github.com/en/repositories/working-with-files/using-files/viewing-and-understanding-files. The host
+    # raw.githubusercontent.com is not used, because it has only pointers for files in Git LFS:
+    # github.com/drakulavich/kesha-voice-kit/pull/486
     Page(
         r"github\.com",
         r"/(?P<repo>[^/]+/[^/]+)/blob/(?P<path>[^?#]+).*",
@@ -67,42 +74,44 @@ PAGES: tuple[Page, ...] = (
     ),
     Page(r"github\.com", r"/[^/]+/[^/]+(/tree/.*)?/?", what=FOLDER),
     Page(r"gist\.github\.com", r"/(?!.+/raw(/|$)).*", what=SITE),
-    # docs.gitlab.com/user/project/repository/files/; `ref_type`: gitlab.com/gitlab-org/gitlab/-/issues/388032
+    # Source: docs.gitlab.com/user/project/repository/files/; for `ref_type`,
+    # gitlab.com/gitlab-org/gitlab/-/issues/388032.
     Page(
         r"gitlab\.com",
         r"(?P<repo>/.+)/-/blob/(?P<path>[^?#]+).*",
         "https://gitlab.com{repo}/-/raw/{path}",
         keep_query=("ref_type",),
     ),
-    # support.atlassian.com/bitbucket-cloud/docs/get-a-link-to-a-file
+    # Source: the page support.atlassian.com/bitbucket-cloud/docs/get-a-link-to-a-file.
     Page(
         r"bitbucket\.org",
         r"/(?P<repo>[^/]+/[^/]+)/src/(?P<path>[^?#]+\.\w+).*",
         "https://bitbucket.org/{repo}/raw/{path}",
     ),
-    # huggingface.co/docs/huggingface_hub/package_reference/file_download, `hf_hub_url`
+    # Source: huggingface.co/docs/huggingface_hub/package_reference/file_download, the function `hf_hub_url`.
     Page(
         r"(huggingface\.co|hf\.co)",
         r"/(?P<repo>.+?)/blob/(?P<path>[^?#]+).*",
         "https://huggingface.co/{repo}/resolve/{path}",
     ),
-    # mediawiki.org/wiki/Help:Linking_to_files; MediaWiki's SpecialFilepath.php redirects to the file
+    # Source: mediawiki.org/wiki/Help:Linking_to_files. MediaWiki's SpecialFilepath.php redirects to the file.
     Page(
         r"commons\.(m\.)?wikimedia\.org|[a-z-]+\.(m\.)?wikipedia\.org",
         r"/wiki/[^/?#:%]+(?::|%3[aA])(?P<name>[^/?#]+\.(?i:jpe?g|png|gif|webp|tiff?|svg|webm|ogv|ogg|oga|mp3|wav|flac|mid)).*",
         "https://{host}/wiki/Special:FilePath/{name}",
     ),
-    # developers.giphy.com/docs/optional-settings; the same pattern of pages is in yt-dlp's extractor/giphy.py
+    # Source: developers.giphy.com/docs/optional-settings; yt-dlp's extractor/giphy.py has the same pattern for the
+    # pages.
     Page(
         r"giphy\.com",
         r"/(?:gifs|clips|stickers|embed)/(?:.*-)?(?P<id>\w{6,})/?(?:\?.*)?",
         "https://media.giphy.com/media/{id}/giphy.gif",
     ),
     Page(r"(giphy|tenor)\.com", r"/(?:gifs|clips|stickers|view|search|explore)/.*", what=SITE),
-    # apidocs.imgur.com: the field `link` of an image
+    # Source: apidocs.imgur.com, the field `link` of an image.
     Page(r"(m\.)?imgur\.com", r"/(?P<name>\w+\.(?:png|jpe?g|gif|webp|mp4))(?:\?.*)?", "https://i.imgur.com/{name}"),
     Page(r"(m\.)?imgur\.com", what=SITE),
-    # pixeldrain.com/api: GET /file/{id}
+    # Source: pixeldrain.com/api, GET /file/{id}.
     Page(r"pixeldrain\.com", r"/u/(?P<id>\w+).*", "https://pixeldrain.com/api/file/{id}"),
     Page(r"pixeldrain\.com", r"/l/.*", what=FOLDER),
     Page(
@@ -111,10 +120,10 @@ PAGES: tuple[Page, ...] = (
         r"|drive\.proton\.me|terabox\.com|workupload\.com|smash\.(gg|com)|fromsmash\.com",
         r"/(?!(shared/static|api)/).*",
     ),
-    # github.com/timvisee/send: the same program on many hosts
+    # Source: github.com/timvisee/send. This program runs on many hosts.
     Page(r"send\..+", r"/download/[0-9a-f]{8,}/?"),
     Page(r"(m\.|music\.|gaming\.)?youtube\.com|youtu\.be|youtube-nocookie\.com", what=STREAM),
-    # help.vimeo.com: the links to video files of paid accounts
+    # The paths `external` and `progressive_redirect` lead to the video files of paid accounts: help.vimeo.com.
     Page(r"(.+\.)?vimeo\.com", r"/(?!(external|progressive_redirect)/).*", what=STREAM),
     Page(
         r"((m|vm|vt|player|clips|space|live|geo)\.)?(tiktok|dailymotion|twitch|bilibili|rumble|odysee|loom|streamable|kick)\.(com|tv)",
@@ -147,25 +156,25 @@ PAGES: tuple[Page, ...] = (
     Page(r"(chatgpt|claude|gemini\.google|chat\.openai|sora\.chatgpt|copilot\.microsoft)\.(com|ai)", what=PRIVATE),
     Page(r"(midjourney|civitai|lexica|suno)\.(com|art|ai)", r"/(jobs|images|song|s|prompt|playlist)/.*", what=SITE),
 )
-"""All known kinds of pages; the host and the path of a link show which kind it is."""
+"""All known kinds of share pages; the host and the path of a URL show to which kind the page belongs."""
 
 _LONE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _TAKE_IT = "Nothing was sent. Download the file and give its path, or give a link that leads to the file itself."
 
 
 def find_direct_url(url: str, shown: str) -> str:
-    """Return the URL of the file that a share page shows; if a URL is no known share page, return it unchanged.
+    """Return the URL of the file that a share page shows; any other URL is returned unchanged.
 
     Args:
         url: The URL; nothing is downloaded.
         shown: The URL as error messages show it.
 
     Raises:
-        InvalidCall: The URL is a known page, but the file itself has no known URL.
+        InvalidCall: The URL leads to a share page, and the URL of the file itself is not known.
     """
     parts = urlsplit(url)
     host = (parts.hostname or "").removeprefix("www.").rstrip(".")
-    # Escapes stay: `%23` is a part of a name, and `#` would end the path.
+    # Percent escapes are kept: `%23` is a part of a name, but a decoded `#` would end the path.
     path = quote(_LONE_PERCENT.sub("%25", parts.path), safe="/:@!$&',;=~+()*%")
     target = path + (f"?{parts.query}" if parts.query else "")
     for page in PAGES:

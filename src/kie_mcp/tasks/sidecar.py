@@ -44,7 +44,7 @@ def build_sidecar(task: Task, number: int, made_from: Sequence[str]) -> bytes:
 
 
 def belongs_to(path: Path, task: Task) -> bool:
-    """Return True if the file at `path` is a sidecar of this task; False if there is no file or it is no JSON."""
+    """Return True if the file at `path` is a sidecar of this task; False if it is missing or is no JSON."""
     try:
         with disk.open_file(path) as file:
             content = json.load(file)

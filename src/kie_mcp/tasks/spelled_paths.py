@@ -1,6 +1,6 @@
-"""Paths as people and clients write them: find the file that a written path means, and name similar files.
+"""Find the file that a written path means, even if people or clients spell it differently; suggest similar files.
 
-Only files and folders that may be read are found and named. So a caller cannot learn which other files exist.
+Only files and folders that may be read are found and suggested. So a caller cannot learn which other files exist.
 """
 
 import os
@@ -21,7 +21,7 @@ from kie_mcp.tasks.private_places import find_hidden, may_be_read
 
 MAX_SUGGESTIONS = 3
 MAX_COMPARED = 2000
-"""Most names in a folder that are compared with a misspelt name, because a comparison is slow."""
+"""Maximum number of names in a folder that are compared with a misspelt name, because each comparison is slow."""
 
 _FILE_URL = re.compile(
     r"file:(?://(?:localhost|127\.0\.0\.1|\[::1\])?(?=[/\\~.]|[a-z][:|]))?(?P<path>.+)", re.IGNORECASE
@@ -36,7 +36,7 @@ _HOME = re.compile(
     re.IGNORECASE,
 )
 _SHELL_ESCAPE = re.compile(r"\\([^\w\\]|\\)")
-"""Matches an escaped blank or bracket such as `\\ `: a terminal writes it when a file is dragged into the terminal."""
+"""Matches an escaped blank or bracket such as `\\ `. Terminals write such escapes when a file is dragged into them."""
 _ALIKE = str.maketrans(
     {**dict.fromkeys("‘’‚‛′`´", "'"), **dict.fromkeys("“”„‟″", '"'), **dict.fromkeys("‐‑‒–—―−", "-"), "…": "..."}
 )
@@ -44,7 +44,7 @@ _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufe0e\uf
 
 
 def find_spelled_path(text: str, folders: Sequence[Path]) -> Path | None:
-    """Return the readable file or folder that a path means, even if its spelling differs; None if there is none.
+    """Return the readable file or folder that a path means, even if it is spelled differently; None if there is none.
 
     The path exactly as written is tried first, then the path without quotes, escapes and the like. If neither exists,
     differences in blanks, quotes and Unicode's normal form are ignored, and finally differences in letter case.
@@ -95,7 +95,7 @@ def find_named_file(text: str, folders: Sequence[Path]) -> Path | None:
 
 
 def locate_spelled_path(text: str) -> Path | None:
-    """Return the place that an absolute path means, whether or not a file is there; None for any other text.
+    """Return the place to which an absolute path leads, even if no file is there; None if the text is no absolute path.
 
     Args:
         text: The path as it is written.
@@ -105,13 +105,14 @@ def locate_spelled_path(text: str) -> Path | None:
     """
     absolute = [path for written in spell_paths(text) if (path := _expand(written)).is_absolute()]
     with suppress(OSError, ValueError):
-        # `Path.resolve()` is not used, because its error for links in a circle would reveal that the links exist.
+        # `Path.resolve()` is not used: for links in a circle it raises an error, which would reveal that the links
+        # exist.
         return Path(os.path.realpath(absolute[-1])) if absolute else None
     return None
 
 
 def refuse_unknown_path(text: str, folders: Sequence[Path]) -> InvalidCall:
-    """Return the error for a path without a readable file; it says where the file may be, and names similar files.
+    """Return the error for a path without a readable file. The message suggests where the file is, and similar files.
 
     The error does not reveal whether a file exists that may not be read.
 
@@ -140,25 +141,26 @@ def refuse_unknown_path(text: str, folders: Sequence[Path]) -> InvalidCall:
 
 
 def find_elsewhere(text: str, folders: Sequence[Path]) -> str:
-    """Return where a file is that this server cannot open; empty if the path does not show where the file is.
+    """Explain where a file is that this server cannot open; return an empty text if the path does not show it.
 
     Args:
         text: The path as it is written.
-        folders: The allowed folders. If an explanation such as "in a container" also applies to an allowed folder, the
-            explanation is wrong, and is not returned.
+        folders: The allowed folders. An explanation such as "in a container" is wrong if it also fits an allowed
+            folder; then it is not returned.
     """
     where = next(filter(None, map(explain_elsewhere, (*unwrap(text), *spell_paths(text)))), "")
     return "" if where in map(explain_elsewhere, map(str, folders)) else where
 
 
 def spell_paths(text: str) -> Iterator[str]:
-    """Generate the paths that a text may mean, the most literal one first."""
+    """Generate the paths that a text may mean; the path that is nearest to the written text comes first."""
     for each in unwrap(text):
         if found := _FILE_URL.fullmatch(each):
-            # Most clients encode the path of a `file:` URL, and some do not.
+            # Most clients percent-encode the path of a `file:` URL, but some clients do not. So both are tried.
             paths = [unquote(found["path"]), found["path"]]
             if re.match(r"file://\w", each, re.IGNORECASE):
-                # One slash is missing, or the path is relative.
+                # A URL such as `file://a/b` lacks a slash or has a relative path. So an absolute and a relative path
+                # are tried.
                 paths += [f"/{path.removeprefix('//')}" for path in paths] + [path.removeprefix("//") for path in paths]
         else:
             paths = [each, _SHELL_ESCAPE.sub(r"\1", each), unquote(each)]
@@ -167,12 +169,12 @@ def spell_paths(text: str) -> Iterator[str]:
             if drive := _DRIVE.fullmatch(path):
                 rest = drive["rest"].replace("\\", "/")
                 yield f"{drive['drive']}:/{rest}"
-                # The Windows Subsystem for Linux has the drives of Windows in `/mnt`.
+                # In the Windows Subsystem for Linux, the Windows drives are folders in `/mnt`.
                 yield f"/mnt/{drive['drive'].lower()}/{rest}"
 
 
 def fold_name(name: str) -> str:
-    """Normalise a file name: replace blanks, quotes, dashes and accents that look alike by the same characters."""
+    """Normalise a file name: blanks, quotes, dashes and accents that look alike become the same characters."""
     plain = unicodedata.normalize("NFKC", _INVISIBLE.sub("", name.translate(_ALIKE)))
     return " ".join(plain.translate(_ALIKE).split())
 
@@ -182,21 +184,22 @@ def _is_bare_name(written: str) -> bool:
 
 
 def _make_absolute(written: str) -> Path | None:
-    # A text that is too long for a path, or has characters that no path has, is no error here.
+    # The path cannot be made absolute if the text is too long or has impossible characters. Then no file has this path,
+    # so it is no error.
     with suppress(OSError, RuntimeError, ValueError):
         path = _expand(written)
-        # `Path.cwd()` fails if the working folder was deleted, so it is called only for a relative path.
+        # `Path.cwd()` is called only for a relative path, because it fails if the working folder was deleted.
         return path if path.is_absolute() else Path.cwd() / path
     return None
 
 
 def _expand(written: str) -> Path:
-    # `Path.expanduser()` is not used: it raises an error for the file `~x.png`, and treats `./~x` like `~x`.
+    # `Path.expanduser()` is not used: it raises an error for the file name `~x.png`, and treats `./~x` like `~x`.
     return Path(os.path.expanduser(written))  # noqa: PTH111
 
 
 def _is_there(path: Path, folders: Sequence[Path]) -> bool:
-    """Return whether a path leads to something that exists and may be read."""
+    """Return whether a path leads to an existing file or folder that may be read."""
     return _may_be_read(path, folders) and _exists(path)
 
 
@@ -207,7 +210,7 @@ def _exists(path: Path) -> bool:
 
 
 def _find_alike(path: Path, folders: Sequence[Path]) -> list[Path]:
-    """Return the existing paths that differ from a path only in letter case, or in what `fold_name()` makes equal."""
+    """Return the existing paths that differ from a path only in letter case or in characters that look alike."""
     found = [Path(path.anchor)]
     for name in path.parts[1:]:
         found = [child for parent in found for child in _find_children(parent, name, folders)]
@@ -224,10 +227,10 @@ def _find_children(parent: Path, name: str, folders: Sequence[Path]) -> list[Pat
 
 
 def _list_names(folder: Path, folders: Sequence[Path]) -> list[str]:
-    """Return the names in a folder that may be used, sorted.
+    """Return the names in a folder that a caller may learn, sorted.
 
-    A name may be used if it leads to an allowed folder. If the folder may be read, all names that are not hidden may be
-    used as well.
+    These are all names that are not hidden, if the folder may be read. In any other folder, they are only the names on
+    the way to an allowed folder.
     """
     names: set[str] = set()
     with suppress(OSError, RuntimeError, ValueError):
@@ -239,14 +242,14 @@ def _list_names(folder: Path, folders: Sequence[Path]) -> list[str]:
 
 
 def _may_be_read(path: Path, folders: Sequence[Path]) -> bool:
-    """Return whether a path leads to a place that may be read; False if the path cannot be resolved."""
+    """Return whether a path leads to a file or folder that may be read; False if the path cannot be resolved."""
     with suppress(OSError, RuntimeError, ValueError):
         return may_be_read(path.resolve(), folders)
     return False
 
 
 def _find_similar(text: str, folders: Sequence[Path]) -> list[Path]:
-    """Return files with names like a path's, from the path's folder and, for a bare name, from all allowed folders."""
+    """Return files with similar names, from the path's folder; for a name alone, from all allowed folders."""
     paths = [path for written in spell_paths(text) if (path := _make_absolute(written))]
     if not paths:
         return []
@@ -259,7 +262,7 @@ def _find_similar(text: str, folders: Sequence[Path]) -> list[Path]:
 
 
 def _find_similar_files(wanted: str, folder: Path, folders: Sequence[Path]) -> list[Path]:
-    """Return the files in a folder with the same stem as `wanted`; if there are none, those with a similar name."""
+    """Return the files in a folder with the same stem as `wanted`; without such files, those with similar names."""
     by_fold = {fold_name(name).casefold(): name for name in _list_names(folder, folders)}
     stem = Path(fold_name(wanted).casefold()).stem
     same = [name for folded, name in by_fold.items() if Path(folded).stem == stem]

@@ -86,18 +86,18 @@ class Storage(ABC):
         return result.link
 
     def find_host(self) -> str:
-        """Return the web host of `find_link()`'s links, such as `https://s3.example`; empty if they are KIE's.
+        """Return the web host of the URLs from `find_link()`, such as `https://s3.example`; empty if these are KIE's.
 
         The first call may have to ask this machine for credentials.
         """
         return ""
 
     def find_reference(self, url: str) -> str:
-        """Return `task:<id>#<n>` for a link that `find_link()` made; any other text is returned unchanged."""
+        """Return `task:<id>#<n>` for a URL that `find_link()` made; any other text is returned unchanged."""
         return url
 
     def find_constant_name(self, result: Result) -> str:
-        """Return a name that always identifies the same content; empty if the result's file may be edited."""
+        """Return a name whose content never changes, for caches; empty if somebody may edit the result's file."""
         del result
         return ""
 
@@ -193,10 +193,11 @@ def _is_gone(error: OSError, result: Result) -> bool:
 
 
 def _is_of_kind(file: IO[bytes], result: Result) -> bool:
-    """Return whether a file is a picture, clip or sound as the saved result was; True for results of other kinds."""
+    """Return whether a file still is a picture, clip or sound, as the result was; True for results of other kinds."""
     if not (result.is_media and result.mime_type):
         return True
-    # A type that is not in `EXTENSIONS` came from the host's answer, because the content did not show the type.
+    # If the type is not in `EXTENSIONS`, the content did not show the type, and the host's answer declared it. So it is
+    # declared here again.
     declared = "" if result.mime_type in formats.EXTENSIONS else result.mime_type
     found = result_types.identify(file, declared=declared, url=result.link, takes_text=False)
     file.seek(0)

@@ -1,4 +1,4 @@
-"""Stray references: texts in a request that name a file or an earlier task, in fields that take neither."""
+"""Stray references: texts in a request that name a file or an earlier task, in fields that accept neither of them."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -11,20 +11,20 @@ from kie_mcp.tasks.allowed_folders import AllowedFolders
 from kie_mcp.tasks.media_inputs import abbreviate
 
 REFERENCE = re.compile(r"task:[\w-]+(#[\w-]+)?|t_\w+#[\w-]+|kie://\S+|file:[\\/].+", re.IGNORECASE)
-"""Matches a text that consists only of a reference such as `task:<id>`, which this server knows and KIE does not."""
+"""Matches a text that is only a reference such as `task:<id>`, which this server understands and KIE does not."""
 SEPARATORS = (r"[,;\n]", r"[\s,;]+")
-"""Patterns for the separators of several paths (which may contain blanks), and of several references in one text."""
+"""Patterns of separators in a text: first between paths, which may contain blanks, then between other references."""
 QUOTES = "\"'`<> \n\t"
-"""Characters around a reference that do not belong to it."""
+"""Characters around a reference that are not part of the reference."""
 
 
 def refuse_stray_references(fields: Mapping[str, Any], folders: AllowedFolders) -> None:
-    """Check that no text in a request is still a reference, which KIE could not read, or a path of a local file.
+    """Check that no text in a request is still a reference or the path of a local file, because KIE cannot open either.
 
     A text that only mentions a reference in a sentence is not refused.
 
     Args:
-        fields: The fields of the request, after the files and earlier tasks in fields that take them were replaced.
+        fields: The fields of the request; in the fields that accept files or earlier tasks, these are replaced already.
         folders: Tells which texts are paths of local files.
 
     Raises:
@@ -40,7 +40,7 @@ def refuse_stray_references(fields: Mapping[str, Any], folders: AllowedFolders) 
 
 
 def _is_stray(text: str, folders: AllowedFolders) -> bool:
-    """Tell whether a text is a reference or the path of a file, or consists of several of them."""
+    """Tell whether a text is a reference or the path of a file, or a list of such references and paths."""
 
     def is_one(part: str) -> bool:
         return any(REFERENCE.fullmatch(each) for each in unwrap(part)) or folders.find_file(part)
@@ -50,7 +50,7 @@ def _is_stray(text: str, folders: AllowedFolders) -> bool:
 
 
 def _find_texts(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
-    """Generate all texts in a value, also those in a text that is JSON, each with its place, such as `shots.0.name`."""
+    """Generate all texts in a value, each with its place, such as `shots.0.name`; texts that are JSON are parsed."""
     if isinstance(value, str):
         value = value.strip()
         read = parse_json(value) if value.startswith(("[", "{", '"')) else value

@@ -19,9 +19,9 @@ logger = logging.getLogger(__name__)
 HEARTBEAT_SECONDS = LEASE_SECONDS / 3
 """Seconds between two renewals of this process's lease, which is renewed only while the process watches tasks."""
 LOOK_SECONDS = 1
-"""Seconds between two reads of a task's row, while a caller waits for a task that another process watches."""
+"""Seconds between two reads of the row of a task that another process watches, while a caller waits for the task."""
 TOLD_LOOK_SECONDS = 5
-"""The same seconds if the database reports changes, as PostgreSQL does; progress reports still need these reads."""
+"""Seconds between two such reads if the database reports changes, as PostgreSQL does; only progress needs them."""
 
 TakeOver = Callable[[Task], Awaitable[None]]
 
@@ -57,7 +57,7 @@ class Takeover:
         Args:
             watched: The tasks that this process watches; the keys are the ids of the tasks.
             take_over: A function that makes this process watch a task.
-            look_seconds: Seconds between two searches for such tasks, at most `HEARTBEAT_SECONDS`.
+            look_seconds: Seconds between two searches for tasks of dead processes, at most `HEARTBEAT_SECONDS`.
             task_status: AnyIO's signal to the caller that the first search and its takeovers are done.
         """
         await self.take_over_claimable(watched, take_over)
@@ -77,13 +77,15 @@ class Takeover:
             if watched:
                 await self.renew_lease()
             for id_ in await self._ledger.leases.claimable(self._process, self._clock.time()):
-                # A task whose row is broken counts as saved, because watching the task would overwrite the row.
+                # A task with a broken row is read as saved. It is not taken over, because its watcher would overwrite
+                # the row.
                 if id_ not in watched and (task := await self._ledger.find(id_)) and not task.saved:
                     await take_over(task)
         except LedgerError as error:
             logger.warning("The ledger cannot be used: %s", failures.describe_cause(error))
         except Exception:
-            # An error that leaves this method would end the heartbeats, and other processes would take over the tasks.
+            # The error is not raised further, because it would end the heartbeats. Other processes would then take over
+            # the tasks.
             logger.exception("tasks cannot be taken over")
 
     async def renew_lease(self) -> None:
@@ -93,7 +95,7 @@ class Takeover:
             await self._ledger.leases.renew(self._process, self._clock.time())
 
     async def wait_for_change(self, id_: str, seconds: float) -> None:
-        """Wait until the process that watches a task has changed it, or until the task's row should be read again.
+        """Wait until another process has changed a task, or until it is time to read the task's row again.
 
         Args:
             id_: The ledger's id of the task.

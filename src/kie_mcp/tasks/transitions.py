@@ -1,8 +1,8 @@
 """State transitions of a task: functions that compute the next state, without I/O, clock or ledger.
 
-A task goes `prepared` -> `submitting` -> `running` -> `succeeded`, `failed` or `expired`. A task becomes `unknown` if
-nobody can tell whether KIE accepted its create request. A succeeded task becomes `expired` if KIE deletes its files
-before they are saved.
+The states of a task are `prepared` -> `submitting` -> `running` -> `succeeded`, `failed` or `expired`. A task becomes
+`unknown` if nobody can tell whether KIE accepted its create request. A succeeded task becomes `expired` if KIE deletes
+its files before they are saved.
 """
 
 from dataclasses import dataclass
@@ -29,12 +29,12 @@ On such a route, KIE has no error code for a task that will never end. The longe
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Two times in seconds, measured at a status answer: since the task's creation, and since KIE said that it runs."""
+    """The age of a task when a status answer arrives, and the time since KIE last said that the task runs."""
 
     age: float
     """Seconds since the task was created."""
     silence: float
-    """Seconds since KIE last said that the task runs, or, before KIE says so, since this process began to watch it."""
+    """Seconds since KIE last said that the task runs; at first, seconds since this process began to watch the task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Transition:
     error: KieMcpError | None = None
     """The error of a task that did not succeed; None for a task that runs or succeeded."""
     media: tuple[Media, ...] = ()
-    """The files that the task made, with their URLs at KIE."""
+    """The files that the task made, with their URLs at KIE; empty while the task runs."""
     texts: tuple[str, ...] = ()
     """The text results that the task made, such as lyrics."""
     note: str = ""
@@ -54,7 +54,7 @@ class Transition:
     charged: float | None = None
     """Credits that KIE charged for the task; None if KIE's answer has no charge or the task still runs."""
     progresses: bool = False
-    """True if KIE said that the task runs; then `Times.silence` starts at 0 again."""
+    """True if KIE said that the task runs; the caller then sets `Times.silence` to 0."""
     misses: int = 0
     """Number of status answers in a row, up to this one, in which KIE did not know the task."""
 
@@ -93,10 +93,11 @@ def decide(
 
 
 def _decide_succeeded(route: Route, answer: Status, times: Times, advice: Advice) -> Transition:
-    # On some routes, status answers never contain a result, so the task has succeeded without one.
+    # On some routes, status answers never contain a result. A task on such a route succeeds without a result.
     if answer.media or answer.texts or not status.SHAPES[route.shape].makes_results:
         return Transition("succeeded", media=answer.media, texts=answer.texts, charged=answer.credits)
-    # A later status answer may have the results. A route that answers at once has no later answer.
+    # A result is missing. A later status answer may contain it, except on a route that answers at once, which has no
+    # later answers.
     if not route.at_once and times.silence <= GRACE_SECONDS:
         return Transition("running")
     return Transition(

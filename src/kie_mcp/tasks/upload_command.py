@@ -7,7 +7,7 @@ from urllib.parse import quote, unquote, urlsplit
 PATH = "/uploads"
 """Path of the URL to which callers upload files."""
 NO_ADDRESS, NO_FILE = "ADDRESS-OF-THIS-SERVER", "FILE"
-"""Placeholders in the command for an unknown server address, and for a path that is empty or too long."""
+"""Placeholders in the command: for a server address that is unknown, and for a path that is empty or too long."""
 LONGEST_PATH = 300
 
 

@@ -63,7 +63,7 @@ class Uploader:
         self.link_types = LinkTypes(client, guarded=guarded)
         self.keep_metadata = keep_metadata
         self.changes: dict[str, str] = {}
-        """For each upload id, a text that says how the file or its link was changed; `upload()` stores no text here."""
+        """For the id of an upload, a text that says how its file or URL was changed; `upload()` adds no text."""
         self.own_urls = (client.base_url, client.upload_url)
         """The base URLs of KIE, or of a sandbox on this machine; KIE can open all URLs that begin with one of them."""
         self.folders = folders
@@ -71,7 +71,7 @@ class Uploader:
         self._ledger = ledger
         self._clock = clock
         self._locks: defaultdict[str, anyio.Lock] = defaultdict(anyio.Lock)
-        """For the SHA-256 of each file, a lock, so that parallel calls do not upload equal files twice."""
+        """A lock for the SHA-256 of each file, so that parallel calls upload equal files only once."""
 
     async def upload(self, content: Content) -> Upload:
         """Upload an open file.
@@ -84,7 +84,7 @@ class Uploader:
         )
 
     async def upload_reference(self, text: str, name: str) -> Upload:
-        """Upload the file that a text names: a URL, a data URI, base64 text or a path, as people and clients write it.
+        """Upload the file that a text names as people and clients write it: a URL, a data URI, base64 text or a path.
 
         Args:
             text: What the caller wrote to name the file.
@@ -168,11 +168,11 @@ class Uploader:
         return upload
 
     async def forget(self, urls: Iterable[str]) -> bool:
-        """Mark uploads as expired because KIE has deleted them; return True if any of the URLs is an upload's URL."""
+        """Mark the uploads with these URLs as expired, because KIE has deleted them; return False if there are none."""
         return bool(await self._ledger.uploads.expire([url for url in urls if url]))
 
     async def _upload_fitted(self, content: Content, name: str, send: Callable[[Content], Awaitable[Upload]]) -> Upload:
-        """Upload a file for an unknown model: pictures in a common format, clips and sounds in their own format."""
+        """Upload a file for an unknown model: a picture in a common format, a clip or sound in its own format."""
         medium, _, subtype = content.mime_type.partition("/")
         limits = Limits() if medium == "image" else Limits(subtype)
         async with fit_file(content, limits, name, keep_metadata=self.keep_metadata) as fitted:
@@ -182,7 +182,7 @@ class Uploader:
             return upload
 
     async def _upload_deduplicated(self, content: Content, send: Callable[[], Awaitable[UploadedFile]]) -> Upload:
-        """Upload a file, unless KIE already has an equal one; parallel calls upload equal files only once."""
+        """Upload a file, unless KIE has an equal file already; of parallel calls with equal files, only one uploads."""
         sha256 = await anyio.to_thread.run_sync(hash_file, content.file)
         async with self._locks[sha256]:
             for upload in await self._ledger.uploads.live(self._clock.time(), sha256=sha256):

@@ -47,7 +47,7 @@ class Waiting:
             tasks: The tasks to wait for.
             seconds: Maximum seconds to wait.
             report: A function that is called with all tasks every few seconds while a task runs.
-            first: Whether to wait only until one of the tasks has ended.
+            first: True to wait only until one of the tasks has ended.
 
         Returns:
             The tasks in their latest state, in the order of `tasks`.
@@ -68,7 +68,7 @@ class Waiting:
         return found
 
     def _find_news(self, id_: str, left: float) -> Callable[[], Awaitable[object]]:
-        """Return a function that waits until a task has ended here, or may have changed in another process.
+        """Return a function that waits until a task has ended here, or may have been changed by another process.
 
         The function does not make a watcher poll, so that a waiting caller causes no additional requests to KIE.
         """
@@ -78,7 +78,7 @@ class Waiting:
     def _has_ended(self, task: Task) -> bool:
         """Tell whether a task has ended, so that a caller no longer waits for it.
 
-        A task that succeeded has ended when its files are saved, or when saving them failed and is tried again later.
+        A succeeded task counts as ended when its files are saved, or when saving them has failed and is retried later.
         """
         if watcher := self._watched.get(task.id):
             return watcher.ended.is_set()

@@ -1,4 +1,4 @@
-"""Wake-ups between processes with one SQLite file: a file asks the process that watches a task to poll it at once.
+"""Wake-ups between processes with one SQLite file: a file asks another process to poll its task at once.
 
 With PostgreSQL, no such files are needed, because the database itself sends messages between the processes.
 
@@ -46,7 +46,8 @@ class WakeFiles:
         """Receive wake-ups, in an endless loop.
 
         Args:
-            wake: A function that takes a task's id and polls the task soon; it returns False if the task is not here.
+            wake: A function that takes a task's id and polls the task soon; it returns False if this process does not
+                watch the task.
         """
         while True:
             self.receive(wake)
@@ -56,6 +57,7 @@ class WakeFiles:
         """Receive all waiting wake-ups once."""
         with suppress(OSError):
             for file in self._folder.iterdir():
-                # The system's clock is used, because the file system writes the times of files by this clock.
+                # `time.time()` is used instead of the `Clock`, because the file system takes the times of files from
+                # the system's clock.
                 if wake(file.name) or time.time() - file.stat().st_mtime > KEPT_SECONDS:
                     file.unlink(missing_ok=True)

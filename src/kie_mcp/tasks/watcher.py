@@ -34,20 +34,20 @@ from kie_mcp.tasks.transitions import Times, Transition
 logger = logging.getLogger(__name__)
 
 CLOCK_TOLERANCE = 1
-"""Seconds by which the time of day may fall behind the monotonic clock before the clock counts as set back."""
+"""Seconds by which the time of day may lag behind the monotonic clock; with a longer lag, the clock was set back."""
 FRESH_SECONDS = 3
-"""Seconds after a poll in which `Watcher.poll_soon()` does not poll again."""
+"""Seconds after a poll in which `Watcher.poll_soon()` does not poll again; see also `REPEAT_SECONDS`."""
 CALLBACK_GAP_SECONDS = 1
 """Minimum seconds between two polls that callbacks cause, however many callbacks arrive."""
 LONGEST_LEDGER_BACKOFF = 30
-"""Maximum seconds between two attempts to save a task's row in the ledger after an attempt failed."""
+"""Maximum seconds between two attempts to save a task's row in the ledger, after a first attempt has failed."""
 DOWNLOAD_BACKOFF = (5, 30, 120, 600, 3600)
-"""Seconds between attempts to download a task's files; the last number repeats until KIE has deleted the files."""
+"""Seconds between attempts to download a task's files; the last number repeats while KIE still has the files."""
 
 Bodies = Callable[[Mapping[Any, str]], Mapping[str, dict[str, Any]]]
 """The type of functions that return, for each route id, the body of the create request.
 
-The argument has, for each reference (a file or earlier task that an argument names), KIE's URL or id.
+The argument of the function maps each reference (a file or earlier task that the call names) to KIE's URL or id.
 """
 
 
@@ -56,17 +56,18 @@ class Watcher(BaseWatcher):
 
     def __init__(self, task: Task, services: Services, duration: DurationEstimate) -> None:
         super().__init__(task, services, duration)
-        # From here on, ages come from the monotonic clock, because somebody may set the clock while the task runs.
+        # The age is computed from the time of day only here. Later ages come from the monotonic clock, because somebody
+        # may set the time of day while the task runs.
         age = max(services.clock.time() - task.created, 0)
         self._last_progress = services.clock.monotonic()
-        """Time in seconds, by the monotonic clock, at which KIE last said that the task runs.
+        """Seconds, by the monotonic clock, at the time when KIE last said that the task runs.
 
         Before the first such answer, this is the time at which this watcher was made.
         """
         self._created_at = self._last_progress - age
-        """Time, by the monotonic clock, at which KIE accepted the task; if unknown, the time of the tool call."""
+        """Time, by the monotonic clock, at which KIE accepted the task; if that is unknown, of the tool call."""
         self._running_at: float | None = None
-        """Time, by the monotonic clock, of the last answer after which the task still ran; None if there was none."""
+        """Time, by the monotonic clock, of the last answer in which the task still ran; None without such an answer."""
         self._misses = 0
         self._failed_polls = 0
         self._ledger_error: Exception | None = None
@@ -74,20 +75,20 @@ class Watcher(BaseWatcher):
         self._last_poll = self._last_progress
         self._woken = anyio.Event()
         self._expects_callback = False
-        """Whether the create request named an address of this server that KIE calls when the task has ended."""
+        """Whether KIE will send a callback for this task to this server; the create request names the address."""
         self._was_called = False
-        """Whether a callback has arrived and the task was not polled since then."""
+        """Whether a callback has arrived since the last poll of the task."""
         self._last_call_poll = float("-inf")
-        """Time, by the monotonic clock, of the last poll because of a callback."""
+        """Time, by the monotonic clock, of the last poll that a callback caused."""
 
     def handle_callback(self) -> None:
-        """Poll soon, because a callback has arrived: the task may have changed since the last poll."""
+        """Poll soon, because a callback has arrived, and the task may have changed since the last poll."""
         self._services.callbacks.arrive = self._expects_callback = True
         self._was_called = True
         self._woken.set()
 
     def poll_soon(self) -> None:
-        """Poll at once, unless the last poll was a few seconds ago; after a failed download, retry it at once."""
+        """Poll at once, unless the last poll is very recent; if a download has failed, retry the download at once."""
         fresh_seconds = REPEAT_SECONDS if self.task.request else FRESH_SECONDS
         if self.ended.is_set() and not self.task.saved:
             self._reopen()
@@ -97,16 +98,16 @@ class Watcher(BaseWatcher):
 
     @property
     def _age(self) -> float:
-        """Seconds since KIE accepted the task, by the monotonic clock."""
+        """Seconds since KIE accepted the task, measured by the monotonic clock."""
         return self._services.clock.monotonic() - self._created_at
 
     def _reopen(self) -> None:
-        """If the event `ended` is set, replace it by a new event, so that callers wait for the next download."""
+        """If the event `ended` is set, replace it by a new event, for which callers wait during the next attempt."""
         if self.ended.is_set():
             self.ended = anyio.Event()
 
     async def _sleep_until_woken(self, wait: Callable[[float], Awaitable[object]], seconds: float) -> None:
-        """Wait with the function `wait` for a number of seconds, but only until `poll_soon()` is called."""
+        """Call `wait` with a number of seconds, but stop waiting when `poll_soon()` is called."""
         self._woken = anyio.Event()
         await self._services.clock.wait_for_first(self._woken.wait, partial(wait, seconds))
 
@@ -122,7 +123,7 @@ class Watcher(BaseWatcher):
                 self.error = failures.add_alternative(error, order.call, task)
                 await self._finish(transitions.refuse(error))
         except Exception as error:
-            # An error that leaves this method would cancel all other watchers in the task group.
+            # The error is not raised further, because it would cancel all other watchers in the task group.
             logger.exception("task %s", task.id)
             self.error = failures.internal_create_error(task, error, self._services.client.advice)
             if self.error.billed is False:
@@ -162,12 +163,12 @@ class Watcher(BaseWatcher):
                 backoff = min(2 * backoff, LONGEST_LEDGER_BACKOFF)
                 await self._save_task()
         except Exception:
-            # The task's row keeps its last saved state, so the next start of a server or the next call of get_task
-            # takes over the task again.
+            # The task's row keeps its last saved state. So the task is taken over again when a server starts or
+            # get_task is called.
             logger.exception("task %s", task.id)
 
     async def _recover(self) -> None:
-        """If the task's process died while the create request was on its way, set and save the task's next state."""
+        """If a task's process died while the create request was on its way, set and save the task's next state."""
         task = self.task
         note = await self._services.balance.explain(task) if task.state == "submitting" else ""
         transition = transitions.recover(task.state, note, advice=self._services.client.advice)
@@ -175,7 +176,7 @@ class Watcher(BaseWatcher):
             await self._finish(transition)
 
     async def _start_with_uploads(self, order: Order, bodies: Bodies) -> None:
-        """Upload local files and send the create request; if KIE has lost an uploaded file, repeat both steps once."""
+        """Upload local files and send the create request; if KIE has lost an uploaded file, do both a second time."""
         task, refs, balance = self.task, order.call.references(), self._services.balance
         resolved = await self._services.references.resolve(refs)
         sent = bodies(resolved)
@@ -198,14 +199,15 @@ class Watcher(BaseWatcher):
             try:
                 await self._create_on(route, body)
             except NotOffered:
-                # KIE created no task on this route, so a request on the next route cannot create a second task.
+                # The error says that KIE created no task on this route. So trying the next route cannot create a second
+                # task.
                 if number == len(bodies):
                     raise
             else:
                 return
 
     async def _create_on(self, route: Route, body: Mapping[str, Any]) -> None:
-        """Send the create request on one route, and save KIE's answer before the caller gets an answer."""
+        """Send the create request on one route, and save KIE's answer before any caller sees the answer."""
         task = self.task
         self._expects_callback = bool(route.callback) and self._services.callbacks.are_received
         if route.at_once or route.repeated:
@@ -231,7 +233,7 @@ class Watcher(BaseWatcher):
         )
 
     async def _wait_for_poll(self, route: Route, seconds: float) -> bool:
-        """Wait until a poll is due: after `seconds`, or when a callback arrives; return whether a callback arrived."""
+        """Wait `seconds` for the next poll, or until a callback arrives; return whether a callback has arrived."""
         clock = self._services.clock
         if not self._was_called:
             await self._sleep_until_woken(clock.sleep, seconds)
@@ -245,7 +247,7 @@ class Watcher(BaseWatcher):
         return True
 
     async def _poll(self, route: Route) -> None:
-        """Read the task's status from KIE once, and update the task."""
+        """Poll KIE once: read the task's status, and update the task."""
         task, client = self.task, self._services.client
         self._last_poll = self._services.clock.monotonic()
         try:
@@ -284,13 +286,13 @@ class Watcher(BaseWatcher):
             await self._finish(transition, answer.impossible_credits)
 
     def _estimate_seconds(self) -> float | None:
-        """Estimate how many seconds the task took, just after its end was noticed; None if nothing is known."""
+        """Estimate how many seconds the task took, just after a poll noticed its end; None without an earlier poll."""
         if self._running_at is None:
             return None
         return polling.estimate_seconds(self._age, self._running_at - self._created_at)
 
     async def _finish(self, transition: Transition, impossible_charge: str = "") -> None:
-        """Save a task's final state and charge; if KIE names no charge, compute the charge from the balance."""
+        """Save a task's final state and charge; the charge comes from KIE's answer or, if missing, from the balance."""
         task, state, error = self.task, transition.state, transition.error
         if task.state == "running":
             await self._set_charge(transition.charged, impossible_charge)
@@ -306,11 +308,11 @@ class Watcher(BaseWatcher):
 
     @property
     def _clock_was_set_back(self) -> bool:
-        """Whether the machine's clock was set back, so that the ledger's times do not show which tasks ran together."""
+        """Whether the machine's clock was set back; then the ledger's times do not show which tasks ran together."""
         return self._services.clock.time() - self.task.created < self._age - CLOCK_TOLERANCE
 
     async def _set_charge(self, charged: float | None, impossible: str) -> None:
-        """Set the task's charge: KIE's figure or, if that is missing or implausible, the fall of the balance."""
+        """Set the task's charge to KIE's figure; if that is missing or implausible, to the fall of the balance."""
         task = self.task
         if charged is not None and not charges.is_plausible(task, charged):
             charged, impossible = None, f"{charged:,.10g}"
@@ -325,7 +327,8 @@ class Watcher(BaseWatcher):
         """Save the task's current state; if this fails, store the error, so that `follow()` tries again.
 
         Args:
-            **changes: New values of the task's attributes; callers see them only when the attempt to save is over.
+            **changes: New values of the task's attributes; the task gets them only after the attempt to save, so that
+                callers see no unsaved value before.
         """
         task = self.task
         if self._ledger_error:
@@ -342,7 +345,7 @@ class Watcher(BaseWatcher):
             setattr(task, name, value)
 
     async def _save_files(self, downloader: Downloader) -> None:
-        """Download the task's files; retry with growing pauses until all are saved or KIE has deleted them."""
+        """Download the task's files; retry after growing pauses until all files are saved or KIE has deleted them."""
         attempt = 0
         while not await self._try_to_save_files(downloader):
             self.ended.set()

@@ -1,4 +1,4 @@
-"""Watchers: choose a task's watcher by the way the task is made: by KIE, in parts, in a batch, or on this machine."""
+"""Watchers: choose the class of a task's watcher by how the task is made: at KIE, in parts, in a batch, or here."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -17,7 +17,7 @@ AnyWatcher = Watcher | WholeWatcher | BatchWatcher | EditWatcher
 
 
 def build_watcher(task: Task, services: Services, duration: DurationEstimate, runner: PartRunner) -> AnyWatcher:
-    """Return a new watcher for a task; the watchers of a whole and of a batch use the runner to start their tasks."""
+    """Return a new watcher for a task. Wholes and batches get the runner, through which they start their tasks."""
     if task.is_edit:
         return EditWatcher(task, services, duration)
     if task.in_parts:
@@ -29,10 +29,10 @@ def build_watcher(task: Task, services: Services, duration: DurationEstimate, ru
 
 @asynccontextmanager
 async def prepared(watcher: AnyWatcher, order: Order, watched: Mapping[str, object]) -> AsyncIterator[None]:
-    """Check before the `with` block that the film of an edit can be made; do nothing for other tasks.
+    """Prepare the files of an edit before the `with` block, and check that its film can be made; skip other tasks.
 
-    The caller saves the task's row inside the block. If the edit is not in `watched` after the block, because the call
-    is a repeated one or the row could not be saved, the prepared files are deleted.
+    The caller saves the task's row inside the block. The prepared files are deleted if the edit is not in `watched`
+    after the block: then the call was a repeated one, or the row could not be saved.
 
     Args:
         watcher: The watcher of the new task.
@@ -54,13 +54,13 @@ async def prepared(watcher: AnyWatcher, order: Order, watched: Mapping[str, obje
 
 
 def handle_callback(watcher: AnyWatcher | None) -> bool:
-    """Make a watcher poll its task at once, because a callback has arrived; return False if there is no watcher."""
+    """Make the watcher of a task poll at once, because a callback has arrived; return False if there is no watcher."""
     if isinstance(watcher, Watcher):
         watcher.handle_callback()
     return watcher is not None
 
 
 def stop_edit(watcher: AnyWatcher | None) -> None:
-    """If a watcher makes a film on this machine, stop it; do nothing for other tasks."""
+    """If a watcher makes a film on this machine, stop making the film; do nothing for other watchers."""
     if isinstance(watcher, EditWatcher):
         watcher.stop()

@@ -1,4 +1,4 @@
-"""Whole: a task that KIE makes in parts. Its watcher starts the parts in order, and joins their files to one.
+"""Whole: a task that KIE makes in parts. Its watcher starts the parts in order, and joins their files into one file.
 
 All guarantees about money hold for the parts, because each part is a task with its own row, create request and watcher.
 The whole itself sends nothing to KIE. The row of the whole reserves the credits of all parts before the first part is
@@ -34,18 +34,18 @@ LONGEST_WAIT = 3600
 """Maximum seconds to wait for a part before its row in the ledger is read again."""
 
 ERROR_FIELDS = ("message", "next_step", "billed")
-"""The fields of a part's error that are different in the error of the whole."""
+"""The fields of an error that differ between the error of the whole and the error of its part."""
 
 
 class Started(NamedTuple):
-    """A part whose create request is settled, and the error of this request, if there was one."""
+    """A part whose create request is settled, and the error of its create request; None if there was no error."""
 
     task: Task
     error: KieMcpError | None = None
 
 
 class PartRunner(Protocol):
-    """The methods of the runner that the watchers of wholes and batches use."""
+    """The methods of the runner through which the watchers of wholes and batches start and read their tasks."""
 
     async def start_part(self, order: Order, whole: Task, idempotency_key: str) -> Started:
         """Start a part, or return the existing task with this idempotency key.
@@ -88,15 +88,15 @@ class WholeWatcher(BaseWatcher):
         return Plan.read(self.task)
 
     def poll_soon(self) -> None:
-        """Try at once to save unsaved files; a part that still runs is polled on its own schedule."""
+        """Retry at once to save files that are not saved yet; the parts are polled by their own watchers."""
         self._woken.set()
 
     async def start(self, *_: object) -> None:
-        """Start the first part; KIE's answer shows whether KIE accepts such a call."""
+        """Start only the first part, because KIE's answer to it shows whether KIE accepts the call."""
         try:
             await self._make_next()
         except Exception as error:
-            # An error that leaves this method would cancel all other watchers in the task group.
+            # The error is not raised further, because it would cancel all other watchers in the task group.
             logger.exception("task %s", self.task.id)
             self.error = failures.internal_create_error(self.task, error, self._services.client.advice)
         finally:
@@ -118,11 +118,11 @@ class WholeWatcher(BaseWatcher):
                 await self._wait_for_parts()
                 await self._finish()
         except Exception:
-            # The whole's row keeps its last saved state, so a process takes the whole over again later.
+            # The whole's row keeps its last saved state. So a process takes the whole over again later.
             logger.exception("task %s", task.id)
 
     async def _was_sent(self) -> bool:
-        """Tell whether the create request of any part was sent; if not, the whole fails as any unsent task does."""
+        """Tell whether the create request of any part was sent; if none was, the whole fails as a task not sent."""
         parts = await self._plan.find_parts(self._services.ledger)
         return any(part and part.state != "prepared" and not part.refused for part in parts)
 
@@ -134,7 +134,7 @@ class WholeWatcher(BaseWatcher):
         try:
             started = await self._find_or_start(number)
         except KieMcpError as error:
-            # The part has no row, because the ledger cannot be written.
+            # The part has no row, because the ledger could not be written. So the whole fails here, and not the part.
             await self._wait_for_parts()
             await self._fail(error, number)
             return
@@ -149,7 +149,8 @@ class WholeWatcher(BaseWatcher):
         key = self._plan.key(number)
         part = await self._services.ledger.find_newest(key)
         if part and not part.final:
-            # If a process died before it sent the create request, the part fails here, and is started again below.
+            # If the part's process died before it sent the create request, `get()` marks the part as failed, and the
+            # part is started again below.
             part = await self._runner.get(part.id, seconds=None)
         if part and part.state not in WITHOUT_RESULT:
             return Started(part)
@@ -158,9 +159,9 @@ class WholeWatcher(BaseWatcher):
         return await self._runner.start_part(self._plan.orders[number], self.task, key)
 
     async def _fail_for_lost_files(self, parts: Sequence[Task | None]) -> bool:
-        """Download the lost files of earlier parts again; if that is impossible, end the whole with an error.
+        """Download lost files of earlier parts again; if KIE has lost a file too, end the whole with an error.
 
-        A lost part is made and paid again only if the caller repeats the call after this error.
+        A lost part is made and paid again only after the caller has seen this error and repeats the call.
 
         Returns:
             Whether the whole has ended.
@@ -174,7 +175,7 @@ class WholeWatcher(BaseWatcher):
         return is_news
 
     async def _get_files_back(self, part: Task) -> Task:
-        """If a saved file of a part is gone, download it again; if KIE has no copy either, mark the part as expired."""
+        """Download a part's missing files again; if KIE does not have them any more, mark the part as expired."""
         downloader = self._services.downloader
         if part.state != "succeeded" or not part.saved or not downloader:
             return part
@@ -199,7 +200,7 @@ class WholeWatcher(BaseWatcher):
             await self._note_progress()
 
     async def _wait_for_part(self, part: Task) -> Task:
-        """Wait until a part has ended and its files are saved, and return it."""
+        """Wait until a part has ended and its files are saved; return the part."""
         while not part.done:
             await self._runner.wait([part], LONGEST_WAIT)
             part = await self._services.ledger.find(part.id) or part
@@ -208,7 +209,7 @@ class WholeWatcher(BaseWatcher):
         return part
 
     async def _is_woken_early(self) -> bool:
-        """Wait for RETRY_SECONDS or until `poll_soon()` is called; return whether it was called."""
+        """Wait for RETRY_SECONDS, or until `poll_soon()` is called; return whether `poll_soon()` was called."""
         clock, self._woken = self._services.clock, anyio.Event()
         await clock.wait_for_first(self._woken.wait, partial(clock.idle, RETRY_SECONDS))
         return self._woken.is_set()
@@ -220,12 +221,12 @@ class WholeWatcher(BaseWatcher):
             await self._save()
 
     def _find_failed(self) -> int | None:
-        """Return the number, counted from 0, of the first part that ended without a result; None if there is none."""
+        """Return the number, counted from 0, of the first part that ended without a result; None if no part did."""
         failed = (number for number, part in enumerate(self._parts) if part.final and part.state != "succeeded")
         return next(failed, None)
 
     async def _finish(self) -> None:
-        """End the whole: with one file if all parts succeeded, else with the error of the part that did not."""
+        """End the whole: with one joined file if all parts succeeded, else with the error of the first failed part."""
         self._parts = [await self._get_files_back(part) for part in self._parts]
         number = self._find_failed()
         if number is not None:
@@ -240,7 +241,7 @@ class WholeWatcher(BaseWatcher):
         await self._save()
 
     async def _join(self, downloader: Downloader | None) -> tuple[list[Result], str]:
-        """Join the files of the parts; return the results, and a sentence for the user if they are not one file."""
+        """Join the files of the parts; return the results, and a note for the user if the files could not be joined."""
         separate = [result for part in self._parts for result in part.results]
         if not downloader:
             return separate, "The parts are listed in order, because files are not saved here."
@@ -269,8 +270,8 @@ class WholeWatcher(BaseWatcher):
         """End the whole with an error.
 
         Args:
-            error: The error of the part that failed.
-            number: The number of this part, counted from 0; None if no part was made.
+            error: The error of the part that failed, or an error that no single part caused.
+            number: The number of the failed part, counted from 0; None if no single part caused the error.
         """
         task = self.task
         count_credits(task, await self._services.ledger.find_parts(task.id))
@@ -285,7 +286,7 @@ class WholeWatcher(BaseWatcher):
         self.create_settled.set()
 
     def _explain_failure(self, error: Mapping[str, Any], number: int) -> dict[str, Any]:
-        """Return the fields of a part's error that are different in the error of the whole."""
+        """Return the fields `ERROR_FIELDS` for the error of the whole, which failed because of this part's error."""
         count, made = len(self._plan.orders), sum(part.state == "succeeded" for part in self._parts)
         part = self._parts[number] if number < len(self._parts) else None
         name = f"Part {number + 1} of {count}" + (f", task {part.id}," if part else "")
@@ -295,7 +296,8 @@ class WholeWatcher(BaseWatcher):
         kept = "".join(f" Part {each + 1} is lost as well." for each in others)
         kept += f" {made} of {count} parts are made and kept." if made else ""
         again = "Afterwards the same call makes only the missing parts, and pays only for these."
-        # If the part's outcome is unknown, a charge of 0 proves nothing: an earlier whole may count the part's credits.
+        # If the part's outcome is unknown, a charge of 0 does not show that nothing was charged: an earlier whole may
+        # count the part's credits.
         credits_ = self.task.credits or (None if is_unknown else self.task.credits)
         return {
             "message": f"{name} {state}: {error['message'].rstrip('. ')}.{kept}",

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.ledger.tables import NEWEST, metadata
 
-# The table is imported under another name, because `versions` is also the package beside this file.
+# The table `versions` gets another name here, because the package `versions` is in the same folder as this module.
 from kie_mcp.ledger.tables import versions as version_table
 
 FOLDER = Path(__file__).parent
@@ -25,7 +25,7 @@ class Revisions:
     """Alembic's revisions of the tables."""
 
     newest: str = NEWEST
-    """Name of the newest revision."""
+    """Name of the newest revision, which is the version of the tables after an upgrade."""
     folders: tuple[Path, ...] = (FOLDER / "versions",)
     """Folders with the files of the revisions, one file for each revision."""
 
@@ -79,6 +79,6 @@ def _upgrade(connection: sa.Connection, revisions: Revisions) -> None:
         "version_locations": "\n".join(map(str, revisions.folders)),
     }
     for name, value in options.items():
-        # Alembic reads `%(name)s` in a value as the value of another option, so each percent sign is doubled.
+        # Alembic replaces `%(name)s` in a value by the value of another option. So each percent sign is doubled.
         config.set_main_option(name, value.replace("%", "%%"))
     command.upgrade(config, "head")

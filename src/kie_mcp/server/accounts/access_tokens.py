@@ -1,4 +1,4 @@
-"""Check access tokens: signed ones (JWT) with the provider's keys, all others by asking the provider."""
+"""Check access tokens: signed tokens (JWT) with the provider's public keys, other tokens by asking the provider."""
 
 import base64
 import hashlib
@@ -20,11 +20,11 @@ MAX_CHARACTERS = 16 * 1024
 LEEWAY_SECONDS = 10
 """Maximum seconds by which the clocks of the provider and of this machine may differ."""
 TYPES = frozenset({"", "jwt", "at+jwt", "application/at+jwt"})
-"""Accepted types in a token's header; tokens that are no access tokens have other types (RFC 9068)."""
+"""Accepted values of `typ` in a token's header; other kinds of tokens have other values (RFC 9068)."""
 
 
 class AccessTokens(TokenVerifier):
-    """Checks access tokens; for a token that is not valid, the caller gets no reason."""
+    """Checks access tokens; a caller does not learn why its token is not valid."""
 
     def __init__(self, provider: Provider, audience: str, introspection: Introspection | None = None) -> None:
         """Store the arguments.
@@ -42,7 +42,7 @@ class AccessTokens(TokenVerifier):
         """Return the subject and the scopes of a token; None if the token is not valid.
 
         Raises:
-            ProviderUnavailable: When the provider has to be asked, and does not answer.
+            ProviderUnavailable: When the check needs an answer of the provider, and the provider does not answer.
         """
         if len(token) > MAX_CHARACTERS:
             return None
@@ -53,7 +53,7 @@ class AccessTokens(TokenVerifier):
         else:
             claims = await self._read_signed(token, header)
         subject = claims.get("sub") if claims else None
-        # A token without a subject is of no person: all such tokens would be those of one tenant.
+        # A token without a subject is refused: all callers with such tokens would share one tenant.
         return self._describe(claims) if claims and subject and isinstance(subject, str) else None
 
     async def _read_signed(self, token: str, header: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -81,7 +81,7 @@ class AccessTokens(TokenVerifier):
 
     def _describe(self, claims: Mapping[str, Any]) -> AccessToken:
         return AccessToken(
-            # The token itself is left out, because it is not needed any more, and so it cannot get into a log.
+            # The token itself is left out: nothing needs the token any more, and a log of this object cannot reveal it.
             token="",
             client_id=str(claims.get("client_id") or claims.get("azp") or ""),
             scopes=_read_scopes(claims),
@@ -93,12 +93,12 @@ class AccessTokens(TokenVerifier):
 
 
 def _read_scopes(claims: Mapping[str, Any]) -> list[str]:
-    """Return the scopes of a token, from `scope` or `scp`, which is a text with blanks between scopes, or a list."""
+    """Return a token's scopes from the claim `scope` or `scp`: a list, or a text with blanks between the scopes."""
     given = claims.get("scope") or claims.get("scp") or ""
     return given.split() if isinstance(given, str) else [each for each in given if isinstance(each, str)]
 
 
 def name_tenant(issuer: str, subject: str) -> str:
-    """Return the tenant's name for one subject of one provider; the name is a hash, which reveals neither of them."""
+    """Return the tenant's name for a subject of a provider: a hash, which reveals neither subject nor provider."""
     digest = hashlib.sha256(f"{len(issuer)} {issuer} {subject}".encode()).digest()
     return base64.b32encode(digest[:15]).decode().lower()

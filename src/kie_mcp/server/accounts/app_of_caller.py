@@ -1,4 +1,4 @@
-"""Give each request the app of its caller's tenant. Only this module chooses apps, so no handler gets a wrong app."""
+"""Give each HTTP request the `App` of its caller's tenant, so that no handler can use the `App` of another tenant."""
 
 from dataclasses import replace
 from typing import Any, cast
@@ -15,23 +15,23 @@ from kie_mcp.server.app import App, Context
 from kie_mcp.tasks.permission import check_permission
 
 APP = "kie_mcp.app"
-"""Name of the entry in a request's ASGI scope that contains the tenant's app."""
+"""Name of the entry in a request's ASGI scope that contains the tenant's `App`."""
 
 
 class AppOfCaller:
-    """ASGI middleware that opens the app of a request's tenant; it refuses a request whose caller is unknown."""
+    """ASGI middleware that opens the `App` of a request's tenant; it refuses a request whose caller is unknown."""
 
     def __init__(self, app: ASGIApp, tenants: Tenants) -> None:
         self._app = app
         self._tenants = tenants
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request with the app of its tenant; pass on all other events."""
+        """Answer an HTTP request with the app of its caller's tenant; pass on all other ASGI events."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         caller = scope.get(SCOPE)
-        # A caller without a tenant would get the operator's app, which no caller of a server with tenants may use.
+        # Without this check, a caller without a tenant would get the operator's app and see the operator's tasks.
         if not isinstance(caller, Caller) or not caller.tenant:
             await JSONResponse({"error": "unauthorized"}, 401, {"WWW-Authenticate": "Bearer"})(scope, receive, send)
             return

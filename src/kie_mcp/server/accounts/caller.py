@@ -10,11 +10,11 @@ SCOPE = "kie_mcp.caller"
 
 @dataclass(frozen=True)
 class Caller:
-    """Who sent a request."""
+    """The sender of one HTTP request."""
 
     tenant: str
     """Name of the tenant, with the characters a-z, 0-9 and `-`; empty for the operator of a server with one key."""
     may_spend: bool = True
     """Whether the caller may make or change something, which may cost credits."""
     key: SecretStr | None = None
-    """The KIE key that pays; None if the key in the settings pays."""
+    """The KIE key that pays for this caller's tasks; None if the key in the settings pays."""

@@ -1,4 +1,4 @@
-"""Callers with a KIE key of their own: the key names the tenant, and pays for what the caller makes.
+"""Callers who send their own KIE key: the key determines the caller's tenant, and pays for the caller's tasks.
 
 The key is kept in memory only. The tenant's name is an HMAC of the key, so neither ledgers nor folders reveal the key.
 """
@@ -30,14 +30,15 @@ class CallerKeys:
         Args:
             app: The application that answers requests whose caller is known.
             secret: The secret of the HMAC, the same for all replicas of the server.
-            with_token: Whether `Authorization` contains the server's own token; if not, it may contain the KIE key.
+            with_token: Whether the header `Authorization` contains the server's own token. If not, this header may
+                contain the caller's KIE key.
         """
         self._app = app
         self._secret = secret.encode()
         self._with_token = with_token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request without a valid key with status 401; pass on all others, with the caller in the scope."""
+        """Write the caller into the scope of a request, and pass it on; without a valid key, answer with status 401."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -47,7 +48,7 @@ class CallerKeys:
         if fault:
             await self._refuse(fault)(scope, receive, send)
             return
-        # The headers are removed, because the application gets the key from the caller object.
+        # The headers that may contain the key are removed; the application reads the key from the `Caller` object.
         headers = [pair for pair in scope["headers"] if pair[0] not in (HEADER.lower().encode(), b"authorization")]
         caller = Caller(self._compute_name(key), key=SecretStr(key))
         await self._app({**scope, "headers": headers, SCOPE: caller}, receive, send)

@@ -80,7 +80,7 @@ class Introspection:
             raise ProviderUnavailable(f"{type(error).__name__} at {self._provider.issuer}") from None
 
     def _is_valid(self, answer: Mapping[str, Any]) -> bool:
-        """Return whether the provider calls a token valid, and has issued it for this server."""
+        """Return whether the provider's answer says that a token is valid and was issued for this server."""
         audience = answer.get("aud")
         audiences = audience if isinstance(audience, list) else [audience]
         is_ours = self._audience in audiences and answer.get("iss", self._provider.issuer) == self._provider.issuer

@@ -61,7 +61,7 @@ class LibraryOfTenants:
         self._find_reader = lru_cache(MAX_OPEN)(self._build_reader)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request for data with the data of its caller's tenant; send a file only if the link is signed."""
+        """Answer a request for data with the data of the caller's tenant; send a file only for a signed link."""
         if f"{scope['path']}/".startswith(f"{PREFIX}/api/"):
             await self._data(scope, receive, send)
         elif scope["path"] == PREFIX:

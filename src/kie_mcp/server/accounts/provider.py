@@ -1,4 +1,4 @@
-"""The OAuth provider: its endpoints and public keys, which are found only through the address in the settings."""
+"""The OAuth provider: discover its endpoints and public keys from the provider's address in the settings."""
 
 import logging
 from collections.abc import Mapping

@@ -33,14 +33,14 @@ from kie_mcp.tasks.failures import explain_ledger_errors
 from kie_mcp.tasks.permission import Permission
 
 ROOT = "/.well-known/oauth-protected-resource"
-"""Path of the metadata for clients that do not append the path of the resource."""
+"""Path of the metadata for clients that leave out the path of the MCP endpoint in the metadata's URL."""
 
 
 class ResourceServer:
     """Checks the access tokens of requests, and has the routes and the MCP middleware that the login needs."""
 
     def __init__(self, settings: Settings, path: str, clock: Clock, read_balance: ReadBalance) -> None:
-        """Build the parts.
+        """Build the parts of the resource server from the settings.
 
         Args:
             settings: The settings, with the provider's address.
@@ -57,7 +57,8 @@ class ResourceServer:
         secret = settings.oidc_client_secret.get_secret_value() if settings.oidc_client_secret else ""
         asks = Introspection(provider, settings.oidc_client_id, secret, audience, clock) if secret else None
         self._tokens = AccessTokens(provider, audience, asks)
-        # The SDK's own check is off, because it compares the token's resource with the URL; the audience may differ.
+        # The SDK's own check (`validate_token_resource`) is off, because it requires that the token's audience is the
+        # server's URL; the operator may set another audience.
         urls = AuthSettings.model_validate(
             {"issuer_url": provider.issuer, "resource_server_url": resource, "validate_token_resource": False}
         )
@@ -67,7 +68,7 @@ class ResourceServer:
             urls.resource_server_url, [urls.issuer_url], [READ, SPEND], resource_name="kie-mcp"
         )
         self.routes = [route, Route(ROOT, route.endpoint, methods=["GET", "OPTIONS"])]
-        """Routes that need no access token: the metadata, by which clients find the provider, and the page /account."""
+        """Routes that need no access token: the metadata with the provider's address, and the page `/account`."""
         self.middleware: list[ServerMiddleware[App]] = []
         """Middleware of the MCP server."""
         self._path = path
@@ -83,7 +84,7 @@ class ResourceServer:
             self.routes += [Route(PAGE, page), Route(f"{PAGE}/{{name}}", page)]
 
     def protect(self, app: ASGIApp) -> ASGIApp:
-        """Return the application behind a check of access tokens, which stores the caller in each request's scope."""
+        """Wrap an application in a check of access tokens, which also writes the caller into each request's scope."""
         checked = RequireAuthMiddleware(self._name_caller(StepUp(app, self._refuse)), [READ], self._metadata_url)
         authenticated = AuthenticationMiddleware(checked, BearerAuthBackend(self._tokens), _tell_unavailable)
         challenging = _ScopeInChallenge(authenticated, f"{READ} {SPEND}")
@@ -92,7 +93,7 @@ class ResourceServer:
             if scope["type"] != "lifespan":
                 await challenging(scope, receive, send)
                 return
-            # Lifespan events have no token, because they are no requests.
+            # A lifespan event (start or stop of the server) is no request and has no token, so it is not checked.
             try:
                 await app(scope, receive, send)
             finally:
@@ -151,7 +152,7 @@ class ResourceServer:
             await self._stored.close()
 
     async def find_caller(self, tenant: str) -> Caller | None:
-        """Return a caller of a tenant, with the KIE key for its tasks; None if the tenant has no readable stored key.
+        """Return a `Caller` for a tenant, with the tenant's KIE key; None if the tenant has no readable stored key.
 
         Raises:
             KieMcpError: When the ledger cannot be used.
@@ -185,7 +186,8 @@ class ResourceServer:
                 await JSONResponse({"error": error.as_dict()}, 503)(scope, receive, send)
                 return
             if known.key == NONE_STORED and scope["path"] != self._path:
-                # Requests of MCP are answered by the middleware, because some of them need no key.
+                # Requests to the MCP endpoint are not refused here: some of them need no key, so the MCP middleware
+                # `NeedsKey` decides.
                 refusal = self._needs_key.build_refusal()
                 body = {"error": refusal.as_dict(), "account": self.account_page}
                 await JSONResponse(body, 403)(scope, receive, send)
@@ -195,7 +197,7 @@ class ResourceServer:
         return answer
 
     def _refuse(self) -> Response:
-        """Return the answer, with status 403, to a call for which the caller's token lacks a scope."""
+        """Return the answer with status 403, which says that the caller's token lacks the scope for this call."""
         text = f"This call needs the scope {SPEND}. Nothing was sent, nothing was charged."
         challenge = f'Bearer error="insufficient_scope", error_description="{text}"'
         challenge += f', resource_metadata="{self._metadata_url}", scope="{SPEND}"'
@@ -204,7 +206,7 @@ class ResourceServer:
 
 
 class _ScopeInChallenge:
-    """ASGI middleware that adds the scopes to request from the provider to the SDK's `WWW-Authenticate` headers."""
+    """ASGI middleware that adds this server's scopes to `WWW-Authenticate` headers, so that clients request them."""
 
     def __init__(self, app: ASGIApp, scopes: str) -> None:
         self._app = app

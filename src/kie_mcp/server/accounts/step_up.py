@@ -14,7 +14,7 @@ from kie_mcp.tasks.permission import Permission
 
 
 class StepUp:
-    """ASGI middleware that runs a request with the permission of its token, and answers 403 if that was not enough."""
+    """ASGI middleware that applies the permission of a caller's token, and answers 403 if a call needs more."""
 
     def __init__(self, app: ASGIApp, build_refusal: Callable[[], Response]) -> None:
         """Store the application, and a function that builds the answer with status 403."""
@@ -22,7 +22,7 @@ class StepUp:
         self._build_refusal = build_refusal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on; if it is refused before a byte of its answer is sent, send the answer with status 403."""
+        """Pass a request on; if a handler refuses it before the answer has begun, answer with status 403 instead."""
         caller: Caller = scope[SCOPE]
         permission = Permission(caller.may_spend, missing_right=f"the scope {SPEND}")
         head: Message | None = None
@@ -44,8 +44,9 @@ class StepUp:
                 head = None
             await send(message)
 
-        # Only the answers of calls (POST) are held back, because only calls can be refused. A stream of events is not
-        # held back, because its head would then arrive only with its first event.
+        # The head of an answer (status and headers) is held back until the first part of the body, because a handler
+        # may still refuse the call. Only calls (POST) can be refused. For a stream of events (GET), the head must not
+        # wait, because the first event may come late.
         is_held = scope["method"] == "POST" and not permission.may_spend
         with permission.apply():
             await self._app(scope, receive, send_or_refuse if is_held else send)

@@ -76,7 +76,8 @@ class StoredKeys:
             self._ledger = None
 
     def _encrypt(self, tenant: str, key: str) -> str:
-        # The encrypted text includes the tenant's name, so that a text that was copied to another tenant is refused.
+        # The encrypted text includes the tenant's name. If somebody copies the text into another tenant's row, the
+        # name does not match and the key is refused.
         return self._cipher.encrypt(json.dumps([tenant, key]).encode()).decode()
 
     def _decrypt(self, tenant: str, ciphertext: str) -> SecretStr:

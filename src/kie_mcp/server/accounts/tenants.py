@@ -1,4 +1,4 @@
-"""The tenants of a server: a tenant's first call opens the tenant's app, and the app is closed after a long idle time.
+"""The tenants of a server: a tenant's first call opens the tenant's app (`App`), which is closed after an idle time.
 
 A tenant's app has a ledger, an output folder and a KIE client of its own. Therefore, a handler that has the app of its
 caller cannot reach the data of another tenant.
@@ -45,7 +45,7 @@ MAX_OPEN = 1000
 """Maximum number of apps that are open at the same time."""
 
 FindCaller = Callable[[str], Awaitable[Caller | None]]
-"""The type of a function that returns a caller of a tenant, with the key for its tasks; None if there is no key."""
+"""The type of a function that returns a `Caller` with the KIE key of the named tenant; None if there is no key."""
 
 
 class _OpenTenant:
@@ -94,9 +94,10 @@ class Tenants:
         """Store the arguments.
 
         Args:
-            app: The app of the server, with the settings, tools and transport for all tenants' apps; it is not opened.
-            find_caller: Finds the key of a tenant whose process has ended, so that its tasks are taken over at once;
-                None if the tasks have to wait for the tenant's next call, which contains the key.
+            app: The app of the server, with the settings, tools and transport for all tenants' apps. This app itself is
+                never opened.
+            find_caller: Finds the KIE key of a tenant whose process has ended, so that this process can take the
+                tenant's tasks over at once. None if only calls contain keys; the tasks then wait for the next call.
         """
         self._app = app
         self._find_caller = find_caller
@@ -172,7 +173,7 @@ class Tenants:
         return (await app.runner()).ledger
 
     async def listen(self, context: Context, params: SubscriptionsListenRequestParams) -> SubscriptionsListenResult:
-        """Answer a subscriptions/listen request with the changes of the caller's tenant."""
+        """Answer a subscriptions/listen request: send notifications about the caller's tenant only."""
         (subscriptions,) = (each.subscriptions for each in self._open.values() if each.app is context.lifespan_context)
         return await subscriptions.listen(context, params)
 
@@ -199,7 +200,7 @@ class Tenants:
         return self._read_limiters
 
     async def is_callback_address(self, name: str, token: str) -> bool:
-        """Return whether `token` is the token in the callback URL of the task `name`, which includes the tenant."""
+        """Return whether `token` is the token in a callback URL; `name` has the tenant, a dot and the task's id."""
         settings = self._app.settings
         if not settings.public_url:
             return False
@@ -221,7 +222,8 @@ class Tenants:
         if found and found.caller.key == caller.key and not found.closed.is_set():
             return found
         if found:
-            # The tenant has another key now, or its app has ended; a new app takes the tenant's tasks over.
+            # The caller sent another KIE key, or the tenant's app has ended. The old app is closed; a new app, which
+            # is opened below, takes the tenant's tasks over.
             await self._close(found)
         if len(self._open) >= MAX_OPEN:
             await self._close_oldest()
@@ -243,7 +245,8 @@ class Tenants:
             await self._reservations.hold(name, self._app.clock.time())
             return ledger
 
-        # The cap of a session holds until this process ends, so the app has the same session when it is opened again.
+        # The cap of credits per session holds until this process ends. Therefore, the session's id stays the same when
+        # the tenant's app is closed and opened again.
         session = f"{self._process}-{name}"
         shared = self.open_common_ledger, self._open_read_limiters
         return self._app.build_tenant(own, Tenancy(name, session, caller.key is None, open_ledger, *shared))
@@ -285,7 +288,7 @@ class Tenants:
                 await self._close_readers([name for name, (_, used) in self._readers.items() if used < before])
 
     async def _take_over(self, find_caller: FindCaller) -> None:
-        """Renew this process's lease, and open the apps of tenants whose process has ended, in an endless loop."""
+        """In an endless loop, renew this process's lease, and open the apps of tenants whose process has ended."""
         while True:
             try:
                 common = await self.open_common_ledger()

@@ -1,6 +1,7 @@
 """Extra facts for the card of a task in the chat: shape, covers, previews, and the page that shows the card.
 
-The results of other tools do not contain these facts, so the facts take no room in the agent's context.
+Only the tool `gallery_task`, which the HTML page calls, returns these facts. Therefore, they take no room in the
+agent's context.
 """
 
 import base64
@@ -76,7 +77,7 @@ def find_views(app: App) -> Views:
 
 
 async def describe_card(runner: Runner, task: Task) -> answers.Answer:
-    """Return the fields of a task's card that the results of other tools do not contain."""
+    """Return the fields of a task's card that only the tool `gallery_task` returns."""
     asked = {name: task.arguments[name] for name in SHAPE_FIELDS if name in task.arguments}
     prompt = " · ".join(task.prompt.splitlines()) if task.is_batch else task.prompt
     facts: answers.Answer = {"kind": task.kind, "prompt": one_line(prompt)[:LONGEST_PROMPT], "asked": asked}
@@ -150,7 +151,7 @@ async def render_previews(runner: Runner, task: Task, numbers: Collection[Any]) 
 
 
 async def _read_small(storage: Storage, result: Result) -> tuple[bytes, str]:
-    """Return the content and the MIME type of a saved file; if the file is large, return those of a preview.
+    """Return the content and the MIME type of a saved file or, if the file is large, of a preview of the file.
 
     The content is empty if no preview can be made.
 

@@ -76,7 +76,7 @@ GALLERY_TASK = Tool(
 
 
 def client_shows_gallery(context: Context) -> bool:
-    """Tell whether the client that sent this request can show the gallery."""
+    """Return whether the client that sent this request can show the gallery."""
     if context.session.client_capabilities is None and context.request:
         return str(context.request.headers.get(MCP_SESSION_ID_HEADER, "")).startswith(SESSION_PREFIX)
     return client_supports_apps(context)
@@ -112,7 +112,7 @@ def load_page(bucket: str = "") -> "Page":
     """Load the HTML page as an MCP resource, together with its display settings, such as the allowed web hosts.
 
     Args:
-        bucket: The web host of the bucket that has the results; empty if they are in a folder.
+        bucket: The web host of the bucket that has the results; empty if the results are in a folder.
     """
     media_hosts = [*MEDIA_HOSTS, *filter(None, [bucket])]
     apps = Apps()
@@ -168,7 +168,7 @@ async def read_page(app: App) -> ReadResourceResult:
 
 
 async def _find_bucket(app: App) -> str:
-    """Return the web host of the bucket with the results; empty if there is none, or it cannot be used."""
+    """Return the web host of the bucket with the results; empty if there is no bucket, or it cannot be used."""
     with suppress(ConfigurationError):
         if app.settings.storage:
             return await anyio.to_thread.run_sync(app.storage.find_host)

@@ -91,11 +91,11 @@ class Subscriptions:
         uris = [uri for uri in params.notifications.resource_subscriptions or () if _can_change(uri)][
             :MAX_SUBSCRIPTIONS
         ]
-        # The SDK also accepts subscriptions to changes of the lists of tools, prompts and resources. Clients may make
-        # these subscriptions, but the lists never change.
+        # Only the resource URIs are replaced. A client may also subscribe to changes of the lists of tools, prompts and
+        # resources; the SDK accepts this, but these lists never change.
         honored = params.notifications.model_copy(update={"resource_subscriptions": uris})
         for uri in uris:
-            # A subscription to a task that does not exist is accepted, but no notification is ever sent for it.
+            # An unknown task is no error here: the subscription is accepted, but no notification is ever sent for it.
             with suppress(KieMcpError):
                 await _watch_task(context.lifespan_context, uri)
         reads_balance = CREDITS in uris
@@ -141,7 +141,8 @@ class Subscriptions:
         except KieMcpError as error:
             logger.info("balance: %s", error)
         except Exception:
-            # The loop that calls this method shares a task group with the server; an exception would end both.
+            # The error is only logged: the loop that calls this method runs in a task group with the server, so an
+            # exception would end the server.
             logger.exception("balance")
         else:
             if balance != self._balance:
@@ -154,9 +155,9 @@ def _can_change(uri: str) -> bool:
 
 
 async def _watch_task(app: App, uri: str) -> None:
-    """Make sure that a process watches the task with this resource URI; do nothing if the URI names no task.
+    """Make sure that some process watches the task with this resource URI; do nothing if the URI names no task.
 
-    Without a watcher in this process, a task that another process started might change without a notification.
+    Without this call, a task whose process has ended would change without a notification.
 
     Raises:
         KieMcpError: When there is no such task, or the ledger cannot be opened.

@@ -140,7 +140,7 @@ class TasksExtension(Extension):
         return {"resultType": "complete"}
 
     async def describe_task(self, app: App, id_: str) -> dict[str, Any]:
-        """Return the handle of a task as a JSON object; after the end of the task, with the result of its tool call.
+        """Return a task's handle as a JSON object, which contains the tool call's result once the task has ended.
 
         Raises:
             MCPError: When there is no such task, or the ledger cannot be opened.
@@ -178,7 +178,7 @@ async def find_task(app: App, id_: str) -> "Task":
     """
     try:
         task = await (await app.runner()).get(id_)
-        # The runner also accepts KIE's id of a task, but tasks/get accepts only the ledger's id, which handles contain.
+        # `runner.get()` also accepts KIE's id of a task. Here, this id is refused: handles contain the ledger's id.
         if task.id != id_:
             raise InvalidCall(f"There is no task {id_}.")
     except InvalidCall as error:
@@ -231,9 +231,9 @@ def format_timestamp(seconds: float) -> str:
 
 
 def add_extension(server: Server[Any], extension: Extension) -> None:
-    """Add an extension's methods, its interceptor of tools/call and its capability to a low-level server.
+    """Add an extension's methods, its interceptor of tools/call and its capability to the SDK's low-level `Server`.
 
-    The SDK has such a function only for its class `MCPServer`.
+    The SDK has a function for this purpose only in its class `MCPServer`.
     """
     for method in extension.methods():
         server.add_request_handler(method.method, method.params_type, _limit_to_versions(method))

@@ -18,11 +18,11 @@ ANSWERS_PATH = os.path.join(os.path.dirname(__file__), "answers.json")
 SIZES = ("standard", "compact", "all")
 """The values of KIE_MCP_TOOLS that have answers in the file."""
 WITH_GALLERY = " with gallery"
-"""Ending of a method's name in the file, if the answer is only for clients that show the gallery."""
+"""Suffix of a method's name in the file, if the answer is only for clients that show the gallery."""
 
 
 class Reply(NamedTuple):
-    """The answer to a message that the SDK need not answer."""
+    """The answer of the generated file to a message."""
 
     text: str
     """The answer; empty for a notification."""
@@ -130,7 +130,7 @@ def load_handshake(tools: str, prefix: str) -> Handshake | None:
 
 
 def is_installed(package: str, version: str) -> bool:
-    """Tell whether Python would import this version of a package.
+    """Return whether Python would import this version of a package.
 
     The standard library's `importlib.metadata` is not used, because importing it takes longer than sending all answers.
     """

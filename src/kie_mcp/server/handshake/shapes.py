@@ -11,13 +11,13 @@ CLIENT_INFO = "io.modelcontextprotocol/clientInfo"
 LOG_LEVEL = "io.modelcontextprotocol/logLevel"
 
 MAX_ID = 2**53
-"""Upper limit of integer ids; the SDK answers requests with larger ids, which JSON libraries treat differently."""
+"""Upper limit of integer ids. JSON libraries differ in how they write larger integers, so larger ids go to the SDK."""
 
 Check = Callable[[object], bool]
 
 
 def is_a(*kinds: type) -> Check:
-    """Return a check for values of exactly one of these types; for example, `True` does not count as an `int`."""
+    """Return a check for values whose type is exactly one of these; for example, `True` does not count as an `int`."""
     return lambda value: type(value) in kinds
 
 

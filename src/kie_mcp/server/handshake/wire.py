@@ -15,16 +15,16 @@ INTERNAL_ERROR = -32603
 class Wire:
     """Stdin and stdout, in which each message is a line.
 
-    A thread reads the client's messages from the start to the end of the process. It answers messages from the
-    generated file as long as possible, and puts messages for the SDK into a queue. The SDK reads and writes through
-    `readline`, `write` and `flush`.
+    A thread reads the client's messages from the start to the end of the process. The thread answers messages from the
+    generated file until a message needs the SDK, and puts messages for the SDK into a queue. The SDK reads and writes
+    through `readline`, `write` and `flush`.
     """
 
     def __init__(self, handshake: Handshake | None) -> None:
-        """Start to read stdin.
+        """Start to read the client's messages from stdin.
 
         Args:
-            handshake: Gives the first answers; if None, the SDK gives all answers.
+            handshake: Answers the client's first requests; if None, the SDK answers all requests.
         """
         received, sent = take_standard_streams()
         self._input = os.fdopen(received, encoding="utf-8", errors="replace")
@@ -38,19 +38,23 @@ class Wire:
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
-        # An error is treated like the end of stdin, because the client has gone.
+        # An error in reading stdin means that the client has gone, so it is treated like the end of stdin.
         with suppress(OSError):
             for line in self._input:
                 with self._lock:
                     self._take(line)
         with self._lock:
             if self._handshake:
-                # All requests have been answered and nothing is open, so the process ends before the imports are done.
+                # The generated file has answered all requests. The SDK is still being imported, and nothing else is
+                # open, so the process can end at once.
                 os._exit(0)
             self._lines.put("")
 
     def _take(self, line: str) -> None:
-        """Answer a message, give it to the SDK, or both; after the first unanswered one, the SDK gets all messages."""
+        """Answer a message from the file, give it to the SDK, or do both.
+
+        After the first message that the file cannot answer, the SDK gets all messages.
+        """
         reply = self._handshake.answer(line) if self._handshake else None
         if reply is None:
             self._handshake = None
@@ -73,9 +77,9 @@ class Wire:
         return self._lines.get()
 
     def write(self, text: str) -> None:
-        """Write a message of the SDK; its answer to `initialize` is dropped if the client has an answer already.
+        """Write a message of the SDK; drop its answer to `initialize` if the file has answered `initialize` already.
 
-        The SDK reads no other message before it has answered `initialize`, so it writes this answer first.
+        The answer to `initialize` is always the SDK's first message, so the first message is dropped.
         """
         if self._skips_answer:
             self._skips_answer = False
@@ -83,7 +87,7 @@ class Wire:
             self._output.write(text)
 
     def flush(self) -> None:
-        """Send what was written."""
+        """Send the written messages to the client."""
         self._output.flush()
 
     def refuse(self, reason: str) -> None:
@@ -104,9 +108,10 @@ def take_standard_streams() -> tuple[int, int]:
     """Return new descriptors of stdin and stdout, and redirect the descriptors 0 and 1.
 
     The output of libraries then goes to stderr, and child processes get an empty stdin, so that neither disturbs the
-    messages. The SDK does the same when it opens stdin and stdout itself.
+    MCP messages. The SDK does the same when it opens stdin and stdout itself.
     """
-    # A closed standard stream becomes the null device, because otherwise its number would be given to another file.
+    # If the host closed one of the descriptors 0 to 2, the null device is opened there. Otherwise, the next opened file
+    # would get this number and would be taken for a standard stream.
     while (nothing := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     received, sent = os.dup(0), os.dup(1)

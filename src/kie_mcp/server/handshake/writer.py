@@ -22,7 +22,7 @@ from kie_mcp.server.selection import Selection
 
 COMMAND = "python -m kie_mcp.server.handshake.writer"
 CUTS = re.compile(r'(?="annotations":)|(?<=})(?=,{"(?:_meta|annotations)":)')
-"""Matches the places at which answers are cut into parts; equal parts, such as a tool, are stored once."""
+"""Matches the positions at which answers are split into parts; a part that is in several answers is stored once."""
 PACKAGES = ("mcp", "mcp_types")
 """The packages whose versions the answers depend on."""
 LISTS = ("tools/list", "prompts/list", "resources/list", "resources/templates/list")
@@ -68,7 +68,7 @@ async def ask_version(size: str, version: str, capabilities: dict[str, Any]) -> 
 
 
 async def build_answers() -> dict[str, dict[str, dict[str, str]]]:
-    """Return all results by size, protocol version and method; a result for the gallery is included if it differs."""
+    """Return all results by size, protocol version and method, with results for the gallery only if they differ."""
     answers: dict[str, dict[str, dict[str, str]]] = {}
     for size in SIZES:
         answers[size] = {}

@@ -16,5 +16,6 @@ class ExtraRoutes:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request to an additional route; pass all other requests and events to the application."""
-        # The router would answer lifespan events itself, so the application would never start.
+        # Lifespan events go to the application, because the router would answer them, and the application would then
+        # never start.
         await (self._router if scope["type"] == "http" else self._app)(scope, receive, send)

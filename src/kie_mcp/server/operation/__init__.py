@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def start_operation(app: App, host: str) -> "Metrics | None":
-    """Start the log, and the traces and metrics if the settings turn them on, for this process; return the metrics.
+    """Start this process's log and, if the settings turn them on, its traces and metrics; return the metrics.
 
     Args:
         app: The parts of the server.

@@ -10,7 +10,10 @@ from collections import deque
 from kie_mcp.ledger.task import Task
 
 REMEMBERED = 1000
-"""Number of ended tasks to remember, so that no second line is written when their files have been saved."""
+"""Number of ended tasks to remember.
+
+An ended task changes once more when its files have been saved. For this change, no second line must be written.
+"""
 
 logger = logging.getLogger(__name__)
 

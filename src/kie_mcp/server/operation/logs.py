@@ -36,7 +36,7 @@ def set_up_log(settings: Settings) -> None:
     try:
         key = settings.key
     except ConfigurationError:
-        # A missing key is no reason to stop, because each call reports it.
+        # The server starts without a key, because each call reports that the key is missing.
         key = ""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(build_formatter(key))
@@ -73,7 +73,7 @@ def build_formatter(key: str) -> logging.Formatter:
 
 
 def _describe_error(error: BaseException) -> str:
-    """Return the types of an error and of its causes, the first cause first, each with its place in the code."""
+    """Return, first for each cause of an error and then for the error itself, its place in the code and its type."""
     cause = error.__cause__ or error.__context__
     before = f"{_describe_error(cause)}\n" if cause else ""
     return before + "".join(traceback.format_tb(error.__traceback__)) + type(error).__qualname__

@@ -60,7 +60,7 @@ class Metrics:
         running.set_function(lambda: len(self._running))
 
     def attach(self, app: App) -> None:
-        """Let a server report its requests and tasks to these metrics."""
+        """Count the requests and tasks of a server from now on."""
         app.observers.append(self.count_task)
         app.observe_request = self.count_request
 
@@ -82,7 +82,7 @@ class Metrics:
         self._callbacks.labels(str(status)).inc()
 
     async def count_call(self, ctx: Context, call_next: CallNext) -> HandlerResult:
-        """Middleware of the MCP server: answer a request, and count it if it is a tool call."""
+        """Pass a request on and, if it is a tool call, count it; this method is middleware of the MCP server."""
         if ctx.method != "tools/call":
             return await call_next(ctx)
         tool, outcome, begin = _find_tool(ctx), "error", perf_counter()

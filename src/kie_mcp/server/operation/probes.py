@@ -73,7 +73,7 @@ class Probes:
         return True
 
     async def _check_kie(self) -> bool:
-        """Return whether KIE answers with the balance; ask again only if the last answer is too old."""
+        """Return whether KIE answers with the balance; send a request only if the last result is too old."""
         clock = self._app.clock
         async with self._asking:
             if clock.monotonic() - self._asked_at >= FRESH_SECONDS:
@@ -89,7 +89,8 @@ class Probes:
     def _folders(self) -> Iterator[Path]:
         settings = self._app.settings
         yield settings.data_dir
-        # A bucket for results is not checked, because a server works without it: results are saved later.
+        # A bucket for results is not checked, because the server also works while the bucket does not: it saves the
+        # results later.
         if settings.save and not settings.storage:
             yield settings.output_dir
 

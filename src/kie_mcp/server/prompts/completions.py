@@ -12,7 +12,7 @@ from kie_mcp.server.app import App, Context
 if TYPE_CHECKING:
     from kie_mcp.catalog.fields import Kind
 OtherArguments = Mapping[str, str]
-"""The arguments of a prompt or resource template that the user has filled in already: name and value."""
+"""The values of a prompt's or resource template's arguments that the user has already filled in, by argument name."""
 ValueSource = Callable[[App, OtherArguments], Awaitable[Sequence[str]]]
 """The type of functions that return the possible values of one argument."""
 
@@ -34,7 +34,7 @@ async def complete(context: Context, params: CompleteRequestParams) -> CompleteR
     except InvalidCall as error:
         raise MCPError(INVALID_PARAMS, f"{error} {error.next_step}") from None
     except KieMcpError:
-        # While the user types, an error such as a missing API key is not reported: the answer suggests no values.
+        # An error such as a missing API key would disturb a user who is typing, so the answer suggests no values.
         values = ()
     found = match_values(params.argument.value, values)
     return CompleteResult(
@@ -96,8 +96,8 @@ def _ids(kind: "Kind | None") -> list[str]:
 async def _voices(_: App, __: OtherArguments) -> Sequence[str]:
     from kie_mcp.catalog.vendors import elevenlabs, gemini
 
-    # An id does not tell users which voice it is. KIE publishes a name for only one of the ElevenLabs voices, so only
-    # this voice is suggested.
+    # Of the ElevenLabs voices, only one is suggested: users do not recognise a voice by its id, and KIE publishes a
+    # name for only one voice.
     return [elevenlabs.Speech.model_fields["voice"].default, *get_args(gemini.VoiceName)]
 
 

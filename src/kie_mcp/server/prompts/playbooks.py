@@ -42,7 +42,7 @@ class ToolUse:
     arguments: tuple[str, ...]
 
     def describe(self, tools: Collection[str]) -> str:
-        """Describe the call for the agent; if the server does not list this tool in `tools`, name run_model instead."""
+        """Describe the call for the agent; if this tool is not in the server's list `tools`, name run_model instead."""
         names = ", ".join(self.arguments)
         return f"{self.tool} ({names})" if self.tool in tools else f"run_model (model {self.model}; input: {names})"
 
@@ -60,7 +60,7 @@ GEMINI_SPEECH = ToolUse("gemini_speech", "google/gemini-3-1-flash-tts", ("prompt
 TOOL_USES = (PICTURE, EDIT, GHIBLI, UPSCALE, CLIP, SONG, SONG_VIDEO, COVER, SPEECH, GEMINI_SPEECH)
 
 FREE_EDIT_TOOL = "edit_media, which is free,"
-"""Words for the tool `edit_media` in the steps; the steps name no substitute, because every server lists this tool."""
+"""How steps name the tool `edit_media`. This tool needs no `ToolUse` with a substitute, as every server lists it."""
 
 ASK_FIRST = (
     "Add up what the steps below will cost: describe_model tells the price of each model, get_credits the balance. "

@@ -65,7 +65,7 @@ def build_quote_result(
     Args:
         orders: One order for each model.
         costs: The cost of each order, in the sequence of `orders`.
-        max_credits: The most credits that the caller allows for all orders together.
+        max_credits: Maximum credits that the caller allows for all orders together.
         balance: The account's balance in credits.
     """
     rows, total = list(describe_costs(orders, costs)), sum_reservations(costs)

@@ -18,7 +18,7 @@ from kie_mcp.tasks.spend_report import DAY, format_line, report
 MAX_REPORT_BYTES = 7000
 """Maximum number of bytes of all rows of a spending report, as JSON and as text."""
 RARE_FIGURES = {"expired", "expired_charged", "failed_unknown", "refused"}
-"""Keys of numbers that a row of a spending report has only if the number is not 0."""
+"""Keys of the numbers that are left out of a row of a spending report if they are 0."""
 LONGEST_NAME = 60
 """Maximum number of characters of a row's name in a spending report; the name is a day, a kind or a model id."""
 

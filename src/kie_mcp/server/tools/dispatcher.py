@@ -63,8 +63,8 @@ async def call_tool(context: Context, params: CallToolRequestParams) -> CallTool
 async def _call(app: App, call: ToolCall) -> CallToolResult | InputRequiredResult:
     """Find the called tool and run it.
 
-    The tool may be the tool of the gallery (an HTML page with results), the tool of a family of models, or a tool of no
-    family. A client may also call a tool that tools/list does not show, because answers name such tools.
+    The tool is `gallery_task`, which the gallery's HTML page calls, or the tool of a family of models, or a utility.
+    A client may also call a tool that tools/list does not show, because answers name these tools, too.
     """
     from kie_mcp.catalog.arguments import find_broken_text
     from kie_mcp.catalog.registry import FAMILIES

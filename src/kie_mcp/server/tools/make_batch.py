@@ -151,7 +151,7 @@ async def _build_order(app: App, wish: Wish) -> Order:
 
 
 async def _read_missing(app: App, id_: str) -> list[Order]:
-    """Return the orders of a batch's items that have no result.
+    """Return the orders for those items of an ended batch that have no result.
 
     Raises:
         InvalidCall: When there is no such batch, or the batch still runs.

@@ -45,8 +45,8 @@ async def find_models(app: App, _: ToolCall, arguments: FindModels) -> CallToolR
     offered = await live_models.fetch_offered_models(app)
     rows, note = _search(arguments, offered)
     if not rows and arguments.words:
-        # The search is repeated by words alone, because some hosts make all arguments required, so that the agent has
-        # to give a kind, mode and price, which may be wrong.
+        # Some hosts make all arguments required, so the agent has to invent a kind, a mode and a price. If no model
+        # matches them, the search is repeated by words alone.
         rows, note = _search(FindModels(words=arguments.words), offered)
         note = f"{WITHOUT_LIMITS} {note}".rstrip() if rows else note
     pages = math.ceil(len(rows) / PAGE_SIZE)

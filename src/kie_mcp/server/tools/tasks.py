@@ -1,4 +1,4 @@
-"""The tools `get_task`, `list_tasks` and `resolve_task`: show tasks in the ledger, and record unknown outcomes."""
+"""The tools `get_task`, `list_tasks` and `resolve_task`: show tasks, and record how an unclear task ended."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any

@@ -33,7 +33,7 @@ BYTES_PER_TOKEN = 3.8
 """Average number of bytes per token of the tool list with o200k_base, the tokenizer of OpenAI's models."""
 
 NUMBERS = ("integer", "number")
-"""The types of arguments for which there is no empty value."""
+"""The argument types that have no empty value with which an agent could say that an argument is not set."""
 
 LONGEST_CHOICE = 16
 """Maximum number of choices that a tool's schema lists; a longer list is replaced by a sentence with some choices."""
@@ -56,7 +56,7 @@ SPELLINGS = {
     "wan3": "Wan 3",
     "wav": "WAV",
 }
-"""The spelling in titles of each word in tools' names for which a capital first letter is not enough."""
+"""Words in tools' names, with their spelling in titles if a capital first letter is not enough."""
 
 
 def build_tools() -> list[dict[str, Any]]:
@@ -82,15 +82,15 @@ def build_sets() -> dict[str, list[str]]:
 
 
 def count_tokens(tool: dict[str, Any]) -> float:
-    """Estimate the tokens of a tool's definition from its bytes; `benchmarks.tokens` compares this with a tokenizer."""
+    """Estimate the tokens of a tool's definition from its bytes; `benchmarks.tokens` measures them with a tokenizer."""
     return len(_compact_json(tool).encode()) / BYTES_PER_TOKEN
 
 
 def shorten_schema(schema: dict[str, Any]) -> dict[str, Any]:
     """Return a schema in the form that takes the fewest tokens, without keywords that tell the agent nothing new.
 
-    These are left out: limits that the description names, defaults, maximum lengths, patterns, and an empty list of
-    required arguments. The keys are in the order for which tokenizers need the fewest tokens.
+    The function leaves out limits that the description names, defaults, maximum lengths, patterns, and an empty list of
+    required arguments. It sorts the keys into the order for which tokenizers need the fewest tokens.
     """
     if len(schema.get("enum", ())) > LONGEST_CHOICE:
         schema = _describe_choice(schema)
@@ -170,17 +170,17 @@ def _utility_tool(utility: Tool) -> dict[str, Any]:
 
 
 def _format_hints(*, read_only: bool, open_world: bool) -> dict[str, bool]:
-    """Return the hints that differ from MCP's defaults: a tool is not read-only, but destructive and open-world."""
+    """Return only the hints that differ from MCP's defaults, which are: not read-only, destructive, open-world."""
     hints = {"readOnlyHint": True} if read_only else {"destructiveHint": False}
     return hints if open_world else hints | {"openWorldHint": False}
 
 
 def _leave_open(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return a tool's schema, with `additionalProperties: true` if a strict host would force values on the agent.
+    """Return a tool's schema; add `additionalProperties: true` if a strict host would force the agent to invent values.
 
     A strict host makes all arguments required. The agent then has to give a value for each choice and each number, even
-    if the KIE model that it wants does not have this argument. The OpenAI Agents SDK makes no schema strict that has
-    this keyword. The keyword does not change which calls the schema allows.
+    if the KIE model that it wants does not have this argument. The OpenAI Agents SDK does not make a schema with this
+    keyword strict. The keyword does not change which calls the schema allows.
     """
     required = schema.get("required", ())
     optional = (field for name, field in schema["properties"].items() if name not in {*required, *OPTIONS})
@@ -189,7 +189,7 @@ def _leave_open(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def format_tool_tables() -> str:
-    """Format the tables of tools: those of the size `standard` by kind, those without a model, and the others."""
+    """Format three tables of tools: standard tools by kind, tools without a model, and tools only in the size `all`."""
     lines: list[str] = []
     for heading, families in _group(STANDARD):
         lines += [f"### {heading}", "", "| tool | models | credits |", "|---|---|--:|"]

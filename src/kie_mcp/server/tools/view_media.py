@@ -66,7 +66,7 @@ async def view_media(app: App, call: ToolCall, arguments: ViewMedia) -> CallTool
         place = result.local_path or runner.storage.find_link(result)
         return _picture_result(f"task:{task.id}#{number}, {place}: {picture.note}{limits.note}", picture)
     if not any(each.path for each in task.results):
-        # No result is saved, so this call always raises an error, which tells the caller why there is no file.
+        # No result is saved, so this call always raises the error that says why there is no file.
         find_saved_result(app, task, 1)
     sheet = await render_results(runner.storage, ((each, each.label) for each in task.results), limits)
     return _picture_result(f"{task.id}, its results as numbered here:\n{sheet.note}{limits.note}", sheet)

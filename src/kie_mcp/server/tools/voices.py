@@ -51,7 +51,7 @@ def _describe(tool: str, voice: Voice) -> dict[str, str]:
 
 
 def _voices_by_tool(name: str) -> dict[str, tuple[Voice, ...]]:
-    """Return the voices of the named model or, without a name, of the first model of each tool; the keys are tools.
+    """Return, for each tool, the voices of its first model; if a model is named, return only the voices of this model.
 
     Raises:
         InvalidCall: When the model has no list of voices.

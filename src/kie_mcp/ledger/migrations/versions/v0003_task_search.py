@@ -1,4 +1,4 @@
-"""Revision 3: numbers of tasks, an index of the prompts, and other indexes, so that queries need not read all tasks."""
+"""Revision 3: numbers of tasks, an index of the prompts, and other indexes, so that queries need not read all rows."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -15,7 +15,7 @@ PROMPTS = (
 
 
 def upgrade() -> None:
-    """Add the columns and indexes. The SQL is only for SQLite, because no PostgreSQL ledger is older than this."""
+    """Add the columns and indexes, with SQL for SQLite only, because every PostgreSQL ledger is newer."""
     for columns in (("model", "state", "finished"), ("model", "tariff", "finished"), ("finished",), ("session",)):
         op.create_index(f"ix_tasks_{'_'.join(columns)}", "tasks", columns)
     op.add_column("tasks", sa.Column("number", sa.Integer))

@@ -1,4 +1,4 @@
-"""Revision 4: the column `tasks.parent`, the id of the whole that a task is a part of."""
+"""Revision 4: the column `tasks.parent`, which has the id of the whole to which a part belongs."""
 
 import sqlalchemy as sa
 from alembic import op

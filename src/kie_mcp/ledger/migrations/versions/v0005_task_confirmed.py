@@ -1,4 +1,4 @@
-"""Revision 5: the column `tasks.confirmed`, whether a person agreed to the cost of a task."""
+"""Revision 5: the column `tasks.confirmed`, which says whether a person agreed to the cost of a task."""
 
 import sqlalchemy as sa
 from alembic import op

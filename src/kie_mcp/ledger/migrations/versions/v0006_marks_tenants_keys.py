@@ -1,4 +1,4 @@
-"""Revision 6: the tables `marks`, `reservations` and `keys`: marks of tasks, the cap for all tenants, KIE keys."""
+"""Revision 6: the tables `marks`, `reservations` (for the cap of all tenants) and `keys` (KIE keys of tenants)."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0005"
 
 
 def upgrade() -> None:
-    """Add the tables, and an index for the question whether another task failed a short time ago."""
+    """Add the tables, and an index that finds out quickly whether another task failed a short time ago."""
     op.create_index("ix_tasks_state_finished", "tasks", ["state", "finished"])
     op.create_table(
         "marks",
