@@ -147,14 +147,14 @@ def test_a_file_inside_the_answer_is_the_result(result: Any, expected: str) -> N
 @pytest.mark.parametrize("said", ["a" * 300, "la la " * 1000, "line\n\n" * 1000, ".".join(["e" * 90] * 9)])
 def test_other_long_texts_are_no_files(said: str) -> None:
     status = read("jobs", resultJson=json.dumps({"answer": said}))
-    assert (status.media, status.spare_media) == ((), ())
+    assert (status.media, status.possible_media) == ((), ())
     assert json.dumps(json.dumps({"answer": said[:50]}))[1:-4] in status.unread
 
 
 @pytest.mark.parametrize("page", ["https://k", "https://k.example/docs", "https://k/a.html", "https://k/a.php?x=1.png"])
 def test_an_answer_in_words_may_name_a_web_page(page: str) -> None:
     status = read("jobs", resultJson=json.dumps({"answer": f"hello; see {page} for more"}))
-    assert (status.media, status.spare_media) == ((), ())
+    assert (status.media, status.possible_media) == ((), ())
     assert "hello; see" in status.unread
 
 
@@ -168,7 +168,7 @@ def test_files_are_looked_for_although_there_is_text(result: Any) -> None:
 @pytest.mark.parametrize("name", ["referenceUrl", "prompt_image", "input", "coverUrl"])
 def test_a_file_with_a_doubtful_name_in_the_result_is_kept_if_it_is_the_only_one(name: str) -> None:
     status = read("jobs", resultJson=json.dumps({name: PICTURE}))
-    assert [media.url for media in status.spare_media] == [PICTURE]
+    assert [media.url for media in status.possible_media] == [PICTURE]
     assert urls(read("jobs", resultJson=json.dumps({name: PICTURE, "file": CLIP}))) == [CLIP]
 
 
@@ -189,7 +189,7 @@ def test_a_flag_about_sound_makes_a_picture_no_cover(fields: dict[str, Any]) -> 
 @pytest.mark.parametrize("name", ["source_audio_url", "sourceAudioUrl", "previewVideo", "source_url"])
 def test_a_song_comes_before_its_cover_whatever_its_field_is_called(name: str) -> None:
     status = read("jobs", resultJson=json.dumps({"works": [{name: SONG, "image_url": COVER}]}))
-    assert [media.url for media in status.spare_media] == [SONG, COVER]
+    assert [media.url for media in status.possible_media] == [SONG, COVER]
     other = {"audio_url": "https://k/2.mp3", "image_url": "https://k/2.jpg"}
     both = read("jobs", resultJson=json.dumps({"works": [other, {name: SONG}]}))
     assert urls(both) == ["https://k/2.mp3", SONG, "https://k/2.jpg"]
@@ -216,7 +216,7 @@ def test_a_link_of_the_request_is_no_result() -> None:
     echo = {"resultJson": json.dumps({"inputImage": given, "callBackUrl": "https://me/hook", "files": [given, CLIP]})}
     assert urls(read("jobs", param=json.dumps(request), **echo)) == [CLIP]
     status = read("jobs", param=json.dumps(request), failMsg="look at https://k/logs", resultJson=json.dumps([given]))
-    assert (status.media, status.spare_media) == ((), ())
+    assert (status.media, status.possible_media) == ((), ())
 
 
 def test_a_picture_beside_a_clip_comes_after_it_and_a_cover_not_at_all() -> None:
@@ -246,7 +246,7 @@ def test_a_song_in_a_new_place_keeps_its_id_and_title() -> None:
 def test_a_cover_alone_may_not_be_the_result_yet(fields: dict[str, Any]) -> None:
     status = read("suno-music", **fields)
     assert (status.media, status.unread) == ((), "")
-    assert [media.url for media in status.spare_media] == [COVER]
+    assert [media.url for media in status.possible_media] == [COVER]
 
 
 @pytest.mark.parametrize("place", ["resultUrls", "elsewhere"])

@@ -14,7 +14,7 @@ from kie_mcp.errors import ApiError
 from kie_mcp.kie.client import READ_ATTEMPTS, KieClient
 from kie_mcp.kie.discovery import CACHE_SECONDS, Discovery, take_snapshot
 from kie_mcp.kie.drift import compare_models
-from kie_mcp.kie.snapshot import SHIPPED, SYNCED, OfferedModel, Snapshot, load_snapshot, read_snapshot
+from kie_mcp.kie.snapshot import SHIPPED, SNAPSHOT_FILE, OfferedModel, Snapshot, load_snapshot, read_snapshot
 from kie_mcp.sandbox.app import Sandbox
 
 pytestmark = pytest.mark.anyio
@@ -69,7 +69,7 @@ def test_a_snapshot_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("as_of", "newer"), [("2000-01-01", False), ("2999-01-01", True)])
 def test_the_newer_one_of_two_snapshots_counts(tmp_path: Path, as_of: str, *, newer: bool) -> None:
-    Snapshot(as_of, {}, {}).write(tmp_path / SYNCED)
+    Snapshot(as_of, {}, {}).write(tmp_path / SNAPSHOT_FILE)
     assert (load_snapshot(tmp_path).as_of == as_of) == newer
 
 
@@ -77,9 +77,9 @@ def test_the_newer_one_of_two_snapshots_counts(tmp_path: Path, as_of: str, *, ne
     "text", ["", "[]", "{}", '{"as_of": "2999-01-01", "models": 5}', '{"as_of":"x","models":{"a":1}}']
 )
 def test_a_broken_snapshot_is_none(tmp_path: Path, text: str) -> None:
-    (tmp_path / SYNCED).write_text(text, encoding="utf-8")
+    (tmp_path / SNAPSHOT_FILE).write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=r"."):
-        read_snapshot(tmp_path / SYNCED)
+        read_snapshot(tmp_path / SNAPSHOT_FILE)
     assert load_snapshot(tmp_path).as_of == read_snapshot(SHIPPED).as_of
 
 
@@ -139,7 +139,7 @@ async def test_a_snapshot_is_taken_anew_from_kie(
     assert snapshot.models["vendor/new"].price == "3 credits"
     assert snapshot.schemas["vendor/new"] == {"properties": {"prompt": {"type": "string"}}}
     assert [each.changes async for each in compare_models(snapshot, [ID])] == [()]
-    snapshot.write(tmp_path / SYNCED)
+    snapshot.write(tmp_path / SNAPSHOT_FILE)
     assert load_snapshot(tmp_path).models["vendor/new"].as_of == "2030-01-02"
 
 

@@ -15,7 +15,7 @@ from kie_mcp.catalog import dynamic_model
 from kie_mcp.catalog.published_schema import read_schema
 from kie_mcp.config import Settings
 from kie_mcp.kie.routes import JOBS
-from kie_mcp.kie.snapshot import SYNCED, OfferedModel, Snapshot
+from kie_mcp.kie.snapshot import SNAPSHOT_FILE, OfferedModel, Snapshot
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.fake_media import MediaContent, render_file
 from kie_mcp.sandbox.offers import Offer
@@ -363,5 +363,5 @@ def snapshot_model(settings: Settings) -> str:
     """A model that stands only in the snapshot in the data folder."""
     model = OfferedModel("vendor/kept", "Kept", "Vendor", ("text-to-image",), "7 credits per image", "2099-01-01")
     snapshot = Snapshot("2099-01-01", {model.id: model}, {model.id: read_schema(SCHEMA)})
-    snapshot.write(settings.state_dir / SYNCED)
+    snapshot.write(settings.state_dir / SNAPSHOT_FILE)
     return model.id

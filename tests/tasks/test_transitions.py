@@ -14,7 +14,7 @@ from kie_mcp.ledger.task import FINAL, KEPT_FOR, State
 from kie_mcp.tasks.failures import no_result_note
 from kie_mcp.tasks.transitions import (
     GRACE_SECONDS,
-    MISSES_BELIEVED,
+    MISSES_UNTIL_EXPIRED,
     REPEATED_FOR,
     Times,
     decide,
@@ -34,13 +34,13 @@ ANSWERS = {
     "file": Status("succeeded", media=(Media("https://kie.test/heron.png"),), credits=4),
     "text": Status("succeeded", texts=("a heron",), credits=4),
     "nothing": Status("succeeded", credits=4, unread='{"birds": 12}'),
-    "cover": Status("succeeded", credits=4, spare_media=(Media("https://kie.test/cover.png"),)),
+    "cover": Status("succeeded", credits=4, possible_media=(Media("https://kie.test/cover.png"),)),
     "failed": Status("failed", error="No herons today.", credits=4),
     "missing": Status("missing", credits=4),
     "missing again": Status("missing", credits=4),
     "running": Status("running", error="almost", credits=4),
 }
-EARLIER_MISSES = {"missing": MISSES_BELIEVED - 2, "missing again": MISSES_BELIEVED - 1}
+EARLIER_MISSES = {"missing": MISSES_UNTIL_EXPIRED - 2, "missing again": MISSES_UNTIL_EXPIRED - 1}
 LIMITS = (GRACE_SECONDS, REPEATED_FOR, KEPT_FOR)
 AGES = [0, *(age for limit in LIMITS for age in (limit, limit + 1))]
 """New; then at each limit and just after it: grace, an hour, 14 days."""
@@ -105,13 +105,13 @@ def test_an_answer_moves_an_open_task(state: State, answer: str, route: str, age
     """Where KIE has never said that it runs; whatever the state is called, an answer shows that KIE has the task."""
     expected, message, kind = OUTCOMES[letter]
     status = ANSWERS[answer]
-    misses = EARLIER_MISSES.get(answer, MISSES_BELIEVED)
+    misses = EARLIER_MISSES.get(answer, MISSES_UNTIL_EXPIRED)
     found = decide(state, routes.find(ROUTES[route]), status, Times(age, silence=age), misses)
     assert found.state == expected
     assert (found.media, found.texts, found.note) == {
         "S": (status.media, status.texts, ""),
         "n": ((), ('{"birds": 12}',), no_result_note(KIE)),
-        "c": (status.spare_media, (), ""),
+        "c": (status.possible_media, (), ""),
     }.get(letter, ((), (), ""))
     assert found.progresses == (answer == "running" and letter == "r")
     assert found.misses == (misses + 1 if status.state == "missing" else 0)
@@ -126,7 +126,7 @@ def test_an_answer_moves_an_open_task(state: State, answer: str, route: str, age
 @pytest.mark.parametrize("answer", ANSWERS)
 @pytest.mark.parametrize("state", sorted(FINAL))
 def test_a_final_state_stays(state: State, answer: str, route: str, age: float) -> None:
-    found = decide(state, routes.find(ROUTES[route]), ANSWERS[answer], Times(age, silence=age), MISSES_BELIEVED)
+    found = decide(state, routes.find(ROUTES[route]), ANSWERS[answer], Times(age, silence=age), MISSES_UNTIL_EXPIRED)
     assert (found.state, found.error, found.media, found.texts) == (state, None, (), ())
 
 
@@ -140,17 +140,17 @@ def test_results_may_follow_for_as_long_after_the_last_running_however_old_the_t
 @pytest.mark.parametrize("answer", ["file", "nothing", "running"])
 def test_any_other_answer_ends_a_row_of_misses(answer: str) -> None:
     old = Times(GRACE_SECONDS + 1, silence=0)
-    assert decide("running", routes.JOBS, ANSWERS[answer], old, misses=MISSES_BELIEVED).misses == 0
+    assert decide("running", routes.JOBS, ANSWERS[answer], old, misses=MISSES_UNTIL_EXPIRED).misses == 0
 
 
 def test_a_task_is_expired_after_enough_misses_in_a_row() -> None:
     old, misses = Times(GRACE_SECONDS + 1, silence=0), 0
     states = []
-    for _ in range(MISSES_BELIEVED):
+    for _ in range(MISSES_UNTIL_EXPIRED):
         found = decide("running", routes.JOBS, ANSWERS["missing"], old, misses)
         states.append(found.state)
         misses = found.misses
-    assert states == [*["running"] * (MISSES_BELIEVED - 1), "expired"]
+    assert states == [*["running"] * (MISSES_UNTIL_EXPIRED - 1), "expired"]
 
 
 @pytest.mark.parametrize(

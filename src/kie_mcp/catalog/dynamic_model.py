@@ -239,7 +239,7 @@ def _without_empty(fields: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
             or value in known.get(name, {}).get("enum", ())
             or not is_empty(tidy(value))
         )
-        and (name in required or not _is_any_seed(name, value, known.get(name, {})))
+        and (name in required or not _means_random(name, value, known.get(name, {})))
         and (name in required or not is_placeholder(value, known.get(name, {})))
     }
 
@@ -250,7 +250,7 @@ def _without_empty_parts(value: Any, schema: Schema) -> Any:
     return _without_empty(value, schema) if isinstance(value, Mapping) and schema.get("properties") else value
 
 
-def _is_any_seed(name: str, value: Any, schema: Schema) -> bool:
+def _means_random(name: str, value: Any, schema: Schema) -> bool:
     """Tell whether a field is a seed of -1 (which means "random" to callers), and KIE does not allow -1.
 
     KIE allows -1 only if the schema has -1 as the default, or a `minimum` of -1 or less.

@@ -32,7 +32,7 @@ def _field_schema(model: type[KieModel], name: str, schema: Schema) -> Schema:
     """Convert the schema of a tool's argument into the schema of the field in the request to KIE."""
     parts = _annotation_parts(model, name)
     if InList in parts:
-        return {"type": "array", "items": schema, "maxItems": 1 + _count_folded(model, name)}
+        return {"type": "array", "items": schema, "maxItems": 1 + _count_merged(model, name)}
     if AsText in parts:
         # KIE requires the number as a text, so the limits of the number are removed: a text has no minimum or maximum.
         schema = {key: value for key, value in schema.items() if key not in ("minimum", "maximum")}
@@ -59,7 +59,7 @@ def _wire_value(model: type[KieModel], name: str, value: Any) -> Any:
     return wire_value
 
 
-def _count_folded(model: type[KieModel], name: str) -> int:
+def _count_merged(model: type[KieModel], name: str) -> int:
     """Count the fields that `sent()` may add to this field's list: the `merged_fields` for the same kind of file."""
     return sum(_media_types(model, each) == _media_types(model, name) for each in model.merged_fields)
 

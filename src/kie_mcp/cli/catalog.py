@@ -98,13 +98,13 @@ async def _compare_with_kie(only: "Sequence[str]", offline: bool) -> "list[Model
 async def _take_snapshot(to: Path | None, only: "Sequence[str]") -> tuple[Path, int, list[str]]:
     from kie_mcp import config
     from kie_mcp.kie.discovery import take_snapshot
-    from kie_mcp.kie.snapshot import SYNCED, load_snapshot
+    from kie_mcp.kie.snapshot import SNAPSHOT_FILE, load_snapshot
 
     folder = config.load().state_dir
     async with _open_discovery(fresh=True) as (discovery, _):
         today = datetime.now(UTC).date().isoformat()
         snapshot, unread = await take_snapshot(discovery, load_snapshot(folder), today, only)
-    file = to or folder / SYNCED
+    file = to or folder / SNAPSHOT_FILE
     snapshot.write(file)
     return file, len(snapshot.models), unread
 

@@ -52,10 +52,10 @@ def can_copy_sound(layout: Layout) -> bool:
     if layout.sounds or not any(each.track for each in facts):
         return not layout.sounds
     same = len({each.track.copied_form for each in facts if each.track}) == 1
-    return same and all(each.track and _is_in_step(each.track, each.seconds) for each in facts)
+    return same and all(each.track and _is_synchronous(each.track, each.seconds) for each in facts)
 
 
-def _is_in_step(track: Track, seconds: float) -> bool:
+def _is_synchronous(track: Track, seconds: float) -> bool:
     """Return whether a sound is AAC, begins with its picture, and is not shorter than this picture."""
     return track.codec == "aac" and track.starts <= SYNC_SECONDS and seconds - track.seconds <= SYNC_SECONDS
 

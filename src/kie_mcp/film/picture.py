@@ -48,13 +48,15 @@ def add_picture(graph: Graph, layout: Layout, fit: Fit) -> str:
     for following, fade in zip(rest, _fades(layout), strict=True):
         seconds, offset = (format_number(layout.to_seconds(each)) for each in (fade, length - fade))
         label = graph.add_chain(
-            f"xfade=transition=fade:duration={seconds}:offset={offset}", _steady(layout), of=(label, following.label)
+            f"xfade=transition=fade:duration={seconds}:offset={offset}",
+            _set_time_base(layout),
+            of=(label, following.label),
         )
         length += following.length - fade
     return label
 
 
-def _steady(layout: Layout) -> str:
+def _set_time_base(layout: Layout) -> str:
     """Return the filter that sets the time base to the length of one frame, which the filter `xfade` requires."""
     # The filter `fps` would set the time base, too, but after `xfade` it would drop the last frame.
     return f"settb={1 / layout.rate}"
@@ -75,7 +77,9 @@ def _join_cuts(graph: Graph, layout: Layout, shown: list[Stream]) -> list[Stream
         group[0]
         if len(group) == 1
         else Stream(
-            graph.add_chain(f"concat=n={len(group)}:v=1:a=0", _steady(layout), of=[each.label for each in group]),
+            graph.add_chain(
+                f"concat=n={len(group)}:v=1:a=0", _set_time_base(layout), of=[each.label for each in group]
+            ),
             sum(each.length for each in group),
         )
         for group in groups
@@ -90,7 +94,7 @@ def add_piece(graph: Graph, layout: Layout, piece: Piece, fit: Fit) -> str:
     if not piece.source or not piece.picture:
         width, height = layout.size
         card = f"color=color=black:size={width}x{height}:rate={layout.rate}"
-        return graph.add_chain(card, whole, "format=yuv420p", COLORS, _steady(layout))
+        return graph.add_chain(card, whole, "format=yuv420p", COLORS, _set_time_base(layout))
     clip, picture = piece.clip, piece.picture
     seconds = layout.to_seconds(piece.length)
     options, lead = seek(picture, clip.start)
@@ -107,7 +111,7 @@ def add_piece(graph: Graph, layout: Layout, piece: Piece, fit: Fit) -> str:
     still = f"tpad=stop_mode=clone:stop_duration={format_number(seconds + 1)}"
     label = graph.add_chain(begun, speed, cut, steady, still, whole, of=(f"[{number}:V:0]",))
     label = fit_picture(graph, label, picture, layout.size, fit)
-    return graph.add_chain("setsar=1", "format=yuv420p", _steady(layout), of=(label,))
+    return graph.add_chain("setsar=1", "format=yuv420p", _set_time_base(layout), of=(label,))
 
 
 def seek(picture: Picture, second: float) -> tuple[tuple[str, ...], float]:
@@ -193,5 +197,5 @@ def _add_still(graph: Graph, layout: Layout, piece: Piece, fit: Fit) -> str:
     shown = f"zoompan=z={zoom}:{middle}:d={piece.length}:s={width}x{height}:fps={layout.rate}"
     whole = f"trim=end_frame={piece.length}"
     return graph.add_chain(
-        "format=yuv444p", shown, whole, "setsar=1", "format=yuv420p", COLORS, _steady(layout), of=(label,)
+        "format=yuv444p", shown, whole, "setsar=1", "format=yuv420p", COLORS, _set_time_base(layout), of=(label,)
     )

@@ -26,9 +26,9 @@ def add_sound(graph: Graph, layout: Layout, gain_db: float | None = None) -> str
         gain_db: Decibels by which the mix is made louder, with limited peaks; None if the loudness stays unchanged.
     """
     voices = [_add_voice(graph, layout, piece) for piece in layout.pieces if piece.voice]
-    voices += [_add_laid(graph, each) for each in layout.sounds if each.sound.role == "voice"]
-    music = [_add_laid(graph, each) for each in layout.sounds if each.sound.role == "music"]
-    parts = [_add_laid(graph, each) for each in layout.sounds if each.sound.role == "effect"]
+    voices += [_add_placed_sound(graph, each) for each in layout.sounds if each.sound.role == "voice"]
+    music = [_add_placed_sound(graph, each) for each in layout.sounds if each.sound.role == "music"]
+    parts = [_add_placed_sound(graph, each) for each in layout.sounds if each.sound.role == "effect"]
     if layout.pieces:
         parts.append(_join_pieces(graph, layout))
     if music and voices:
@@ -106,7 +106,7 @@ def _add_voice(graph: Graph, layout: Layout, piece: Piece) -> str:
     return graph.add_chain(STEADY, ONE_FORM, _delay(layout.to_samples(piece.at)), of=(f"[{number}:a:0]",))
 
 
-def _add_laid(graph: Graph, laid: PlacedSound) -> str:
+def _add_placed_sound(graph: Graph, laid: PlacedSound) -> str:
     """Add a sound of the timeline to the graph, with silence before it, so that it begins at its time in the film."""
     sound = laid.sound
     track = laid.source.facts.track

@@ -48,7 +48,7 @@ def _check_ratio(text: str) -> str:
     return text
 
 
-class _Brief(BaseModel):
+class _WithoutDefaults(BaseModel):
     """An object whose JSON leaves out fields with default values, so that it is like the JSON that the caller sent."""
 
     @model_serializer(mode="wrap")
@@ -57,7 +57,7 @@ class _Brief(BaseModel):
         return {name: value for name, value in write(self).items() if getattr(self, name) != fields[name].default}
 
 
-class Clip(_Brief, Part):
+class Clip(_WithoutDefaults, Part):
     """One piece of a film: a video, a picture, a sound or, without a source, a card with a title."""
 
     source: AnyFile | None = Field(None, description="None: a card.")
@@ -83,7 +83,7 @@ class Clip(_Brief, Part):
         return self
 
 
-class Sound(_Brief, Part):
+class Sound(_WithoutDefaults, Part):
     """A sound (music, a voice or an effect) that is mixed into the film, whichever clip is shown."""
 
     source: AnyFile
@@ -103,7 +103,7 @@ class Sound(_Brief, Part):
         return self
 
 
-class Text(_Brief, Part):
+class Text(_WithoutDefaults, Part):
     """A text that is shown for some seconds, such as a subtitle."""
 
     text: str = Field(min_length=1, max_length=1000)
@@ -118,7 +118,7 @@ class Text(_Brief, Part):
         return self
 
 
-class Timeline(_Brief, KieModel):
+class Timeline(_WithoutDefaults, KieModel):
     """Joins clips, pictures, sounds and texts to one file on this machine, free of charge."""
 
     id = EDIT_MODEL

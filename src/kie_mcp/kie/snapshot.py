@@ -17,7 +17,7 @@ from kie_mcp.catalog.published_schema import Schema
 
 SHIPPED = Path(__file__).with_name("snapshot.json")
 """Path of the snapshot that is part of the package."""
-SYNCED = "catalog.json"
+SNAPSHOT_FILE = "catalog.json"
 """Name of the file in the user's data folder to which `catalog sync` writes a snapshot."""
 
 
@@ -119,7 +119,7 @@ def load_snapshot(folder: Path) -> Snapshot:
     """Return the newer of two snapshots: the one in the package, and the one in the user's data folder, if any."""
     snapshot = read_shipped_snapshot()
     with suppress(OSError, ValueError):
-        synced = read_snapshot(folder / SYNCED)
+        synced = read_snapshot(folder / SNAPSHOT_FILE)
         return max(synced, snapshot, key=lambda each: each.as_of)
     return snapshot
 

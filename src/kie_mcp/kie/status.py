@@ -51,7 +51,7 @@ class Status:
     media: tuple[Media, ...] = ()
     texts: tuple[str, ...] = ()
     """The text results: lyrics with their title, a phrase, an id, or JSON such as the notes of a MIDI file."""
-    spare_media: tuple[Media, ...] = ()
+    possible_media: tuple[Media, ...] = ()
     """Files that may be results, such as covers; only set if the task succeeded without a certain result."""
     unread: str = ""
     """KIE's record of the task as JSON; only set if the task succeeded without a certain result."""
@@ -148,7 +148,7 @@ def parse_status(shape: str, answer: Any) -> Status:
         # Results are only returned if the task succeeded, because the results of a running task are not final.
         media=media if done else (),
         texts=texts if done else (),
-        spare_media=elsewhere.media if done and not (elsewhere.certain or texts) else (),
+        possible_media=elsewhere.media if done and not (elsewhere.certain or texts) else (),
         unread=elsewhere.text if done and not (media or texts) else "",
         error=task_message or message,
         code=task_code or code,

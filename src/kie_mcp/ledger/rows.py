@@ -34,7 +34,7 @@ class Check(NamedTuple):
 
     fits: Callable[[Any], bool]
     """Function that returns whether a value is valid."""
-    otherwise: Any
+    default: Any
     """The value that the attribute gets if the column's value is invalid."""
 
 
@@ -57,7 +57,7 @@ def task_from_row(row: Mapping[str, Any]) -> Task:
     """
     values = {ATTRIBUTE_NAMES.get(name, name): value for name, value in row.items() if name not in NOT_IN_TASK}
     broken = [name for name, value in values.items() if not CHECKS[name].fits(value)]
-    values |= {name: CHECKS[name].otherwise for name in broken}
+    values |= {name: CHECKS[name].default for name in broken}
     if broken:
         names = ", ".join(sorted(COLUMN_NAMES.get(name, name) for name in broken))
         values |= {"saved": True, "error": BrokenRow.for_columns(names).as_dict()}
@@ -146,10 +146,10 @@ CHECKS: dict[str, Check] = {
     "results": Check(_are_results, []),
     "texts": Check(_are_texts, []),
     "error": _or_none(_is_error),
-    "saved": Check(fits=lambda value: isinstance(value, bool), otherwise=True),
+    "saved": Check(fits=lambda value: isinstance(value, bool), default=True),
     "request": _or_none(_is_object),
     "seconds": _or_none(_is_time),
     "parent": _or_none(_is_text),
-    "confirmed": Check(fits=lambda value: isinstance(value, bool), otherwise=False),
+    "confirmed": Check(fits=lambda value: isinstance(value, bool), default=False),
 }
 """The check of each attribute of `Task`, by the attribute's name."""

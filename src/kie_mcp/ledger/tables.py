@@ -140,7 +140,7 @@ IS_NO_PART = tasks.c.parent.is_(None)
 
 prompts = sa.table("prompts", sa.column("rowid", sa.Integer), sa.column("prompt", sa.Text))
 """The index of the prompts, which `prompts.py` describes; `rowid` is the task's `number`."""
-_MORE = {
+_EXTRA_STATEMENTS = {
     "sqlite": ("CREATE VIRTUAL TABLE prompts USING fts5 (prompt, content='', tokenize='trigram case_sensitive 1')",),
     "postgresql": (
         "CREATE TABLE prompts (rowid INTEGER PRIMARY KEY, prompt TEXT NOT NULL)",
@@ -158,8 +158,8 @@ _MORE = {
 
 @sa.event.listens_for(metadata, "after_create")
 def _create_more(_: sa.MetaData, connection: sa.Connection, **__: object) -> None:
-    """Create the objects in `_MORE`, after SQLAlchemy has created the tables."""
-    for statement in _MORE[connection.dialect.name]:
+    """Create the objects in `_EXTRA_STATEMENTS`, after SQLAlchemy has created the tables."""
+    for statement in _EXTRA_STATEMENTS[connection.dialect.name]:
         connection.execute(sa.text(statement))
 
 

@@ -73,17 +73,17 @@ class Reservations:
         """Return the names of the tenants whose unfinished tasks have no live process."""
         async with self._database.reading() as connection:
             now = await self._database.read_time(connection, now)
-            query = sa.select(reservations.c.tenant).where(self._is_forsaken(now)).distinct()
+            query = sa.select(reservations.c.tenant).where(self._is_orphaned(now)).distinct()
             return [row["tenant"] for row in await fetch_rows(connection, query)]
 
     async def hold(self, tenant: str, now: float) -> None:
         """Record that this process now runs the unfinished tasks of a tenant that no live process ran."""
         async with self._database.writing() as connection:
             now = await self._database.read_time(connection, now)
-            theirs = sa.and_(reservations.c.tenant == tenant, self._is_forsaken(now))
+            theirs = sa.and_(reservations.c.tenant == tenant, self._is_orphaned(now))
             await connection.execute(sa.update(reservations).where(theirs).values(holder=self._holder))
 
-    def _is_forsaken(self, now: float) -> sa.ColumnElement[bool]:
+    def _is_orphaned(self, now: float) -> sa.ColumnElement[bool]:
         alive = sa.select(servers.c.id).where(servers.c.alive_until >= now)
         held = sa.or_(reservations.c.holder == self._holder, reservations.c.holder.in_(alive))
         return sa.and_(~reservations.c.ended, ~held)

@@ -29,7 +29,7 @@ class Known(NamedTuple):
     """The time of the request for the balance, in seconds since 1970."""
 
 
-class Before(NamedTuple):
+class BalanceBefore(NamedTuple):
     """The balance before a task's create request, or during this request if `is_parallel` is True."""
 
     task_id: str
@@ -47,7 +47,7 @@ class Balance:
         self._clock = clock
         self._task_group = task_group
         self._known: Known | None = None
-        self._beside: Before | None = None
+        self._parallel: BalanceBefore | None = None
         """The balance that was read in parallel with the latest create request; None if no such balance was read.
 
         Only the latest balance is kept. An older one is useless: while two tasks run, their charges cannot be told
@@ -86,16 +86,16 @@ class Balance:
             if known and await self._still_holds(known, task):
                 task.balance = known.credits
             elif not states_charge and await self._ledger.ran_alone(task):
-                self._task_group.start_soon(self._read_beside, task.id)
+                self._task_group.start_soon(self._read_in_parallel, task.id)
 
-    async def _read_beside(self, task_id: str) -> None:
+    async def _read_in_parallel(self, task_id: str) -> None:
         if (found := await self.find()) is not None:
-            self._beside = Before(task_id, found, is_parallel=True)
+            self._parallel = BalanceBefore(task_id, found, is_parallel=True)
 
-    def _recall_before(self, task: Task) -> Before | None:
+    def _recall_before(self, task: Task) -> BalanceBefore | None:
         if task.balance is not None:
-            return Before(task.id, task.balance, is_parallel=False)
-        return self._beside if self._beside and self._beside.task_id == task.id else None
+            return BalanceBefore(task.id, task.balance, is_parallel=False)
+        return self._parallel if self._parallel and self._parallel.task_id == task.id else None
 
     async def _still_holds(self, known: Known, task: Task) -> bool:
         is_fresh = 0 <= self._clock.time() - known.asked <= FRESH_SECONDS

@@ -20,7 +20,7 @@ HEARTBEAT_SECONDS = LEASE_SECONDS / 3
 """Seconds between two renewals of this process's lease, which is renewed only while the process watches tasks."""
 LOOK_SECONDS = 1
 """Seconds between two reads of the row of a task that another process watches, while a caller waits for the task."""
-TOLD_LOOK_SECONDS = 5
+NOTIFIED_LOOK_SECONDS = 5
 """Seconds between two such reads if the database reports changes, as PostgreSQL does; only progress needs them."""
 
 TakeOver = Callable[[Task], Awaitable[None]]
@@ -102,7 +102,7 @@ class Takeover:
             seconds: Most seconds to wait.
         """
         changes = self._ledger.database.changes
-        pause = min(seconds, TOLD_LOOK_SECONDS if changes.are_reported else LOOK_SECONDS)
+        pause = min(seconds, NOTIFIED_LOOK_SECONDS if changes.are_reported else LOOK_SECONDS)
         await self._clock.wait_for_first(partial(changes.wait, id_), partial(self._clock.sleep, pause))
 
     async def release_lease(self) -> None:

@@ -18,7 +18,7 @@ from kie_mcp.tasks import failures
 
 GRACE_SECONDS = 90
 """Seconds in which KIE may not know a new task yet, or may not send the results of a succeeded task yet."""
-MISSES_BELIEVED = 3
+MISSES_UNTIL_EXPIRED = 3
 """A task counts as expired after this number of status answers in a row in which KIE does not know the task."""
 REPEATED_FOR = 3600
 """Seconds after which a running task on a route without a status URL counts as failed.
@@ -80,7 +80,7 @@ def decide(
             return _decide_succeeded(route, answer, times, advice)
         case "failed":
             return Transition("failed", failures.task_failed_error(answer), charged=answer.credits)
-        case "missing" if times.age > GRACE_SECONDS and misses >= MISSES_BELIEVED:
+        case "missing" if times.age > GRACE_SECONDS and misses >= MISSES_UNTIL_EXPIRED:
             return Transition("expired", failures.task_gone_error(advice), misses=misses)
         case "missing":
             return Transition("running", misses=misses)
@@ -102,9 +102,9 @@ def _decide_succeeded(route: Route, answer: Status, times: Times, advice: Advice
         return Transition("running")
     return Transition(
         "succeeded",
-        media=answer.spare_media,
+        media=answer.possible_media,
         texts=(answer.unread,) if answer.unread else (),
-        note="" if answer.spare_media else failures.no_result_note(advice),
+        note="" if answer.possible_media else failures.no_result_note(advice),
         charged=answer.credits,
     )
 
