@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from support.ledgers import NOW, open_ledger, task
 
-from kie_mcp.ledger.ledger import LATE_SECONDS, Ledger
+from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.ledger.statistics import LATE_SECONDS
 
 pytestmark = [pytest.mark.anyio, pytest.mark.on_postgresql]
 
@@ -52,9 +53,9 @@ async def test_a_task_ran_alone_where_no_other_one_was_under_way(ledger: Ledger)
     await add(ledger, 5)
     await ledger.add(alone := task("t_alone", created=NOW + 10))
     await ledger.add(task("t_prepared"))
-    assert await ledger.ran_alone(alone)
+    assert await ledger.statistics.ran_alone(alone)
     await add(ledger, 15)
-    assert not await ledger.ran_alone(alone)
+    assert not await ledger.statistics.ran_alone(alone)
 
 
 async def test_a_task_of_unknown_outcome_counts_as_running_until_kie_cannot_charge_for_it_any_more(
@@ -62,10 +63,10 @@ async def test_a_task_of_unknown_outcome_counts_as_running_until_kie_cannot_char
 ) -> None:
     await ledger.add(task("t_unknown", created=NOW, finished=NOW + 20, state="unknown"))
     await ledger.add(soon := task("t_soon", created=NOW + 62))
-    assert not await ledger.ran_alone(soon)
+    assert not await ledger.statistics.ran_alone(soon)
     await ledger.save(replace(soon, finished=NOW + 70, state="succeeded"))
     await ledger.add(later := task("t_later", created=NOW + 21 + LATE_SECONDS))
-    assert await ledger.ran_alone(later)
+    assert await ledger.statistics.ran_alone(later)
 
 
 @pytest.mark.parametrize(("created", "finished"), [(-60, -50), (5, -50)], ids=["began later", "ended while it was set"])
@@ -76,4 +77,4 @@ async def test_a_clock_that_was_set_back_does_not_make_a_task_run_alone(
     alone = task("t_alone", created=NOW + 10)
     for row in (alone, other) if created < 0 else (other, alone):
         await ledger.add(row)
-    assert not await ledger.ran_alone(alone)
+    assert not await ledger.statistics.ran_alone(alone)

@@ -255,7 +255,7 @@ async def test_a_charge_is_measured_while_an_edit_runs(runner: Runner, tmp_path:
     other = Task("t_other", "x", "x", "image", "jobs", {}, clock.time(), "running")
     await runner.ledger.add(other)
     task = await runner.submit(order(tmp_path, LONG))
-    assert await runner.ledger.ran_alone(other)
+    assert await runner.ledger.statistics.ran_alone(other)
     runner.stop_edit(task.id)
     await run_to_end(runner, task)
 

@@ -28,14 +28,11 @@ from kie_mcp.ledger.spending import Moment
 from kie_mcp.ledger.sqlite import SqliteDatabase
 from kie_mcp.ledger.statistics import Statistics
 from kie_mcp.ledger.tables import IS_NO_PART, tasks
-from kie_mcp.ledger.task import BATCH, FINAL, WITHOUT_CREDITS, Result, State, Task
+from kie_mcp.ledger.task import BATCH, FINAL, Result, State, Task
 from kie_mcp.ledger.uploads import Uploads
 
 WITHOUT_RESULT: tuple[State, ...] = ("failed", "expired")
 """States of tasks that ended without a result; a repeated call creates a new task instead of returning such a task."""
-
-LATE_SECONDS = 900
-"""Seconds for which a task of unknown outcome counts as running after its end, because KIE may still charge for it."""
 
 LedgerError = sa.exc.SQLAlchemyError
 """The error that all methods of the ledger raise when the database fails."""
@@ -320,44 +317,6 @@ class Ledger:
         if before:
             query = query.where(sa.tuple_(tasks.c.listed, tasks.c.id) < before)
         return await self._select_tasks(query)
-
-    async def ran_alone(self, task: Task, *, since: float | None = None, refund_seconds: float = 0) -> bool:
-        """Return whether no other task in the ledger, of any process, has run since a given time.
-
-        Args:
-            task: The task that does not count as another task.
-            since: The time, in seconds since 1970; None for the time when the task was created.
-            refund_seconds: Seconds for which a failed task counts as running after its end.
-        """
-        since = task.created if since is None else since
-        number = await self.database.select(sa.select(tasks.c.number).where(tasks.c.id == task.id))
-        overlaps = [
-            tasks.c.finished.is_(None),
-            tasks.c.finished >= since,
-            sa.and_(tasks.c.state == "failed", tasks.c.finished >= since - refund_seconds),
-            # The create request of another process may still be on its way when its task is taken over and given up.
-            sa.and_(tasks.c.state == "unknown", tasks.c.finished >= since - LATE_SECONDS),
-            # If a task's end is before its creation, the clock was set back meanwhile, and the real times are unknown.
-            # Such a task counts as running for a day after its creation.
-            sa.and_(tasks.c.finished < tasks.c.created, tasks.c.created > since - 24 * 3600),
-            # A task with a higher number was recorded later than this task. This is true even if the clock was set
-            # back.
-            *(tasks.c.number > row["number"] for row in number),
-        ]
-        # Wholes, batches and edits are skipped, because they cost nothing themselves. The parts of wholes and the items
-        # of batches are tasks of their own, which these queries find.
-        others = (tasks.c.id != task.id, tasks.c.route.not_in(WITHOUT_CREDITS), tasks.c.state != "prepared")
-        # Each condition has a query of its own. In one query with all conditions, SQLite would not use its indexes.
-        queries = (sa.select(tasks.c.id).where(*others, overlap).limit(1) for overlap in overlaps)
-        for query in queries:
-            if await self.database.select(query):
-                return False
-        return True
-
-    async def is_idle(self) -> bool:
-        """Return whether no task in the ledger runs now, in any process."""
-        running = tasks.c.finished.is_(None), tasks.c.state != "prepared"
-        return not await self.database.select(sa.select(tasks.c.id).where(*running).limit(1))
 
     async def _execute(self, statement: sa.Update) -> None:
         async with self.database.writing() as connection:

@@ -85,7 +85,7 @@ class Balance:
         with suppress(LedgerError):
             if known and await self._still_holds(known, task):
                 task.balance = known.credits
-            elif not states_charge and await self._ledger.ran_alone(task):
+            elif not states_charge and await self._ledger.statistics.ran_alone(task):
                 self._task_group.start_soon(self._read_in_parallel, task.id)
 
     async def _read_in_parallel(self, task_id: str) -> None:
@@ -100,7 +100,7 @@ class Balance:
     async def _still_holds(self, known: Known, task: Task) -> bool:
         is_fresh = 0 <= self._clock.time() - known.asked <= FRESH_SECONDS
         since = min(known.asked, task.created)
-        return is_fresh and await self._ledger.ran_alone(task, since=since, refund_seconds=REFUND_SECONDS)
+        return is_fresh and await self._ledger.statistics.ran_alone(task, since=since, refund_seconds=REFUND_SECONDS)
 
     def refresh_soon(self) -> None:
         """Read the balance in the background, to remember it for the next task; do nothing while a task runs."""
@@ -108,7 +108,7 @@ class Balance:
 
     async def _refresh(self) -> None:
         with suppress(LedgerError):
-            if await self._ledger.is_idle():
+            if await self._ledger.statistics.is_idle():
                 await self.find()
 
     async def measure_charge(self, task: Task) -> float | None:
@@ -143,8 +143,8 @@ class Balance:
     async def _read_alone(self, task: Task) -> float | None:
         """Read the balance now; return None if another task ran since this task began, or if a balance is unknown."""
         with suppress(LedgerError):
-            if self._recall_before(task) and await self._ledger.ran_alone(task):
+            if self._recall_before(task) and await self._ledger.statistics.ran_alone(task):
                 after = await self.find()
                 # Another task may have begun while the balance was read, so the ledger is asked again.
-                return after if await self._ledger.ran_alone(task) else None
+                return after if await self._ledger.statistics.ran_alone(task) else None
         return None
