@@ -243,18 +243,12 @@ class App:
         day_cap = settings.find_day_cap(is_tenant=bool(self.tenancy))
         caps = Caps(settings.max_credits_per_task, day_cap, settings.max_credits_per_session)
         rules = Rules(caps, settings.confirm_above, settings.confirm_hourly, settings.repeat_window)
+        keeps, guarded = settings.keep_metadata, not settings.sandbox
         runner = Runner(
             client,
             ledger,
-            Uploader(
-                client,
-                ledger,
-                folders=folders,
-                clock=self.clock,
-                keep_metadata=settings.keep_metadata,
-                guarded=not settings.sandbox,
-            ),
-            Downloader(client, storage, guarded=not settings.sandbox) if settings.save else None,
+            Uploader(client, ledger, folders=folders, clock=self.clock, keep_metadata=keeps, guarded=guarded),
+            Downloader(client, storage, guarded=guarded) if settings.save else None,
             self._task_group,
             storage=storage,
             rules=rules,

@@ -374,8 +374,7 @@ class Runner:
     async def _take_over(self, known: Task) -> None:
         """Watch a task that no live process watches, and store in the ledger that this process watches it now."""
         if known.final and not self._services.downloader:
-            # The task has ended, and only its files have to be downloaded. A process without a downloader cannot do
-            # that.
+            # The task has ended, and only its files are missing. Without a downloader, this process cannot get them.
             return
         await self._takeover.renew_lease()
         task = await self.ledger.leases.claim(known.id, self.id, self.clock.time())
