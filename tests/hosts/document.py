@@ -25,7 +25,7 @@ Outcome = dict[str, Any]
 def describe_form(played: Played) -> str:
     """Say which half of an answer the model gets: the text, structuredContent, or both."""
     last = played.results[-1].text if played.results else ""
-    halves = {"text": rf"{TASK.pattern} succeeded", "structure": r"task_id\\*[\"']"}
+    halves = {"text": rf"{TASK.pattern} \S+ succeeded", "structure": r"task_id\\*[\"']"}
     return " and ".join(name for name, mark in halves.items() if re.search(mark, last)) or "neither"
 
 

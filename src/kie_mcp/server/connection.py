@@ -1,5 +1,6 @@
 """Serve the client on stdio with the SDK, after the first requests were answered from a generated file."""
 
+import gc
 import logging
 import sys
 from typing import Any, cast
@@ -39,6 +40,8 @@ def serve(wire: Wire, tools: str, prefix: str) -> None:
             logger.warning("%s %s", selection.error, selection.error.next_step)
         app = App(selection=selection)
         server = build_server(app, rehearses=True)
+        # If the client leaves at once, the end of the process then need not search the objects of the imports either.
+        gc.freeze()
         wire.hand_over()
         file = cast("anyio.AsyncFile[str]", anyio.wrap_file(cast("Any", wire)))
         async with stdio_server(file, file) as (incoming, outgoing):
