@@ -6,7 +6,7 @@ import pytest
 from support.client_files import folders_in, place_all
 
 from kie_mcp.install.clients import BY_NAME, CLIENTS, find_folders
-from kie_mcp.install.command import find_command
+from kie_mcp.install.command import find_command, name_command
 
 MAC = "Library/Application Support"
 FILES = {
@@ -141,3 +141,15 @@ def test_from_the_cache_of_pipx_the_command_is_pipx_itself(cache: str, tmp_path:
     command = find_command(str(tmp_path / cache / "1a2b"), {"PATH": str(tmp_path / "bin")})
     assert command[:2] == (str(pipx), "run")
     assert command[-1] == "kie-mcp"
+
+
+@pytest.mark.parametrize(
+    ("command", "typed"),
+    [
+        (("/home/me/.local/bin/uvx", "kie-mcp"), "uvx kie-mcp"),
+        (("/home/me/.local/bin/kie-mcp",), "kie-mcp"),
+        (("/usr/bin/python3.11", "-m", "kie_mcp"), "python3.11 -m kie_mcp"),
+    ],
+)
+def test_a_person_is_told_the_command_without_its_folder(command: tuple[str, ...], typed: str) -> None:
+    assert name_command(command) == typed

@@ -114,14 +114,14 @@ class _Run:
             self._keep_key(changes)
         written = self._apply(changes, "is in it already")
         if written:
-            self._try_out()
+            starts = self._try_out()
             for client in written:
                 self.say(f"{client.title}: {client.after}")
             if not self.settings.sandbox and self.settings.max_credits_per_day is None:
                 self.say(CAP_HINT)
-            self.say(
-                "Then ask for a picture: “Draw a red fox in the snow.” If it does not work, kie-mcp doctor tells why."
-            )
+            if starts:
+                self.say("Then ask for a picture: “Draw a red fox in the snow.”")
+                self.say(f"If it does not work, {self.doctor} tells why.")
         return not self.refused
 
     def remove(self, clients: "Sequence[Client]") -> bool:
@@ -183,8 +183,15 @@ class _Run:
         earlier = [change.before.env for change in changes if change.before and change.before.env.get("KIE_API_KEY")]
         self.say(keep_key(self.settings, earlier[0] if earlier else {}, _ask_for_key, keyring=self.keyring))
 
-    def _try_out(self) -> None:
-        """Start the server with the command that the clients will use, and print how soon it answers."""
+    @property
+    def doctor(self) -> str:
+        """The command that examines kie-mcp, as the user types it."""
+        from kie_mcp.install.command import name_command
+
+        return f"`{name_command(self.server.command)} doctor`"
+
+    def _try_out(self) -> bool:
+        """Start the server with the command that the clients will use, print how soon it answers, and return if so."""
         import anyio
 
         from kie_mcp.install.start import measure_start
@@ -193,11 +200,11 @@ class _Run:
             seconds = anyio.run(measure_start, self.server)
         except (OSError, TimeoutError, ValueError) as error:
             self.refused += 1
-            self.say(
-                f"It does not start: {str(error) or 'it did not answer in time'}. `kie-mcp doctor` tells more.", "red"
-            )
-        else:
-            self.say(f"It starts, and answers in {seconds:.1f} s.")
+            told = str(error).rstrip(".") or "it did not answer in time"
+            self.say(f"It does not start: {told}. {self.doctor} tells more.", "red")
+            return False
+        self.say(f"It starts, and answers in {seconds:.1f} s.")
+        return True
 
 
 def _find_client(name: str) -> "Client":

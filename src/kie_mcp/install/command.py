@@ -3,7 +3,7 @@
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -34,6 +34,11 @@ def find_command(prefix: str = sys.prefix, env: Mapping[str, str] = os.environ) 
     script = Path(prefix, "Scripts" if sys.platform == "win32" else "bin", PACKAGE)
     script = script.with_suffix(".exe") if sys.platform == "win32" else script
     return (str(script),) if script.exists() else (sys.executable, "-m", "kie_mcp")
+
+
+def name_command(command: Sequence[str]) -> str:
+    """Return a command from `find_command()` as a person types it, such as `uvx kie-mcp`."""
+    return " ".join((Path(command[0]).name.removesuffix(".exe"), *command[1:]))
 
 
 def _name_package(option: str) -> tuple[str, ...]:
