@@ -93,11 +93,15 @@ class ResourceServer:
             if scope["type"] != "lifespan":
                 await challenging(scope, receive, send)
                 return
-            # A lifespan event (start or stop of the server) is no request and has no token, so it is not checked.
-            try:
-                await app(scope, receive, send)
-            finally:
-                await self.close()
+
+            async def send_after_close(message: Message) -> None:
+                # After this message, the process may end at once.
+                if message["type"].startswith("lifespan.shutdown"):
+                    await self.close()
+                await send(message)
+
+            # Lifespan events have no token, because they are no requests.
+            await app(scope, receive, send_after_close)
 
         return protected
 
