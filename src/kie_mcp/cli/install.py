@@ -20,10 +20,7 @@ if TYPE_CHECKING:
     from kie_mcp.install.entry import Server
 
 STYLES = {"+": "green", "-": "red", "@": "cyan"}
-CAP_HINT = (
-    "A cap is recommended: KIE_MCP_MAX_CREDITS_PER_DAY=1000 kie-mcp install lets the agents spend no more than "
-    "1,000 credits in 24 hours."
-)
+CAP_HINT = "A cap is recommended: `{command}` lets agents spend no more than 1,000 credits in 24 hours."
 
 
 def install(
@@ -118,10 +115,10 @@ class _Run:
             for client in written:
                 self.say(f"{client.title}: {client.after}")
             if not self.settings.sandbox and self.settings.max_credits_per_day is None:
-                self.say(CAP_HINT)
+                self.say(CAP_HINT.format(command=f"KIE_MCP_MAX_CREDITS_PER_DAY=1000 {self.typed} install"))
             if starts:
                 self.say("Then ask for a picture: “Draw a red fox in the snow.”")
-                self.say(f"If it does not work, {self.doctor} tells why.")
+                self.say(f"If it does not work, `{self.typed} doctor` tells why.")
         return not self.refused
 
     def remove(self, clients: "Sequence[Client]") -> bool:
@@ -184,11 +181,11 @@ class _Run:
         self.say(keep_key(self.settings, earlier[0] if earlier else {}, _ask_for_key, keyring=self.keyring))
 
     @property
-    def doctor(self) -> str:
-        """The command that examines kie-mcp, as the user types it."""
+    def typed(self) -> str:
+        """The command of kie-mcp, as the user types it."""
         from kie_mcp.install.command import name_command
 
-        return f"`{name_command(self.server.command)} doctor`"
+        return name_command(self.server.command)
 
     def _try_out(self) -> bool:
         """Start the server with the command that the clients will use, print how soon it answers, and return if so."""
@@ -201,7 +198,7 @@ class _Run:
         except (OSError, TimeoutError, ValueError) as error:
             self.refused += 1
             told = str(error).rstrip(".") or "it did not answer in time"
-            self.say(f"It does not start: {told}. {self.doctor} tells more.", "red")
+            self.say(f"It does not start: {told}. `{self.typed} doctor` tells more.", "red")
             return False
         self.say(f"It starts, and answers in {seconds:.1f} s.")
         return True
