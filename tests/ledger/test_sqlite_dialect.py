@@ -1,6 +1,5 @@
-"""Test that ledgers in SQLite files do not repeat work: compiling SQL, and waiting for a connection's thread."""
+"""Test that ledgers in SQLite files do not compile the same SQL again."""
 
-import logging
 from pathlib import Path
 
 import pytest
@@ -22,15 +21,3 @@ async def test_a_statement_is_compiled_once_for_all_ledgers_of_a_process(tmp_pat
         await ledger.close()
         sizes.append(len(COMPILED))
     assert sizes[0] < sizes[1] == sizes[2]
-
-
-async def test_a_statement_and_its_rows_take_one_step_of_the_connection_s_thread(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    ledger = await Ledger.open(tmp_path)
-    async with ledger.database.reading() as connection:
-        with caplog.at_level(logging.DEBUG, "aiosqlite"):
-            found = (await connection.execute(sa.text("SELECT 1 UNION SELECT 2"))).scalars().all()
-    await ledger.close()
-    assert found == [1, 2]
-    assert sum(record.msg.startswith("executing") for record in caplog.records) == 1

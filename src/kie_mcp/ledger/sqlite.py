@@ -18,7 +18,7 @@ from kie_mcp.ledger.database import BUSY_SECONDS, Database, dispose
 from kie_mcp.ledger.folder import create_folder
 from kie_mcp.ledger.migrations import REVISIONS, Revisions, find_version, migrate
 from kie_mcp.ledger.prompts import fold
-from kie_mcp.ledger.sqlite_dialect import COMPILED, DRIVER, connect
+from kie_mcp.ledger.sqlite_dialect import COMPILED, DRIVER
 from kie_mcp.ledger.tables import parse_json
 
 logger = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ def _create_engine(path: Path, busy_seconds: float) -> AsyncEngine:
     url = sa.URL.create(f"sqlite+{DRIVER}", database=str(path))
     engine = create_async_engine(
         url,
-        connect_args={"timeout": busy_seconds, "async_creator_fn": connect},
+        connect_args={"timeout": busy_seconds},
         hide_parameters=True,
         execution_options={"compiled_cache": COMPILED},
     )
