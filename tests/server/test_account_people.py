@@ -13,6 +13,7 @@ from support.accounts import (
     needs_provider,
     read_form,
     serve_accounts,
+    serve_people,
     sign,
 )
 from support.answers import answer
@@ -37,9 +38,7 @@ def sandbox(clock: JumpingClock) -> Sandbox:
 async def url(
     settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock, issuer: str
 ) -> AsyncIterator[str]:
-    known = {"sandbox": False, "api_key": SecretStr("the-operators-key"), "account_keys": "person", "save": False}
-    app = App(settings.model_copy(update=known), local_files=False, transport=transport, clock=clock)
-    async with serve_accounts(app, issuer) as address:
+    async with serve_people(settings, transport, clock, issuer) as address:
         yield address
 
 

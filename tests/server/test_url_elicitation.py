@@ -10,14 +10,12 @@ from mcp.client import ClientRequestContext
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError, UrlElicitationRequiredError
 from mcp_types import ElicitRequestParams, ElicitRequestURLParams, ElicitResult
-from pydantic import SecretStr
-from support.accounts import claims_for, log_in, make_key, needs_provider, read_form, serve_accounts, sign
+from support.accounts import claims_for, log_in, make_key, needs_provider, read_form, serve_people, sign
 from support.answers import answer
 from support.clock import JumpingClock
 
 from kie_mcp.config import Settings
 from kie_mcp.sandbox.app import Sandbox
-from kie_mcp.server.app import App
 from kie_mcp.server.http import PATH
 
 pytestmark = [pytest.mark.anyio, needs_provider]
@@ -34,9 +32,7 @@ def sandbox(clock: JumpingClock) -> Sandbox:
 async def url(
     settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock, issuer: str
 ) -> AsyncIterator[str]:
-    known = {"sandbox": False, "api_key": SecretStr("the-operators-key"), "account_keys": "person", "save": False}
-    app = App(settings.model_copy(update=known), local_files=False, transport=transport, clock=clock)
-    async with serve_accounts(app, issuer) as address:
+    async with serve_people(settings, transport, clock, issuer) as address:
         yield address
 
 

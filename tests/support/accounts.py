@@ -23,6 +23,8 @@ from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull,
 from pydantic import AnyUrl, SecretStr
 from starlette.types import ASGIApp
 
+from kie_mcp.clock import Clock
+from kie_mcp.config import Settings
 from kie_mcp.server.app import App
 from kie_mcp.server.http import PATH, build_http_app
 from support.paths import ROOT
@@ -186,6 +188,17 @@ async def connect_account(
             Client(streamable_http_client(url, http_client=http)) as client,
         ):
             yield client
+
+
+@asynccontextmanager
+async def serve_people(
+    settings: Settings, transport: httpx2.AsyncBaseTransport, clock: Clock, issuer: str
+) -> AsyncIterator[str]:
+    """Serve an app in which each person stores a KIE key of their own, and yield the URL of its MCP endpoint."""
+    known = {"sandbox": False, "api_key": SecretStr("the-operators-key"), "account_keys": "person", "save": False}
+    app = App(settings.model_copy(update=known), local_files=False, transport=transport, clock=clock)
+    async with serve_accounts(app, issuer) as address:
+        yield address
 
 
 @asynccontextmanager
