@@ -282,7 +282,8 @@ def list_meant(text: str, everyone: list[str]) -> set[str]:
     named = {
         min((each for each in everyone if re.search(rf"(^|[-/]){re.escape(name)}$", each)), key=len) for name in exact
     }
-    return named | {each for each in everyone for word in words if f"-{word}-" in f"-{each.replace('/', '-')}-"}
+    parts = [re.compile(rf"(^|[-/]){re.escape(word)}($|[-/])") for word in words]
+    return named | {each for each in everyone for part in parts if part.search(each)}
 
 
 @every_family
