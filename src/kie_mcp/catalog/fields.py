@@ -119,7 +119,7 @@ class AnyFile(MediaRef):
 
 
 def find_file_type(field: FieldInfo) -> tuple[type[MediaRef], Limits | None] | None:
-    """Return the class of the file that a field takes, and the file's limits; None if the field takes no file."""
+    """Return the kind of file that a field takes, such as `Image`, and its limits; None if the field takes no file."""
     parts = [part for each in (field.annotation, *field.metadata) for part in walk_annotation(each)]
     media = (each for each in parts if isinstance(each, type) and issubclass(each, MediaRef))
     limits = (each for each in parts if isinstance(each, Limits))

@@ -289,8 +289,8 @@ class KieModel(BaseModel):
     def _key_of_everything(self, lengths: Lengths) -> str:
         """Return a price key with all arguments, for a model whose price may depend on any of them.
 
-        Each file is replaced by its length; if a length is unknown, the key is empty. Free text is replaced by its
-        number of characters, or left out if the model makes pictures or videos.
+        Each file is replaced by its duration in seconds; if one duration is unknown, the whole price key is empty. Free
+        text is replaced by its number of characters, or left out if the model makes pictures or videos.
         """
 
         def describe(ref: Ref) -> str:

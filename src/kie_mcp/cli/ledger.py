@@ -99,7 +99,7 @@ def _has_key(settings: "Settings") -> bool:
 
 
 async def _wait(ledger: "Ledger", task: "Task", seconds: float) -> "Task":
-    """Return the task when another process has finished it, or as it is after some seconds."""
+    """Wait some seconds until another process has finished a task, and return the task, finished or not."""
     import anyio
 
     with anyio.move_on_after(seconds):

@@ -51,7 +51,7 @@ def write_picture(file: IO[bytes], folder: Path, stem: str) -> str:
         _write_moving(image, moving)
     with PIL.Image.open(moving) as made:
         moves = getattr(made, "is_animated", False)
-    # If all frames are equal, Pillow writes only one frame. This is no animation for ffmpeg, so the file becomes a PNG.
+    # If all frames are equal, Pillow writes a still picture. ffmpeg expects an animation under the first file name.
     return moving.name if moves else moving.rename(still).name
 
 

@@ -1,4 +1,4 @@
-"""The entry of a server in a client's configuration: its fields in each client, and whether it starts kie-mcp."""
+"""The entry of a server in a client's configuration: the names of its fields, and a check if it starts kie-mcp."""
 
 import re
 from collections.abc import Mapping

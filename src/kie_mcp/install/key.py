@@ -23,7 +23,7 @@ def copy_settings() -> dict[str, str]:
 
 
 def describe_source(settings: Settings, *, keyring: bool) -> dict[str, str]:
-    """Return the settings with which the server that a client starts finds the key."""
+    """Return the settings for a client's configuration that tell the server where to find the key."""
     if settings.sandbox:
         return {"KIE_MCP_SANDBOX": "1"}
     if keyring:

@@ -85,7 +85,7 @@ class KieClient:
             create_limiter: Rate limiter that gives each create request a slot; when left out, there is no limit.
             read_limiters: The rate limiters of status reads; when left out, this client shares its limit with nobody.
             observe: A function that is called after each request; when left out, no function is called.
-            advice: What the account's owner can do outside of kie-mcp; when left out, the advice for the key.
+            advice: Sentences for error messages; when left out, `find_advice(key)`.
             is_shared: Whether several callers use the account, and must not see one another's tasks.
         """
         self.base_url = base_url.rstrip("/")

@@ -205,9 +205,9 @@ def _is_place(value: Any) -> bool:
 
 
 def _shorten(record: Any) -> Any:
-    """Return a record without empty fields, without ids, states and times, and without the request and errors.
+    """Return a record without the fields that are empty or that hold ids, states, times, errors or the request.
 
-    A field with a link is kept unless it is the whole request.
+    Such a field is kept if it contains a link, except for the field that holds the complete request.
     """
     if not isinstance(record, dict):
         return record

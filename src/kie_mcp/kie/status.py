@@ -196,11 +196,11 @@ def state_from_word(row: Shape, word: str, *, has_results: bool, has_error: bool
 
 
 def state_from_code(row: Shape, code: int | None, message: str, *, has_results: bool, has_record: bool) -> State:
-    """Return the task's state for a status answer without a record of the task, or with a record without a state.
+    """Derive a task's state from the code of a status answer that has no record of the task, or no state in the record.
 
     Args:
         row: The shape of the answer.
-        code: KIE's code; None for a code that means no error.
+        code: KIE's error code; None if the answer has no error.
         message: KIE's message.
         has_results: Whether the answer has results.
         has_record: Whether the answer has a record of the task.

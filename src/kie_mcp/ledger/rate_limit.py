@@ -92,7 +92,7 @@ class ReadSlots:
     async def book(
         self, holder: str, *, account: str, kind: str, slots: int, wanted: int, time: Callable[[], float]
     ) -> list[Booking]:
-        """Lease slots to a holder, and renew the leases of those that it has.
+        """Lease free slots to a holder, and renew the leases that the holder has.
 
         Args:
             holder: Id of the holder: one process, or a part of it.
@@ -103,7 +103,8 @@ class ReadSlots:
             time: Function that returns the time in seconds since 1970; PostgreSQL uses its own time instead.
 
         Returns:
-            At least one lease, and at most `wanted`.
+            The holder's leases, old and new: at least one, and at most `wanted`. The lease of a slot that another
+            holder still has begins later.
         """
         ours = sa.and_(reads.c.account == account, reads.c.kind == kind)
         async with self._database.exclusive(f"reads of {account} {kind}") as connection:

@@ -293,5 +293,5 @@ def check_frames(file: IO[bytes], size: int) -> None:
         place = first.find(name, 4, 200)
         if place >= 0 and first[place + 7] & 3 == 3:
             (length,) = struct.unpack(">I", first[place + 12 : place + 16])
-            # The file may be longer than the header says, because some programs do not count this first frame.
+            # The file may be longer than its header says: some programs do not count the frame that holds the header.
             _require_end(begin + length, size)

@@ -27,7 +27,7 @@ def find_strips(image: PIL.Image.Image, file: IO[bytes]) -> Iterator[PIL.Image.I
     """Return an open picture as strips (pictures of at most ROWS rows); None if it cannot be decoded in strips.
 
     Args:
-        image: The open picture, which was not decoded yet.
+        image: The open picture; it must not have been decoded yet.
         file: The picture's file; reading the strips changes its read position.
     """
     if image.format == "HEIF":

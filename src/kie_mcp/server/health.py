@@ -90,10 +90,10 @@ async def _suggest_substitute(discovery: Discovery, model: type[KieModel]) -> st
 
 
 def _similar_models(model: type[KieModel]) -> Iterator[tuple[float, search.Entry]]:
-    """Yield each other model of the same mode, together with the factor between its price and this model's price.
+    """Yield all other models of the same mode, each with the ratio of the higher to the lower of the two prices.
 
-    Legacy models, and models whose factor is above `MAX_PRICE_FACTOR`, are left out. If the price of a model is
-    unknown or depends on a file, the factor is infinite; such a model is yielded nevertheless.
+    Legacy models and models whose ratio is above `MAX_PRICE_FACTOR` are left out. There is one exception: if one of the
+    two prices is unknown or depends on a file, the ratio is infinite, and the model is yielded.
     """
     cost = _usual_cost(model)
     for entry in search.ENTRIES:

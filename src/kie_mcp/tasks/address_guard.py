@@ -68,7 +68,7 @@ class AddressGuard:
             _refuse_private_address(str(address[0]))
 
     def watch_connection(self, url: str) -> "Connection":
-        """Return the object that checks the address of the connection through which a link is requested."""
+        """Return an object that checks to which IP address the request of a link connects."""
         return Connection("" if self.trusts(url) else httpx2.URL(url).raw_host.decode(), proxied=self._proxied)
 
 

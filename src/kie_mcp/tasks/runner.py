@@ -179,8 +179,8 @@ class Runner:
             task = await self._pricing.build_task(order, idempotency_key, {})
             task.parent, task.confirmed = whole.id if whole.in_parts else None, whole.confirmed
             watcher = await self._build_watcher(task)
-            # The earlier time counts. If the clock was set back, an item seems older than its batch, and
-            # `whole.created` alone would exclude the item.
+            # Repeats are searched from the earlier of two times. `whole.created` alone would exclude an item that seems
+            # older than its batch because the clock was set back.
             since = min(whole.created, whole.created if self._repeats.since is None else self._repeats.since)
             if repeated := await self._add(watcher, repeats_since=0 if whole.in_parts else since):
                 return Started(await self.get(repeated.id, seconds=None))

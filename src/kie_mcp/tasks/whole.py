@@ -296,8 +296,8 @@ class WholeWatcher(BaseWatcher):
         kept = "".join(f" Part {each + 1} is lost as well." for each in others)
         kept += f" {made} of {count} parts are made and kept." if made else ""
         again = "Afterwards the same call makes only the missing parts, and pays only for these."
-        # If the part's outcome is unknown, a charge of 0 does not show that nothing was charged: an earlier whole may
-        # count the part's credits.
+        # If the outcome of a part is unknown, 0 credits become None (unknown): KIE may have charged for the part, and
+        # the credits may be recorded with an earlier whole that has the same part.
         credits_ = self.task.credits or (None if is_unknown else self.task.credits)
         return {
             "message": f"{name} {state}: {error['message'].rstrip('. ')}.{kept}",

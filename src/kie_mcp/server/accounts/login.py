@@ -119,7 +119,7 @@ class Login:
 
     async def _begin(self, request: Request) -> Response:
         request.session.clear()
-        # Only a page of this server is remembered, so that nobody is sent to another one after the login.
+        # Only a known page of this server is remembered, so that no link can send people to a foreign site after login.
         request.session["to"] = LIBRARY if request.query_params.get("to") == LIBRARY else PATH
         client = await self._build_client()
         redirect: Response = await client.authorize_redirect(request, f"{self.page}/callback", resource=self._resource)

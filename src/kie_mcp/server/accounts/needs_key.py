@@ -31,7 +31,7 @@ WITHOUT_KEY = frozenset(
 """Methods of requests that need no KIE key."""
 
 MESSAGE = "What you make is paid with your own KIE key. Log in on this page, and store the key there, once."
-"""What a client tells its user about the page."""
+"""Text with which a client offers its user the page for the KIE key."""
 
 
 class NeedsKey:

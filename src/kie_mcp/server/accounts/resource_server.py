@@ -138,7 +138,7 @@ class ResourceServer:
         return choose
 
     def send_to_login(self, page: ASGIApp) -> ASGIApp:
-        """Return the application, which is a page without data, behind a redirect of people who are not logged in."""
+        """Wrap an application that serves a page without data: people who are not logged in are sent to the login."""
         if not self._login:
             return page
         login = self._login

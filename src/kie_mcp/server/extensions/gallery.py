@@ -131,7 +131,8 @@ def load_page(bucket: str = "") -> "Page":
 def add_gallery_to_tools(listed: ListToolsResult, utilities: Collection[str]) -> ListToolsResult:
     """Return the answer to tools/list for a client that can show the gallery.
 
-    This answer also lists the tool `gallery_task`. Each tool whose result is a task has the URI of the page.
+    The answer is `listed` and the tool `gallery_task`. The metadata of each tool whose result is a task has the URI of
+    the gallery's page, so that the client shows the result there.
 
     Args:
         listed: The answer for clients that cannot show the gallery.

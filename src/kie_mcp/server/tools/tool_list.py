@@ -89,8 +89,8 @@ def count_tokens(tool: dict[str, Any]) -> float:
 def shorten_schema(schema: dict[str, Any]) -> dict[str, Any]:
     """Return a schema in the form that takes the fewest tokens, without keywords that tell the agent nothing new.
 
-    The function leaves out limits that the description names, defaults, maximum lengths, patterns, and an empty list of
-    required arguments. It sorts the keys into the order for which tokenizers need the fewest tokens.
+    The function leaves out defaults, maximum lengths, patterns, an empty list of required arguments, and each limit
+    that is stated in the description. It sorts the keys into the order for which tokenizers need the fewest tokens.
     """
     if len(schema.get("enum", ())) > LONGEST_CHOICE:
         schema = _describe_choice(schema)
