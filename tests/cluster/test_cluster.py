@@ -45,7 +45,7 @@ async def test_a_task_goes_on_when_its_replica_ends(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not shutil.which("docker-compose"), reason="docker-compose is not installed here")
 def test_the_compose_file_is_valid() -> None:
-    needed = ("LOGIN_PASSWORD", "LOGIN_SECRET", "POSTGRES_PASSWORD", "STORAGE_SECRET")
+    needed = ("LOGIN_ADMIN_PASSWORD", "LOGIN_PASSWORD", "LOGIN_SECRET", "POSTGRES_PASSWORD", "STORAGE_SECRET")
     secrets = dict.fromkeys(needed, "a long random text")
     settings = {**secrets, "PATH": "/usr/bin:/bin"}
     command = ["docker-compose", "-f", "compose.yaml", "config"]

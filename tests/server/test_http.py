@@ -19,8 +19,8 @@ from kie_mcp.sandbox.fake_media import MediaContent, render_file
 from kie_mcp.server.app import App
 from kie_mcp.server.build import build_server
 from kie_mcp.server.http import build_http_app
+from kie_mcp.server.listener import configure, open_port
 from kie_mcp.server.listener import listen as listen_on
-from kie_mcp.server.listener import open_port
 from kie_mcp.server.selection import Selection
 
 pytestmark = pytest.mark.anyio
@@ -220,3 +220,7 @@ def test_no_piece_of_an_answer_waits_for_an_acknowledgement(host: str) -> None:
         connection, _ = bound.accept()
         with connection:
             assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_an_idle_connection_is_kept_for_longer_than_by_nginx(remote: App) -> None:
+    assert configure(build_http_app(remote, host="127.0.0.1")).timeout_keep_alive > 60

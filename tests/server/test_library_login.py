@@ -100,7 +100,7 @@ async def test_no_token_is_in_the_cookie_an_address_or_the_log(
     caplog.set_level(logging.DEBUG)
     shown = await open_library(browser)
     session = json.loads(base64.b64decode(browser.cookies[COOKIE].split(".")[0]))
-    assert session.keys() == {"tenant", "spends", "form"}
+    assert session.keys() == {"tenant", "spends", "form", "ends"}
     answers = [shown, *[await browser.get(each) for each in ("/account", "/library/api/items", "/library/api/page")]]
     assert all("eyJ" not in each.text + str(each.url) for each in answers)
     assert session["form"] not in (await browser.get("/library/api/page")).text

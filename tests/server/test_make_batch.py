@@ -60,6 +60,15 @@ async def test_each_prompt_becomes_a_file_that_names_its_item(client: Client, sa
     assert told["next_step"].endswith("get_task with the id in a file's name tells its web link.")
 
 
+async def test_a_caller_on_another_machine_gets_the_links_of_the_files(client: Client, app: App) -> None:
+    made = await finished(client, await pictures(client, "a fox", "a crow"))
+    assert all("path" in each and "url" not in each for each in made["media"])
+    app.local_files = False
+    (told,) = [answer(await client.call_tool("get_task", {"task_id": made["task_id"]}))]
+    assert all(each["url"].startswith("https://") for each in told["media"])
+    assert told["next_step"] == "view_media with this id shows all files."
+
+
 async def test_items_name_tools_or_models_of_any_kind(client: Client, sandbox: Sandbox) -> None:
     items = [
         {"tool": "nano_banana_image", "input": {"prompt": "a fox", "aspect_ratio": "16:9"}},

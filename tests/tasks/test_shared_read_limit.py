@@ -153,6 +153,18 @@ async def test_the_slots_of_a_dead_process_are_used_by_another_a_few_seconds_lat
     assert sum(time > clock.now - 5 for time in readers.times[1]) > 4 * STATUS_READS
 
 
+async def test_a_search_in_all_places_lets_other_processes_read_a_few_seconds_later(
+    clock: JumpingClock, tmp_path: Path
+) -> None:
+    readers = Readers(clock)
+    async with AsyncExitStack() as stack:
+        await readers.open(stack, tmp_path, 2)
+        await readers.limiters[0].expect_burst()
+        began = clock.now
+        await readers.limiters[1].acquire(SONG)
+    assert clock.now - began < SHORT_LEASE + 2
+
+
 async def test_accounts_do_not_share_slots(clock: JumpingClock, tmp_path: Path) -> None:
     ledger = await open_ledger(tmp_path)
     limiters = share_reads(ledger, clock)

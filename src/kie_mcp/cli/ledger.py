@@ -33,7 +33,7 @@ def read_ledger(read: "Callable[[Settings, Ledger], Awaitable[T]]") -> T:
     from kie_mcp.tasks.failures import unexpected_error
 
     try:
-        return anyio.run(_read, read)
+        return anyio.run(read_or_raise, read)
     except ConfigurationError:
         raise
     except KieMcpError as error:
@@ -42,7 +42,8 @@ def read_ledger(read: "Callable[[Settings, Ledger], Awaitable[T]]") -> T:
         raise fail(unexpected_error(error, billed=False).as_dict()) from None
 
 
-async def _read(read: "Callable[[Settings, Ledger], Awaitable[T]]") -> T:
+async def read_or_raise(read: "Callable[[Settings, Ledger], Awaitable[T]]") -> T:
+    """Open the ledger, and do the same as `read_ledger()`, but raise all errors."""
     from kie_mcp import config
     from kie_mcp.catalog.credits import set_worth
     from kie_mcp.ledger.ledger import Ledger

@@ -3,7 +3,7 @@
 import base64
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from kie_mcp.cli.calls import WIDTH, make_console
-from kie_mcp.cli.ledger import read_ledger
+from kie_mcp.cli.ledger import read_or_raise
 from kie_mcp.cli.terminal import PictureTerminal, find_picture_terminal
 
 if TYPE_CHECKING:
@@ -49,7 +49,16 @@ def show_results(task_ids: Sequence[str], pictures: Pictures) -> None:
     terminal = find_picture_terminal() if pictures == "auto" else None
     if pictures == "auto" and not terminal:
         return
-    if not (content := read_ledger(partial(_render, task_ids))):
+    import anyio
+
+    from kie_mcp.errors import KieMcpError
+    from kie_mcp.ledger.ledger import LedgerError
+
+    content = b""
+    # The task has been told already, so a ledger that cannot be read must not make this command fail.
+    with suppress(KieMcpError, LedgerError):
+        content = anyio.run(read_or_raise, partial(_render, task_ids))
+    if not content:
         return
     import PIL.Image
 

@@ -83,6 +83,9 @@ else:
         """Return the numbers in the terminal's answer; empty if there is no answer."""
         try:
             with _open_terminal() as terminal:
+                # What the user has typed meanwhile is for the next command, and must not be read here.
+                if select([terminal], [], [], 0)[0]:
+                    return []
                 os.write(terminal, ASK_FOR_ATTRIBUTES)
                 return _read_attributes(terminal)
         except (OSError, termios.error):

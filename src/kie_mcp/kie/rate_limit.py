@@ -118,7 +118,8 @@ class _Window:
 
     def take(self) -> None:
         """Use the slot that has been free for the longest time."""
-        min(self._find_usable(), key=lambda slot: slot.ready).used = self._clock.monotonic()
+        # The lease of the only free slot may have ended since `wait()`.
+        min(self._find_usable() or self._held, key=lambda slot: slot.ready).used = self._clock.monotonic()
 
     async def refill(self) -> None:
         """Ask for more slots if fewer are free than requests wait."""

@@ -14,7 +14,7 @@ from kie_mcp.ledger.task import Task
 SHORTEST_WAIT = 0.01
 """Shortest time, in seconds, that `CreateSlots.acquire()` tells a process to wait when no slot is free."""
 SHORT_LEASE, LONG_LEASE = 5.0, 30.0
-"""Length of the lease of a slot for status reads, in seconds; leases are long while half of the slots are free."""
+"""Seconds for which a slot for status reads is leased; leases are long if more than half of the slots stay free."""
 GUARD_SECONDS = 1.0
 """Seconds between the lease of one process and that of the next, because a slot may be used once in a second."""
 
@@ -127,7 +127,8 @@ def _choose(lent: list[_Lent], holder: str, now: float, wanted: int) -> list[Boo
     mine = [each for each in lent if each.holder == holder]
     free = [each for each in lent if each.holder != holder and each.until + GUARD_SECONDS <= now]
     chosen = (mine + free)[:wanted]
-    seconds = LONG_LEASE if len(free) > len(lent) / 2 else SHORT_LEASE
+    left = len(free) - max(len(chosen) - len(mine), 0)
+    seconds = LONG_LEASE if left > len(lent) / 2 else SHORT_LEASE
     # A lease that has not begun may end later, and must not end earlier, because the lease before it has to end first.
     leases = [Booking(each.number, 0, max(seconds, each.until - now)) for each in chosen]
     others = sorted((each for each in lent if each not in mine + free), key=lambda each: each.until)

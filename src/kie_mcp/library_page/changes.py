@@ -1,6 +1,6 @@
 """Handle the requests that change something: they set marks of tasks, or move files to the trash of this machine.
 
-Each of these requests needs the page's bearer token, and a header that a page of another origin cannot send.
+Each of these requests needs the page's bearer token or a login, and a header that a page of another origin cannot send.
 """
 
 import json

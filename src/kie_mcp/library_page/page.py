@@ -1,4 +1,4 @@
-"""The web application of the library page: the page itself, its data behind a bearer token, and signed links to files.
+"""The web application of the library page: the page, its data behind a token or a login, and signed links to files.
 
 The handlers in this module answer GET requests and change nothing. `changes.py` has the handlers that change something.
 """

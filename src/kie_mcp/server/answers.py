@@ -78,7 +78,13 @@ def format_error(error: Mapping[str, Any]) -> str:
 
 
 def describe_task(
-    task: Task, *, now: float, usual: float, find_link: FindLink = attrgetter("link"), whole: bool = False
+    task: Task,
+    *,
+    now: float,
+    usual: float,
+    find_link: FindLink = attrgetter("link"),
+    is_remote: bool = False,
+    whole: bool = False,
 ) -> Answer:
     """Return a JSON object that describes a task: its id, status, model, files, texts, cost, time and next step.
 
@@ -87,13 +93,14 @@ def describe_task(
         now: The time now, in seconds since 1970.
         usual: Seconds that such a task usually takes.
         find_link: Returns the link to a result; by default KIE's link.
+        is_remote: Whether the caller is on another machine, so that paths of this machine are no use to it.
         whole: Whether the object contains all of a long text; otherwise each text is cut to `LONGEST_TEXT` characters.
     """
     answer: Answer = {"task_id": task.id, "status": task.state, "model": task.model}
     # The files may be ready while the task is still `running`, until its charge is known. The files' links are then
     # left out, because an agent would think that a task with links has ended.
     if task.results and task.final:
-        answer["media"] = describe_media(task, find_link, with_links=not task.is_batch)
+        answer["media"] = describe_media(task, find_link, with_links=is_remote or not task.is_batch)
     if task.texts and task.final:
         answer["texts"] = task.texts if whole else [truncate_text(text, task.id) for text in task.texts]
     answer |= describe_cost(task)
@@ -111,17 +118,18 @@ def describe_task(
         answer |= {"elapsed_seconds": max(round(now - task.created), 0), "usual_seconds": round(usual)}
         unaccepted = "" if task.state == "running" else "KIE has not said yet whether it takes the task. "
         answer["next_step"] = f"{unaccepted}get_task with this id; do not repeat the call."
-    elif step := _find_next_step(task, answer):
+    elif step := _find_next_step(task, answer, is_remote=is_remote):
         answer["next_step"] = step
     return answer
 
 
-def _find_next_step(task: Task, answer: Answer) -> str:
+def _find_next_step(task: Task, answer: Answer, *, is_remote: bool) -> str:
     """Return what an agent can do with a task that has ended without an error; empty if there is nothing to say."""
     if any(each["status"] in WITHOUT_RESULT for each in answer.get("items", ())):
         return f"make_batch with retry: {task.id} makes the missing ones, and pays only for these."
     if task.is_batch:
-        return "view_media with this id shows all files; get_task with the id in a file's name tells its web link."
+        names = "" if is_remote else "; get_task with the id in a file's name tells its web link"
+        return f"view_media with this id shows all files{names}."
     if task.results and not (task.saved or task.note or any(each.path for each in task.results)):
         return "The files are being saved: get_task with this id tells their paths."
     if any(each.path and each.mime_type.startswith("image/") for each in task.results):
@@ -185,6 +193,7 @@ def build_task_result(
     now: float,
     usual: float,
     find_link: FindLink = attrgetter("link"),
+    is_remote: bool = False,
     repeats: Order | None = None,
 ) -> CallToolResult:
     """Build a result that describes a task; the result is marked as an error if the task has an error.
@@ -194,10 +203,11 @@ def build_task_result(
         now: The time now, in seconds since 1970.
         usual: Seconds that such a task usually takes.
         find_link: Returns the link to a result; by default KIE's link.
+        is_remote: Whether the caller is on another machine.
         repeats: This call's order, if the call only repeats an earlier equal call, which started the task; None if
             this call started the task.
     """
-    answer = describe_task(task, now=now, usual=usual, find_link=find_link)
+    answer = describe_task(task, now=now, usual=usual, find_link=find_link, is_remote=is_remote)
     if repeats:
         ago = max(now - task.created, 0)
         sentences = [f"The same call was made {ago:.0f} s ago: this is its task, and nothing more is paid."]

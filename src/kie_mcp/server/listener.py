@@ -17,6 +17,12 @@ HEADER_SECONDS = 10
 """Maximum seconds for the headers of a request; on a new connection, counted from the start of the connection."""
 BODY_SECONDS = 60
 """Maximum seconds for the body of a request, which has at most 4 MiB."""
+KEEP_ALIVE_SECONDS = 75
+"""Seconds for which an idle connection stays open.
+
+Clients and proxies keep idle connections for up to 60 s (nginx). If the server closed a connection earlier, a client
+might send a paid call into the closing connection, and would not know whether the server got the call.
+"""
 SHUTDOWN_SECONDS = 1
 """Maximum seconds that a stopping server waits for open requests; then other replicas take over the server's tasks."""
 
@@ -83,6 +89,7 @@ def configure(
         log_level="warning",
         # None, so that uvicorn sets up no logging of its own and logs in the same format as the rest of the server.
         log_config=None,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         # Without this timeout, the server would not stop until all clients close their streams.
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )

@@ -142,6 +142,7 @@ async def _read_tasks(app: App, id_: str) -> Any:
             now=now,
             usual=(await runner.estimate_duration(task)).seconds,
             find_link=runner.storage.find_link,
+            is_remote=not app.local_files,
             whole=bool(id_),
         )
         | {"prompt": task.prompt}

@@ -1,12 +1,15 @@
 """Prepare for the first tool call in the background: import its modules, open the parts, and rehearse a paid call."""
 
 import gc
+import logging
 from contextlib import suppress
 
 import anyio.to_thread
 
 from kie_mcp.errors import KieMcpError
 from kie_mcp.server.app import App
+
+logger = logging.getLogger(__name__)
 
 OPEN_DELAY_SECONDS = 0.2
 """Seconds after the server's start at which the server opens its parts and takes over unfinished tasks.
@@ -16,7 +19,7 @@ handshake first.
 """
 PAUSE_SECONDS = 0.1
 """Seconds between two looks whether calls are still running."""
-MAX_PAUSES = 100
+MAX_PAUSES = 10
 """Largest number of pauses before a step of the warm-up, if calls are always running."""
 
 
@@ -28,15 +31,20 @@ async def open_early(app: App, *, rehearses: bool) -> None:
         rehearses: Whether to rehearse a paid call, too: a server on stdio gets its first call soon, and only a few.
     """
     await app.clock.sleep(OPEN_DELAY_SECONDS)
-    if await app.open_early() and rehearses:
-        await _pause_for_calls(app)
-        await _rehearse_call(app)
-    await warm_up(app)
-    if not gc.isenabled():
-        # The start on stdio turns garbage collection off. The objects of all imports stay until the end of the process,
-        # so garbage collection need not search them.
-        gc.freeze()
-        gc.enable()
+    try:
+        if await app.open_early() and rehearses:
+            await _pause_for_calls(app)
+            await _rehearse_call(app)
+        await warm_up(app)
+    except Exception:
+        # The error is only logged, because an error in this background task would end the process.
+        logger.exception("The first tool call could not be prepared.")
+    finally:
+        if not gc.isenabled():
+            # The start on stdio turns garbage collection off. The objects of all imports stay until the end of the
+            # process, so garbage collection need not search them.
+            gc.freeze()
+            gc.enable()
 
 
 async def warm_up(app: App) -> None:

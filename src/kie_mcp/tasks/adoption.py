@@ -29,7 +29,7 @@ EARLIEST = 1_577_836_800.0
 LOOKUP_SECONDS = 12
 """Maximum seconds for the search for a task on all of KIE's status routes.
 
-Requests to Suno's nine routes take 9 s when two processes share the rate limit of status requests.
+Requests to Suno's nine routes take 3 s, and another process may have all slots for status reads in the 6 s before.
 """
 
 

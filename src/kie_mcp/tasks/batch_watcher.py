@@ -13,8 +13,9 @@ import anyio
 
 from kie_mcp.errors import InvalidCall, KieMcpError
 from kie_mcp.ledger.batches import find_ended_batches
-from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.ledger.ledger import Ledger, LedgerError
 from kie_mcp.ledger.task import Result, Task, new_id
+from kie_mcp.tasks import failures
 from kie_mcp.tasks.base_watcher import BaseWatcher
 from kie_mcp.tasks.batch import MODEL, OPEN, Batch, Item
 from kie_mcp.tasks.polling import DurationEstimate
@@ -175,8 +176,6 @@ async def reopen(ledger: Ledger, task: Task) -> Task:
 
     An item changes after its batch has ended when its unknown outcome becomes known, or when its missing results
     arrive.
-
-    The outcome of an item may have been unknown and may be known now, or an item may have got its missing results.
     """
     batch = Batch.read(task)
     shown = {result.label.partition(":")[0] for result in task.results}
@@ -195,12 +194,17 @@ async def reopen(ledger: Ledger, task: Task) -> Task:
 async def reopen_ended_batches(ledger: Ledger, runner: PartRunner, now: float) -> None:
     """Reopen each ended batch whose items have changed since; no error is raised, because nobody waits for this."""
     try:
-        for id_ in await find_ended_batches(ledger.database, MODEL, now - REOPEN_SECONDS):
+        found = await find_ended_batches(ledger.database, MODEL, now - REOPEN_SECONDS)
+    except LedgerError as error:
+        logger.warning("Ended batches cannot be read: %s", failures.describe_cause(error))
+        return
+    for id_ in found:
+        try:
             await runner.get(id_, seconds=0)
-    except KieMcpError as error:
-        logger.warning("Ended batches cannot be read: %s", error)
-    except Exception:
-        logger.exception("ended batches")
+        except KieMcpError as error:
+            logger.warning("Batch %s cannot be read: %s", id_, error)
+        except Exception:
+            logger.exception("batch %s", id_)
 
 
 def name_item(number: int) -> str:

@@ -28,7 +28,7 @@ class LedgerSlotLender:
         self._holder = new_id("s")
 
     async def lend(self, kind: str, slots: int, wanted: int) -> Sequence[Slot]:
-        """Lease slots; while the ledger cannot be used, lend one slot for a second, so that results are still told."""
+        """Lease slots; while the ledger cannot be used, lend one slot for a short time, so that polling goes on."""
         asked = self._clock.monotonic()
         try:
             leases = await self._slots.book(
@@ -37,7 +37,8 @@ class LedgerSlotLender:
         except LedgerError as error:
             logger.warning("The slots for status reads cannot be leased: %s", failures.describe_cause(error))
             now = self._clock.monotonic()
-            return [Slot(OUTSIDE, now, now + PERIOD_SECONDS)]
+            # Some reads need slots of two limits. The first slot must not end before the second limit has failed, too.
+            return [Slot(OUTSIDE, now, now + PERIOD_SECONDS + 2 * (now - asked))]
         # The lease was made between the two times, so it neither begins earlier nor ends later here than in the ledger.
         answered = self._clock.monotonic()
         return [Slot(lease.number, answered + lease.start, asked + lease.end) for lease in leases]

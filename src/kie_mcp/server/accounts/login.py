@@ -7,6 +7,7 @@ which is checked as every other one and then forgotten. The cookie has the tenan
 import hmac
 import logging
 import secrets
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -141,6 +142,7 @@ class Login:
         request.session["tenant"] = name_tenant(self._provider.issuer, str(token.subject))
         request.session["spends"] = SPEND in token.scopes
         request.session["form"] = secrets.token_urlsafe(32)
+        request.session["ends"] = time.time() + SESSION_SECONDS
         return RedirectResponse(self.server + to, 303, HEADERS)
 
     async def _check(self, given: Mapping[str, Any]) -> AccessToken:
@@ -179,7 +181,8 @@ class Login:
 def find_person(request: Request) -> Person | None:
     """Return the person of a request's session; None if nobody is logged in."""
     session = request.session
-    if not session.get("tenant"):
+    # The cookie itself may be written anew, and would then be valid for another hour.
+    if not session.get("tenant") or session["ends"] < time.time():
         return None
     return Person(session["tenant"], may_spend=session["spends"] is True, form=session["form"])
 

@@ -197,7 +197,9 @@ async def call_gallery_task(app: App, arguments: Mapping[str, Any]) -> CallToolR
         (task,) = await runner.wait([task], 10)
     now = app.clock.time()
     usual = (await runner.estimate_duration(task)).seconds
-    answer = answers.describe_task(task, now=now, usual=usual, find_link=runner.storage.find_link)
+    answer = answers.describe_task(
+        task, now=now, usual=usual, find_link=runner.storage.find_link, is_remote=not app.local_files
+    )
     answer |= await card_facts.describe_card(runner, task)
     if numbers:
         answer["previews"] = await card_facts.render_previews(runner, task, numbers)

@@ -151,7 +151,9 @@ class TasksExtension(Extension):
         now, usual = app.clock.time(), (await runner.estimate_duration(task)).seconds
         handle = build_handle(task, now=now, usual=usual, busy=runner.is_busy(task))
         if handle["status"] == "completed":
-            result = answers.build_task_result(task, now=now, usual=usual, find_link=runner.storage.find_link)
+            result = answers.build_task_result(
+                task, now=now, usual=usual, find_link=runner.storage.find_link, is_remote=not app.local_files
+            )
             if app.settings.links:
                 answers.add_links(result)
             handle["result"] = result.model_dump(by_alias=True, mode="json", exclude_none=True)

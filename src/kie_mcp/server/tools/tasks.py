@@ -46,10 +46,15 @@ async def get_task(app: App, call: ToolCall, arguments: GetTask) -> CallToolResu
     if seconds := min(arguments.wait_seconds, time_limits.measure_wait_left(call)):
         report = make_progress_reporter(app, call.context, usual)
         tasks = await runner.wait(tasks, seconds, report, first=arguments.first)
-    now, find_link = app.clock.time(), runner.storage.find_link
+    now, find_link, is_remote = app.clock.time(), runner.storage.find_link, not app.local_files
     if len(tasks) == 1 and not errors:
-        return answers.build_task_result(tasks[0], now=now, usual=usual[tasks[0].id], find_link=find_link)
-    described = [answers.describe_task(each, now=now, usual=usual[each.id], find_link=find_link) for each in tasks]
+        return answers.build_task_result(
+            tasks[0], now=now, usual=usual[tasks[0].id], find_link=find_link, is_remote=is_remote
+        )
+    described = [
+        answers.describe_task(each, now=now, usual=usual[each.id], find_link=find_link, is_remote=is_remote)
+        for each in tasks
+    ]
     answer: dict[str, Any] = {"tasks": described}
     lines = [answers.format_task(each) for each in described]
     if errors:

@@ -59,8 +59,8 @@ function showSpending({ by, days, lines, more, all }) {
   showList({ rows, told: much(all), title: `Spent in the last ${days} days`, note: text(note) });
 }
 
-function showBalance({ credits, usd }) {
-  showList({ title: "KIE.ai account", told: "", sum: [["Balance", [words.credits([credits]), words.dollars([usd]) && `(${words.dollars([usd])})`].filter(Boolean).join(" "), "much"]] });
+function showBalance({ credits, usd, shared }) {
+  showList({ title: "KIE.ai account", told: shared ? "shared by all users of this server" : "", sum: [["Balance", [words.credits([credits]), words.dollars([usd]) && `(${words.dollars([usd])})`].filter(Boolean).join(" "), "much"]] });
 }
 
 // What shows an answer that is about no single task; nothing for other answers.
