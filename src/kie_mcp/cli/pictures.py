@@ -33,7 +33,7 @@ CHUNK = 4096
 Pictures = Annotated[
     Literal["auto", "blocks", "off"],
     typer.Option(
-        help="Show pictures in terminals that can, such as kitty or iTerm2; show them as blocks in any; or show none."
+        help="Show pictures in terminals with sixels or kitty's graphics; show them as blocks in any; or show none."
     ),
 ]
 

@@ -2,7 +2,8 @@
 
 import gc
 import logging
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import anyio.to_thread
 
@@ -31,31 +32,37 @@ async def open_early(app: App, *, rehearses: bool) -> None:
         rehearses: Whether to rehearse a paid call, too: a server on stdio gets its first call soon, and only a few.
     """
     await app.clock.sleep(OPEN_DELAY_SECONDS)
-    try:
+    with _log_errors():
         if await app.open_early() and rehearses:
             await _pause_for_calls(app)
             await _rehearse_call(app)
-        await warm_up(app)
-    except Exception:
-        # The error is only logged, because an error in this background task would end the process.
-        logger.exception("The first tool call could not be prepared.")
-    finally:
-        if not gc.isenabled():
-            # The start on stdio turns garbage collection off. The objects of all imports stay until the end of the
-            # process, so garbage collection need not search them.
-            gc.freeze()
-            gc.enable()
+    await warm_up(app)
+    if not gc.isenabled():
+        # The start on stdio turns garbage collection off. The objects of all imports stay until the end of the process,
+        # so garbage collection need not search them.
+        gc.freeze()
+        gc.enable()
 
 
 async def warm_up(app: App) -> None:
     """Import the tools, and build the schemas of the standard tools."""
-    await _pause_for_calls(app)
-    await anyio.to_thread.run_sync(_import_tools)
-    from kie_mcp.catalog.registry import STANDARD
-
-    for family in STANDARD:
+    with _log_errors():
         await _pause_for_calls(app)
-        await anyio.to_thread.run_sync(lambda family: family.input_schema, family)
+        await anyio.to_thread.run_sync(_import_tools)
+        from kie_mcp.catalog.registry import STANDARD
+
+        for family in STANDARD:
+            await _pause_for_calls(app)
+            await anyio.to_thread.run_sync(lambda family: family.input_schema, family)
+
+
+@contextmanager
+def _log_errors() -> Iterator[None]:
+    """Log an error of the block, and go on, because an error in a background task would end the process."""
+    try:
+        yield
+    except Exception:
+        logger.exception("The first tool call could not be prepared.")
 
 
 async def _pause_for_calls(app: App) -> None:
