@@ -168,7 +168,15 @@ def test_real_terminals_show_the_picture(terminal: tuple[str, ...], settings: di
     with PIL.Image.open(file) as made:
         colour = made.convert("RGB").getpixel((made.width // 2, made.height - 20))
     assert isinstance(colour, tuple)
+    # Without a graphics card, kitty now and then shows nothing, so it is started up to three times.
+    assert any(shows(terminal, settings, task, (colour[0], colour[1], colour[2])) for _ in range(3))
+
+
+def shows(terminal: tuple[str, ...], settings: Mapping[str, str], task: str, colour: tuple[int, int, int]) -> bool:
+    """Return whether a picture of this colour comes within 20 seconds."""
     with show_in(terminal, settings, "task", task) as screen:
-        until = time.monotonic() + 60
-        while count_near(screen, (colour[0], colour[1], colour[2])) < 10_000:
-            assert time.monotonic() < until, "The picture did not come."
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            if count_near(screen, colour) >= 10_000:
+                return True
+    return False
