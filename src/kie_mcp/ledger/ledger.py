@@ -213,14 +213,15 @@ class Ledger:
             task: The task.
             watcher: The id of the process that watches and saves the task; empty to save in any case. If another
                 process has taken the task over and saved its files, nothing is written, because this process has an
-                older state. A failure or expiry never overwrites a saved success.
+                older state. Only a saved success of the process that watches the task overwrites a saved success.
         """
         statement = update_task(task)
         if watcher:
             # Only a saved success is protected against this process. Any other final state may be wrong: another
             # process may have recorded a task as unknown, although this process has received KIE's id of the task.
             is_open = sa.or_(sa.not_(tasks.c.saved), tasks.c.state != "succeeded")
-            is_ours = sa.false() if task.state in WITHOUT_RESULT else tasks.c.watcher == watcher
+            is_saved = task.saved and task.state not in WITHOUT_RESULT
+            is_ours = tasks.c.watcher == watcher if is_saved else sa.false()
             statement = statement.where(sa.or_(is_open, is_ours))
             if not task.kie_id:
                 # If the row has KIE's id but this process does not know it, the state in this process is older than the

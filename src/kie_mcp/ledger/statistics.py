@@ -52,16 +52,27 @@ class Statistics:
             and row["arguments"].get("duration") == duration
         ]
 
-    async def ran_alone(self, task: Task, *, since: float | None = None, refund_seconds: float = 0) -> bool:
+    async def newest_number(self) -> int:
+        """Return the number of the task that was recorded last in the ledger; 0 without tasks."""
+        (row,) = await self._database.select(
+            sa.select(sa.func.coalesce(sa.func.max(tasks.c.number), 0).label("number"))
+        )
+        return int(row["number"])
+
+    async def ran_alone(
+        self, task: Task, *, since: float | None = None, newest_number: int | None = None, refund_seconds: float = 0
+    ) -> bool:
         """Return whether no other task in the ledger, of any process, has run since a given time.
 
         Args:
             task: The task that does not count as another task.
             since: The time, in seconds since 1970; None for the time when the task was created.
+            newest_number: What `newest_number()` returned at that time; None for the number of the task itself.
             refund_seconds: Seconds for which a failed task counts as running after its end.
         """
         since = task.created if since is None else since
-        number = await self._database.select(sa.select(tasks.c.number).where(tasks.c.id == task.id))
+        own = await self._database.select(sa.select(tasks.c.number).where(tasks.c.id == task.id))
+        numbers = [row["number"] if newest_number is None else min(row["number"], newest_number) for row in own]
         overlaps = [
             tasks.c.finished.is_(None),
             tasks.c.finished >= since,
@@ -71,9 +82,8 @@ class Statistics:
             # If a task's end is before its creation, the clock was set back meanwhile, and the real times are unknown.
             # Such a task counts as running for a day after its creation.
             sa.and_(tasks.c.finished < tasks.c.created, tasks.c.created > since - 24 * 3600),
-            # A task with a higher number was recorded later than this task. This is true even if the clock was set
-            # back.
-            *(tasks.c.number > row["number"] for row in number),
+            # A task with a higher number was recorded later. This is true even if the clock was set back.
+            *(tasks.c.number > number for number in numbers),
         ]
         # Wholes, batches and edits are skipped, because they cost nothing themselves. The parts of wholes and the items
         # of batches are tasks of their own, which these queries find.

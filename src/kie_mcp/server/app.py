@@ -15,6 +15,7 @@ from anyio.abc import TaskGroup
 from mcp.server.context import ServerRequestContext
 from mcp_types import CallToolRequestParams
 
+from kie_mcp.background import start_unless_ending
 from kie_mcp.clock import Clock
 from kie_mcp.errors import ConfigurationError, KieMcpError
 from kie_mcp.server.roots import Roots
@@ -157,7 +158,7 @@ class App:
         return self._runner
 
     def start_soon(self, function: Callable[..., Coroutine[Any, Any, None]], *arguments: object) -> None:
-        """Run a function in the background; its errors are logged."""
+        """Run a function in the background; its errors are logged. Do nothing while the app ends."""
 
         async def run() -> None:
             try:
@@ -165,7 +166,7 @@ class App:
             except Exception:
                 logger.exception("in the background")
 
-        self._task_group.start_soon(run)
+        start_unless_ending(self._task_group, run)
 
     async def learn_roots(self, context: "Context") -> None:
         """Ask the client for the folders that it declares, if this server may read local files."""

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import anyio
 from anyio.abc import TaskGroup
 
+from kie_mcp.background import start_unless_ending
 from kie_mcp.catalog.credits import format_credits
 from kie_mcp.clock import Clock
 from kie_mcp.errors import ApiError
@@ -27,6 +28,8 @@ class Known(NamedTuple):
     credits: float
     asked: float
     """The time of the request for the balance, in seconds since 1970."""
+    newest_number: int
+    """The number of the newest task in the ledger at that time. Unlike times, it is right if the clock was set."""
 
 
 class BalanceBefore(NamedTuple):
@@ -60,8 +63,10 @@ class Balance:
         Raises:
             ApiError: When KIE does not answer, or when the answer has no valid number of credits.
         """
-        asked = self._clock.time()
-        self._known = Known(await self._client.read_balance(), asked)
+        asked, newest_number = self._clock.time(), 0
+        with suppress(LedgerError):
+            newest_number = await self._ledger.statistics.newest_number()
+        self._known = Known(await self._client.read_balance(), asked, newest_number)
         return self._known.credits
 
     async def find(self) -> float | None:
@@ -86,7 +91,7 @@ class Balance:
             if known and await self._still_holds(known, task):
                 task.balance = known.credits
             elif not states_charge and await self._ledger.statistics.ran_alone(task):
-                self._task_group.start_soon(self._read_in_parallel, task.id)
+                start_unless_ending(self._task_group, self._read_in_parallel, task.id)
 
     async def _read_in_parallel(self, task_id: str) -> None:
         if (found := await self.find()) is not None:
@@ -100,11 +105,13 @@ class Balance:
     async def _still_holds(self, known: Known, task: Task) -> bool:
         is_fresh = 0 <= self._clock.time() - known.asked <= FRESH_SECONDS
         since = min(known.asked, task.created)
-        return is_fresh and await self._ledger.statistics.ran_alone(task, since=since, refund_seconds=REFUND_SECONDS)
+        return is_fresh and await self._ledger.statistics.ran_alone(
+            task, since=since, newest_number=known.newest_number, refund_seconds=REFUND_SECONDS
+        )
 
     def refresh_soon(self) -> None:
         """Read the balance in the background, to remember it for the next task; do nothing while a task runs."""
-        self._task_group.start_soon(self._refresh)
+        start_unless_ending(self._task_group, self._refresh)
 
     async def _refresh(self) -> None:
         with suppress(LedgerError):

@@ -32,7 +32,7 @@ def no_result_note(advice: Advice) -> str:
 
 
 def not_sent_error() -> KieMcpError:
-    """Build the error for a task whose process died before it sent the create request."""
+    """Build the error for a task whose process ended or died before it sent the create request."""
     return KieMcpError("The server ended before KIE was asked.", "Call again.", retryable=True)
 
 

@@ -11,13 +11,13 @@ from functools import partial
 
 from anyio.abc import TaskGroup
 
+from kie_mcp.background import start_unless_ending
 from kie_mcp.catalog.fields import parse_task_id
 from kie_mcp.clock import Clock
 from kie_mcp.kie.client import KieClient
 from kie_mcp.ledger.ledger import Check, Ledger, LedgerError
 from kie_mcp.ledger.task import PENDING, Task, new_id
 from kie_mcp.tasks import adoption, failures
-from kie_mcp.tasks.adoption import KindFinder
 from kie_mcp.tasks.balance import Balance
 from kie_mcp.tasks.batch import Batch, Item
 from kie_mcp.tasks.batch_watcher import reopen, reopen_ended_batches
@@ -40,7 +40,7 @@ from kie_mcp.tasks.storage import Storage
 from kie_mcp.tasks.takeover import HEARTBEAT_SECONDS, Takeover
 from kie_mcp.tasks.uploads import Uploader
 from kie_mcp.tasks.waiting import Report, Waiting
-from kie_mcp.tasks.watchers import AnyWatcher, build_watcher, handle_callback, prepared, stop_edit
+from kie_mcp.tasks.watchers import AnyWatcher, Watchers, build_watcher, prepared
 from kie_mcp.tasks.whole import Started
 
 CREATE_WAIT_SECONDS = 3
@@ -63,7 +63,7 @@ class Runner:
         callbacks: Callbacks | None = None,
         usual_seconds: float | None = None,
         on_change: Change | None = None,
-        find_kind: KindFinder | None = None,
+        find_kind: adoption.KindFinder | None = None,
         clock: Clock,
         process: str = "",
     ) -> None:
@@ -86,10 +86,9 @@ class Runner:
             clock: The source of time.
             process: The id of this process in the ledger; if empty, a new id is created.
         """
-        self.client, self.ledger = client, ledger
+        self.client, self.ledger, self.clock = client, ledger, clock
         self.uploader, self.storage = uploader, storage
         self.references = References(uploader, ledger, clock, storage)
-        self.clock = clock
         self.id = process or new_id("s")
         """The id of this process in the ledger, under which the process holds its lease."""
         self._pricing = Pricing(ledger, self.references, clock, self.id)
@@ -102,7 +101,7 @@ class Runner:
         self._repeats = Repeats(ledger, self.references, uploader.folders, self._rules.repeat_window, clock)
         self._usual_seconds = usual_seconds
         self._searches = Searches(client, ledger, clock, task_group, find_kind)
-        self._watchers: dict[str, AnyWatcher] = {}
+        self._watchers = Watchers()
         self._takeover = Takeover(ledger, self.id, clock)
         self._waiting = Waiting(self._watchers, self.get, self._takeover.wait_for_change, clock)
 
@@ -132,7 +131,7 @@ class Runner:
         if repeated:
             return await self.get(repeated.id, seconds=seconds)
         # The create request is sent from the task group, so that it continues if the caller cancels this call.
-        self._task_group.start_soon(self._run, watcher, order)
+        self._start(watcher, order)
         await watcher.wait_for_create(seconds)
         if watcher.error:
             raise watcher.error
@@ -170,7 +169,7 @@ class Runner:
             rules = replace(self._rules, caps=replace(self._rules.caps, task=None))
             if repeated := await self._record(watcher, confirm, rules):
                 return await self.get(repeated.id)
-        self._task_group.start_soon(self._run, watcher, None)
+        self._start(watcher)
         return watcher.task
 
     async def start_part(self, order: Order, whole: Task, idempotency_key: str) -> Started:
@@ -184,7 +183,7 @@ class Runner:
             since = min(whole.created, whole.created if self._repeats.since is None else self._repeats.since)
             if repeated := await self._add(watcher, repeats_since=0 if whole.in_parts else since):
                 return Started(await self.get(repeated.id, seconds=None))
-        self._task_group.start_soon(self._run, watcher, order)
+        self._start(watcher, order)
         await watcher.create_settled.wait()
         return Started(task, watcher.error)
 
@@ -255,12 +254,11 @@ class Runner:
         task = await self.ledger.find(id_)
         if not task:
             task = await self._searches.find(id_, search_seconds)
-        if task.is_batch and task.saved:
-            with suppress(LedgerError):
+        # Both writes may fail. The task is still returned then, and the heartbeat tries again.
+        with suppress(LedgerError):
+            if task.is_batch and task.saved:
                 task = await reopen(self.ledger, task)
-        if not task.saved and task.id not in self._watchers:
-            # A takeover writes to the ledger. If that fails, the task is still returned, and the heartbeat tries again.
-            with suppress(LedgerError):
+            if not task.saved and task.id not in self._watchers:
                 await self._take_over(task)
         if not (watcher := self._watchers.get(task.id)):
             return task if task.saved else await self.ledger.find(task.id) or task
@@ -271,7 +269,7 @@ class Runner:
 
     def handle_callback(self, id_: str) -> bool:
         """Poll a task at once, because its callback has arrived; return False if this process does not watch it."""
-        return handle_callback(self._watchers.get(id_))
+        return self._watchers.handle_callback(id_)
 
     async def wait(
         self, tasks: Sequence[Task], seconds: float, report: Report | None = None, *, first: bool = False
@@ -306,7 +304,7 @@ class Runner:
 
     def stop_edit(self, id_: str) -> None:
         """Stop an edit that this process makes. Do nothing for other tasks, because KIE cannot stop them."""
-        stop_edit(self._watchers.get(id_))
+        self._watchers.stop_edit(id_)
 
     def is_busy(self, task: Task) -> bool:
         """Return True while a task runs, and while its files are downloaded for the first time."""
@@ -381,7 +379,12 @@ class Runner:
         watcher = await self._build_watcher(task or known)
         if task and task.id not in self._watchers:
             self._watchers[task.id] = watcher
-            self._task_group.start_soon(self._run, watcher, None)
+            self._start(watcher)
+
+    def _start(self, watcher: AnyWatcher, order: Order | None = None) -> None:
+        if not start_unless_ending(self._task_group, self._run, watcher, order):
+            self._watchers.remove(watcher)
+            raise failures.not_sent_error()
 
     async def _run(self, watcher: AnyWatcher, order: Order | None) -> None:
         """Create a task from its order, if there is an order (not after a takeover); follow the task to its end."""
@@ -394,7 +397,4 @@ class Runner:
             with suppress(LedgerError):
                 await recount(self.ledger, watcher.task)
         finally:
-            # The entry is deleted and the events are set even after an error, so that no caller waits forever.
-            del self._watchers[watcher.task.id]
-            watcher.create_settled.set()
-            watcher.ended.set()
+            self._watchers.remove(watcher)

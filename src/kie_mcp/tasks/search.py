@@ -6,6 +6,7 @@ from functools import partial
 import anyio
 from anyio.abc import TaskGroup
 
+from kie_mcp.background import start_unless_ending
 from kie_mcp.clock import Clock
 from kie_mcp.errors import ApiError
 from kie_mcp.kie.client import KieClient
@@ -52,7 +53,8 @@ class Searches:
         search = self._searches.get(id_)
         if not search:
             self._searches[id_] = search = _Search()
-            self._task_group.start_soon(self._run, id_, search)
+            if not start_unless_ending(self._task_group, self._run, id_, search):
+                search.ended.set()
         await self._clock.wait_for_first(search.ended.wait, partial(self._clock.sleep, seconds))
         if not search.ended.is_set():
             raise ApiError(

@@ -332,13 +332,13 @@ class Watcher(BaseWatcher):
         """
         task = self.task
         if self._ledger_error:
-            task.note = ""
+            changes["note"] = ""
         try:
             await self._services.save(replace(task, **changes), as_watcher=True)
         except LedgerError as error:
             logger.warning("task %s cannot be written down: %s", task.id, failures.describe_cause(error))
             self._ledger_error = error
-            task.note = f"Not written down: {failures.describe_cause(error)}."
+            changes["note"] = f"Not written down: {failures.describe_cause(error)}."
         else:
             self._ledger_error = None
         for name, value in changes.items():

@@ -1,4 +1,4 @@
-"""Watchers: choose the class of a task's watcher by how the task is made: at KIE, in parts, in a batch, or here."""
+"""Watchers: keep the watchers of one process; each has the class for how its task is made: at KIE, in parts, or here."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -14,6 +14,29 @@ from kie_mcp.tasks.watcher import Watcher
 from kie_mcp.tasks.whole import PartRunner, WholeWatcher
 
 AnyWatcher = Watcher | WholeWatcher | BatchWatcher | EditWatcher
+
+
+class Watchers(dict[str, AnyWatcher]):
+    """The watchers of one process, by the ids of their tasks in the ledger."""
+
+    def remove(self, watcher: AnyWatcher) -> None:
+        """Remove a watcher, and wake up the callers that wait for its task."""
+        del self[watcher.task.id]
+        watcher.create_settled.set()
+        watcher.ended.set()
+
+    def handle_callback(self, id_: str) -> bool:
+        """Poll a task at once, because its callback has arrived; return False if no watcher has this task."""
+        watcher = self.get(id_)
+        if isinstance(watcher, Watcher):
+            watcher.handle_callback()
+        return watcher is not None
+
+    def stop_edit(self, id_: str) -> None:
+        """If a film is made on this machine, stop making it; do nothing for other tasks."""
+        watcher = self.get(id_)
+        if isinstance(watcher, EditWatcher):
+            watcher.stop()
 
 
 def build_watcher(task: Task, services: Services, duration: DurationEstimate, runner: PartRunner) -> AnyWatcher:
@@ -51,16 +74,3 @@ async def prepared(watcher: AnyWatcher, order: Order, watched: Mapping[str, obje
     finally:
         if watcher.task.id not in watched:
             watcher.discard()
-
-
-def handle_callback(watcher: AnyWatcher | None) -> bool:
-    """Make the watcher of a task poll at once, because a callback has arrived; return False if there is no watcher."""
-    if isinstance(watcher, Watcher):
-        watcher.handle_callback()
-    return watcher is not None
-
-
-def stop_edit(watcher: AnyWatcher | None) -> None:
-    """If a watcher makes a film on this machine, stop making the film; do nothing for other watchers."""
-    if isinstance(watcher, EditWatcher):
-        watcher.stop()
