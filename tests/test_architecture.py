@@ -15,6 +15,7 @@ from support.paths import ROOT
 MAY_IMPORT = {
     "child_process": set[str](),
     "clock": set[str](),
+    "background": set[str](),
     "errors": set[str](),
     "text": set[str](),
     "page_parts": set[str](),
@@ -27,7 +28,7 @@ MAY_IMPORT = {
     "film": {"media", "catalog", "child_process", "disk", "errors", "text"},
     "kie": {"catalog", "clock", "disk", "errors", "text"},
     "ledger": {"catalog", "disk", "errors"},
-    "tasks": {"ledger", "kie", "film", "media", "catalog", "clock", "disk", "errors", "text"},
+    "tasks": {"ledger", "kie", "film", "media", "catalog", "background", "clock", "disk", "errors", "text"},
     "sandbox": {"kie", "catalog", "child_process", "disk"},
     "install": {"api_key", "config", "child_process", "disk", "errors"},
     "doctor": {
@@ -54,6 +55,7 @@ MAY_IMPORT = {
         "sandbox",
         "api_key",
         "config",
+        "background",
         "clock",
         "disk",
         "errors",

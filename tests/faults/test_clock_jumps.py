@@ -7,7 +7,7 @@ import pytest
 from reconciliation import Compare, order, settle
 from starlette.responses import Response
 from support.clock import WallClock
-from support.runners import InterceptedKie, run_runner
+from support.runners import InterceptedKie, run_runner, run_to_end
 
 from kie_mcp.kie.routes import JOBS
 from kie_mcp.ledger.leases import LEASE_SECONDS
@@ -159,3 +159,18 @@ async def test_the_turns_to_create_are_not_held_up(
         recorded="30 succeeded",
         saved=30,
     )
+
+
+async def test_a_balance_from_before_the_clock_was_set_back_and_forward_does_not_count(
+    sandbox: Sandbox, clock: WallClock, tmp_path: Path
+) -> None:
+    """Otherwise the picture of the other process would be charged to this song too."""
+    async with run_runner(tmp_path, sandbox.app, clock) as one, run_runner(tmp_path, sandbox.app, clock) as two:
+        before = await one.balance.read()
+        clock.ahead = -DAY
+        (picture,) = await two.wait([await two.submit(order())], 60)
+        clock.ahead = 0
+        assert sandbox.balance == before - 4
+        song = await run_to_end(one, await one.submit(order(tool="suno_music")))
+        assert (picture.state, song.state) == ("succeeded", "succeeded")
+        assert song.credits == before - 4 - sandbox.balance

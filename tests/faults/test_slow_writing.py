@@ -7,11 +7,12 @@ from pathlib import Path
 import anyio
 import pytest
 from reconciliation import locked, order, settle, tasks
-from support.clock import JumpingClock
+from support.clock import JumpingClock, wait_until
 from support.runners import full_disk, run_runner
 
+from kie_mcp.errors import KieMcpError
 from kie_mcp.ledger.leases import LEASE_SECONDS
-from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.ledger.ledger import Ledger, LedgerError
 from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.caps import Rules
@@ -53,6 +54,40 @@ async def test_a_task_is_told_as_running_only_when_kies_id_is_on_disk(
         assert (await runner.get(task.id, seconds=5)).state == "submitting"
         slow[0].go_on.set()
         await settle(clock, tmp_path)
+
+
+class StuckLedger(SlowLedger):
+    """A ledger that cannot write KIE's answer at first, and is slow when that is tried again."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__(ledger)
+        self.attempts = 0
+
+    async def save(self, task: Task, *, watcher: str = "") -> None:
+        self.attempts += bool(task.kie_id)
+        if self.attempts == 1:
+            raise LedgerError("database or disk is full")
+        await super().save(task, watcher=watcher)
+
+
+async def test_while_a_row_is_written_again_a_task_says_that_it_is_not_written_down(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
+) -> None:
+    stuck: list[StuckLedger] = []
+
+    def wrap(ledger: Ledger) -> Ledger:
+        stuck.append(StuckLedger(ledger))
+        return stuck[0]
+
+    async with run_runner(tmp_path, sandbox.app, clock, rules=Rules(), wrap_ledger=wrap) as runner:
+        with pytest.raises(KieMcpError, match="the ledger cannot be written"):
+            await runner.submit(order())
+        (row,) = tasks(tmp_path)
+        await wait_until(lambda: stuck[0].attempts > 1)
+        assert "Not written down: " in (await runner.get(row["id"])).note
+        stuck[0].go_on.set()
+        await settle(clock, tmp_path)
+        assert (await runner.get(row["id"])).note == ""
 
 
 @EITHER

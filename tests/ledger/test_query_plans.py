@@ -25,6 +25,7 @@ USES: dict[str, Use] = {
     "save": lambda ledger: ledger.save(TASK),
     "spent": lambda ledger: ledger.spent(TASK),
     "ran_alone": lambda ledger: ledger.statistics.ran_alone(TASK),
+    "newest_number": lambda ledger: ledger.statistics.newest_number(),
     "is_idle": lambda ledger: ledger.statistics.is_idle(),
     "find_result": lambda ledger: ledger.find_result("https://a.example/a.png", NOW),
     "sources_of": lambda ledger: ledger.sources_of(task("t_b", arguments={"task_id": "5f0c5f0c"})),

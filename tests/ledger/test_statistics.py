@@ -69,6 +69,20 @@ async def test_a_task_of_unknown_outcome_counts_as_running_until_kie_cannot_char
     assert await ledger.statistics.ran_alone(later)
 
 
+async def test_a_task_that_was_recorded_later_did_not_run_alone_whatever_time_it_tells(ledger: Ledger) -> None:
+    assert await ledger.statistics.newest_number() == 0
+    await add(ledger, 5)
+    newest = await ledger.statistics.newest_number()
+    await ledger.add(alone := task("t_alone", created=NOW + 100))
+    assert await ledger.statistics.ran_alone(alone, newest_number=newest)
+    # The clock was set back for this one.
+    await ledger.add(task("t_other", created=NOW - 1000, finished=NOW - 990, state="succeeded"))
+    await ledger.add(later := task("t_later", created=NOW + 101))
+    await ledger.save(replace(alone, finished=NOW + 100.5, state="succeeded"))
+    assert await ledger.statistics.ran_alone(later)
+    assert not await ledger.statistics.ran_alone(later, newest_number=newest)
+
+
 @pytest.mark.parametrize(("created", "finished"), [(-60, -50), (5, -50)], ids=["began later", "ended while it was set"])
 async def test_a_clock_that_was_set_back_does_not_make_a_task_run_alone(
     ledger: Ledger, created: float, finished: float

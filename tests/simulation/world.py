@@ -134,12 +134,7 @@ class Process:
             return None
         with anyio.CancelScope() as scope:
             self._calls.append(scope)
-            try:
-                return await function(self._runner)
-            except RuntimeError:
-                # It ended while it was taking a task over.
-                if not self._life.cancel_called and not self._stopped.is_set():
-                    raise
+            return await function(self._runner)
         return None
 
     async def die(self) -> None:

@@ -10,10 +10,10 @@ import pytest
 import stamina
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from support.clock import JumpingClock
+from support.clock import JumpingClock, let_others_run
 from support.runners import InterceptedKie, full_disk, model_call, run_runner, run_to_end, saved_files, task_rows
 
-from kie_mcp.errors import InsufficientCredits, KieMcpError
+from kie_mcp.errors import ApiError, InsufficientCredits, KieMcpError
 from kie_mcp.kie.advice import SANDBOX
 from kie_mcp.kie.rate_limit import CREATE_LIMIT
 from kie_mcp.ledger.leases import LEASE_SECONDS
@@ -255,6 +255,42 @@ async def test_what_waits_for_its_turn_when_the_server_ends_was_not_sent_and_is_
         failed = await runner.ledger.page(states=["failed"])
     assert [task.error and task.error["billed"] for task in failed] == [False] * 5
     assert len(sandbox.accepted) == CREATE_LIMIT[0]
+
+
+async def test_a_call_that_comes_while_the_server_ends_sends_nothing_and_does_not_keep_it(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
+) -> None:
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        group = runner._task_group
+        goes_on = anyio.Event()
+
+        async def end_slowly() -> None:
+            with anyio.CancelScope(shield=True):
+                await goes_on.wait()
+
+        async def call() -> None:
+            # A request over HTTP does not belong to the runner's group, so it is not cancelled with it.
+            with anyio.CancelScope(shield=True):
+                await let_others_run()
+                for _ in range(2):
+                    with pytest.raises(KieMcpError, match="before KIE was asked"):
+                        await runner.submit(Order("veo_video", model_call("veo_video")))
+                with pytest.raises(ApiError, match="broken off"):
+                    await runner.get("5f0c5f0c")
+                goes_on.set()
+
+        group.start_soon(end_slowly)
+        async with anyio.create_task_group() as requests:
+            requests.start_soon(call)
+            await let_others_run()
+            group.cancel_scope.cancel()
+    assert sandbox.accepted == []
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        assert len(task_rows(tmp_path)) == 2
+        for id_, *_ in task_rows(tmp_path):
+            task = await run_to_end(runner, await runner.get(id_))
+            assert (task.state, task.kie_id) == ("failed", None)
+            assert "before KIE was asked" in str(task.error)
 
 
 async def test_a_create_is_left_to_its_server_while_that_is_alive(

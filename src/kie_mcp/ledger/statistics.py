@@ -54,10 +54,8 @@ class Statistics:
 
     async def newest_number(self) -> int:
         """Return the number of the task that was recorded last in the ledger; 0 without tasks."""
-        (row,) = await self._database.select(
-            sa.select(sa.func.coalesce(sa.func.max(tasks.c.number), 0).label("number"))
-        )
-        return int(row["number"])
+        (row,) = await self._database.select(sa.select(sa.func.max(tasks.c.number).label("number")))
+        return row["number"] or 0
 
     async def ran_alone(
         self, task: Task, *, since: float | None = None, newest_number: int | None = None, refund_seconds: float = 0

@@ -79,8 +79,7 @@ class Runner:
             rules: The operator's rules on spending and repeated calls.
             callbacks: The URLs that KIE calls when a task has ended; if None, KIE sends no callbacks.
             usual_seconds: Expected seconds for every task; if None, each model has its own expected duration.
-            on_change: A function that is called with a task after its new state is saved. The function must neither
-                raise an error nor wait for a client.
+            on_change: Called with a task after its new state is saved. It must neither raise an error nor wait.
             find_kind: A function that returns the kind of results of a model that is not built in; an adopted task may
                 have such a model.
             clock: The source of time.
@@ -384,7 +383,8 @@ class Runner:
     def _start(self, watcher: AnyWatcher, order: Order | None = None) -> None:
         if not start_unless_ending(self._task_group, self._run, watcher, order):
             self._watchers.remove(watcher)
-            raise failures.not_sent_error()
+            if order:
+                raise failures.not_sent_error()
 
     async def _run(self, watcher: AnyWatcher, order: Order | None) -> None:
         """Create a task from its order, if there is an order (not after a takeover); follow the task to its end."""

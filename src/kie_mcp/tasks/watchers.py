@@ -1,4 +1,4 @@
-"""Watchers: keep the watchers of one process; each has the class for how its task is made: at KIE, in parts, or here."""
+"""Watchers: keep the watchers of a process; their class depends on how a task is made: at KIE, in parts, or here."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
