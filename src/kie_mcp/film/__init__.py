@@ -1,4 +1,4 @@
 """Films: join clips, pictures, sounds and texts to one file with ffmpeg, independently of tasks and KIE's models.
 
-In this package, the picture of a clip is its video stream. A picture file is a file with a still or an animation.
+In the names of this package, `picture` means the video stream of a clip. A picture file is a still or an animation.
 """

@@ -7,7 +7,7 @@ from kie_mcp.film.layout import Layout
 from kie_mcp.film.timeline import Clip, Timeline
 
 SYNC_SECONDS = 0.05
-"""Maximum seconds by which a copied audio stream may begin later, or be shorter, than the video stream of its clip."""
+"""Maximum seconds by which a copied audio stream may begin later than its clip's video stream, or be shorter."""
 START_SECONDS = 0.001
 """Maximum seconds between the beginning of a file and the first frame of a copied video stream."""
 COPIED_ENDINGS = (".mp4", ".mov")
@@ -25,7 +25,10 @@ def is_whole(clip: Clip) -> bool:
 
 
 def can_copy_picture(timeline: Timeline, layout: Layout) -> bool:
-    """Return whether all clips' video streams can be copied: all are unchanged, and H.264 with equal parameters."""
+    """Return whether the video streams of all clips can be copied.
+
+    Each clip must be unchanged, and all video streams must be H.264 with equal parameters.
+    """
     if not all(is_whole(piece.clip) for piece in layout.pieces):
         return False
     pictures = [piece.picture for piece in layout.pieces]
@@ -38,15 +41,16 @@ def can_copy_picture(timeline: Timeline, layout: Layout) -> bool:
 
 
 def _is_plain(picture: Picture) -> bool:
-    """Return whether a video stream plays in every player, begins with its file and has a constant frame rate."""
+    """Return whether a video stream plays in every player, begins at the start of its file and has a constant rate."""
     is_playable = picture.codec == "h264" and picture.pixels == "yuv420p" and not picture.is_turned
     return is_playable and picture.rate is not None and abs(picture.starts) < START_SECONDS
 
 
 def can_copy_sound(layout: Layout) -> bool:
-    """Return whether clips' audio streams can be copied, if their video streams are: all are AAC, or there are none.
+    """Return whether the audio streams of the clips can be copied, provided that the video streams are copied.
 
-    A sound may be longer than its picture, because the end of the sound is cut. A shorter sound would leave a gap.
+    Either every clip must have an AAC stream, or no clip may have sound. An audio stream may be longer than its clip's
+    video stream, because its end is cut off. A shorter audio stream would leave a gap.
     """
     facts = [piece.source.facts for piece in layout.pieces if piece.source]
     if layout.sounds or not any(each.track for each in facts):
@@ -56,12 +60,12 @@ def can_copy_sound(layout: Layout) -> bool:
 
 
 def _is_synchronous(track: Track, seconds: float) -> bool:
-    """Return whether a sound is AAC, begins with its picture, and is not shorter than this picture."""
+    """Return whether an audio stream is AAC, begins together with the video stream, and is not shorter."""
     return track.codec == "aac" and track.starts <= SYNC_SECONDS and seconds - track.seconds <= SYNC_SECONDS
 
 
 def build_join_list(layout: Layout) -> str:
-    """Return the list of files for ffmpeg's `concat`, in which each file begins where the picture before it ends."""
+    """Return the list of files for ffmpeg's `concat`; each clip begins where the previous video stream ends."""
     lines = ["ffconcat version 1.0"]
     for piece in layout.pieces:
         if piece.source and piece.picture:
@@ -70,7 +74,7 @@ def build_join_list(layout: Layout) -> str:
 
 
 def drop_overlaps(layout: Layout) -> tuple[str, ...]:
-    """Return options that drop the packets of sound before the beginning or after the end of their own clip's picture.
+    """Return options that drop audio packets before the beginning or after the end of their own clip's video stream.
 
     Every clip has such packets before its beginning (AAC's priming), and may have some after its end. In a joined file,
     these packets would overlap the sound of the neighbouring clips and make the sound too long.
@@ -90,11 +94,11 @@ def drop_overlaps(layout: Layout) -> tuple[str, ...]:
 def place_index(layout: Layout, size: int) -> tuple[str, ...]:
     """Return options that put the index of an MP4 file at the file's start, where web players need it.
 
-    For a small film, ffmpeg first writes the whole file, and then writes it again behind the index. For large sources
-    (LARGE_BYTES), this would double the time of a copy, so ffmpeg reserves room for the index at the start instead.
+    ffmpeg knows the index only when it has written the file, and then writes the file again with the index in front.
+    For large sources (LARGE_BYTES), this would double the time, so ffmpeg reserves room for the index instead.
 
     Args:
-        layout: The positions of the clips, whose packets are counted.
+        layout: The positions of the clips; the room for the index depends on the number of their packets.
         size: Total size of the sources in bytes.
     """
     if size < LARGE_BYTES:

@@ -41,7 +41,7 @@ LOUDNESS_TOLERANCE = 0.4
 """Largest accepted difference from the wanted loudness, in LU."""
 MAX_MEASUREMENTS = 4
 SILENT_LUFS = -60.0
-"""Loudness in LUFS below which a sound counts as silent, so that it is not made louder."""
+"""Loudness in LUFS below which a sound is treated as silent and is not made louder."""
 SOUND_TOLERANCE = 0.15
 """Maximum difference in seconds between the length of a result's sound and the planned length."""
 INSTALL = "Install ffmpeg, or start the server with it: pip install 'kie-mcp[ffmpeg]'."
@@ -148,7 +148,8 @@ async def _read_sources(program: str, folder: Path, names: Mapping[Ref, str]) ->
 async def _probe(program: str, paths: Mapping[Ref, Path]) -> dict[Ref, facts.Facts]:
     """Read the facts of clips and sounds.
 
-    Two processes read half of the files each, because reading a large file takes as long as copying the file.
+    Two processes run at the same time, and each reads half of the files, because reading a large file takes as long as
+    copying the file.
     """
     read: dict[Ref, facts.Facts] = {}
     refs = sorted(paths, key=lambda ref: paths[ref].stat().st_size)
@@ -159,7 +160,7 @@ async def _probe(program: str, paths: Mapping[Ref, Path]) -> dict[Ref, facts.Fac
         try:
             found = await facts.probe(program, [paths[ref] for ref in some])
             if found is None:
-                # One of the files cannot be read. To find this file, each file is read in a run of its own.
+                # ffmpeg cannot read one of the files. To find this file, ffmpeg reads each file in a separate run.
                 found = [each for ref in some for each in await facts.probe(program, [paths[ref]]) or [facts.Facts()]]
         except InvalidCall as error:
             failures.append(error)
@@ -202,8 +203,8 @@ async def _find_gain(edit: Edit) -> float | None:
     if found is None:
         return None
     gain = wanted - found
-    # The limiter of the peaks makes the sound less loud again. Therefore, the sound is measured again after the gain,
-    # and the gain is corrected.
+    # After the gain, the limiter lowers the peaks, so the sound is less loud than wanted. Therefore, the loudness is
+    # measured again, and the gain is corrected.
     for _ in range(MAX_MEASUREMENTS - 1):
         reached = await _measure_loudness(edit, gain)
         if reached is None or abs(wanted - reached) <= LOUDNESS_TOLERANCE:

@@ -1,8 +1,8 @@
 """Read the facts about a source file's streams from ffmpeg's list of packets, not from the file's headers.
 
-ffmpeg's muxer `framecrc` lists every packet without decoding it. The list gives the exact length of the picture (which
-may differ from the length of the file), the exact frame rate, and whether two files can be joined without encoding.
-ffprobe is not needed for this.
+ffmpeg's muxer `framecrc` lists every packet without decoding it. The list gives the exact length of the video stream
+(which may differ from the length of the file), the exact frame rate, and whether two files can be joined without
+encoding. ffprobe is not needed for this.
 """
 
 import math
@@ -28,9 +28,9 @@ USUAL_RATES = tuple(
     Fraction(rate) for rate in ("24000/1001", "24", "25", "30000/1001", "30", "48", "50", "60000/1001", "60")
 )
 RATE_TOLERANCE = 0.002
-"""Maximum relative difference between a measured frame rate and a usual rate (USUAL_RATES) that replaces it."""
+"""A usual rate (USUAL_RATES) replaces a measured frame rate if their relative difference is not larger than this."""
 STEADY_SHARE = 0.95
-"""Minimum share (0 to 1) of the frame distances that must be equal, so that the frame rate counts as constant."""
+"""A frame rate is constant if at least this share (0 to 1) of the times between two frames are equal."""
 HIGHEST_RATE = 120
 
 _INPUT = re.compile(r"^Input #(\d+), (.*?)(?=^Input #|\Z)", re.MULTILINE | re.DOTALL)
@@ -70,7 +70,7 @@ class Picture:
     pixels: str = ""
     """ffmpeg's name of the pixel format, such as `yuv420p`."""
     is_turned: bool = False
-    """Whether players rotate the picture."""
+    """Whether players rotate the video."""
     matrix: str = ""
     """The colour matrix, as the filter `scale` names it; empty if the file has no such information."""
     is_full_range: bool = False
@@ -88,9 +88,9 @@ class Track:
     starts: float
     packets: int = 0
     priming_packets: int = 0
-    """Number of packets before the first sound, which the AAC decoder needs (priming)."""
+    """Number of packets before the start of the sound; the AAC decoder needs these packets (priming)."""
     late_packets: int = 0
-    """Number of packets that begin after the end of the picture."""
+    """Number of packets that begin after the end of the video stream."""
     copied_form: tuple[str, ...] = ()
     """Codec, codec parameters, sample rate and more; sounds with equal values can be joined without encoding."""
 
@@ -106,7 +106,7 @@ class Facts:
 
     @property
     def seconds(self) -> float:
-        """Length in seconds of a clip's picture or of a sound file's sound; 0 for a picture file."""
+        """Length in seconds of a clip's video stream or a sound file's audio stream; 0 for a picture file."""
         if self.picture:
             return self.picture.seconds
         return self.track.seconds if self.track else 0
@@ -153,7 +153,7 @@ async def probe(program: str, paths: Sequence[Path]) -> list[Facts] | None:
 
 
 def read_facts(run: Finished, count: int) -> list[Facts]:
-    """Parse ffmpeg's output and log of a run with `count` input files, and return the facts of each file."""
+    """Parse the output and the log of ffmpeg for `count` input files, and return the facts of each file."""
     log = run.errors.decode(errors="replace").partition("\nOutput #0")[0]
     logs = dict.fromkeys(map(str, range(count)), "") | {
         number: text for number, text in _INPUT.findall(log) if number.isdecimal()
@@ -254,7 +254,7 @@ def find_rate(times: list[int], unit: Fraction) -> Fraction | None:
     """
     gaps = [later - earlier for earlier, later in pairwise(times)]
     usual_gap = Counter(gaps).most_common(1)[0][0] if gaps else 0
-    # Distances that differ a little count as equal, because a coarse time base, such as milliseconds, rounds them.
+    # Gaps that differ a little are treated as equal, because a coarse time base, such as milliseconds, rounds them.
     tolerance = usual_gap / 20
     near = [gap for gap in gaps if abs(gap - usual_gap) <= tolerance]
     if usual_gap <= 0 or len(near) < STEADY_SHARE * len(gaps):

@@ -11,9 +11,9 @@ STILL_ENDING = ".png"
 MOVING_ENDING = ".apng"
 """File extension of the animations in the private folder."""
 OWN_FORMATS = {STILL_ENDING: "png_pipe", MOVING_ENDING: "apng", ".txt": "concat", ".srt": "srt"}
-"""ffmpeg's names of the formats in which ffmpeg reads only files that this package wrote, by file extension.
+"""For each file extension of files that this package writes, ffmpeg's name of the format.
 
-For files from callers, these formats are forbidden, because a list for `concat` makes ffmpeg open further files.
+ffmpeg never reads a caller's file in these formats, because a list for `concat` makes ffmpeg open further files.
 """
 
 
@@ -37,7 +37,7 @@ class Graph:
 
         Args:
             filters: The filters; empty texts are left out.
-            of: The labels of the inputs; empty if the first filter generates a picture or sound itself.
+            of: The labels of the inputs; empty if the first filter generates video or sound itself.
         """
         (end,) = self.add_split(*filters, of=of)
         return end
@@ -58,7 +58,7 @@ class Graph:
 
 
 def choose_input_options(name: str) -> tuple[str, ...]:
-    """Return the options that tell ffmpeg in which formats it may read a file of the private folder."""
+    """Return the options that say in which formats ffmpeg may read a file of the private folder."""
     *safe, formats = SAFE_INPUT_OPTIONS
     own = OWN_FORMATS.get(PurePath(name).suffix)
     return (*safe, f"{formats},{own}", "-f", own) if own else SAFE_INPUT_OPTIONS

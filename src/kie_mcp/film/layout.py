@@ -20,11 +20,11 @@ LARGEST_STILL_SIDE = 1080
 SMALL_SIDE, SMALL_RATE = 360, Fraction(15)
 """Maximum length in pixels of the shorter side, and maximum frame rate, of a GIF or WebP, to keep its file small."""
 END_TOLERANCE = 0.5
-"""Seconds by which `end` may exceed the length of a source without an error; the source's own end then counts."""
+"""Seconds by which `end` may be after the end of a source without an error; the end of the source is used instead."""
 SECONDS_AFTER_VOICE = 0.4
 """Seconds for which a picture or clip is still shown after its voice has ended."""
 MUSIC_FADE_SECONDS = 2.0
-"""Default length in seconds of the fade-out of music that the end of the film cuts off."""
+"""Default length in seconds of the fade-out of music that ends only because the film ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Layout:
     rate: Fraction
     """Frames per second."""
     unit: Fraction
-    """Length of one unit in seconds: a frame or, if the result is a sound file, a sample."""
+    """Length of a unit of time in seconds; the unit is a frame or, if the result is a sound file, a sample."""
     pieces: tuple[Piece, ...]
     sounds: tuple[PlacedSound, ...]
     seconds: float
@@ -99,11 +99,11 @@ class Layout:
         return round(self.seconds * SAMPLE_RATE)
 
     def to_seconds(self, length: int) -> float:
-        """Convert units of length to seconds."""
+        """Convert a length from units of time to seconds."""
         return float(length * self.unit)
 
     def to_samples(self, length: int) -> int:
-        """Convert units of length to samples."""
+        """Convert a length from units of time to samples."""
         return round(length * self.unit * SAMPLE_RATE)
 
 
@@ -125,7 +125,7 @@ def lay_out(timeline: Timeline, sources: Sources) -> Layout:
 
 
 def choose_format(timeline: Timeline, sources: Sources) -> str:
-    """Return the default format of a film: `mp4` if the timeline shows a picture or a text, and `mp3` otherwise."""
+    """Return the default format of a film: `mp4` if it shows a video, picture or text, and `mp3` otherwise."""
     facts = [sources[each.source].facts for each in timeline.clips if each.source]
     is_seen = any(each.picture or each.still for each in facts) or any(each.title for each in timeline.clips)
     return "mp4" if is_seen or timeline.texts or timeline.lyrics else "mp3"
@@ -172,8 +172,8 @@ def _choose_rate(timeline: Timeline, sources: Sources, kind: str) -> Fraction:
 
 def _place_pieces(timeline: Timeline, sources: Sources, unit: Fraction) -> tuple[Piece, ...]:
     pieces: list[Piece] = []
-    # Exact seconds are summed and each sum is rounded, because rounded lengths of many clips would add up to a film
-    # that is several frames too long or too short.
+    # The end of each piece is rounded from the exact sum of all lengths so far. A sum of rounded lengths would make a
+    # film of many clips several frames too long or too short.
     seconds, end = 0.0, 0
     for number, clip in enumerate(timeline.clips):
         source = sources[clip.source] if clip.source else None
@@ -219,8 +219,8 @@ def _measure_clip(number: int, clip: Clip, source: Source | None, voice: Source 
 def _measure_sounds(timeline: Timeline, sources: Sources) -> float:
     """Return the length in seconds of a film that has only sounds.
 
-    The film ends with the last voice or effect or, if it has only music, with the last music. Sounds that loop do not
-    count.
+    The film ends with the last voice or effect or, if it has only music, with the last music. Sounds that loop are
+    ignored, because they have no end.
 
     Raises:
         InvalidCall: When all sounds loop.

@@ -1,4 +1,4 @@
-"""The picture of a film: convert every piece to the same size, frame rate and colours, then join the pieces."""
+"""The video stream of a film: convert every piece to the same size, frame rate and colours, then join the pieces."""
 
 from fractions import Fraction
 from typing import NamedTuple
@@ -15,7 +15,7 @@ ZOOM_SCALE = 2
 BLUR_SCALE = 8
 """Factor by which the background is scaled down before it is blurred, because blurring fewer pixels is faster."""
 HD_HEIGHT = 720
-"""Minimum height in pixels for which a clip without colour information counts as BT.709, as in players."""
+"""Minimum height in pixels of a clip that is read as BT.709 if it does not state its colours, as in players."""
 COLORS = "setparams=range=tv:colorspace=bt709:color_primaries=bt709:color_trc=bt709"
 TONE_MAPPING = (
     "zscale=transfer=linear:npl=100",
@@ -35,10 +35,10 @@ class Stream(NamedTuple):
 
 
 def add_picture(graph: Graph, layout: Layout, fit: Fit) -> str:
-    """Add the joined picture of all pieces to a graph, and return the picture's label.
+    """Add all pieces to a graph, join them to one video stream, and return the label of this stream.
 
     Args:
-        graph: The graph, to which the pieces are added as inputs.
+        graph: The graph that gets the inputs and filters.
         layout: The positions of the pieces.
         fit: How to fit pieces with another aspect ratio into the film; a piece's own `fit` has priority.
     """
@@ -87,7 +87,7 @@ def _join_cuts(graph: Graph, layout: Layout, shown: list[Stream]) -> list[Stream
 
 
 def add_piece(graph: Graph, layout: Layout, piece: Piece, fit: Fit) -> str:
-    """Add the picture of one piece, with exactly `piece.length` frames, and return the picture's label."""
+    """Add the video stream of one piece to a graph, with exactly `piece.length` frames, and return its label."""
     whole = f"trim=end_frame={piece.length}"
     if piece.source and piece.source.facts.still:
         return _add_still(graph, layout, piece, fit)
@@ -104,7 +104,7 @@ def add_piece(graph: Graph, layout: Layout, piece: Piece, fit: Fit) -> str:
     end = clip.end or picture.seconds
     # If the voice is longer than the clip, the frame at `end` is repeated. Therefore, the clip is first cut at `end`.
     cut = f"trim=end={format_number((end - clip.start) / clip.speed)}" if end < picture.seconds else ""
-    # From the frames before 0, the filter takes the last one, if no frame begins at 0.
+    # If no frame begins at 0, the filter begins with the last frame before 0.
     steady = f"fps={layout.rate}:start_time=0"
     # The last frame is repeated until the end of the piece, because the voice may be longer than the clip, or rounding
     # may have left out a frame.
@@ -115,10 +115,10 @@ def add_piece(graph: Graph, layout: Layout, piece: Piece, fit: Fit) -> str:
 
 
 def seek(picture: Picture, second: float) -> tuple[tuple[str, ...], float]:
-    """Return ffmpeg's options for reading a clip from the frame that is shown at a second, and the lead before it.
+    """Return ffmpeg's options for reading a clip from the frame that is shown at `second`, and the lead in seconds.
 
-    ffmpeg leaves out frames that begin before the place it seeks. A frame of a screen recording may begin seconds
-    before the place where it is needed, so reading begins earlier: the lead is the time between, in seconds.
+    ffmpeg leaves out frames that begin before the place to which it seeks. A frame of a screen recording may begin long
+    before `second` and still be shown then. So ffmpeg reads from an earlier place; the lead is the time in between.
     """
     begin = second + picture.starts
     start = max(begin - picture.longest_frame, 0) if second else begin
@@ -126,7 +126,7 @@ def seek(picture: Picture, second: float) -> tuple[tuple[str, ...], float]:
 
 
 def fit_picture(graph: Graph, label: str, picture: Picture, size: tuple[int, int], fit: Fit) -> str:
-    """Scale and fit a picture to this size, convert its colours to BT.709, and return the label of the result."""
+    """Scale and fit a video stream to a size, convert its colours to BT.709, and return the label of the result."""
     width, height = size
     inner = scale_into((picture.width, picture.height), size)
     outer = scale_over((picture.width, picture.height), size)
@@ -169,7 +169,7 @@ def _scale_by(size: tuple[int, int], target: tuple[int, int], factor: Fraction) 
 
 
 def _scale(picture: Picture, size: tuple[int, int]) -> str:
-    # In HDR pictures, `scale` must not convert the colours, because the filters in TONE_MAPPING do this.
+    # For HDR, `scale` must not convert the colours, because the filters in TONE_MAPPING convert them.
     matrix = f":in_color_matrix={_find_matrix(picture)}:out_color_matrix=bt709:out_range=tv"
     return f"scale={size[0]}:{size[1]}{'' if picture.is_hdr else matrix}"
 

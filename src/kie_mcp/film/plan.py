@@ -43,7 +43,7 @@ MIME_TYPES = {
     "jpg": "image/jpeg",
 }
 COPIED_SOUNDS = {"mp3": "mp3", "m4a": "aac", "flac": "flac"}
-"""For each format of a sound file, the codec that can be copied into this format without encoding it again."""
+"""For each format of a sound file, the codec of streams that can be copied into it without encoding them again."""
 SAME_LENGTH_SECONDS = 0.05
 """Maximum difference in seconds between the length of a copied sound and the planned length."""
 END_SECONDS = 1.0
@@ -66,11 +66,11 @@ class Plan:
     files: Mapping[str, str] = field(default_factory=dict)
     """Contents of the text files that must be written before the run, by file name."""
     is_copied: bool = False
-    """Whether the picture or sound of the sources is copied into the result without encoding it again."""
+    """Whether the result's video stream (in a sound file, its audio stream) is copied without encoding it again."""
 
 
 def choose_loudness(timeline: Timeline, layout: Layout) -> float | None:
-    """Return the loudness in LUFS that a film should have; None if its loudness is not changed."""
+    """Return the loudness in LUFS that a film should have; None if the loudness stays unchanged."""
     if timeline.loudness is not None:
         return timeline.loudness
     is_mixed = layout.sounds or any(piece.voice for piece in layout.pieces)
@@ -127,8 +127,8 @@ def _plan_mp4(
     options: list[str] = []
     if copies_picture:
         files[JOIN_NAME] = build_join_list(layout)
-        # `auto_convert` would insert a bitstream filter that repeats the codec parameters before each frame. It is off,
-        # because the clips are copied unchanged.
+        # `auto_convert` would repeat the codec parameters before each frame. The option is off, so that the clips are
+        # copied unchanged.
         number = graph.add_input(JOIN_NAME, "-safe", "1", "-auto_convert", "0")
         options += ["-copyts"]
         options += ["-map", f"{number}:V:0", "-c:v", "copy"]
@@ -180,8 +180,8 @@ def _plan_animation(timeline: Timeline, layout: Layout, shown: Sequence[texts.Ti
         options = ("-c:v", "libwebp", "-quality", "80", "-loop", "0", "-fps_mode", "passthrough")
     name = f"film.{layout.format}"
     arguments = (*graph.inputs, "-filter_complex", graph.text, "-map", label, *options, *WITHOUT_METADATA, name)
-    # The number of frames is None, so that it is not checked: programs count repeated frames of an animation
-    # differently.
+    # The planned number of frames is None, which means that the number is not checked: programs count the repeated
+    # frames of an animation differently.
     return Plan(arguments, name, MIME_TYPES[layout.format], layout.seconds, None, _write_burned(shown, layout))
 
 
@@ -201,8 +201,8 @@ def _plan_sound(timeline: Timeline, layout: Layout, sources: Sources, gain_db: f
         cover = graph.add_input(sources[timeline.cover].name)
         options += ("-map", f"{cover}:v:0", "-frames:v", "1", "-c:v", "mjpeg", "-q:v", "3", "-pix_fmt", "yuvj420p")
         options += ("-disposition:v:0", "attached_pic")
-        # The cover of an MP3 is in an ID3 tag, and an option in `WITHOUT_METADATA` forbids ID3 tags, so that option is
-        # replaced.
+        # The cover of an MP3 is in an ID3 tag. `WITHOUT_METADATA` ends with an option that forbids ID3 tags, and this
+        # option is replaced here.
         metadata = (*WITHOUT_METADATA[: WITHOUT_METADATA.index("-id3v2_version")], "-id3v2_version", "3")
     arguments = (*graph.inputs, *complex_, *options, *metadata, name)
     return Plan(arguments, name, MIME_TYPES[layout.format], layout.seconds, None, is_copied=bool(copied))

@@ -21,7 +21,7 @@ def add_sound(graph: Graph, layout: Layout, gain_db: float | None = None) -> str
     """Add all sounds of a film to a graph, and return the label of their mix.
 
     Args:
-        graph: The graph, to which the pieces and sounds are added as inputs.
+        graph: The graph that gets the inputs and filters.
         layout: The positions of the pieces and sounds.
         gain_db: Decibels by which the mix is made louder, with limited peaks; None if the loudness stays unchanged.
     """
@@ -111,7 +111,7 @@ def _add_placed_sound(graph: Graph, laid: PlacedSound) -> str:
     sound = laid.sound
     track = laid.source.facts.track
     begin = sound.start + (track.starts if track else 0)
-    # The option `-ss` would cut faster, but if the picture is copied, the times of the sound would not begin at 0.
+    # The option `-ss` would cut faster, but if the video stream is copied, the times of the sound would not begin at 0.
     cut = (f"atrim=start_sample={round(begin * SAMPLE_RATE)}", "asetpts=PTS-STARTPTS") if begin else ()
     number = graph.add_input(laid.source.name, "-vn")
     samples = round(laid.seconds * SAMPLE_RATE)

@@ -23,9 +23,7 @@ There is a maximum because Pillow needs 8 bytes of memory for each of these pixe
 SMALLEST_SCALE = 0.25
 """Minimum factor for scaling an animation down; an animation that needs a smaller factor is refused."""
 SHORTEST_FRAME, USUAL_FRAME = 20, 100
-"""Minimum milliseconds for which a frame may be shown, and the milliseconds for a frame below this minimum.
-
-Browsers treat such frames in the same way.
+"""A frame that states less than SHORTEST_FRAME milliseconds is shown for USUAL_FRAME milliseconds, as in browsers.
 """
 
 
@@ -51,7 +49,7 @@ def write_picture(file: IO[bytes], folder: Path, stem: str) -> str:
         _write_moving(image, moving)
     with PIL.Image.open(moving) as made:
         moves = getattr(made, "is_animated", False)
-    # If all frames are equal, Pillow writes a still picture. ffmpeg expects an animation under the first file name.
+    # If all frames are equal, Pillow writes a still. This file must not be named `.apng`, which means an animation.
     return moving.name if moves else moving.rename(still).name
 
 

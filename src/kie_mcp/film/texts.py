@@ -10,13 +10,13 @@ from kie_mcp.text import make_visible
 
 BURNED_NAME, ATTACHED_NAME = "texts.ass", "texts.srt"
 WORD_JOINER = "\u2060"
-"""An invisible character; after the first character of an ASS or SRT command, it turns the command into plain text."""
+"""An invisible character. If it is inserted into an ASS or SRT command, the command becomes plain text."""
 FONT_NAME, FONTS_FOLDER = "Aileron", "fonts"
 """Name of Pillow's own font, and the folder for the font's file; letters that this font lacks come from other fonts."""
 SHORTEST_SECONDS, SECONDS_PER_LETTER, LONGEST_SECONDS = 1.5, 1 / 15, 8.0
 """Shortest time, time per letter and longest time, in seconds, for which a text without `until` is shown."""
 ALIGNMENTS = {"bottom": 2, "center": 5, "top": 8}
-"""For each position of a text, ASS's number, which is the key of a number pad: 2 is bottom centre, 8 is top centre."""
+"""ASS's number for each position of a text; the numbers are placed as on a number pad: 2 is bottom centre."""
 LYRICS_LINE = re.compile(r"(\d+(?:\.\d+)?) (.+)")
 """Matches a line of timed lyrics: the second at which the line begins, and the words of the line."""
 
@@ -86,7 +86,7 @@ def _show(text: Text, following: Text | None) -> TimedText:
 
 
 def build_ass(texts: Iterable[TimedText], size: tuple[int, int]) -> str:
-    """Return the content of an ASS file for a film of this size in pixels."""
+    """Return the content of an ASS file; `size` is the width and height of the film in pixels."""
     width, height = size
     short = min(size)
     styles = [_build_style(name, short / 18, number, short) for name, number in ALIGNMENTS.items()]
