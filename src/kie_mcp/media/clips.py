@@ -29,8 +29,8 @@ ENCODERS = {
     "audio/flac": ("-c:a", "flac"),
 }
 """For each MIME type, the options with which ffmpeg encodes audio; the preferred MIME types come first."""
-# With `bitexact`, equal files stay equal, and are uploaded only once. Without it, ffmpeg writes its name and random
-# numbers into the file.
+# With `bitexact`, two conversions of one file give equal files, which are uploaded only once. Otherwise, ffmpeg would
+# write its name and random numbers into the file.
 WITHOUT_METADATA = ("-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact", "-id3v2_version", "0")
 FRUGAL_H264 = (
     *("-c:v", "libx264", "-preset", "veryfast", "-tune", "zerolatency", "-crf", "20"),
@@ -83,7 +83,7 @@ async def fit_clip(content: Content, limits: Limits, *, keep_metadata: bool = Fa
 
 
 def choose_type(mime_type: str, limits: Limits) -> str:
-    """Return the MIME type to which a file must be converted for a model; its own type if the model accepts it."""
+    """Return the MIME type to which a file must be converted; it is the file's own type if the model accepts it."""
     medium, _, subtype = mime_type.partition("/")
     named = tuple(each for each in limits.formats.split() if f"{medium}/{each}" in formats.EXTENSIONS)
     accepted = named or USUAL_FORMATS[medium]

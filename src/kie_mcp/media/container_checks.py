@@ -1,7 +1,7 @@
 """Check whether a media file is cut off: it must be as long as the sizes in its own headers say.
 
-Each check reads headers only, so it takes little time even for a large file. A check raises `BrokenMedia` if the file
-is broken.
+The checks decode no pixels or sound, so they take little time even for a large file. A check raises `BrokenMedia` if
+the file is broken.
 """
 
 import struct
@@ -14,7 +14,7 @@ from xml.parsers import expat
 from kie_mcp.media import containers, mpeg_audio
 
 OPEN_RIFF_SIZE = 0x3FFF_F000
-"""Smallest size in a RIFF header that is no real size: programs write it if they do not know the size yet."""
+"""A RIFF header with this size or a larger one is from a program that did not know the size yet."""
 FLAC_TAIL_BYTES = 1 << 20
 """Number of bytes at the end of a FLAC file in which the start of the last frame is searched."""
 GIF_TAIL_BYTES = 64

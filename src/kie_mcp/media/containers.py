@@ -1,7 +1,7 @@
 """Read the structure of media files: the boxes of MP4, the elements of Matroska, the chunks of RIFF, and the tracks.
 
-Only the headers of boxes, elements and chunks are read. If a header states an end after the end of the file, the
-functions return this end unchanged, so that `container_checks` can detect that the file is cut off.
+Only the headers of boxes, elements and chunks are read. If a header says that a box ends after the
+end of the file, the functions return this end unchanged: it tells `container_checks` that the file is cut off.
 """
 
 import struct

@@ -23,7 +23,7 @@ CONVERT_SECONDS = 300.0
 MEMORY_BYTES = 260_000_000
 """Maximum memory of ffmpeg, in bytes; converting a clip of 3840x2160 with 8 bits a channel needs less."""
 STANDARD_INPUT = Path("/dev/fd/0")
-"""The path at which a program can open its standard input; if that is a file, the program can seek in it."""
+"""The path at which a program can open its standard input; if the input is a file, the program can seek in it."""
 MAX_FRAME_PIXELS = 36_000_000
 """Maximum number of pixels of a video frame that is decoded; an 8K frame has 33 million."""
 MAX_OUTPUT_BYTES = 40_000_000
@@ -48,8 +48,8 @@ FOLDERS = (
 )
 """Folders into which package managers install ffmpeg; the PATH of a desktop application often lacks these folders."""
 
-# These options allow only formats that cannot make ffmpeg open other files or URLs, as playlists can: a media file may
-# come from an attacker.
+# A media file may come from an attacker. So these options forbid formats, such as playlists, that make ffmpeg open
+# other files or URLs.
 SAFE_INPUT_OPTIONS = (
     "-protocol_whitelist",
     "file",
@@ -142,7 +142,7 @@ async def extract_frame(
         InvalidCall: ffmpeg cannot be started, does not finish in time, or the video's frames have more than
             MAX_FRAME_PIXELS.
     """
-    # `sar` is the width of a pixel divided by its height, because pixels of a video need not be square; 1 if unknown.
+    # The pixels of a video need not be square: `sar` is the width of a pixel divided by its height, or 1 if unknown.
     factor = f"min(1,min({max_side_px}/(iw*sar),{max_side_px}/ih))"
     smaller = f"scale='max(1,round(iw*sar*{factor}))':'max(1,round(ih*{factor}))'"
     filters = ("-vf", f"showinfo=checksum=0,{smaller}")
@@ -273,8 +273,8 @@ def _read_open(path: Path, *options: str) -> tuple[str, ...]:
 def _rewind(file: IO[bytes] | None) -> None:
     """Set the read position of an open file to the first byte, also for a child process that inherits the file."""
     if file:
-        # The seek to the end makes sure that the operating system's read position, which the child process uses, really
-        # changes. If Python has the first byte in its buffer, a seek to this byte alone would not change it.
+        # The child process uses the operating system's read position. If Python has the first byte in its buffer, a
+        # seek to this byte does not change that position. After a seek to the end, it does.
         file.seek(0, os.SEEK_END)
         file.seek(0)
 

@@ -19,7 +19,7 @@ from typing import IO
 from kie_mcp.media import containers, mpeg_audio
 
 HEAD_BYTES = 65_536
-"""Number of bytes that `detect_mime_type()` reads from a file's start, or should get if it gets bytes and no file."""
+"""Number of bytes that `detect_mime_type()` reads from a file's start, or gets from a caller without an open file."""
 MAGIC_BYTES = 32
 """Number of bytes at the start of a file that may contain a magic number."""
 
@@ -133,8 +133,7 @@ _PATTERNS = tuple(
         (rb".{4}(?:\x47.{191}){2}\x47", "video/mp2t"),
     )
 )
-# The beginnings of ZIP, RAR and tar archives. An archive is no sound, even if it contains the frames of uncompressed
-# sounds.
+# The beginnings of ZIP, RAR and tar archives. An archive that contains sounds must not be detected as a sound.
 _ARCHIVE = re.compile(rb"PK\x03\x04|Rar!|.{257}ustar", re.DOTALL)
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
 _SOUND_BRANDS = {b"M4A ", b"M4B ", b"M4P "}
@@ -160,8 +159,8 @@ def detect_mime_type(content: IO[bytes] | bytes) -> str | None:
     """Detect the MIME type of a media file.
 
     Args:
-        content: The open file, which is rewound afterwards; or the first HEAD_BYTES bytes of the file. With bytes
-            alone, an MP4 whose headers come later counts as a video.
+        content: The open file, which is rewound afterwards; or the first HEAD_BYTES bytes of the file. If the
+            headers of an MP4 are not in these bytes, the MP4 is detected as a video, even if it contains only sound.
 
     Returns:
         The MIME type, or None if the content is no known media format.
@@ -235,7 +234,7 @@ def _detect_iso_media(source: _Source) -> str | None:
     boxes = containers.walk_boxes(source.file, (0, source.size))
     kind, (start, end) = next(boxes, (b"", (0, 0)))
     if kind != b"ftyp":
-        # Old QuickTime files have no box `ftyp`, which contains the brands.
+        # Old QuickTime files have no box `ftyp` with brands, so they are detected by their other boxes.
         is_movie = kind in _MOVIE_BOXES and (kind == b"moov" or any(each == b"moov" for each, _ in boxes))
         return _name_movie(source, b"qt  ") if is_movie else None
     brands = source.head[start : min(end, start + 400)]
@@ -305,7 +304,7 @@ def _detect_frames(source: _Source) -> str | None:
         return None
     source.file.seek(start)
     before = source.file.read(found[0] - start).strip(b"\0")
-    # Zeros may precede the first frame, and also an incomplete frame or a header frame with the file's length.
+    # Zeros, an incomplete frame, or a header frame with the file's length may precede the first whole frame.
     return found[1] if len(before) <= mpeg_audio.MAX_FRAME_BYTES else None
 
 

@@ -1,6 +1,6 @@
 """Check whether a media file is whole: the sizes in its container are checked, and a picture is decoded to its end.
 
-If a container states no total size, and the file is cut off exactly where a part ends, the damage is not detected.
+If a container states no total size, and the file is cut off exactly between two parts, the damage is not detected.
 """
 
 import os
@@ -115,9 +115,9 @@ def _decode_picture(file: IO[bytes], mime_type: str) -> None:
 
 def _decode_frames(picture: PIL.Image.Image, file: IO[bytes]) -> None:
     whole, rows = picture.size, None
-    # To save memory, `draft()` lets Pillow decode a JPEG at an eighth of its size. Pillow still reads the whole file.
-    # An animation is not drafted, because `draft()` does not work for the second picture in an MPO, the JPEG format of
-    # phones with several pictures.
+    # To save memory, `draft()` makes Pillow decode a JPEG at an eighth of its size; Pillow still reads the whole file.
+    # `draft()` is called only for files with one picture, because it does not work for the second picture in an MPO.
+    # An MPO is a JPEG file with several pictures, which phones write.
     if not getattr(picture, "is_animated", False):
         rows = pictures.find_rows(picture, file)
         picture.draft(picture.mode, (1, 1))

@@ -88,7 +88,7 @@ def _measures(file: IO[bytes], size: int, mime_type: str, path: Path | None) -> 
             headers = containers.read_matroska(file, size)
             yield headers.seconds if headers else None
         case _ if mime_type in _ISO_TYPES and program and path and not partial:
-            # Only ffmpeg takes edit lists into account, which say which parts of a file players skip.
+            # An edit list says which parts of a file players skip, and only ffmpeg takes it into account.
             yield ffmpeg.read_duration(program, path, decode=False)
     if mime_type in _ISO_TYPES and not partial:
         yield _measure_movie(file, size)
@@ -101,7 +101,7 @@ def _measures(file: IO[bytes], size: int, mime_type: str, path: Path | None) -> 
 
 
 def _is_partial(file: IO[bytes], size: int, mime_type: str) -> bool:
-    """Return whether the headers may have only a part's length: in a fragmented MP4, or in joined files."""
+    """Return whether the headers may state only the length of the first part: in a fragmented MP4 or joined files."""
     if mime_type in _ISO_TYPES:
         return containers.find_box(file, (0, size), b"moov", b"mvex") is not None
     if mime_type == "audio/wav":
@@ -122,7 +122,7 @@ def _find_again(file: IO[bytes], mark: bytes) -> bool:
 
 
 def _is_chained(file: IO[bytes]) -> bool:
-    """Return whether an Ogg file consists of joined files: a stream then begins after the first sound of another."""
+    """Return whether an Ogg file consists of joined files: one stream begins after the content of another has begun."""
     at, playing = 0, False
     while True:
         file.seek(at)
@@ -170,8 +170,8 @@ def _measure_wav(file: IO[bytes], size: int) -> float | None:
             by_bytes = (min(end, size) - start) / per_second if per_second else 0
             by_samples = samples / rate if rate and end <= size else 0
             fixed = codec in _PCM_CODECS and per_second == rate * block
-            # For compressed samples, the number of samples is used, because the byte rate is often too high or 0. If
-            # the byte rate means a longer sound than the number of samples, the length is unknown (0).
+            # The length of compressed samples is computed from their number, because the byte rate is often too high or
+            # 0. If the length by the byte rate is more than 10 % longer, the length is unknown (0).
             measured = by_bytes if fixed else by_samples if by_bytes <= by_samples * 1.1 else 0
         elif kind in (b"data", b"RIFF"):
             return None

@@ -11,7 +11,7 @@ from kie_mcp.media.lengths import measure_seconds
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """An open file, with its name, MIME type and size in bytes, which an upload needs."""
+    """An open file with the values that an upload needs: its name, MIME type and size in bytes."""
 
     file: IO[bytes]
     name: str

@@ -82,7 +82,7 @@ def _to_ticks(seconds: float) -> int:
 def _encode_quantity(value: int) -> bytes:
     """Encode a number as a MIDI variable-length quantity.
 
-    Each byte contains seven bits of the number. Its high bit says that more bytes follow.
+    Each byte contains seven bits of the number. The high bit of a byte says whether another byte follows.
     """
     encoded = [value & 0x7F]
     while value := value >> 7:

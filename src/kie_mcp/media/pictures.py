@@ -26,7 +26,7 @@ HALVED_PIXELS, HALVED_HEIC_PIXELS = 34_000_000, 25_000_000
 STRIPPED_PIXELS = 4_000_000
 """Number of pixels above which a PNG or HEIC picture is decoded in strips, a few rows at a time."""
 BAND_ROWS, BAND_OVERLAP = 256, 4
-"""Number of rows of a resized picture that are computed at once, and of the rows above and below that they need."""
+"""Number of rows that are computed at once when a picture is resized, and of extra rows above and below them."""
 BYTES_PER_PIXEL = {"WEBP": 16, "AVIF": 10, "TIFF": 8, "HEIF": 8, "F": 16, "I": 16, "I;16": 12, "P": 5}
 """Bytes of memory for decoding one pixel, by Pillow's format or mode; 4 bytes for other formats and modes.
 
@@ -34,7 +34,7 @@ These values were measured. They are high for decoders that hold a second copy, 
 channel, which are converted in several steps.
 """
 RETURNED_BYTES = 4_000_000
-"""Minimum size in bytes of freed memory that the operating system gets back at once; only on Linux with glibc."""
+"""Minimum size in bytes of a freed block that glibc gives back to the operating system at once (only on Linux)."""
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 """Numbers of two settings for glibc's `mallopt()`, from malloc.h."""
 SUBFILE_TYPE, ORIENTATION, MAKE, MODEL, GPS = 0x00FE, 0x0112, 0x010F, 0x0110, 0x8825
@@ -124,7 +124,7 @@ def name_metadata(image: PIL.Image.Image) -> str:
     """Return the kinds of metadata in a picture, such as `location and camera data`; empty if none is found."""
     exif = read_exif(image)
     names = ["location"] * bool(exif.get_ifd(GPS)) + ["camera data"] * bool(exif.get(MAKE) or exif.get(MODEL))
-    # A TIFF has other tags anyway, because they describe its pixels. So they are not counted as metadata.
+    # Other tags of a TIFF are not regarded as metadata, because every TIFF has tags that describe its pixels.
     has_more = image.format != "TIFF" and set(exif) - {ORIENTATION}
     return " and ".join(names) or "metadata" * bool(has_more)
 
@@ -148,8 +148,8 @@ def render_picture(image: PIL.Image.Image, file: IO[bytes], scale: float) -> PIL
     size = (max(round(image.width * scale), 1), max(round(image.height * scale), 1))
     profile, turn = image.info.get("icc_profile"), TURNS.get(read_orientation(image))
     plain = _decode(image, file, size)
-    # The colours of a CMYK JPEG that is not from one of Adobe's programs are inverted here. Adobe's programs invert the
-    # colours, and Pillow inverts every CMYK JPEG back, which makes the colours of all other programs wrong.
+    # Pillow inverts the colours of every CMYK JPEG. This is right for files from Adobe's programs, which store inverted
+    # colours. For files from other programs, the colours are inverted back here.
     if is_jpeg and plain.mode == "CMYK" and not is_adobe:
         plain = PIL.ImageChops.invert(plain)
     if plain.size != size:
@@ -201,8 +201,8 @@ def estimate_bytes(image: PIL.Image.Image, whole: tuple[int, int], *, in_rows: b
     """
     pixels, whole_pixels = image.width * image.height, whole[0] * whole[1]
     if in_rows:
-        # libheif holds a picture twice: as stored, with 1.5 bytes a pixel, and in RGB. Of a PNG, only a few rows are
-        # held.
+        # libheif holds a picture twice: as stored, with 1.5 bytes a pixel, and in RGB. For a PNG, only a few rows
+        # are in memory.
         return whole_pixels * 4 if image.format == "HEIF" else 0
     if image.info.get("progressive"):
         # For a progressive JPEG, the decoder holds all coefficients, with 2 bytes each, even if it decodes the picture
@@ -306,7 +306,7 @@ def _to_srgb(image: PIL.Image.Image, profile: bytes | None) -> PIL.Image.Image:
 @cache
 def prepare_pillow() -> None:
     """Let Pillow read HEIC pictures, and let glibc give freed memory back early; call this before any decoding."""
-    # Pillow's warning about large pictures is switched off, because `_decode()` refuses too large pictures.
+    # Pillow's warning about large pictures is switched off, because `_decode()` refuses pictures that are too large.
     warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
     # The package pi-heif does not exist for Windows on ARM. There, HEIC pictures cannot be read.
     with suppress(ImportError):
@@ -314,8 +314,8 @@ def prepare_pillow() -> None:
 
         pi_heif.register_heif_opener(thumbnails=False)
     if glibc := _find_glibc():
-        # By default, glibc keeps freed blocks of up to 32 MB for later use, 170 MB in all after a few pictures. So this
-        # limit is lowered.
+        # By default, glibc keeps freed blocks of up to 32 MB for later use. After a few pictures, it would keep 170 MB,
+        # so this limit of 32 MB is lowered.
         glibc.mallopt(_M_MMAP_THRESHOLD, RETURNED_BYTES)
         glibc.mallopt(_M_TRIM_THRESHOLD, RETURNED_BYTES)
     _give_memory_back()
@@ -334,7 +334,7 @@ def _find_glibc() -> Any:
     if sys.platform == "linux":
         import ctypes
 
-        # Only glibc has the function `malloc_trim`.
+        # C libraries other than glibc do not have the function `malloc_trim`.
         with suppress(OSError):
             library = ctypes.CDLL(None)
             return library if hasattr(library, "malloc_trim") else None

@@ -23,7 +23,7 @@ MAX_LARGE_BYTES = 200_000
 MAX_SIDE_PX = 1024
 """Maximum length in pixels of a preview's longer side."""
 MAX_FILES, FEW_FILES = 50, 9
-"""Maximum number of files on a contact sheet, and number of files above which each is rendered in half size."""
+"""Maximum number of files on a contact sheet; with more than FEW_FILES, all files are rendered at half size."""
 
 # Previews are JPEG files: all AI models that see previews can read JPEG, but some of them cannot read WebP.
 MIME_TYPE = "image/jpeg"
@@ -31,7 +31,7 @@ QUALITIES = (85, 70, 50, 35)
 """JPEG qualities, in the order in which they are tried."""
 GAP_PX, CAPTION_PX, FONT_PX, INSET_PX = 8, 26, 15, 6
 CLIP_FRAMES = 6
-"""Number of frames by which a video is shown that is looked at alone."""
+"""Number of frames in the preview of a single video."""
 MIN_CELL_PX = 160
 """Minimum width in pixels of a cell of a contact sheet, so that its caption has enough room."""
 
@@ -82,7 +82,7 @@ async def render_preview(
 async def render_clip(
     file: IO[bytes], path: Path, *, max_bytes: int = MAX_BYTES, max_side_px: int = MAX_SIDE_PX
 ) -> Preview:
-    """Render a video as a JPEG of several frames side by side; any other file and a short video as one picture.
+    """Render a video as a JPEG of several frames side by side; a short video or another file becomes one picture.
 
     The arguments and errors are those of `render_preview()`.
     """
@@ -112,7 +112,7 @@ async def render_contact_sheet(
         The JPEG, and a text with one line for each file.
     """
     shown = files[:MAX_FILES]
-    # With many files, the stills have half the size, to save memory. The cells of the sheet are even smaller.
+    # With many files, the stills are rendered at half size to save memory. They are still larger than the cells.
     side_px = max_side_px if len(shown) <= FEW_FILES else max_side_px // 2
     cells = [(await _render_or_explain(each, side_px), " ".join(each.label.split())) for each in shown]
     lines = [f"{n}. {label}{': ' if label else ''}{still.facts}" for n, (still, label) in enumerate(cells, start=1)]
@@ -150,7 +150,7 @@ def _lay_out(cells: Sequence[tuple[Still, str]], max_bytes: int, max_side_px: in
         pen.text((left + INSET_PX, top + 2), number, fill=PAPER, font=font)
         facts = still.facts.rstrip(".") if still.image else "not shown"
         words, room = f"{label}  {facts}".strip(), left + width - edge - INSET_PX
-        # Half of the facts tell nothing, and the text beside the picture has them all.
+        # If there is no room for label and facts, only the label is shown. The preview's `note` has all facts.
         words = words if not label or font.getlength(words) <= room else label
         pen.text((edge + INSET_PX, top + 2), _shorten(words, room, font), fill=INK, font=font)
         if still.image:

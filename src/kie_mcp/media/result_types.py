@@ -47,7 +47,7 @@ SIGNATURES = (
 
 TEXT_EXTENSIONS = ("txt", "json", "srt", "vtt", "lrc", "csv")
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
-# A text contains none of these control characters; those that move the cursor or set colours are allowed.
+# A text contains none of these control characters. Tabs, line breaks and ESC (for colours) are not among them.
 _CONTROL_CHARACTER = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 # A bracket alone does not mean JSON, because lyrics may begin with one: `[Verse]`.
 _JSON = re.compile(r'\{\s*["}]|\[\s*(["{\[\]\d-]|true|false|null)')
@@ -61,7 +61,7 @@ _GZIP = b"\x1f\x8b\x08"
 
 
 def identify(file: IO[bytes], *, declared: str, url: str, takes_text: bool) -> str:
-    """Return the MIME type of a downloaded result; empty if the file is not a result, but an error page, for example.
+    """Return the MIME type of a downloaded result; empty if the file is something else, such as an error page.
 
     Args:
         file: The open file; its read position changes.

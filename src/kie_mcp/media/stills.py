@@ -24,13 +24,13 @@ OPEN_LINK = "Use the link that get_task tells."
 """Advice in the error message for a file that cannot be read on this machine."""
 NO_FFMPEG = "There is no ffmpeg here, so its {} cannot be shown."
 SHORTEST_SECONDS = 4.0
-"""Length in seconds from which a video is shown by several frames."""
+"""Minimum length in seconds of a video that is shown by several frames."""
 CHECKER_PX = 16
 """Side length, in pixels, of the squares in the chequered background that shows transparency."""
 TICK_STEPS_SECONDS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600)
 """Possible distances, in seconds, between the time marks below a waveform.
 
-The smallest distance is used that gives the waveform at most MAX_TICKS marks.
+A waveform gets the smallest of these distances with which it has at most MAX_TICKS marks.
 """
 MAX_TICKS = 10
 PAPER, INK, WAVE, LINE = "#f4f4f2", "#303030", "#2563a8", "#c8c8c4"
@@ -95,7 +95,7 @@ async def render_still(file: IO[bytes], path: Path, max_side_px: int) -> Still:
 
 
 async def render_frames(file: IO[bytes], path: Path, count: int, max_side_px: int) -> list[Still]:
-    """Render frames of a video that are spread over its length; their facts are their times.
+    """Render frames from the whole length of a video; the `facts` of each frame say its time.
 
     Args:
         file: An open file; its read position changes.
@@ -104,7 +104,8 @@ async def render_frames(file: IO[bytes], path: Path, count: int, max_side_px: in
         max_side_px: Largest length in pixels of a frame's longer side.
 
     Returns:
-        The frames in the order of their times; empty if the file is no video, or shorter than `SHORTEST_SECONDS`.
+        The frames in the order of their times; empty if the file is no video or is shorter than
+        `SHORTEST_SECONDS`, or if ffmpeg is not installed.
 
     Raises:
         InvalidCall: The video cannot be read.
@@ -230,8 +231,8 @@ def _read_wav_levels(file: IO[bytes], columns: int) -> tuple[Levels, float]:
         file.seek(0)
         with wave.open(file, "rb") as sound:
             width, size = sound.getsampwidth(), sound.getsampwidth() * sound.getnchannels()
-            # The length in the header is far too large if a program wrote the WAV file to a pipe. So the file's size is
-            # a limit.
+            # The length in the header is far too large if a program wrote the WAV file to a pipe. So the number of
+            # frames is limited to what fits into the file.
             frames = min(sound.getnframes(), os.fstat(file.fileno()).st_size // size)
             step = max(math.ceil(frames / columns), 1)
             parts = (sound.readframes(step) for _ in range(0, frames, step))

@@ -1,4 +1,4 @@
-"""Decode a PNG or HEIC picture a few rows at a time: Pillow would hold the whole picture, with 4 bytes a pixel."""
+"""Decode a PNG or HEIC picture a few rows at a time, so that Pillow never holds the whole picture in memory."""
 
 import math
 import os
@@ -11,7 +11,7 @@ from typing import IO
 import PIL.Image
 
 ROWS = 64
-"""Number of rows of a strip. A strip can be scaled down by a power of 2 up to this number."""
+"""Number of rows of a strip, and the largest power of 2 by which a strip can be scaled down."""
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _BLOCK_BYTES = 1 << 16
 _CHANNELS = {(8, 0): 1, (8, 2): 3, (8, 3): 1, (8, 4): 2, (8, 6): 4, (16, 0): 2}
@@ -67,7 +67,7 @@ def join_strips(
 
 
 def _read_heif_strips(image: PIL.Image.Image) -> Iterator[PIL.Image.Image]:
-    """Yield the picture that libheif decoded in strips; a Pillow copy of the whole would take 4 more bytes a pixel."""
+    """Yield strips of a picture that libheif decoded; a whole copy in Pillow would take 4 more bytes a pixel."""
     # A private attribute of pi-heif is used, because opening the file again would hold a second copy of the picture.
     picture = image._heif_file[image.tell()]  # type: ignore[attr-defined]  # noqa: SLF001
     pixels = memoryview(picture.data)
@@ -131,7 +131,7 @@ def _pack_chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def _read_packed_pixels(file: IO[bytes], shared: bytearray) -> Iterator[bytes]:
-    """Yield the compressed pixels of a PNG file in pieces; before, append the palette and transparency to `shared`.
+    """Append the palette and transparency of a PNG to `shared`, then yield its compressed pixels in pieces.
 
     Raises:
         OSError: The file is cut off, or a checksum is wrong.
