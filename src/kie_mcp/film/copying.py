@@ -49,8 +49,8 @@ def _is_plain(picture: Picture) -> bool:
 def can_copy_sound(layout: Layout) -> bool:
     """Return whether the audio streams of the clips can be copied, provided that the video streams are copied.
 
-    Either every clip must have an AAC stream, or no clip may have sound. An audio stream may be longer than its clip's
-    video stream, because its end is cut off. A shorter audio stream would leave a gap.
+    Either all clips must have AAC streams with equal parameters, or no clip may have sound. An audio stream may be
+    longer than its clip's video stream, because its end is cut off. A shorter audio stream would leave a gap.
     """
     facts = [piece.source.facts for piece in layout.pieces if piece.source]
     if layout.sounds or not any(each.track for each in facts):

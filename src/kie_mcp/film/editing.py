@@ -98,7 +98,7 @@ async def prepare(timeline: Timeline, folder: Path, names: Mapping[Ref, str], ly
         timeline: The timeline.
         folder: The private folder with the sources.
         names: For each file that the timeline names, its name in the folder.
-        lyrics: Lines of timed lyrics that become texts; empty if there are no lyrics.
+        lyrics: Lines of timed lyrics that the film shows as texts; empty if there are no lyrics.
 
     Raises:
         InvalidCall: When ffmpeg is not installed, a source cannot be read, or the timeline does not fit a source.

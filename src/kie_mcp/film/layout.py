@@ -132,7 +132,7 @@ def choose_format(timeline: Timeline, sources: Sources) -> str:
 
 
 def choose_size(timeline: Timeline, sources: Sources, kind: str) -> tuple[int, int]:
-    """Return the width and height of a film, which are even.
+    """Return the width and height of a film as even numbers.
 
     The aspect ratio is the timeline's or, if the timeline has none, that of the first clip or picture file.
     """

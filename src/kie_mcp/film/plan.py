@@ -100,8 +100,8 @@ def plan_film(
         timeline: The timeline.
         layout: The positions of the timeline's pieces and sounds.
         sources: The timeline's files.
-        gain_db: Decibels by which the sound is made louder, from the measurement; None if the loudness stays unchanged.
-        lyrics: Lines of timed lyrics that become texts; empty if there are no lyrics.
+        gain_db: Decibels by which the sound is made louder; None if the loudness stays unchanged.
+        lyrics: Lines of timed lyrics that the film shows as texts; empty if there are no lyrics.
         sizes: Sizes of the sources in bytes, by name.
     """
     if layout.format in STILL_FORMATS:

@@ -14,7 +14,7 @@ from kie_mcp.media import pictures
 MAX_STILL_PIXELS = 3840 * 2160
 """Maximum number of pixels of a picture for ffmpeg; larger pictures are scaled down."""
 ANIMATED_FORMATS = ("GIF", "WEBP", "PNG")
-"""Pillow's names of formats that may be animated. Pillow also calls a TIFF with several pages animated, wrongly."""
+"""Pillow's names of formats that may be animated; a TIFF with several pages is not, although Pillow says so."""
 MAX_MOVING_PIXELS = 30_000_000
 """Maximum number of pixels of all frames of an animation together; the frames of larger animations are scaled down.
 

@@ -1,4 +1,4 @@
-"""Build the subtitle files of a film: ASS to burn texts in, SRT to attach them. No ffmpeg filter contains a text."""
+"""Build the subtitle files of a film: ASS to burn texts in, SRT to attach them. No text is in ffmpeg's filters."""
 
 import re
 from collections.abc import Iterable, Iterator

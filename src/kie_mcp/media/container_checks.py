@@ -16,14 +16,14 @@ from kie_mcp.media import containers, mpeg_audio
 OPEN_RIFF_SIZE = 0x3FFF_F000
 """A RIFF header with this size or a larger one is from a program that did not know the size yet."""
 FLAC_TAIL_BYTES = 1 << 20
-"""Number of bytes at the end of a FLAC file in which the start of the last frame is searched."""
+"""Number of bytes at the end of a FLAC file that are searched for the start of the last frame."""
 GIF_TAIL_BYTES = 64
-"""Number of bytes at the end of a GIF file in which the GIF's last byte is searched."""
+"""Number of bytes at the end of a GIF file that are searched for the GIF's last byte."""
 
 JPEG_PIXELS = 0xDA
 """The marker of the JPEG segment after which the compressed pixels follow."""
 JPEG_BLOCK_BYTES = 1 << 20
-"""Number of bytes that are read at once when a JPEG's end mark is searched."""
+"""Number of bytes that are read in each step of the search for a JPEG's end mark."""
 # The error codes of expat that mean that a file ends within an element, a tag, a character or a CDATA section
 # (expat.h).
 _XML_ENDS_EARLY = (3, 5, 6, 20)
@@ -279,7 +279,7 @@ def check_frames(file: IO[bytes], size: int) -> None:
     """Check that the last frame of an MP3 or AAC file is whole, and that the file is as long as a Xing header says."""
     begin = mpeg_audio.skip_id3(file)
     _require_end(begin, size)
-    # The first frame need not follow the tag at once, because some programs write zeros or notes before the sound.
+    # The first frame may not follow the tag immediately, because some programs write zeros or notes before the sound.
     found = mpeg_audio.find_first_frame(file, begin)
     if not found:
         raise BrokenMedia("has no sound")

@@ -56,8 +56,8 @@ def fit_picture(content: Content, limits: Limits, *, keep_metadata: bool = False
             if _must_encode(image, content, limits, keep_metadata=keep_metadata) or scale < 1:
                 return _encode(image, content, limits, scale, keep_metadata=keep_metadata)
             removed = pictures.name_metadata(image)
-        # Only a picture that is not encoded again is checked for damage, because encoding reads the whole picture
-        # anyway.
+        # Encoding would read the whole picture and find any damage. This picture is not encoded again, so it is checked
+        # here.
         if damage := find_damage(content.file, content.mime_type):
             raise pictures.UnreadablePicture(damage)
         return Fitted(content) if keep_metadata else _strip(content, removed)

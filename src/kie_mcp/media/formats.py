@@ -186,7 +186,7 @@ def _match_pattern(source: _Source) -> str | None:
 
 
 def _detect_jpeg(source: _Source) -> str | None:
-    """Detect JPEG by its chain of segments, which is followed up to the segment with the picture's size."""
+    """Detect JPEG by its chain of segments up to the segment with the picture's size."""
     head, at = source.head, 2
     if not head.startswith(b"\xff\xd8\xff"):
         return None
@@ -269,7 +269,7 @@ def _detect_asf(source: _Source) -> str | None:
 
 
 def _detect_ogg(source: _Source) -> str | None:
-    """Detect Ogg by the name of the codec, with which the first page of each stream begins."""
+    """Detect Ogg by the name of the codec at the start of the first page of each stream."""
     if not source.head.startswith(b"OggS\0"):
         return None
     start = source.head[:4096]

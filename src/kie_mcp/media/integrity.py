@@ -74,7 +74,7 @@ def find_damage(file: IO[bytes], mime_type: str) -> str:
             _decode_picture(file, mime_type)
     except BrokenMedia as error:
         return str(error)
-    # Any error counts as damage: Pillow does not document its errors for broken files, and a broken number may make any
+    # Any error means damage: Pillow does not document its errors for broken files, and a broken number may make any
     # check fail.
     except Exception as error:  # noqa: BLE001
         return f"cannot be decoded ({type(error).__name__})"

@@ -15,7 +15,7 @@ import mutagen
 from kie_mcp.media import containers, ffmpeg, formats, mpeg_audio
 
 MAX_SECONDS = 86_400
-"""Longest plausible length in a header, in seconds; a longer length counts as wrong."""
+"""Longest plausible length in a header, in seconds; a longer length is regarded as wrong."""
 MIN_BYTES_PER_SECOND = 20
 """Minimum number of bytes per second of a plausible file; even speech codecs need at least 80 bytes per second."""
 
@@ -32,15 +32,15 @@ _MUTAGEN_TYPES = (
 )
 """MIME types that mutagen measures correctly.
 
-In files of other types, it may see an MP3, or measure only the sound of a clip.
+For files of other types, mutagen may wrongly detect an MP3, or measure only the sound of a clip.
 """
 _OGG_TYPES = ("audio/ogg", "video/ogg")
 _DECODED_TYPES = ("video/mp2t", "video/mpeg", *_OGG_TYPES)
 """MIME types whose headers may have only the length of the first of several joined files. Such files are decoded."""
 _PLAYED_IN_PART = ("audio/wav", "audio/flac")
-"""MIME types of joined files of which ffmpeg may decode only the first file, so that the length is too short."""
+"""MIME types for which ffmpeg may decode only the first of several joined files, so that the length is too short."""
 _SEARCH_BYTES = 1 << 20
-"""Number of bytes that are read at once when the start of another joined file is searched."""
+"""Number of bytes that are read in each step of the search for the start of another joined file."""
 _MOVIE_TIMES = {0: struct.Struct(">12xII"), 1: struct.Struct(">20xIQ")}
 """For each version of the box `mvhd` in an MP4 file, the struct that reads the time scale and the duration."""
 _ISO_TYPES = {f"{kind}/{subtype}" for kind in ("audio", "video") for subtype in ("mp4", "quicktime", "3gpp")}

@@ -34,7 +34,7 @@ These values were measured. They are high for decoders that hold a second copy, 
 channel, which are converted in several steps.
 """
 RETURNED_BYTES = 4_000_000
-"""Minimum size in bytes of a freed block that glibc gives back to the operating system at once (only on Linux)."""
+"""Minimum size in bytes of a freed block that glibc immediately gives back to the operating system (only on Linux)."""
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 """Numbers of two settings for glibc's `mallopt()`, from malloc.h."""
 SUBFILE_TYPE, ORIENTATION, MAKE, MODEL, GPS = 0x00FE, 0x0112, 0x010F, 0x0110, 0x8825
@@ -226,7 +226,7 @@ def _resize(image: PIL.Image.Image, size: tuple[int, int]) -> PIL.Image.Image:
 
 
 def to_8_bits(image: PIL.Image.Image) -> PIL.Image.Image:
-    """Return a picture in RGB, RGBA, L or CMYK; values above 255 are scaled down, because Pillow would cut them off."""
+    """Return a picture in RGB, RGBA, L or CMYK; larger values than 255 are scaled down: Pillow would make them 255."""
     if image.mode == "F" or image.mode.startswith("I"):
         values = image.convert("F")
         low, high = (float(each) for each in values.getextrema())  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from kie_mcp.media import formats
 
 HEAD_BYTES = 4096
-"""Number of bytes at the start of a file in which signatures and texts are searched."""
+"""Number of bytes at the start of a file that show its signature, or whether the file is a text."""
 
 EXTENSIONS = formats.EXTENSIONS | {
     "image/svg+xml": "svg",
@@ -32,7 +32,7 @@ EXTENSIONS = formats.EXTENSIONS | {
     "application/pdf": "pdf",
     "model/gltf-binary": "glb",
 }
-"""The file extension, without a dot, of each MIME type, even for results that no model accepts as an input."""
+"""The file extension, without a dot, of each MIME type, also of results that no model accepts as an input."""
 
 SIGNATURES = (
     (b"PK\x03\x04", "application/zip"),
