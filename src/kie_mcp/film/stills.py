@@ -23,8 +23,7 @@ There is a maximum because Pillow needs 8 bytes of memory for each of these pixe
 SMALLEST_SCALE = 0.25
 """Minimum factor for scaling an animation down; an animation that needs a smaller factor is refused."""
 SHORTEST_FRAME, USUAL_FRAME = 20, 100
-"""A frame that states less than SHORTEST_FRAME milliseconds is shown for USUAL_FRAME milliseconds, as in browsers.
-"""
+"""A frame that states less than SHORTEST_FRAME milliseconds is shown for USUAL_FRAME milliseconds, as in browsers."""
 
 
 def write_picture(file: IO[bytes], folder: Path, stem: str) -> str:
