@@ -12,7 +12,7 @@ from kie_mcp.install.entry import NAME, Entry, Server
 from kie_mcp.install.masking import find_secrets, hide
 
 REPLACED = ("KIE_API_KEY", "KIE_AI_API_KEY", "KIE_API_KEY_FILE", "KIE_MCP_SANDBOX", "KIE_MCP_KEYRING")
-"""Environment variables that say where the API key is; a new entry never takes them over from the old entry."""
+"""Environment variables that say where the API key is; they are never copied from an old entry into the new one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,7 +177,7 @@ class _Scanner:
         self.place = 0
 
     def scan(self) -> _Node | None:
-        """Return the node of the whole value, or None if the text has only blanks and comments.
+        """Return the node of the outermost value, or None if the text has only blanks and comments.
 
         Raises:
             ValueError: When the text is damaged.
