@@ -111,7 +111,7 @@ def _end(process: Process) -> None:
 
 
 def _limit_resources(pid: int, seconds: float, memory_bytes: int | None) -> None:
-    """Set limits on a program that the operating system enforces, even after the end of this process."""
+    """Set limits that the operating system enforces on a program, even after the end of this process."""
     # The limits are set directly after the program's start, before it does more than load its libraries. Setting them
     # earlier would need Python code between fork and exec, which is not safe in a process with threads.
     if sys.platform == "linux":

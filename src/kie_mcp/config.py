@@ -346,7 +346,7 @@ def _find_near(name: str, known: Collection[str], likeness: float = 0.6) -> str:
 
 
 def _find_near_cap_setting(name: str) -> str:
-    """Return the variable of the setting in `CAP_SETTINGS` that is similar to a name in capitals; empty if none."""
+    """Return the variable of the setting in `CAP_SETTINGS` that is most similar to a name; empty if none is similar."""
     bare = re.sub(r"^KIE[_-]?((MCP|AI)[_-]?)?", "", name)
     near = _find_near(bare, [setting.upper() for setting in CAP_SETTINGS], MIN_SIMILARITY)
     return near and f"{PREFIX}{near}"
@@ -356,7 +356,7 @@ def _variable(name: str, field: FieldInfo | None = None) -> str:
     """Return the name of a setting's environment variable: `save` -> `KIE_MCP_SAVE`.
 
     Args:
-        name: The name of the setting, or already the name of its variable in capitals.
+        name: The name of the setting; a name in capitals is a variable's name already, and is returned unchanged.
         field: The field of the setting in `Settings`; if the field has an alias, the first alias is returned.
     """
     match field and field.validation_alias:

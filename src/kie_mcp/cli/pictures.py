@@ -70,7 +70,7 @@ def show_results(task_ids: Sequence[str], pictures: Pictures) -> None:
 
 
 async def _render(task_ids: Sequence[str], settings: "Settings", ledger: "Ledger") -> bytes:
-    """Return a JPEG of the results that are saved; empty if there is none."""
+    """Return a JPEG of the results that are saved; empty if no result is saved."""
     from kie_mcp.server.app import App
     from kie_mcp.server.contact_sheets import render_results
     from kie_mcp.server.preview_limits import PreviewLimits
@@ -127,7 +127,7 @@ def _without_questions() -> Iterator[None]:
 
 
 def _draw_blocks(image: "Image") -> Iterator["Text"]:
-    """Yield lines of characters, each of which is two pixels: the upper half in one colour, the lower in another."""
+    """Yield lines of text in which each character shows two pixels, one in its upper half and one in its lower half."""
     from rich.color import Color
     from rich.style import Style
     from rich.text import Text

@@ -96,8 +96,8 @@ else:
         """Open the terminal of this process, and let it neither show what is typed nor wait for the end of a line.
 
         Raises:
-            OSError: When there is no terminal, or this process runs in the background of its shell, which would stop
-                the process when it changes the terminal.
+            OSError: When there is no terminal, or this process runs in the background of its shell, where changing the
+                terminal would stop it.
         """
         terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
         try:

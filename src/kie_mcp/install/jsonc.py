@@ -145,7 +145,7 @@ def _insert(text: str, node: _Node, key: str | int, value: Any) -> str:
 
 
 def _cut(text: str, parent: _Node, member: _Member) -> str:
-    """Return the text without a member, without the comments behind it on its line, and without a needless comma."""
+    """Return the text without a member, without the comments after it on its line, and without a needless comma."""
     start, end = member.start, member.end
     head = text[:start].rstrip(" \t")
     after = REST_OF_LINE.match(text, end)

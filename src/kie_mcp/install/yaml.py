@@ -92,7 +92,7 @@ def _look_up(node: Any, key: str | int) -> Any:
 
 
 def _edit(text: str, change: Callable[[Any], Any]) -> str:
-    """Return the text after `change` has changed its value; lines that the library only reformats stay unchanged."""
+    """Return the text with the value that `change` returns; lines that the library only reformats stay unchanged."""
     try:
         _, indent, offset = load_yaml_guess_indent(text)
         yaml = YAML()
