@@ -37,7 +37,7 @@ class Shape:
     command: str = "command"
     """Name of the field with the program."""
     args: str | None = "args"
-    """Name of the field with the program's arguments; None if one list has the program and its arguments."""
+    """Name of the field with the program's arguments; None if the field `command` is a list that has them, too."""
     env: str = "env"
     """Name of the field with the environment variables."""
     more: Mapping[str, Any] = field(default_factory=dict)

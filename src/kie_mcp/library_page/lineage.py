@@ -1,4 +1,4 @@
-"""The lineage of a task for the page: a small graph of the tasks from which it was made, and of those made from it."""
+"""The lineage of a task for the page: a small graph of its sources and of the tasks that were made from it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
