@@ -1,4 +1,4 @@
-"""The program `kie-mcp`: an MCP server if a client starts it without arguments; for people, a command line."""
+"""The program `kie-mcp`: MCP clients start it as a server, and people use it as a command line."""
 
 import os
 import sys
@@ -13,11 +13,11 @@ except KeyboardInterrupt:
 def main() -> None:
     """Run the server or a command of the command line."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        # Until the command starts, Ctrl-C ends the process at once. Otherwise, it would print a traceback during
-        # imports.
+        # Until the command starts, Ctrl-C ends the process at once. With Python's own handler, Ctrl-C during an import
+        # would print a traceback.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    # The command line runs for arguments, in a terminal, or if the shell asks for completions (it sets
-    # _KIE_MCP_COMPLETE). Without a terminal, `sys.stdin` may be None.
+    # The command line runs if there are arguments, if stdin is a terminal, or if the shell asks for completions (then
+    # the shell sets _KIE_MCP_COMPLETE). If the process has no stdin, `sys.stdin` is None.
     if len(sys.argv) > 1 or (sys.stdin and sys.stdin.isatty()) or "_KIE_MCP_COMPLETE" in os.environ:
         run_command()
     else:

@@ -40,9 +40,9 @@ def read_keyring() -> str | None:
 
 
 def find_key_fault(key: str) -> str:
-    """Say why a text cannot be an API key, as the end of a sentence; return an empty text if it may be a key.
+    """Return what is wrong with a text that should be an API key, as the end of a sentence; empty if nothing is wrong.
 
-    The sentence never contains the key itself, because a key is secret.
+    The result never contains the text itself, because the text may contain a real key.
     """
     if key[0] in "'\"`" or key[-1] in "'\"`":
         return "has quotes around the key, which belong to a shell; leave them out"

@@ -29,7 +29,7 @@ MAX_FILE_BYTES = 4_000_000_000
 """Largest file, in bytes, that a program may write."""
 
 running: set[int] = set()
-"""Process ids of the programs that run now; while there are any, the tests' clock does not advance."""
+"""Process ids of the programs that run now; while a program runs, the clock of the tests does not advance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,8 @@ async def run_program(
     Args:
         command: The program's path, and its arguments.
         seconds: Maximum duration of the run, in seconds.
-        max_output_bytes: Maximum number of bytes that the program may write to standard output, and also to standard
-            error; if it writes more, it is killed.
+        max_output_bytes: Maximum number of bytes on standard output, and also on standard error; a program that writes
+            more is killed.
         memory_bytes: Maximum memory of the program in bytes; None for no limit. The limit only has an effect on Linux.
         file: An open file that the program gets as its standard input; None for an empty standard input.
         folder: The working folder of the program; None for the working folder of this process.
@@ -111,8 +111,8 @@ def _end(process: Process) -> None:
 
 
 def _limit_resources(pid: int, seconds: float, memory_bytes: int | None) -> None:
-    """Set limits on a program that the operating system enforces, even after the end of this process."""
-    # The limits are set directly after the program's start, when it has only loaded its libraries. Setting the limits
+    """Set limits that the operating system enforces on a program, even after the end of this process."""
+    # The limits are set directly after the program's start, before it does more than load its libraries. Setting them
     # earlier would need Python code between fork and exec, which is not safe in a process with threads.
     if sys.platform == "linux":
         import resource

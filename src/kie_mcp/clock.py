@@ -11,7 +11,7 @@ LAST_SECOND = 253_402_214_400.0
 
 
 def to_utc(seconds: float) -> datetime:
-    """Convert seconds since 1970 to a time in UTC; times below 0 or above `LAST_SECOND` are replaced by the limit."""
+    """Convert seconds since 1970 to a time in UTC; a time outside 0 to `LAST_SECOND` becomes the nearer limit."""
     return datetime.fromtimestamp(min(max(seconds, 0), LAST_SECOND), UTC)
 
 

@@ -67,7 +67,7 @@ class Settings(BaseSettings):
     data_dir: ExpandedPath = Field(default_factory=lambda: platformdirs.user_data_path("kie-mcp", appauthor=False))
     """Folder that contains the ledger; its subfolder `sandbox` contains the ledger of the sandbox."""
     database_url: SecretStr | None = None
-    """URL of a PostgreSQL database with the ledger of several servers; if None, the ledger is a file in `data_dir`."""
+    """URL of a PostgreSQL database, whose ledger several servers share; if None, the ledger is a file in `data_dir`."""
     output_dir: ExpandedPath = Field(default_factory=lambda: platformdirs.user_downloads_path() / "kie-mcp")
     """Folder to which the results of tasks are downloaded."""
     save: bool = True
@@ -112,11 +112,11 @@ class Settings(BaseSettings):
     oidc_client_id: str = ""
     """Id of this server at the OpenID provider."""
     oidc_client_secret: SecretStr | None = None
-    """Secret of this server at the OpenID provider, to check access tokens without a signature and to log people in."""
+    """Secret of this server at the OpenID provider; for logins, and to check access tokens that have no signature."""
     account_keys: Literal["operator", "person"] = "operator"
     """Whose KIE key pays for an account's calls: the operator's, or the person's own, which is stored encrypted."""
     encryption_keys: SecretStr | None = None
-    """Keys for stored KIE keys: the first one encrypts, all of them decrypt; if None, a file in `data_dir` has one."""
+    """Encryption keys for stored KIE keys: the first one encrypts, all of them decrypt; if None, `data_dir` has one."""
     workers: int = Field(1, ge=1, le=64)
     """Number of processes in which `serve --http` runs; they share one port and one ledger."""
     log_format: Literal["text", "json"] = "text"
@@ -138,7 +138,7 @@ class Settings(BaseSettings):
     def settings_customise_sources(
         cls, settings_cls: type[BaseSettings], *sources: PydanticBaseSettingsSource, **named: PydanticBaseSettingsSource
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Return the arguments and the environment: going through the other sources would take as long again."""
+        """Let pydantic read only arguments and environment variables; its other sources would double the time."""
         del settings_cls, sources
         return named["init_settings"], named["env_settings"]
 
@@ -157,8 +157,8 @@ class Settings(BaseSettings):
     @field_validator("http_token", "callback_secret", "webhook_key", "tenant_secret")
     @classmethod
     def _read_token(cls, value: SecretStr | None) -> SecretStr | None:
-        # Blanks at both ends are removed from a token, because HTTP removes them from headers, so that no caller could
-        # send them.
+        # Blanks at both ends of a token are removed, as HTTP removes them at the ends of a header. Otherwise, no caller
+        # could send this token.
         token = value.get_secret_value().strip() if value else ""
         if value and not token:
             raise ValueError("is blank; give a long random text")
@@ -194,7 +194,7 @@ class Settings(BaseSettings):
         return self.model_copy(update={**folders, **bucket, **keys, "callback_secret": callback_secret})
 
     def find_day_cap(self, *, is_tenant: bool) -> float | None:
-        """Return the cap on the credits of a day; without tenants, the cap of all tenants is also a cap here."""
+        """Return the daily cap of a tenant, or the smaller one of both daily caps if the server has no tenants."""
         caps = [self.max_credits_per_day, None if is_tenant else self.max_credits_per_day_all]
         return min((cap for cap in caps if cap is not None), default=None)
 
@@ -236,7 +236,7 @@ class Settings(BaseSettings):
 
     @property
     def key_file(self) -> Path | None:
-        """Path of the file with the API key: `api_key_file`, or the file that `kie-mcp install` made; None if none."""
+        """Path of the file with the API key: `api_key_file`, or else the file that `kie-mcp install` made, if any."""
         if self.api_key_file:
             return self.api_key_file
         file = self.data_dir / KEY_FILE
@@ -254,12 +254,12 @@ class Settings(BaseSettings):
 
     @property
     def live_dir(self) -> Path:
-        """Folder of the discovery cache; a sandbox with undocumented models has a cache folder of its own."""
+        """Folder of the discovery cache; a sandbox with `sandbox_legacy` has a cache folder of its own."""
         return self.state_dir / ("live-legacy" if self.sandbox and self.sandbox_legacy else "live")
 
     @property
     def found_dirs(self) -> dict[str, Path]:
-        """Further folders from which kie-mcp may read files unless they are private; the keys describe the folders."""
+        """Folders besides `read_dirs` that kie-mcp may read if they are not private; messages use the keys."""
         folders = {
             "the working folder": _find_working_folder(),
             "Pictures": platformdirs.user_pictures_path(),
@@ -346,7 +346,7 @@ def _find_near(name: str, known: Collection[str], likeness: float = 0.6) -> str:
 
 
 def _find_near_cap_setting(name: str) -> str:
-    """Return the variable of the setting in `CAP_SETTINGS` that is similar to a name in capitals; empty if none."""
+    """Return the variable of the setting in `CAP_SETTINGS` that is most similar to a name; empty if none is similar."""
     bare = re.sub(r"^KIE[_-]?((MCP|AI)[_-]?)?", "", name)
     near = _find_near(bare, [setting.upper() for setting in CAP_SETTINGS], MIN_SIMILARITY)
     return near and f"{PREFIX}{near}"
@@ -356,7 +356,7 @@ def _variable(name: str, field: FieldInfo | None = None) -> str:
     """Return the name of a setting's environment variable: `save` -> `KIE_MCP_SAVE`.
 
     Args:
-        name: The name of the setting, or already the name of its variable in capitals.
+        name: The name of the setting; a name in capitals is a variable's name already, and is returned unchanged.
         field: The field of the setting in `Settings`; if the field has an alias, the first alias is returned.
     """
     match field and field.validation_alias:

@@ -105,7 +105,7 @@ def create_folder(folder: Path) -> None:
 
 
 def restrict(path: Path) -> None:
-    """Let only its owner read a file; do nothing if it is not a regular file of this user."""
+    """Make a file readable only for its owner; do nothing if it is not a regular file of this user."""
     with suppress(OSError):
         if _is_own(path.lstat()):
             path.chmod(0o600)

@@ -19,7 +19,7 @@ LIST_SEPARATOR = re.compile(re.escape(os.pathsep) + r"(?![^${}]*\})")
 def _expand_path(path: Path) -> Path:
     """Remove quotes around a path, and replace `~` and environment variables: `"~/films"` -> `/home/ann/films`.
 
-    A shell replaces them in the paths of a command, but MCP clients do not replace them in the settings of their
+    A shell replaces `~` and variables in a command, but MCP clients do not replace them in the settings of their
     configuration.
 
     Raises:

@@ -33,7 +33,7 @@ _SHAPED = "\u0620-\u08ff\u0900-\u0dff\u1820-\u18aa\ufb50-\ufdcf\ufe70-\ufefc"
 _MONGOLIAN = "\u1820-\u18aa"
 _WITHOUT_SPACES = "\u0e01-\u0edf\u1000-\u109f\u1780-\u17b3\u17b6-\u17f9\u1950-\u19df\u1a20-\u1aad"
 """Letters of Thai, Lao, Burmese, Khmer and Tai scripts, in which a zero-width space marks the end of a word."""
-# Patterns of the places in which an invisible character is kept, because its script needs it: joiners in Persian words
+# Patterns of the places in which an invisible character is kept, because the writing needs it: joiners in Persian words
 # and in emoji of families, selectors in keycaps and in some Japanese names. In other places, such characters could hide
 # a message.
 _KEPT = "|".join(
@@ -59,7 +59,7 @@ PATH_FIELDS = frozenset({"path", "resource"})
 
 
 def make_visible(text: str) -> str:
-    """Remove characters from a text that are invisible or hide other characters; line breaks are kept.
+    """Remove from a text all characters that are invisible or hide other characters; keep line breaks.
 
     Control characters are replaced by a space. Zero-width characters are removed without a space, so that words stay
     whole.
@@ -86,7 +86,7 @@ def make_all_visible(value: Any) -> Any:
 
 
 def escape_unseen(json_text: str) -> str:
-    r"""Replace characters in a JSON text that are invisible or hide other characters by escapes, such as `\u202e`."""
+    r"""In a JSON text, replace characters that are invisible or hide other characters by escapes, such as `\u202e`."""
     return _UNSEEN_OR_KEPT.sub(lambda found: found["kept"] or _escape(found[0]), json_text)
 
 

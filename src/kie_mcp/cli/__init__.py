@@ -1,1 +1,1 @@
-"""The command line: one module for each group of commands, and `commands.py`, which lists them all."""
+"""The command line: one module for each group of commands, and `commands.py`, which lists all commands."""

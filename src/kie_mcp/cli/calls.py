@@ -53,7 +53,7 @@ def read_answer(result: "CallToolResult") -> dict[str, Any]:
 
 
 def fail(error: Mapping[str, Any]) -> typer.Exit:
-    """Print the error of a call, its cost and its next step, and return the exception that exits with status 1."""
+    """Print a call's error, what was charged and what to do next; return the exception that exits with status 1."""
     # `billed` is None if it is unknown whether the call cost anything.
     costs = {False: "Nothing was charged.", True: "It was charged.", None: "It may have been charged."}
     show_error(error.get("message") or "The call failed.", f"{costs[error.get('billed')]} {error.get('next_step', '')}")
@@ -77,7 +77,7 @@ async def _call(tool: str, arguments: dict[str, Any]) -> "CallToolResult":
     from kie_mcp.server.selection import Selection
 
     bar = Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=Console(stderr=True))
-    # The progress bar is only for a person at a terminal; in a file or pipe it would be garbage.
+    # The progress bar is shown only in a terminal; a file or pipe would contain its control sequences.
     bar.disable = not bar.console.is_terminal
     server = build_server(App(selection=Selection("all")))
     with bar:

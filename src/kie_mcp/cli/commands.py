@@ -42,7 +42,7 @@ cli = typer.Typer(
     "Without a command, and outside a terminal, it serves MCP on stdio, as clients start it. "
     "Settings come from the environment: KIE_API_KEY, or KIE_MCP_SANDBOX=1 to try it without a key.",
     add_completion=True,
-    # In the other mode, a paragraph of a docstring keeps its line breaks.
+    # In the mode "rich", the help would keep the line breaks inside the paragraphs of a docstring.
     rich_markup_mode="markdown",
     invoke_without_command=True,
     pretty_exceptions_enable=False,

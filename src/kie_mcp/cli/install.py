@@ -182,13 +182,13 @@ class _Run:
 
     @property
     def typed(self) -> str:
-        """The command of kie-mcp, as the user types it."""
+        """The command that starts kie-mcp, in the form that a person types, such as `uvx kie-mcp`."""
         from kie_mcp.install.command import name_command
 
         return name_command(self.server.command)
 
     def _try_out(self) -> bool:
-        """Start the server with the command that the clients will use, print how soon it answers, and return if so."""
+        """Start the server with the clients' command, print how soon it answers, and return whether it answers."""
         import anyio
 
         from kie_mcp.install.start import measure_start

@@ -1,4 +1,4 @@
-"""Read the ledger for commands that need no API key, because they only show what earlier calls made."""
+"""Read the ledger for commands that only show what earlier calls made, and that therefore need no API key."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 LOOK_SECONDS = 1
-"""Seconds between two looks at a task that another process watches."""
+"""Seconds between two reads of a task in the ledger, while another process watches this task."""
 
 
 def read_ledger(read: "Callable[[Settings, Ledger], Awaitable[T]]") -> T:
-    """Open the ledger, call `read` with the settings and the ledger, and return what it returned.
+    """Open the ledger, call `read` with the settings and the ledger, and return the result of `read`.
 
     No request is sent to KIE. After an error, exit with status 1.
 
@@ -43,7 +43,7 @@ def read_ledger(read: "Callable[[Settings, Ledger], Awaitable[T]]") -> T:
 
 
 async def read_or_raise(read: "Callable[[Settings, Ledger], Awaitable[T]]") -> T:
-    """Open the ledger, and do the same as `read_ledger()`, but raise all errors."""
+    """Do the same as `read_ledger()`, but raise every error instead of exiting with status 1."""
     from kie_mcp import config
     from kie_mcp.catalog.credits import set_worth
     from kie_mcp.ledger.ledger import Ledger
@@ -58,9 +58,10 @@ async def read_or_raise(read: "Callable[[Settings, Ledger], Awaitable[T]]") -> T
 
 
 def read_task(id_: str, wait_seconds: float = 0) -> dict[str, Any]:
-    """Return the answer of `get_task` for one task, and ask KIE only about an unfinished or unknown task.
+    """Return the answer of `get_task` for one task; ask KIE only if the ledger may not have the final answer.
 
-    Without an API key, KIE is not asked; this command then waits for the process that watches the task.
+    Without an API key, KIE is never asked. If the task is unfinished, this function then waits until the process that
+    watches the task has finished it, but at most `wait_seconds`.
     """
     result = read_ledger(partial(_find_task, id_, wait_seconds))
     return read_answer(result) if result else call_tool("get_task", task_ids=[id_], wait_seconds=wait_seconds)
@@ -78,7 +79,7 @@ async def _find_task(id_: str, seconds: float, settings: "Settings", ledger: "Le
 
     name = parse_task_id(id_)
     task = await ledger.find(name)
-    # An ended batch may get results later, when the outcome of one of its items is settled.
+    # A batch that has ended may get more results when somebody settles the unknown outcome of one of its items.
     is_settled = task and task.done and not task.is_batch
     if not is_settled and _has_key(settings):
         return None
@@ -100,7 +101,7 @@ def _has_key(settings: "Settings") -> bool:
 
 
 async def _wait(ledger: "Ledger", task: "Task", seconds: float) -> "Task":
-    """Wait some seconds until another process has finished a task, and return the task, finished or not."""
+    """Wait at most some seconds until another process has finished a task; return the task, finished or not."""
     import anyio
 
     with anyio.move_on_after(seconds):

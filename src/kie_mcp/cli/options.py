@@ -34,7 +34,7 @@ Prefix = Annotated[str, typer.Option("--prefix", callback=_inherit, show_default
 
 
 def is_terminal() -> bool:
-    """Return whether stdin is a terminal, so that a person called the command; an MCP client uses a pipe."""
+    """Return whether stdin is a terminal, which means that a person runs the command; an MCP client uses a pipe."""
     return sys.stdin is not None and sys.stdin.isatty()
 
 

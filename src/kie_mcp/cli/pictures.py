@@ -1,4 +1,4 @@
-"""Show pictures of results in terminals that can show them; clips and sounds are shown as one picture, too."""
+"""Show results as pictures in terminals that can show pictures; a clip or a sound becomes one picture, too."""
 
 import base64
 import sys
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from kie_mcp.ledger.ledger import Ledger
 
 MAX_BYTES = 2_000_000
-"""Largest size in bytes of the JPEG that is read from a result; it is never sent like that."""
+"""Maximum size in bytes of the JPEG that is made from the results; the terminal gets the picture in another format."""
 MAX_PIXELS = 960
-"""Largest width and height of a picture in pixels."""
+"""Maximum width and maximum height of this JPEG, in pixels."""
 ROWS_BELOW = 6
-"""Rows of the terminal that a picture leaves free, for the text that belongs to it."""
+"""Number of the terminal's rows that a picture leaves free for text."""
 CHUNK = 4096
-"""Most characters of one part of a picture in kitty's protocol."""
+"""Maximum number of characters in one part of a picture; kitty's protocol sends a picture in parts."""
 
 Pictures = Annotated[
     Literal["auto", "blocks", "off"],
@@ -39,10 +39,10 @@ Pictures = Annotated[
 
 
 def show_results(task_ids: Sequence[str], pictures: Pictures) -> None:
-    """Show one picture of the results of some tasks: the result, or a contact sheet of several.
+    """Show the results of tasks as one picture; several results become a contact sheet.
 
-    A sheet has all results of one task, or the first result of each of several tasks. Nothing is shown if stdout is no
-    terminal, or if no file can be shown.
+    If there is one task, all its results are shown; if there are several tasks, the first result of each task. Nothing
+    is shown if stdout is no terminal, or if no file can be shown.
     """
     if not task_ids or pictures == "off" or not sys.stdout.isatty():
         return
@@ -55,7 +55,7 @@ def show_results(task_ids: Sequence[str], pictures: Pictures) -> None:
     from kie_mcp.ledger.ledger import LedgerError
 
     content = b""
-    # The task has been told already, so a ledger that cannot be read must not make this command fail.
+    # The command has printed the tasks already, so it must not fail here if the ledger cannot be read.
     with suppress(KieMcpError, LedgerError):
         content = anyio.run(read_or_raise, partial(_render, task_ids))
     if not content:
@@ -70,7 +70,7 @@ def show_results(task_ids: Sequence[str], pictures: Pictures) -> None:
 
 
 async def _render(task_ids: Sequence[str], settings: "Settings", ledger: "Ledger") -> bytes:
-    """Return a JPEG of the results that are saved; empty if there is none."""
+    """Return a JPEG of the results that are saved; empty if no result is saved."""
     from kie_mcp.server.app import App
     from kie_mcp.server.contact_sheets import render_results
     from kie_mcp.server.preview_limits import PreviewLimits
@@ -84,7 +84,7 @@ async def _render(task_ids: Sequence[str], settings: "Settings", ledger: "Ledger
 
 
 def _draw(image: "Image", terminal: PictureTerminal) -> None:
-    """Draw a picture in its size, or smaller if it would not fit into the terminal."""
+    """Draw a picture in its own size, or smaller if it would not fit into the terminal."""
     columns, rows = min(terminal.columns, WIDTH), max(terminal.rows - ROWS_BELOW, 1)
     image.thumbnail((terminal.width_px * columns // terminal.columns, terminal.height_px * rows // terminal.rows))
     if terminal.protocol == "kitty":
@@ -97,15 +97,16 @@ def _draw(image: "Image", terminal: PictureTerminal) -> None:
 
 
 def _write_for_kitty(image: "Image") -> Iterator[str]:
-    """Yield the control sequences that show a picture, and the end of its line.
+    """Yield the control sequences that show a picture, and then a line break.
 
-    textual-image needs a terminal with placeholders for this, which not even kitty had before version 0.28.
+    The library textual-image is not used here, because it needs placeholders, which kitty has only since version 0.28.
     """
     file = BytesIO()
     image.save(file, "PNG")
     content = base64.standard_b64encode(file.getvalue()).decode()
     for start in range(0, len(content), CHUNK):
-        # Show (a=T) a PNG (f=100) and answer nothing (q=2); m=1 says that another part follows.
+        # Options of kitty's protocol: a=T shows the picture, f=100 means PNG, q=2 turns the terminal's answers off, and
+        # m=1 means that another part follows.
         options = "a=T,f=100,q=2," if start == 0 else ""
         yield f"\x1b_G{options}m={int(start + CHUNK < len(content))};{content[start : start + CHUNK]}\x1b\\"
     yield "\n"
@@ -115,7 +116,8 @@ def _write_for_kitty(image: "Image") -> Iterator[str]:
 def _without_questions() -> Iterator[None]:
     """Let textual-image be imported without asking the terminal what it can show.
 
-    It would wait for 0.1 s only, and over SSH a later answer would be typed into the shell.
+    textual-image would wait only 0.1 s. Over SSH, the answer may come later, and would then appear as input of the
+    shell.
     """
     stdout, sys.__stdout__ = sys.__stdout__, None  # type: ignore[misc]
     try:
@@ -125,7 +127,7 @@ def _without_questions() -> Iterator[None]:
 
 
 def _draw_blocks(image: "Image") -> Iterator["Text"]:
-    """Yield lines of characters, each of which is two pixels: the upper half in one colour, the lower in another."""
+    """Yield lines of text in which each character shows two pixels, one in its upper half and one in its lower half."""
     from rich.color import Color
     from rich.style import Style
     from rich.text import Text

@@ -39,7 +39,7 @@ def spend(
     if len(lines) == 1:
         typer.echo(f"No tasks in the last {days} days.")
         return
-    # Columns in which all numbers are 0 are left out. Numbers are never cut off, but long names are wrapped.
+    # A column whose total is 0 is left out, unless it is named here. Numbers are never cut off; long names are wrapped.
     figures = [name for name in list(lines[0])[1:] if lines[-1][name] or name in ("tasks", "succeeded", "charged")]
     titles = (Column(name.replace("_", "\n"), justify="right", no_wrap=True) for name in figures)
     table = Table(Column(by, overflow="fold", min_width=NAME_WIDTH), *titles, box=box.SIMPLE_HEAD, padding=0)

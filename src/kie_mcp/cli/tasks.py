@@ -20,7 +20,7 @@ FIELD_LABELS = {
     "balance": "balance",
     "balance_after": "balance afterwards",
 }
-"""Fields of a task or a quote that are printed after the main facts, and the label to print before each value."""
+"""For each field of a task or a quote that is printed after the main facts, the label before its value."""
 Words = Annotated[list[str] | None, typer.Argument(metavar="[WORDS]...", help="Words to look for.")]
 
 

@@ -9,18 +9,18 @@ from time import monotonic
 from typing import Literal, NamedTuple
 
 Protocol = Literal["kitty", "sixel"]
-"""How a terminal takes pictures: the graphics protocol of kitty, or sixels."""
+"""How pictures are sent to a terminal: by the graphics protocol of kitty, or as sixels."""
 KITTY_TERMINALS = ("xterm-kitty", "xterm-ghostty")
 WITHOUT_PICTURES = ("", "dumb", "linux")
-"""Values of TERM of terminals that are not asked: files, editors, and the console of Linux."""
+"""Values of TERM for which no picture is shown: no value, `dumb` (some editors) and `linux` (the console of Linux)."""
 ANSWER_SECONDS = 1
-"""Maximum seconds to wait for the terminal's answer, which takes a round trip over SSH."""
+"""Maximum seconds to wait for the terminal's answer; over SSH, the answer takes a network round trip."""
 ASK_FOR_ATTRIBUTES = b"\x1b[c"
-"""Control sequence (DA1) that every terminal answers with a list of numbers: its model, and what it can."""
+"""Control sequence (DA1) that asks any terminal for its model and its abilities; the answer is a list of numbers."""
 ATTRIBUTES = re.compile(rb"\x1b\[\?([\d;]*)c")
 SIXELS = b"4"
 VT340 = b"63"
-"""First number in the answer of a VT340, and of an xterm that imitates it."""
+"""First number of the answer if the terminal is a VT340, or an xterm that imitates one."""
 VT340_COLOURS = 16
 
 
@@ -35,14 +35,14 @@ class PictureTerminal(NamedTuple):
     height_px: int
     """Height in pixels of all rows together."""
     colours: int = 256
-    """Most colours of one picture of sixels."""
+    """Maximum number of colours in one sixel picture."""
 
 
-# Windows has none of these modules, and its terminals tell no size in pixels.
+# Windows has none of the modules that are imported below, and its terminals do not tell their size in pixels.
 if sys.platform == "win32":
 
     def find_picture_terminal() -> PictureTerminal | None:
-        """Return None."""
+        """Return None, because no picture can be shown on Windows."""
         return None
 
 else:
@@ -53,10 +53,10 @@ else:
     from select import select
 
     def find_picture_terminal() -> PictureTerminal | None:
-        """Return the terminal of this process if a person sees pictures there; None for pipes, files and CI.
+        """Return the terminal of this process if it shows pictures; None for other terminals, pipes, files and CI.
 
-        It never waits for longer than `ANSWER_SECONDS`, and it reads the terminal's answer completely, so that no part
-        of it is left for the shell.
+        This function waits at most `ANSWER_SECONDS`. It reads the terminal's answer completely, so that the shell gets
+        no part of the answer as input.
         """
         name = os.environ.get("TERM", "")
         if name in WITHOUT_PICTURES or "CI" in os.environ or not sys.stdout.isatty():
@@ -83,7 +83,7 @@ else:
         """Return the numbers in the terminal's answer; empty if there is no answer."""
         try:
             with _open_terminal() as terminal:
-                # What the user has typed meanwhile is for the next command, and must not be read here.
+                # If the user has typed something meanwhile, it is for the next command and must not be read here.
                 if select([terminal], [], [], 0)[0]:
                     return []
                 os.write(terminal, ASK_FOR_ATTRIBUTES)
@@ -96,8 +96,8 @@ else:
         """Open the terminal of this process, and let it neither show what is typed nor wait for the end of a line.
 
         Raises:
-            OSError: When there is no terminal, or this process runs in the background of its shell, which would stop
-                the process when it changes the terminal.
+            OSError: When there is no terminal, or this process runs in the background of its shell, where changing the
+                terminal would stop it.
         """
         terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
         try:

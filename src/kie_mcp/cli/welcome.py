@@ -1,4 +1,4 @@
-"""The text that `kie-mcp` prints when a person starts it in a terminal, and not an MCP client."""
+"""The text that `kie-mcp` prints when a person, and not an MCP client, starts it in a terminal."""
 
 from rich.console import Console
 from rich.table import Table

@@ -20,9 +20,9 @@ BROWSER_TIMEOUT_SECONDS = 30
 MAX_OUTPUT_BYTES = 1_000_000
 """Largest number of bytes that the browser may print."""
 WINDOW_PX = 760, 2000
-"""Width and height of the browser's window, in pixels; the height is more than the page of the demo has."""
+"""Width and height of the browser's window, in pixels; the window is higher than the page of the demo."""
 MARGIN_PX = 24
-"""Height of the page's margin, which a screenshot keeps below the last thing that it shows."""
+"""Height in pixels of the empty margin that is kept below the page's content when the screenshot is cut."""
 
 
 @dataclass(frozen=True)

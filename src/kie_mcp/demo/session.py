@@ -277,7 +277,7 @@ def print_line(console: Console, what: str, text: str, style: str = "") -> None:
 
 
 def describe_file(file: Path) -> str:
-    """Open a picture, a sound or a video, and describe it: its format, and its size in pixels or length in seconds.
+    """Open a picture, a sound or a video; return its format, and its size in pixels or its length in seconds.
 
     Raises:
         OSError: When the file cannot be read.

@@ -87,7 +87,7 @@ def check_spending_rules(settings: Settings, caps_of_clients: Mapping[str, float
 
     Args:
         settings: The settings of this shell.
-        caps_of_clients: The daily cap in the configuration of each client that has kie-mcp; None if it has no cap.
+        caps_of_clients: For each client that has kie-mcp, the daily cap in its configuration, or None for no cap.
     """
     caps = {
         "one task": settings.max_credits_per_task,

@@ -46,7 +46,7 @@ async def check_clients(clients: Sequence[Client], folders: Mapping[str, Path]) 
 
 
 def find_day_caps(clients: Sequence[Client], folders: Mapping[str, Path]) -> dict[str, float | None]:
-    """Return the daily cap in the configuration of each client that has kie-mcp and spends credits; None if no cap."""
+    """Return the configured daily cap of each client that has kie-mcp without the sandbox, or None for no cap."""
     caps: dict[str, float | None] = {}
     for client in clients:
         with suppress(ConfigurationError):

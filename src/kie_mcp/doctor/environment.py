@@ -40,7 +40,7 @@ def check_versions() -> Finding:
 def check_settings() -> tuple[Finding, Settings | None]:
     """Report which settings are set, wrong or misspelt; also return the settings, or None if a value is invalid.
 
-    If only a name is misspelt, the other settings are returned all the same, so that they can be checked.
+    If only a name is misspelt, the other settings are still returned, so that they can be checked.
     """
     try:
         settings = config.load()

@@ -6,7 +6,7 @@ from typing import Literal
 from kie_mcp.errors import KieMcpError
 
 Status = Literal["ok", "note", "mend"]
-"""Result of a check: `ok` works, `note` works but could be better, `mend` does not work and has to be repaired."""
+"""Result of a check: `ok` (it works), `note` (it could be better) or `mend` (it does not work, so repair it)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ TOO_LITTLE_BYTES = 50_000_000
 
 
 def check_allowed_folders(settings: Settings) -> Finding:
-    """Report from which folders kie-mcp may read local files, and why not from the other folders."""
+    """Report from which folders kie-mcp may read local files, which folders are excluded, and why."""
     folders = AllowedFolders(settings.read_dirs, settings.found_dirs).list_folders()
     counting = [each for each in folders if not each.fault]
     details = (

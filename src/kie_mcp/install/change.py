@@ -12,7 +12,7 @@ from kie_mcp.install.entry import NAME, Entry, Server
 from kie_mcp.install.masking import find_secrets, hide
 
 REPLACED = ("KIE_API_KEY", "KIE_AI_API_KEY", "KIE_API_KEY_FILE", "KIE_MCP_SANDBOX", "KIE_MCP_KEYRING")
-"""Environment variables that say where the API key is; a new entry never takes them over from the old entry."""
+"""Environment variables that say where the API key is; they are never copied from an old entry into the new one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Change:
     secrets: tuple[str, ...]
     """Texts that the diff must not show."""
     before: Server | None = None
-    """The entry of kie-mcp before the change; None if there was none."""
+    """The server in the old entry of kie-mcp; None if there is no old entry, or if the change removes it."""
 
     @property
     def is_needed(self) -> bool:

@@ -28,8 +28,8 @@ class Client:
     files: tuple[str, ...]
     """Possible paths of the client's configuration file; `{…}` is a folder from `find_folders`.
 
-    `find_file` chooses the first folder that exists, and in this folder the first file that exists. If no folder or no
-    file exists, it chooses the first.
+    `find_file` chooses the first folder that exists, or else the first folder; in this folder, it chooses the first
+    file that exists, or else the first file.
     """
     servers: str
     """Name of the field in the configuration file that contains the servers."""

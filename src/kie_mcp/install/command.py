@@ -9,7 +9,7 @@ from pathlib import Path
 
 PACKAGE = "kie-mcp"
 EXTRAS = {"ffmpeg": "imageio_ffmpeg", "keyring": "keyring"}
-"""For each extra of kie-mcp, a module that it installs; the client's command names the extras installed here."""
+"""A module of each extra of kie-mcp: if the module is found, the extra is installed, and the command names it."""
 CACHES = frozenset({".cache", "Caches", "Cache"})
 """Names of the folders for caches on Linux, macOS and Windows."""
 

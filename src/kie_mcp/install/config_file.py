@@ -28,7 +28,7 @@ class ConfigFile:
 
     @property
     def text(self) -> str:
-        """The content as text, in which each line ends with a line feed only.
+        """The content as text; if all its lines end with CR LF, they end with LF in this text.
 
         Raises:
             ConfigurationError: When the content is not text in UTF-8.
@@ -56,7 +56,7 @@ class ConfigFile:
         The change is atomic: other programs see the old or the new content. The file keeps its permissions.
 
         Raises:
-            ConfigurationError: When another program has changed the file since it was read, or it cannot be written.
+            ConfigurationError: When another program has changed the file since it was read, or when writing fails.
         """
         partial = self.path.with_name(f".{self.path.name}.{os.urandom(4).hex()}.part")
         try:

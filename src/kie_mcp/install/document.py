@@ -73,7 +73,7 @@ class Document:
 
     @property
     def free_name(self) -> str:
-        """A name for a new entry that no other server has."""
+        """The name for a new entry: `NAME`, or `OTHER_NAME` if another server has the name `NAME`."""
         entries = list_entries(self.data, self.client)
         taken = [
             each.get("name") if self.client.listed and isinstance(each, dict) else place for place, each in entries
@@ -138,7 +138,7 @@ def list_entries(data: Mapping[str, Any], client: Client) -> Iterator[tuple[Plac
 
 
 def list_edits(way: Sequence[Place], old: Entry, new: Entry) -> Iterator[tuple[Any, ...]]:
-    """Yield the changes that turn an old entry into a new one; a change is `put` or `remove`, and its arguments.
+    """Yield the changes that turn an old entry into a new one; each is a tuple of `put` or `remove` and its arguments.
 
     Fields that only the old entry has stay unchanged. A field that both entries have gets the new value.
     """

@@ -1,4 +1,4 @@
-"""The entry of a server in a client's configuration: the names of its fields, and a check if it starts kie-mcp."""
+"""The entry of a server in a client's configuration: the names of its fields, and a check whether it starts kie-mcp."""
 
 import re
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ class Server:
 
     @property
     def is_ours(self) -> bool:
-        """Whether the command starts kie-mcp; a client may have another server under the same name."""
+        """Whether the command starts kie-mcp; the entry's name cannot tell this, because another server may have it."""
         return any(OURS.search(part) for part in self.command)
 
 
@@ -37,7 +37,7 @@ class Shape:
     command: str = "command"
     """Name of the field with the program."""
     args: str | None = "args"
-    """Name of the field with the program's arguments; None if one list has the program and its arguments."""
+    """Name of the field with the program's arguments; None if the field `command` is a list that has them, too."""
     env: str = "env"
     """Name of the field with the environment variables."""
     more: Mapping[str, Any] = field(default_factory=dict)

@@ -145,7 +145,7 @@ def _insert(text: str, node: _Node, key: str | int, value: Any) -> str:
 
 
 def _cut(text: str, parent: _Node, member: _Member) -> str:
-    """Return the text without a member, without the comments behind it on its line, and without a needless comma."""
+    """Return the text without a member, without the comments after it on its line, and without a needless comma."""
     start, end = member.start, member.end
     head = text[:start].rstrip(" \t")
     after = REST_OF_LINE.match(text, end)
@@ -177,7 +177,7 @@ class _Scanner:
         self.place = 0
 
     def scan(self) -> _Node | None:
-        """Return the node of the whole value, or None if the text has only blanks and comments.
+        """Return the node of the outermost value, or None if the text has only blanks and comments.
 
         Raises:
             ValueError: When the text is damaged.

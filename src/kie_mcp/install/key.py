@@ -13,7 +13,7 @@ from kie_mcp.disk import create_folder, replace_file
 from kie_mcp.errors import ConfigurationError
 
 NOT_COPIED = frozenset({"KIE_API_KEY", "KIE_AI_API_KEY", "KIE_API_KEY_FILE", "KIE_MCP_HTTP_TOKEN", "KIE_MCP_KEYRING"})
-"""Settings that are not copied into a client's configuration: secrets, and settings about the place of the key."""
+"""Settings that are not copied into a client's configuration: secrets, and settings that say where the key is."""
 HOW = "Set KIE_API_KEY for this command, or run it in a terminal, which asks for the key. --sandbox needs none."
 
 

@@ -20,7 +20,7 @@ SHOWN = re.compile(r"KIE_API_KEY_FILE|KIE_MCP_(?!HTTP_TOKEN)\w+")
 def find_secrets(*values: Any) -> tuple[str, ...]:
     """Return the texts in a configuration that may be secrets.
 
-    The longest text comes first, so that a text which contains another one is hidden as a whole.
+    The longest text comes first, so that a long text is hidden before a shorter text inside it.
     """
     found = {secret for value in values for secret in _list_secrets(value, hidden=False) if len(secret) > 3}
     return tuple(sorted(found, key=len, reverse=True))

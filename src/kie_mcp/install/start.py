@@ -71,6 +71,6 @@ async def _read_last_words(process: Process) -> str:
         while process.stderr and len(said) < MAX_BYTES:
             said += await process.stderr.receive()
     lines = [line.strip() for line in said.decode(errors="replace").splitlines() if line.strip()]
-    # uv prints hints after its error.
+    # The last line is not always the error: uv prints hints after its error.
     errors = [line for line in lines if ERROR.match(line)]
     return (errors or lines or [""])[-1]

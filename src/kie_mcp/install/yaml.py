@@ -92,7 +92,7 @@ def _look_up(node: Any, key: str | int) -> Any:
 
 
 def _edit(text: str, change: Callable[[Any], Any]) -> str:
-    """Return the text after `change` has changed its value; lines that the library only reformats stay unchanged."""
+    """Return the text with the value that `change` returns; lines that the library only reformats stay unchanged."""
     try:
         _, indent, offset = load_yaml_guess_indent(text)
         yaml = YAML()
@@ -108,12 +108,12 @@ def _edit(text: str, change: Callable[[Any], Any]) -> str:
 
 
 def transplant(original: str, plain: str, changed: str) -> str:
-    """Apply the difference between two texts that the library has formatted to the original text, and return this text.
+    """Return the original text with the change from `plain` to `changed`; all other lines keep their own format.
 
     Args:
-        original: The text.
-        plain: The same text as the library formats it.
-        changed: The changed text as the library formats it.
+        original: The text before the change, in its own format.
+        plain: The text before the change, in the library's format.
+        changed: The text after the change, in the library's format.
 
     Raises:
         ValueError: When a change is next to lines that the library formats in another way.
@@ -123,8 +123,8 @@ def transplant(original: str, plain: str, changed: str) -> str:
     lines, copied, wanted = (each.splitlines(keepends=True) for each in (original, plain, changed))
     place = {-1: -1, len(copied): len(lines)}
     for _, start, end, first, last in SequenceMatcher(None, lines, copied, autojunk=False).get_opcodes():
-        # If a part has the same number of lines in both texts, each line has its counterpart in the other text: only
-        # the format differs.
+        # If a part has the same number of lines in `original` and `plain`, only the format of these lines differs: the
+        # first line belongs to the first line, the second to the second, and so on.
         if end - start == last - first:
             place |= dict(zip(range(first, last), range(start, end), strict=True))
     result: list[str] = []

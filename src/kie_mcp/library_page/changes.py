@@ -1,4 +1,4 @@
-"""Handle the requests that change something: they set marks of tasks, or move files to the trash of this machine.
+"""Handle the requests that change something: they set marks of a task, such as tags, or move its files to the trash.
 
 Each of these requests needs the page's bearer token or a login, and a header that a page of another origin cannot send.
 """
@@ -105,7 +105,7 @@ class OwnPageOnly:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a forged request with status 403; pass on all others."""
+        """Answer with status 403 if another page may have sent the request; pass on every other request."""
         if scope["type"] == "http" and scope["method"] not in ("GET", "HEAD"):
             headers = Request(scope).headers
             origin = headers.get("origin", "")

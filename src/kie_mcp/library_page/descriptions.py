@@ -79,8 +79,9 @@ def describe_batch(task: Task, links: SignedLinks, covers: Sequence[Task]) -> di
 
 
 def describe_months(spending: Iterable[Spending]) -> list[dict[str, Any]]:
-    """Describe what was made and spent in each month, the newest first; the last line has the sums."""
-    # A day such as `2026-09-30` becomes its month. The day of a broken row is the word `unknown`, which stays.
+    """Describe what was made and spent in each month, the newest month first; the totals are the last object."""
+    # A day such as `2026-09-30` is cut to the month `2026-09`. A broken row has the word `unknown` instead of a day;
+    # this word is kept.
     by_month = (replace(each, of=each.of[:7] if each.of[:1].isdigit() else each.of) for each in spending)
     lines = report(by_month, "day")
     return [

@@ -1,4 +1,4 @@
-"""The lineage of a task for the page: a small graph of the tasks from which it was made, and of those made from it."""
+"""The lineage of a task for the page: a small graph of its sources and of the tasks that were made from it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import Task
 
 FURTHEST = 3
-"""Largest number of steps between the first task and another task in the graph."""
+"""Maximum number of steps between the task that the graph is about and another task in the graph."""
 MAX_TASKS = 24
 """Largest number of tasks in a graph."""
 MAX_LATER = 8
@@ -21,7 +21,7 @@ class Lineage:
     tasks: dict[str, Task]
     """The tasks by their ids, in the order in which they were found."""
     steps: dict[str, int]
-    """For each task id, the steps from the first task: negative for its sources, positive for what was made from it."""
+    """For each id, the steps from the task that the graph is about: negative for sources, positive for later tasks."""
     edges: list[tuple[str, str]] = field(default_factory=list)
     """Pairs of ids: the second task was made from the first."""
 

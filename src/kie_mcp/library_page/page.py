@@ -101,7 +101,7 @@ class LibraryPage:
                 page; this user may see everything and move files to the trash.
             links: Signs the links to files; None to create a new `SignedLinks` for this page.
             uploads: The route that takes the files which a user drops on the page.
-            account: Path of the page of the user's account; empty if there is none.
+            account: URL path of the account page of the user; empty if there is no such page.
         """
         self._changes = Changes(open_ledger, lambda: self._storage, has_trash=conceal is None)
         self._uploads = uploads

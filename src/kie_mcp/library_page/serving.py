@@ -35,7 +35,7 @@ def serve_and_open(announce: Callable[[str], None], *, port: int = 0, opens: boo
     """Serve the library page until the user stops it; showing results needs no API key and spends nothing.
 
     Args:
-        announce: A function that is called with a message that has the page's address, when the port is open.
+        announce: A function that is called when the port is open; its argument is a message with the page's address.
         port: Port to listen on; 0 for any free port.
         opens: Whether to open the page in the user's browser.
 

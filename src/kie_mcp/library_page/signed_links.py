@@ -11,9 +11,9 @@ from urllib.parse import parse_qsl, urlencode
 from kie_mcp.clock import Clock
 
 SIGNATURE, END = "key", "until"
-"""Names of the query parameters that contain a link's signature, and the time at which the link stops working."""
+"""Names of two query parameters: a link's signature, and the time at which the link stops working."""
 DAY = 24 * 3600
-"""Seconds of a day. A link works for one to two days; it is the same for a whole day, so that browsers cache files."""
+"""Seconds of a day. A link works for one to two days, and stays equal for a day, so that browsers cache the file."""
 
 
 class SignedLinks:
@@ -42,7 +42,7 @@ class SignedLinks:
         return f"{path}?{urlencode({**whole, SIGNATURE: self._compute(path, whole)})}"
 
     def is_signed(self, path: str, query: str) -> bool:
-        """Return whether a link with this path and query has a right signature, and has not stopped working yet."""
+        """Return whether a link with this path and query has a correct signature, and has not stopped working yet."""
         pairs = parse_qsl(query, keep_blank_values=True)
         fields = dict(pairs)
         given = fields.pop(SIGNATURE, "")

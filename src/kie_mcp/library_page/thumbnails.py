@@ -1,4 +1,4 @@
-"""Thumbnails: small pictures of saved results, which are made from the checked files and cached in a folder."""
+"""Thumbnails: small pictures of saved results, which are made after a check of each file and cached in a folder."""
 
 import hashlib
 import os
@@ -22,7 +22,7 @@ SIDE_PX = 480
 MAX_BYTES = 40_000
 """Largest size of a thumbnail in bytes."""
 MAX_KEPT = 12_000
-"""Maximum number of cached thumbnails; older ones are deleted when a process stores its first thumbnail."""
+"""Maximum number of cached thumbnails; if there are more, a process that stores its first one deletes the oldest."""
 AT_ONCE = 2
 """Maximum number of thumbnails that are made at the same time; each needs the memory of one decoded picture."""
 

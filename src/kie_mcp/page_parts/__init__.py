@@ -1,1 +1,1 @@
-"""Styles and scripts that the card in the chat and the library page share; both are made of files, without a build."""
+"""Styles and scripts that the card in the chat and the library page share; no build step changes these files."""
