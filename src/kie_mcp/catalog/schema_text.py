@@ -1,4 +1,4 @@
-"""Short texts for tool schemas, which have a token budget: a few words for many models, and limits in words."""
+"""Short texts for tool schemas, which have a token budget: the names of models, and the values that a field allows."""
 
 import re
 from collections.abc import Collection, Iterator, Sequence
@@ -8,14 +8,15 @@ from typing import Any
 def name_models(names: Collection[str], all_names: Sequence[str], *, whole: bool = False) -> str:
     """Name some models of a family in few words, such as `2.6, 2.1 and turbo models`.
 
-    The result lists single names, and then words, followed by `models`. Such a word means all models whose name
-    contains the word between hyphens or slashes. The beginning that all names share is removed from the single names.
-    The algorithm is a greedy set cover: each step chooses the word that most of the remaining names have.
+    The result lists the names of single models, and then words for several models each, followed by `models`. A word
+    means all models that have it in their name, between hyphens or slashes. The beginning that all names share is
+    removed from the names of single models. The algorithm is a greedy set cover: each step chooses the word that most
+    of the remaining names have.
 
     Args:
         names: The names of the models.
         all_names: The names of all models of the family.
-        whole: Whether the single names keep the shared beginning, so that a caller can copy them.
+        whole: Whether the names of single models keep the shared beginning, so that a caller can copy them.
     """
     uncovered = [name for name in all_names if name in names]
     others = [name for name in all_names if name not in names]
