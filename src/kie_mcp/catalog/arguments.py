@@ -107,9 +107,10 @@ def keep_given(arguments: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
 
 
 def _is_given(value: Any, schema: Schema) -> bool:
-    """Tell whether a value is given: neither empty, nor a text such as "null", nor a list of only such values.
+    """Tell whether a value is given.
 
-    If the value is a JSON list or object written as text, it is parsed first.
+    Empty values, texts such as "null" and lists of only such values are not given. A text with a JSON list or object is
+    parsed first.
     """
     read = tidy(parse_json(value) if isinstance(value, str) and value.lstrip().startswith(("[", "{")) else value)
     if isinstance(read, list) and not any(isinstance(each, list) for each in read):

@@ -77,7 +77,7 @@ def _json_types(field: Schema) -> list[str]:
 
 
 def _media_type(field: Schema, name: str) -> type[MediaRef] | None:
-    """Return the class of the files of a field that takes only files; None if the field may take other texts."""
+    """Return the class of a field's files if the field takes only files; None for any other field."""
     types = set(_json_types(field))
     if not _accepts_file_names(field, name) or not ("string" in types or not types):
         return None

@@ -118,7 +118,7 @@ class KieModel(BaseModel):
     def is_default(cls, name: str, value: object) -> bool:
         """Tell whether a value is a field's default, so that a call without the field means the same.
 
-        If neither the class nor KIE's documentation states a default, `False` counts as the default.
+        If neither the class nor KIE's documentation states a default, `False` is taken as the default.
 
         Args:
             name: Name of the field.

@@ -215,7 +215,7 @@ HELPERS = (
 
 
 def find_helpers(words: list[str]) -> str:
-    """Return the notes of all `HELPERS` whose phrases occur in a search, as one text; empty if there are none.
+    """Return the notes of all `HELPERS` whose phrases occur in a search, as one text; empty if no phrase occurs.
 
     A phrase is ignored inside a longer phrase from `NEEDS`, such as "cut" in "cut out".
 

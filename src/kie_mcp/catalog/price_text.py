@@ -317,7 +317,7 @@ def _are_same_dollars(words: str) -> bool:
 
 
 def _find_other_numbers(words: str, labels: Sequence[Label]) -> list[str]:
-    """Return the numbers and number words in a text that belong to no price, unit or value of an argument."""
+    """Return each number, word "credits" and multiple ("2x") of a text that is no part of a price, unit or label."""
     rest = DOLLARS.sub("#", CREDITS.sub("#", words))
     for pattern in (UNIT, RESOLUTION, re.compile(r"\b\d+s\b"), *(each.pattern for each in labels)):
         rest = pattern.sub(" ", rest)

@@ -33,9 +33,9 @@ _BASE64_START = re.compile(
 """Matches the beginning of the base64 text of common media files, such as `/9j/` for a JPEG."""
 _BASE64 = re.compile(r"[A-Za-z0-9+/_=\s%\\-]+")
 _SHORTEST_BASE64 = 60
-"""Length in characters above which a text that begins like a media file in base64 counts as base64, not as a path."""
+"""A text that begins like a media file in base64 is read as base64, and not as a path, above this length."""
 _LONGEST_NAME = 400
-"""Length in characters above which any other text of base64 characters counts as base64 and not as a path."""
+"""Any other text of base64 characters is read as base64, and not as a path, above this length."""
 
 _DATA_KEYS = ("data", "blob", "base64", "b64json", "b64", "bytes")
 _ADDRESS_KEYS = (

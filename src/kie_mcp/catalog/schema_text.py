@@ -41,7 +41,7 @@ def name_models(names: Collection[str], all_names: Sequence[str], *, whole: bool
 
 
 def _shared_beginning(names: Sequence[str]) -> str:
-    """Return the common beginning of names before their versions or modes, such as `wan-`; empty if there is none."""
+    """Return the beginning that all names share before the version or mode, such as `wan-`; empty if they share none."""
     for beginning in (names[0].partition("/")[0] + "/", names[0].partition("-")[0] + "-"):
         if all(re.match(re.escape(beginning) + ("v?\\d" if beginning.endswith("-") else ""), name) for name in names):
             return beginning
