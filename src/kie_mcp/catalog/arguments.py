@@ -22,7 +22,7 @@ class Options(BaseModel):
     quote: StrictBool = False
     """Whether to return only the estimated cost, without running the model."""
     variation: Annotated[int, Field(ge=1)] = 1
-    """Number of the attempt; an equal call with a new number starts a new task and does not return the earlier task."""
+    """Number of the attempt; with a new number, a call with the same arguments starts a new task."""
     confirm: str = ""
     """Id from an earlier answer that asked for a person's consent to the cost; empty if there was no such answer."""
 

@@ -160,7 +160,7 @@ class KieModel(BaseModel):
         return found
 
     def find_shape_source(self) -> Image | None:
-        """Return the picture that gives the result its shape: the picture to edit, or the first frame of a clip."""
+        """Return the picture whose aspect ratio the result gets: the picture to edit, or the first frame of a clip."""
         pictures = getattr(self, "images", None) if self.kind == "image" else None
         first = getattr(self, "image", None) or (pictures or (None,))[0]
         return first if isinstance(first, Image) else None

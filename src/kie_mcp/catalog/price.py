@@ -98,7 +98,7 @@ class Price:
     twice.
     """
     unstated_length: tuple[float, float] | str | None = None
-    """If `unit` is "second": the seconds that are paid when a call states no length, such as a `duration` of -1.
+    """If `unit` is "second": the seconds that are paid if a call states no length, for example with a `duration` of -1.
 
     Two numbers: the lengths, in seconds, of the shortest and the longest result of the model. A text: the name of a
     field whose file is as long as the result. None: KIE does not state how long results are.

@@ -41,7 +41,7 @@ def name_models(names: Collection[str], all_names: Sequence[str], *, whole: bool
 
 
 def _shared_beginning(names: Sequence[str]) -> str:
-    """Return the beginning that all names share before the version or mode, such as `wan-`; empty if they share none."""
+    """Return the beginning that all names share before the version or mode, such as `wan-`; empty if there is none."""
     for beginning in (names[0].partition("/")[0] + "/", names[0].partition("-")[0] + "-"):
         if all(re.match(re.escape(beginning) + ("v?\\d" if beginning.endswith("-") else ""), name) for name in names):
             return beginning
@@ -67,8 +67,8 @@ def describe_constraint(schema: dict[str, Any], shown: Collection[Any] = ()) -> 
 
     Args:
         schema: The field's JSON Schema.
-        shown: The enum values that the schema shows beside this text. The text lists the allowed values or, if that is
-            shorter, the forbidden values after `not`.
+        shown: The enum values that the schema shows beside this text. The text then lists the values that the field
+            allows or, if this is shorter, `not` and the values in `shown` that the field forbids.
     """
     if "enum" in schema:
         allowed = ", ".join(str(value) for value in schema["enum"])
