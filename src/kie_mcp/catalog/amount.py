@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 LONGEST_UNKNOWN = 300.0
-"""Longest length, in seconds, that is assumed for a file of unknown length, if KIE states no maximum for the file.
+"""Maximum length, in seconds, that estimates assume for a file of unknown length if KIE states no maximum for it.
 
-It is the highest maximum that KIE states for any file that is billed by the second.
+KIE states no higher maximum for any file that is billed by the second.
 """
 SHORTEST_UNKNOWN = 1.0
-"""Shortest length, in seconds, that is assumed for a file of unknown length if KIE states no minimum for the file."""
+"""Minimum length, in seconds, that estimates assume for a file of unknown length if KIE states no minimum for it."""
 
 Lengths = Mapping[str, float]
 """The length of each measured file, in seconds; the key is the path or URL that the caller wrote."""
@@ -24,7 +24,7 @@ class Amount:
     low: float
     high: float
     assumed: str = ""
-    """The assumption from which `high` follows, such as "video of unknown length counts as 15 s"; empty if none."""
+    """What was assumed to calculate `high`, such as "video of unknown length counts as 15 s"; empty if nothing was."""
 
     @property
     def known(self) -> bool:

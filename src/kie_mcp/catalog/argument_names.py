@@ -18,11 +18,11 @@ def rename_arguments(
     Args:
         arguments: The arguments under the names that the caller wrote.
         known: The names of the tool's arguments.
-        kie_names: The tool's argument for each field name in KIE's API, such as `images` for `image_urls`.
+        kie_names: For each field name in KIE's API, the name of the tool's argument: `images` for `image_urls`.
 
     Returns:
         The arguments under the tool's names. Arguments with unknown names are unchanged. If a call has `image` and
-        `image_url` with different values, both are returned under these names.
+        `image_url` with different values, `image_url` keeps its name.
     """
     given = {str(name).strip(): value for name, value in arguments.items()}
     renamed = {name: value for name, value in given.items() if name in known}

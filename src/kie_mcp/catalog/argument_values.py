@@ -67,8 +67,8 @@ def _read_switch(value: Any) -> Any:
     if isinstance(value, str):
         word = value.strip().casefold()
         return SWITCH_WORDS.get(word, None if word == "null" else value)
-    # The number 1 stays a number, so that options such as `anyway`, which cost money, refuse it. Other Boolean fields
-    # accept 1 as True.
+    # The number 1 is not converted to True here: options such as `anyway`, which may cost money, then refuse 1, and all
+    # other Boolean fields accept 1 as True.
     return False if value == 0 else value
 
 
@@ -105,7 +105,7 @@ def _spellings(text: str) -> Iterator[str]:
 
 
 def _read_list(value: Any, items: Schema) -> Any:
-    """Convert a value to a list: a list, one item, a JSON text, or a text such as "a.png, b.png".
+    """Convert a list, a single item, a JSON text or a text such as "a.png, b.png" to a list.
 
     Each item is converted to the type in `items`, the JSON Schema of an item.
     """
@@ -136,7 +136,7 @@ def _unpack(item: Any, kind: str) -> list[Any]:
 
 
 def _split(text: str) -> list[str]:
-    """Split a text that lists files, task ids or numbers; a text that may be a sentence is the only item."""
+    """Split a text that lists files, task ids or numbers; do not split a text that may be a sentence."""
     if re.search(STARTS, text):
         # The text is split only where a URL, data URI or result begins. Commas alone do not separate items, because a
         # URL may contain commas, and a data URI may contain commas and line breaks.

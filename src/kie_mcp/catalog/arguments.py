@@ -13,7 +13,7 @@ Schema = dict[str, Any]
 
 
 class Options(BaseModel):
-    """The options of each tool that runs a model: they say how to run it, and the model's fields say what to make."""
+    """The options of every tool for a model: arguments that say how to run the model, and not what to make."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
@@ -22,9 +22,9 @@ class Options(BaseModel):
     quote: StrictBool = False
     """Whether to return only the estimated cost, without running the model."""
     variation: Annotated[int, Field(ge=1)] = 1
-    """Number of the attempt; an equal call with a new number starts a new task and does not return the earlier task."""
+    """Number of the attempt; with a new number, a call with the same arguments starts a new task."""
     confirm: str = ""
-    """Confirmation id from an earlier answer, which asked for a person's consent to the cost; empty if none."""
+    """Id from an earlier answer that asked for a person's consent to the cost; empty if there was no such answer."""
 
 
 # The schemas have no descriptions, because each paid tool repeats these schemas. The server's instructions explain the
@@ -41,7 +41,7 @@ OPTIONS: Schema = {
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 MAX_DEPTH = 20
-"""Maximum depth of nested lists and objects that `tidy()` cleans; arguments of models are less than half as deep."""
+"""Number of levels of nested lists and objects that `tidy()` cleans; the arguments of models have fewer than ten."""
 
 
 def tidy(value: Any, depth: int = 0) -> Any:
@@ -56,9 +56,9 @@ def tidy(value: Any, depth: int = 0) -> Any:
         return {name: each for name, each in fields if not is_empty(each)}
     if isinstance(value, list | tuple):
         items = [tidy(each, depth + 1) for each in value]
-        # Some empty items stay in the list, because the positions of the other items have a meaning. In a list of boxes
-        # for each picture, an empty list means a picture without boxes. In a list of speakers, an empty object means a
-        # speaker with the default values.
+        # Some empty items stay in the list, because the positions of the other items have a meaning. If each item is
+        # the list of boxes in one picture, an empty list is a picture without boxes. If each item is a speaker, an
+        # empty object is a speaker with the default values.
         last = max((place for place, each in enumerate(items) if isinstance(each, dict) and each), default=-1)
         return [
             each
@@ -107,9 +107,10 @@ def keep_given(arguments: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
 
 
 def _is_given(value: Any, schema: Schema) -> bool:
-    """Tell whether a value is given: neither empty, nor a text such as "null", nor a list of only such values.
+    """Tell whether a value is given.
 
-    If the value is a JSON list or object written as text, it is parsed first.
+    Empty values, texts such as "null" and lists of only such values are not given. A text with a JSON list or object is
+    parsed first.
     """
     read = tidy(parse_json(value) if isinstance(value, str) and value.lstrip().startswith(("[", "{")) else value)
     if isinstance(read, list) and not any(isinstance(each, list) for each in read):
@@ -118,7 +119,7 @@ def _is_given(value: Any, schema: Schema) -> bool:
 
 
 def keep_required(given: Mapping[str, Any], named: Mapping[str, Any], required: Collection[str]) -> dict[str, Any]:
-    """Return the arguments in `given`, and the required arguments in `named` that are empty but not None."""
+    """Return `given` and each required argument that only `named` has, unless its value there is None."""
     empty = {name: named[name] for name in required if name not in given and named.get(name) is not None}
     return {**given, **{name: "" if tidy(value) == "" else value for name, value in empty.items()}}
 

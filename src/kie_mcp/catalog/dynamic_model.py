@@ -149,7 +149,7 @@ def parse_call(model: type[DynamicModel], fields: Mapping[str, Any]) -> KieModel
 
 
 def add_live_fields(call: KieModel, schema: Schema, fields: Mapping[str, Any]) -> KieModel:
-    """Return a call of a built-in model with additional fields that KIE added after the model's class was written.
+    """Return a call of a built-in model with more fields: those that KIE added after the model's class was written.
 
     Args:
         call: The call without the new fields.
@@ -251,7 +251,7 @@ def _without_empty_parts(value: Any, schema: Schema) -> Any:
 
 
 def _means_random(name: str, value: Any, schema: Schema) -> bool:
-    """Tell whether a field is a seed of -1 (which means "random" to callers), and KIE does not allow -1.
+    """Tell whether a field is a seed with the value -1 (callers mean "random"), although KIE does not allow -1.
 
     KIE allows -1 only if the schema has -1 as the default, or a `minimum` of -1 or less.
     """

@@ -41,14 +41,14 @@ ANY_SEEDS = (0, -1)
 """Seeds that do not influence the choice of a model: many clients send 0 by default, and -1 means a random seed."""
 
 LONGEST_TEXT = 9_999
-"""Largest limit of a text, in characters, that a schema shows; agents hardly ever write longer texts."""
+"""Highest `maxLength` of a text that the tool's schema states; agents hardly ever write longer texts."""
 
 FILES_NOTE = "Files: URL, path or task:id#n."
 """A sentence for the description of each tool that takes files; it tells the agent how to name a file."""
 
 
 LONGEST_NOTE = 32
-"""Maximum number of characters of a note that says how the limits of the models for a text or list differ.
+"""Maximum number of characters of a note about a text or list for which the models have different limits.
 
 A longer note is replaced by `FEWER_NOTE`; error messages state the limits, too.
 """
@@ -58,7 +58,7 @@ FEWER_NOTE = "Some take fewer."
 
 
 class UnknownFields(ValueError):
-    """The chosen model does not have some of the call's arguments; the message lists the arguments of the model."""
+    """The chosen model does not have some of the call's arguments; the message lists the model's arguments."""
 
     def __init__(self, model: type[KieModel], names: Collection[str], message: str) -> None:
         super().__init__(message)
@@ -140,8 +140,8 @@ class Family:
 
         Args:
             arguments: The arguments of the tool call. Options (`OPTIONS`), such as `quote`, are ignored.
-            pasted: Whether the arguments were copied from a request to KIE. If so, arguments without effect are also
-                sent to KIE, if the model has them.
+            pasted: Whether the arguments were copied from a request to KIE. If True, all arguments that the model has
+                are sent to KIE, also those without effect.
 
         Raises:
             UnknownFields: The model does not have some of the arguments.
@@ -189,8 +189,8 @@ class Family:
     def _has_no_effect(self, name: str, value: object, given: Collection[str]) -> bool:
         """Tell whether an argument has no effect: its value is False, the model's default, or one of `ANY_SEEDS`.
 
-        Models may have different defaults for an argument. The default of the first model that has all given arguments
-        counts. If no model has them all, the model with the fewest missing required arguments counts.
+        If models have different defaults for an argument, the first model that can run with the given arguments
+        decides. If no model can, the model with the fewest missing required arguments decides.
         """
         holders = [
             each for each in self.models if name in each.model_fields and not each.model_fields[name].is_required()
@@ -290,7 +290,7 @@ class Family:
 
     @cached_property
     def names(self) -> dict[str, list[str]]:
-        """The names under which clients see the models, each with the ids of the models that have this name.
+        """The names under which clients see the models; the value of each name is the list of its models' ids.
 
         Models that differ only in their mode share a name, because the arguments of a call decide which mode runs. If
         all models of the family would share one name, each model has its id as its name instead.
@@ -337,7 +337,7 @@ class Family:
 def _name_together(models: Sequence[type[KieModel]]) -> str:
     """Return one name for models that differ only in their mode, usually their first alias.
 
-    The name is a model's id if no model has an alias, or if there is only one model and its id has no `/`.
+    The name is the first model's id if no model has an alias, or if there is only one model and its id has no `/`.
     """
     if len(models) == 1 and "/" not in models[0].id:
         return models[0].id

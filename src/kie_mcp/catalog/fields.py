@@ -53,7 +53,7 @@ class Ref(str):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """KIE's limits for a file of a field, which is declared as in `Annotated[Image, Limits("jpeg png", mb=10)]`."""
+    """KIE's limits for the files of a field, as in the annotation `Annotated[Image, Limits("jpeg png", mb=10)]`."""
 
     formats: str = ""
     """Allowed MIME subtypes, separated by spaces, such as `jpeg png`; empty if all are allowed."""
@@ -82,7 +82,7 @@ class MediaRef(Ref):
     """A file: https URL, local path, data URI, or `task:<id>#<n>` for the n-th result of an earlier task."""
 
     def __new__(cls, reference: str) -> Self:
-        """Standardize the reference; refuse a text that names several files, because it would become one wrong URL."""
+        """Standardize the reference; refuse a text that names several files, because it would be read as one URL."""
         reference = read_reference(reference)
         if SEVERAL_FILES.search(reference):
             raise ValueError("one file is wanted here, and the text names several")
@@ -119,7 +119,7 @@ class AnyFile(MediaRef):
 
 
 def find_file_type(field: FieldInfo) -> tuple[type[MediaRef], Limits | None] | None:
-    """Return the kind of file that a field takes, such as `Image`, and its limits; None if the field takes no file."""
+    """Return the class of a field's files, such as `Image`, and their limits; None if the field takes no files."""
     parts = [part for each in (field.annotation, *field.metadata) for part in walk_annotation(each)]
     media = (each for each in parts if isinstance(each, type) and issubclass(each, MediaRef))
     limits = (each for each in parts if isinstance(each, Limits))
@@ -135,9 +135,8 @@ class TaskRef(Ref):
 class Track(Ref):
     """One song of an earlier music task, written as `task:<id>#<n>`; n is 1 for the task's first song.
 
-    The request to KIE contains KIE's audio id of the song. A caller who knows this audio id may write it instead of n.
-    If the model does not need the task, the caller may then also write `-` instead of the task's id:
-    `task:-#<audio id>`.
+    The request to KIE contains KIE's audio id of the song. A caller who knows this audio id may write it in place of n:
+    `task:<id>#<audio id>`, or `task:-#<audio id>` if the model does not need the task.
     """
 
     __slots__ = ()
@@ -161,8 +160,8 @@ def aliases(names: Mapping[str, str]) -> BeforeValidator:
     """Make a field accept other spellings of its values.
 
     Args:
-        names: KIE's value for each other spelling in lower case. A caller's value also matches with capital letters, or
-            with spaces around it.
+        names: For each other spelling, in lower case, the value at KIE. Capital letters in a caller's value, and spaces
+            around it, are ignored.
     """
     return BeforeValidator(
         lambda given: names.get(given.strip().casefold(), given) if isinstance(given, str) else given
@@ -210,7 +209,7 @@ class LongestRequest:
 
 
 def wire(name: str, default: Any = ..., **limits: Any) -> Any:
-    """Define a field of a model class that has another name in the request to KIE.
+    """Define a field whose name in the request to KIE differs from its name in the model class.
 
     Args:
         name: The name in the request to KIE.

@@ -1,4 +1,4 @@
-"""Find the files in a call of a dynamic model by a field's schema, by its name, and by the text in the field."""
+"""Find the files in a call of a dynamic model, by the schema, the name and the value of each field."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -55,7 +55,7 @@ def with_files(value: Any, schema: Schema, name: str) -> Any:
 
 
 def has_file(field: Schema, name: str) -> bool:
-    """Tell whether a field takes a file, or contains a field that takes a file at any depth."""
+    """Tell whether a field takes a file, or contains, at any depth, a field that takes a file."""
     inner: Iterator[tuple[str, Schema]] = iter(field.get("properties", {}).items())
     return (
         _media_type(field, name) is not None
@@ -65,7 +65,7 @@ def has_file(field: Schema, name: str) -> bool:
 
 
 def json_type(field: Schema) -> str:
-    """Return the JSON type of a field, apart from null; empty if the field has no type or several types."""
+    """Return the JSON type of a field; empty if the field has no type or several types. The type null is ignored."""
     types = _json_types(field)
     return types[0] if len(types) == 1 else ""
 
@@ -77,7 +77,7 @@ def _json_types(field: Schema) -> list[str]:
 
 
 def _media_type(field: Schema, name: str) -> type[MediaRef] | None:
-    """Return the class of the files of a field that takes only files; None if the field may take other texts."""
+    """Return the class of a field's files if the field takes only files; None for any other field."""
     types = set(_json_types(field))
     if not _accepts_file_names(field, name) or not ("string" in types or not types):
         return None

@@ -42,7 +42,7 @@ Resolve = Callable[[Ref], str]
 
 
 class Part(BaseModel):
-    """An argument that is an object with fields of its own, such as one line of a dialogue."""
+    """An argument's value, or an item in it, that is an object with fields, such as one line of a dialogue."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
@@ -66,7 +66,7 @@ class KieModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     id: ClassVar[str]
-    """KIE's id of the model, unchanged; if KIE gives the model no id, the model's name in the request body."""
+    """KIE's id of the model, exactly as KIE writes it; for a model without an id, its name in the request body."""
     kind: ClassVar[Kind]
     """The kind of result that the model makes."""
     task_type: ClassVar[str]
@@ -76,7 +76,7 @@ class KieModel(BaseModel):
     price: ClassVar[Price] = UNKNOWN
     """KIE's price list for the model."""
     routes: ClassVar[tuple[str, ...]] = ("jobs",)
-    """Ids of the routes that run the model, best first: `jobs`, `jobs:<another id>`, or the name of a product API."""
+    """Ids of the routes that run the model, best first: `jobs`, `jobs:<other model id>` or a product API's name."""
     service: ClassVar[str] = ""
     """Path of the model's create request on the `service` route, without `/api/v1/`; empty if there is no such path."""
     merged_fields: ClassVar[frozenset[str]] = frozenset()
@@ -116,9 +116,9 @@ class KieModel(BaseModel):
 
     @classmethod
     def is_default(cls, name: str, value: object) -> bool:
-        """Tell whether a value is the default of a field; a call without the field then means the same.
+        """Tell whether a value is a field's default, so that a call without the field means the same.
 
-        If neither the class nor KIE's documentation states a default, `False` counts as the default.
+        If neither the class nor KIE's documentation states a default, `False` is taken as the default.
 
         Args:
             name: Name of the field.
@@ -138,7 +138,7 @@ class KieModel(BaseModel):
 
     @classmethod
     def plain_schema(cls) -> dict[str, Any]:
-        """Return the JSON Schema of this class, which is made once, as it takes 4 ms; callers must not change it."""
+        """Return the JSON Schema of this class; callers must not change it, as it is made only once (in 4 ms)."""
         if "_plain_schema" not in vars(cls):
             cls._plain_schema = plain_schema(cls)
         return cls._plain_schema
@@ -160,7 +160,7 @@ class KieModel(BaseModel):
         return found
 
     def find_shape_source(self) -> Image | None:
-        """Return the picture that gives the result its shape: the picture to edit, or the first frame of a clip."""
+        """Return the picture whose aspect ratio the result gets: the picture to edit, or the first frame of a clip."""
         pictures = getattr(self, "images", None) if self.kind == "image" else None
         first = getattr(self, "image", None) or (pictures or (None,))[0]
         return first if isinstance(first, Image) else None
@@ -175,7 +175,7 @@ class KieModel(BaseModel):
 
     @classmethod
     def hidden_fields(cls) -> frozenset[str]:
-        """Return KIE's names of this model's fields that no tool shows; their values are sent to KIE unchanged."""
+        """Return KIE's names of fields that no tool shows for this model; given values are sent to KIE unchanged."""
         return HIDDEN_FIELDS - {field.serialization_alias or name for name, field in cls.model_fields.items()}
 
     @classmethod
@@ -225,7 +225,7 @@ class KieModel(BaseModel):
                 return exactly(1)
 
     def seconds_of(self, name: str, lengths: Lengths) -> Amount:
-        """Return the seconds that a field or property adds to the units: its number, or the length of its files.
+        """Return the seconds that a field or property adds to the price units: its value, or the length of its files.
 
         Args:
             name: Name of the field or property.
@@ -233,8 +233,8 @@ class KieModel(BaseModel):
         """
         field, given = type(self).model_fields.get(name), getattr(self, name, None)
         if field and (found := find_file_type(field)):
-            # A required file is missing only if the cost of a call with default arguments is estimated. It then counts
-            # as a file of unknown length.
+            # Only `default_estimate()` makes calls without a required file. The missing file is treated as a file of
+            # unknown length.
             files = given if isinstance(given, tuple) else (given,) if given or field.is_required() else ()
             media, limits = found
             return _add_lengths(files, lengths, media, limits or Limits(), self.price.most)

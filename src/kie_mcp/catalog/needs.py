@@ -215,9 +215,9 @@ HELPERS = (
 
 
 def find_helpers(words: list[str]) -> str:
-    """Return the notes of all `HELPERS` whose phrases occur in a search, as one text; empty if there are none.
+    """Return the notes of all `HELPERS` whose phrases occur in a search, as one text; empty if no phrase occurs.
 
-    A phrase that is a part of a longer phrase in `NEEDS` does not count: in "cut out", the phrase "cut" is ignored.
+    A phrase is ignored inside a longer phrase from `NEEDS`, such as "cut" in "cut out".
 
     Args:
         words: The words of the search, from `split_words()`.
@@ -239,10 +239,10 @@ def _finds(phrase: str, text: str) -> bool:
 
 
 def find_needs(words: list[str]) -> list[tuple[Need, list[str]]]:
-    """Find what a search asks to make, such as a music video; the need with the longest phrase comes first.
+    """Find the things that a search asks to make, such as a music video; the longest phrase that was found comes first.
 
-    Each need has phrases that name it. A phrase that is a part of a longer phrase does not count: in "music video", the
-    phrase "video" is ignored.
+    A search asks for a need if it contains one of the need's phrases. A phrase is ignored inside a longer phrase, such
+    as "video" in "music video".
 
     Args:
         words: The words of the search, from `split_words()`.

@@ -10,7 +10,7 @@ AS_OF = "2026-10-02"
 """Date on which the prices in the model classes were taken from KIE's price texts."""
 
 Unit = Literal["task", "video", "image", "second", "megapixel", "1000 characters", "million tokens"]
-"""The price unit: what KIE counts to charge for a task."""
+"""The price unit: the thing, such as one second of video, for which KIE states a price."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +20,10 @@ class Rate:
     credits: float
     """Credits for one unit."""
     when: tuple[tuple[str, Any], ...] = ()
-    """Conditions: pairs of a field's name and a value. A call has to have this value in each of these fields.
+    """The conditions: pairs of a field's name and the value that this field must have in a call.
 
-    True means that the field has a value, and False means that the field is empty. Other values are compared as texts,
-    and case is ignored.
+    True stands for a field that is not empty, and False for an empty field. Any other value is compared as a text with
+    the field's value, and case is ignored.
     """
 
     def matches(self, call: object) -> bool:
@@ -50,7 +50,8 @@ def rate(amount: float, **when: Any) -> Rate:
 
     Args:
         amount: Credits for one unit.
-        when: The value that a call must have in each of these fields, as in `Rate.when`.
+        when: The conditions: each keyword is a field's name, with the value that the field must have, as in
+            `Rate.when`.
     """
     return Rate(amount, tuple(when.items()))
 
@@ -91,15 +92,16 @@ class Price:
     rates: tuple[Rate, ...] = ()
     """The rates, in the order in which they are tried; if there are none, the price is unknown."""
     of: tuple[str, ...] = ("duration",)
-    """If `unit` is "second": names of the fields and properties whose seconds, or lengths of files, are added up.
+    """If `unit` is "second": names of the fields and properties whose seconds are added up.
 
-    A name that is listed twice counts twice.
+    The seconds of a field with files are the lengths of these files. If a name is listed twice, its seconds are added
+    twice.
     """
     unstated_length: tuple[float, float] | str | None = None
-    """If `unit` is "second": the seconds that are paid when a call states no length, such as a `duration` of -1.
+    """If `unit` is "second": the seconds that are paid if a call states no length, for example with a `duration` of -1.
 
     Two numbers: the lengths, in seconds, of the shortest and the longest result of the model. A text: the name of a
-    field whose file is as long as the result. None: KIE states no lengths.
+    field whose file is as long as the result. None: KIE does not state how long results are.
     """
     most: float | None = None
     """If `unit` is "second": the largest number of seconds that one call pays for; None for no limit."""

@@ -21,7 +21,7 @@ TELLING_FIELDS = ("resolution", "quality", "speed", "tier", "type", "result")
 """Fields whose values are clear without the name of the field, such as 720p; the table shows only the values."""
 ANY_FILE = "https://files.example/a"
 LONGEST_TEXT = 5000
-"""Assumed length of the longest text of a field, in characters, if KIE states no limit for the text."""
+"""Number of characters that is assumed for the longest text of a field if KIE states no limit for the text."""
 
 
 def format_prices() -> str:
@@ -68,14 +68,15 @@ def describe_open_lengths(model: type[KieModel]) -> str:
 
 
 def estimate_dearest_call(model: type[KieModel]) -> Estimate:
-    """Return the estimate of a model's most expensive call, in which the length of every file is unknown."""
+    """Return the highest of the estimates for a model's calls; the length of every file in these calls is unknown."""
     return max(_estimates(model), key=lambda each: each.high or 0)
 
 
 def _estimates(model: type[KieModel]) -> list[Estimate]:
     """Return the estimates of all calls that combine extreme values of the fields that the price may depend on.
 
-    The extreme values of a field are its smallest and its largest value, or no value.
+    The extreme values of a field are its default, no value, its smallest and largest value, and each value of an
+    `enum`.
     """
     conditions = {field for rate in model.price.rates for field, _ in rate.when}
     names = [name for name in model.model_fields if name in {*QUANTITIES, *model.price.of, *conditions}]

@@ -51,8 +51,8 @@ SPELLINGS = tuple(
         (r"(?<=\d)×", "x"),
         (r"(?<=\d) (?=[pkx]\b)", ""),
         (r"\bstandard\b", "std"),
-        # The following parts of a text are removed, because they do not concern the price, or only say that it is
-        # lower.
+        # The following parts of a text are removed, because they are not about the price, or only say that KIE's price
+        # is lower than another price.
         (rf"(?:\bup to )?[^\s(]*\d ?%\+? (?:{LESS})\b{OTHERS}", ""),
         (r", and the advantage only grows with more uploads\b", ""),
         (rf"\bfrom ({NUMBER} (?:to|-))", r"\1"),
@@ -93,7 +93,7 @@ FREE = re.compile(
     r"(?: for now| for everyone| (?:until|during) (?:the )?(?:beta|launch|further notice)(?: (?:phase|period))?)?"
     r"[.!]?"
 )
-"""Matches a text that says nothing but that the model is free."""
+"""Matches a text that says only that the model is free."""
 WORDS = frozenset(
     re.findall(
         r"\w+",
@@ -134,17 +134,17 @@ OPEN_COUNT = re.compile(
 INPUT_IMAGES = re.compile(
     r"\b(?:input|additional|extra|reference) (?:\w+ )?(?:image|picture)s?\b(?: input\b)?|\bimage input\b"
 )
-"""Matches words before a price, such as `additional images`; each such picture costs this price extra."""
+"""Matches words before a price, such as `additional images`, which mean that the price is for each input picture."""
 PER_INPUT_IMAGE = re.compile(
     r"(?:\b(?:per|an?|each|every|for)|/) ?(?:additional|extra|input|reference) (?:\w+ )?(?:image|picture)s?\b"
 )
-"""Matches words after a price, such as `per extra image`; each such picture costs this price extra."""
+"""Matches words after a price, such as `per extra image`, which mean that the price is for each input picture."""
 
 OWN_PART = re.compile(r"(?:\([^()]*\)|[^(),;|•\n.]|[.,](?=\d))*")
 """Matches the words after a price, up to the next comma, full stop or line break outside of parentheses."""
 NOTE = re.compile(r"\([^()]*\)")
 CONNECTED = re.compile(r"[^\w]*(?:for|at|in|with|audio:|video:)")
-"""Matches the beginning of words that belong to the price before them, even if no comma follows these words."""
+"""Matches a word such as `for` directly after a price; the words up to the next price then belong to this price."""
 Unit = Literal["second", "minute", "image", "character", "result", "call", "unsaid", "unknown"]
 NOUNS: dict[str, Unit] = {
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), "second"),
@@ -199,7 +199,7 @@ class Figure:
     surcharge: bool
     """Whether each input picture costs this price, in addition to the price of the call."""
     labels: Mapping[str, frozenset[str]]
-    """For each label, the values of the argument for which this price is valid, such as 720p for `resolution`."""
+    """The argument values for which this price is valid, such as 720p; the key is the `name` of a `Label`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,13 +216,14 @@ class Label:
 def estimate_from_text(call: KieModel, text: str, lengths: Lengths = NOT_MEASURED) -> Estimate:
     """Estimate the cost of a call from KIE's price text.
 
-    If the text has several prices, only the prices for the call's arguments count. If the text does not name these
+    If the text has several prices, only the prices for the call's arguments are used. If the text does not name these
     arguments, the estimate goes from the lowest price to the highest price.
 
     Args:
         call: An instance of a model class.
         text: KIE's price text.
-        lengths: For each file that was measured, its length in seconds; any other file may have the longest length.
+        lengths: For each file that was measured, its length in seconds. For any other file, the estimate assumes a
+            length from `SHORTEST_UNKNOWN` to `LONGEST_UNKNOWN`.
 
     Returns:
         The estimate; it is `UNREADABLE` if anything in the text or the call is unclear.
@@ -251,7 +252,7 @@ def estimate_from_text(call: KieModel, text: str, lengths: Lengths = NOT_MEASURE
 
 
 def _says_free(words: str, model_id: str) -> bool:
-    """Tell whether a text says nothing but that the model is free; a free preview, for example, is not enough."""
+    """Tell whether a text says only that the model is free, and not, for example, that a preview is free."""
     found = FREE.fullmatch(words.strip())
     subject = re.findall(r"\w+", (found and found["subject"]) or "")
     return bool(found) and {*subject} <= {"this", "the", "model", "it", "api", *re.findall(r"\w+", model_id)}
@@ -316,7 +317,7 @@ def _are_same_dollars(words: str) -> bool:
 
 
 def _find_other_numbers(words: str, labels: Sequence[Label]) -> list[str]:
-    """Return the numbers and number words in a text that belong to no price, unit or value of an argument."""
+    """Return each number, word "credits" and multiple ("2x") of a text that is no part of a price, unit or label."""
     rest = DOLLARS.sub("#", CREDITS.sub("#", words))
     for pattern in (UNIT, RESOLUTION, re.compile(r"\b\d+s\b"), *(each.pattern for each in labels)):
         rest = pattern.sub(" ", rest)
@@ -428,7 +429,7 @@ def _share_units(figures: Sequence[Figure]) -> list[Figure]:
 def _read_amounts(
     found: re.Match[str], before: str, own: str, labels: Sequence[Label]
 ) -> Iterator[tuple[tuple[float, float], dict[str, frozenset[str]]]]:
-    """Yield each price of a match: its lowest and highest number, and for each label the values for which it is valid.
+    """Yield each price of a match: its lowest and highest number, and the argument values for which it is valid.
 
     `70 / 140 credits for 5s / 10s` is two prices, and `70-140 credits` is one price.
 
@@ -459,7 +460,8 @@ def _read_amounts(
 def _choose(figures: Sequence[Figure], labels: Sequence[Label]) -> Sequence[Figure]:
     """Return the prices that are valid for the call's arguments; all prices if the text does not name the arguments.
 
-    The result is empty if the text names only other values of an argument, and all of these may be cheaper.
+    The result is empty if the text names values of an argument, but not the call's value, and the call's value may cost
+    more than the named values.
     """
     for label in labels:
         values = frozenset[str]().union(*(figure.labels.get(label.name, ()) for figure in figures))
@@ -587,9 +589,9 @@ def _count_characters(value: object) -> int:
 
 
 def _measure_inputs(call: KieModel, medium: Medium, lengths: Lengths) -> list[Amount]:
-    """Return the length in seconds of each input file of a kind.
+    """Return the length in seconds of each input file of a medium, such as `video`.
 
-    An argument that is not in the model's schema counts as a file if its name contains the kind: `video_url` is a
+    An argument that is not in the model's schema is taken for a file if its name contains the medium: `video_url` is a
     video.
     """
     refs = [ref for ref in call.references() if isinstance(ref, MediaRef) and ref.medium in (medium, "file")]

@@ -17,7 +17,7 @@ MAX_SCHEMA_DEPTH = 32
 MAX_NUMBER = 2**63 - 1
 """Largest absolute value of a number in a schema; a larger number is left out, because it limits nothing."""
 SCHEMA_COST = 40
-"""Number of characters that each inner schema adds to the size, so that many empty schemas exceed the limit as well."""
+"""Number of characters that each schema, even an empty one, adds to the total size that `MAX_SCHEMA_CHARS` limits."""
 MAX_DESCRIPTION_CHARS = 500
 """Largest number of characters of a field's description that are kept; the rest is cut off."""
 
@@ -71,7 +71,7 @@ def _any_of(schemas: list[Schema]) -> Schema:
 
 
 class _Reader:
-    """Reader of the schemas in one OpenAPI document, which raises an error if the schemas are too large together."""
+    """Reader of the schemas in one OpenAPI document; it raises an error if these schemas together are too large."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self._document = document

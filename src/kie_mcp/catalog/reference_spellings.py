@@ -33,9 +33,9 @@ _BASE64_START = re.compile(
 """Matches the beginning of the base64 text of common media files, such as `/9j/` for a JPEG."""
 _BASE64 = re.compile(r"[A-Za-z0-9+/_=\s%\\-]+")
 _SHORTEST_BASE64 = 60
-"""Length in characters above which a text that begins like a media file in base64 counts as base64, not as a path."""
+"""A text that begins like a media file in base64 is read as base64, and not as a path, above this length."""
 _LONGEST_NAME = 400
-"""Length in characters above which any other text of base64 characters counts as base64 and not as a path."""
+"""Any other text of base64 characters is read as base64, and not as a path, above this length."""
 
 _DATA_KEYS = ("data", "blob", "base64", "b64json", "b64", "bytes")
 _ADDRESS_KEYS = (
@@ -47,12 +47,12 @@ _ADDRESS_KEYS = (
 def read_reference(text: str) -> str:
     """Return a reference in kie-mcp's own spelling, such as `task:t_ab12#1` for `"kie://tasks/t_ab12/media/1"`.
 
-    Only the outer blanks of a path are removed, because only the disk can tell which quotes, backslashes and dots
+    Outer blanks are removed from a path, and nothing else: only the disk shows which quotes, backslashes and dots
     belong to the file's name.
 
     Args:
-        text: A URL, path, data URI or id, perhaps inside quotes, brackets or a Markdown link; base64 text; or the JSON
-            text of an object for `find_in_block()`.
+        text: A URL, path, data URI or id, perhaps inside quotes, brackets or a Markdown link; base64 text; or a content
+            block (see `find_in_block()`) as a JSON text.
     """
     if text.lstrip().startswith("{"):
         text = find_in_block(_parse_object(text)) or text
@@ -86,7 +86,7 @@ def find_in_block(block: Mapping[str, Any]) -> str:
     """Return the URL, path, id or data URI in a content block of MCP or of a model's API; empty if there is none.
 
     Examples of such blocks are `{"type": "image", "data": …, "mimeType": …}`, `{"image_url": {"url": …}}` and `{"path":
-    …}`. The entry of a result in an answer of this server is such a block, too.
+    …}`. In this server's answers, the entry for each result is such a block, too.
     """
     given = {re.sub(r"[\W_]", "", str(name)).lower(): value for name, value in block.items()}
     for name in _DATA_KEYS:
@@ -153,7 +153,7 @@ def _standardize(text: str) -> str:
 
 
 def _read_data_uri(text: str) -> str:
-    """Return a data URI with its prefix in lower case, without the second prefix that some tools put before it."""
+    """Return a data URI with its prefix in lower case; of several prefixes in a row, only the last is kept."""
     text = unquote(text) if text[4] == "%" else text
     start = 0
     while inner := _DATA_HEAD.match(text, text.find(",", start) + 1):
@@ -163,11 +163,12 @@ def _read_data_uri(text: str) -> str:
 
 
 def _mend_url(rest: str) -> str:
-    """Remove line breaks and final punctuation from a URL, which has no scheme here; encode the blanks in it."""
+    """Remove line breaks and final punctuation from a URL without its scheme, and encode the blanks in it."""
     rest = re.sub(r"\s*[\r\n\t]+\s*", "", rest.strip())
     bare = rest.rstrip(f"{_PUNCTUATION})")
     rest = bare if _MEDIA_ENDING.search(bare[-8:]) else rest
-    # A blank after a complete file name ends the URL. It is not encoded, so that a text with further words is refused.
+    # A blank after a complete file name ends the URL. This blank is not encoded, so that a URL with words after it is
+    # refused.
     return rest if _MEDIA_ENDING.search(rest.partition(" ")[0]) else rest.replace(" ", "%20")
 
 

@@ -1,4 +1,4 @@
-"""The registry: tuples of all families (the models of one tool), and a dict of all models by KIE's id."""
+"""The registry: all families (each of them has the models of one tool), and all models by KIE's id."""
 
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.model import KieModel
@@ -70,9 +70,9 @@ STANDARD: tuple[Family, ...] = (
     suno.COVER_ART,
     suno_studio.SOUNDS,
 )
-"""The families whose tools clients see by default: those in KIE's model list.
+"""The families whose tools clients see by default: those with models in KIE's model list.
 
-Suno's sounds replace the list's sound effects.
+`suno_studio.SOUNDS` is added, because the list's `elevenlabs.SOUND_EFFECT` is a legacy family.
 """
 
 FAMILIES: tuple[Family, ...] = (

@@ -12,7 +12,7 @@ class PlainSchema(GenerateJsonSchema):
     """Generator of JSON Schemas that do not allow null, because callers leave out arguments instead of sending null."""
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
-        """Return the schema of a value that may be None, without null."""
+        """Return the schema of a value that may be None; the schema does not allow null."""
         return self.generate_inner(schema["schema"])
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
@@ -22,7 +22,7 @@ class PlainSchema(GenerateJsonSchema):
 
 
 def plain_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """Return a model's JSON Schema under this server's field names, without `$ref` and keys that hosts refuse."""
+    """Return a model's JSON Schema with this server's field names, but no `$ref` and no keys that hosts refuse."""
     schema = model.model_json_schema(by_alias=False, schema_generator=PlainSchema)
     return _plain(schema, schema.get("$defs", {}))
 

@@ -80,7 +80,7 @@ class SchemaCheck:
         return list(dict.fromkeys(islice(filter(None, problems), MAX_PROBLEMS)))
 
     def narrow(self, fields: Mapping[str, Any]) -> Schema:
-        """Return the schema after removing, at any depth, the `anyOf` and `oneOf` alternatives that do not match.
+        """Return the schema without the `anyOf` and `oneOf` alternatives, at any depth, that do not allow the fields.
 
         Args:
             fields: The fields under KIE's names, with files as `MediaRef`.
@@ -128,7 +128,7 @@ def _compile(schema: Schema) -> "Draft202012Validator":
 
 
 def _narrow(schema: Schema, value: Any) -> Schema:
-    """Return a schema without the alternatives, at any depth, that a value does not match; keep all if none matches."""
+    """Return a schema without the alternatives, at any depth, that do not allow a value; keep all if none allows it."""
     narrowed = dict(schema)
     for key in ("anyOf", "oneOf"):
         if parts := schema.get(key):
@@ -162,8 +162,8 @@ def _mend(schema: Any) -> Any:
 def _loosen_choice(schema: Schema) -> Schema:
     """Replace `oneOf` by `anyOf` if one alternative requires all fields that another alternative requires.
 
-    A call that matches the first alternative then often matches the second alternative as well, and `oneOf` forbids
-    this.
+    A call that matches the first alternative then often matches the second alternative as well, but `oneOf` allows only
+    one match.
     """
     parts = schema.get("oneOf")
     if not isinstance(parts, list):

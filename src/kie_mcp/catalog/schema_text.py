@@ -1,4 +1,4 @@
-"""Short texts for tool schemas, which have a token budget: a few words for many models, and limits in words."""
+"""Short texts for tool schemas, which have a token budget: the names of models, and the values that a field allows."""
 
 import re
 from collections.abc import Collection, Iterator, Sequence
@@ -8,14 +8,15 @@ from typing import Any
 def name_models(names: Collection[str], all_names: Sequence[str], *, whole: bool = False) -> str:
     """Name some models of a family in few words, such as `2.6, 2.1 and turbo models`.
 
-    The result lists single names, and then words, followed by `models`. Such a word means all models whose name
-    contains the word between hyphens or slashes. The beginning that all names share is removed from the single names.
-    The algorithm is a greedy set cover: each step chooses the word that most of the remaining names have.
+    The result lists the names of single models, and then words for several models each, followed by `models`. A word
+    means all models that have it in their name, between hyphens or slashes. The beginning that all names share is
+    removed from the names of single models. The algorithm is a greedy set cover: each step chooses the word that most
+    of the remaining names have.
 
     Args:
         names: The names of the models.
         all_names: The names of all models of the family.
-        whole: Whether the single names keep the shared beginning, so that a caller can copy them.
+        whole: Whether the names of single models keep the shared beginning, so that a caller can copy them.
     """
     uncovered = [name for name in all_names if name in names]
     others = [name for name in all_names if name not in names]
@@ -40,7 +41,7 @@ def name_models(names: Collection[str], all_names: Sequence[str], *, whole: bool
 
 
 def _shared_beginning(names: Sequence[str]) -> str:
-    """Return the common beginning of names before their versions or modes, such as `wan-`; empty if there is none."""
+    """Return the beginning that all names share before the version or mode, such as `wan-`; empty if there is none."""
     for beginning in (names[0].partition("/")[0] + "/", names[0].partition("-")[0] + "-"):
         if all(re.match(re.escape(beginning) + ("v?\\d" if beginning.endswith("-") else ""), name) for name in names):
             return beginning
@@ -66,8 +67,8 @@ def describe_constraint(schema: dict[str, Any], shown: Collection[Any] = ()) -> 
 
     Args:
         schema: The field's JSON Schema.
-        shown: The enum values that the schema shows beside this text. The text lists the allowed values or, if that is
-            shorter, the forbidden values after `not`.
+        shown: The enum values that the schema shows beside this text. The text then lists the values that the field
+            allows or, if this is shorter, `not` and the values in `shown` that the field forbids.
     """
     if "enum" in schema:
         allowed = ", ".join(str(value) for value in schema["enum"])

@@ -22,7 +22,7 @@ from kie_mcp.catalog.voices import Voice
 Description = dict[str, Any]
 
 LIVE_LABELS = {"live_price": "KIE's price today", "live": "KIE's list today", "live_changes": "KIE's schema today"}
-"""Labels of the live data from KIE in the text of a model's description; the key is the data's key."""
+"""Labels of live data from KIE in the text of a model's description; the key is the data's key in the description."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +65,7 @@ class Found(NamedTuple):
     entries: list[Entry]
     """The models with their tools, the most suitable model first and legacy models last."""
     note: str = ""
-    """A sentence for the caller if the models match the search only partly; empty if they match it exactly."""
+    """A sentence for the caller, for example that the models match the search only partly; empty if none is needed."""
 
 
 EVERY = tuple(Entry(family, model) for family in FAMILIES for model in family.models)
@@ -85,14 +85,14 @@ def find_models(
     """Find the models that match all conditions; if no model matches the query exactly, find similar models.
 
     Models whose name is the query come first. Then come models that make the thing in the query (`NEEDS`), such as a
-    logo. Models whose names, tool, kind, mode or description contain all words of the query come last.
+    logo. Then come models for which each word of the query is in the names, tool, kind, mode or description.
 
     Args:
         query: Words for a model or for the thing to make, such as `kling image` or `lip sync`; case is ignored.
         kind: The kind of result that the models must make; None for any kind.
         mode: A text that the model's mode must contain, such as `image-to-video`.
-        max_credits: Largest number of credits that a call with default arguments may cost, by its lowest estimate. A
-            model without a known price does not match. None for any price.
+        max_credits: Upper limit, in credits, for the lowest estimate of a call with default arguments; a model without
+            a known price does not match. None for any price.
     """
     wanted = "-".join(mode.casefold().replace("_", " ").split())
     pool = [
@@ -117,7 +117,7 @@ def _is_legacy_find(entry: Entry, query: str) -> bool:
 
 
 def _find_exactly(query: str, pool: list[Entry]) -> Found:
-    """Find the models whose name is the query, that make the thing in the query, or that match all words of the query.
+    """Find the models that are named by the query, that make the thing in the query, or that match all of its words.
 
     The note of the result comes from the first thing in `NEEDS` for which a model is found. It is empty if the query is
     the name of a model.

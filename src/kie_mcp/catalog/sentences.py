@@ -10,14 +10,14 @@ from typing import TypeVar
 ItemT = TypeVar("ItemT")
 
 LONGEST_SPEECH = 100_000
-"""Maximum number of characters in a call of a speech model: about two hours; KIE makes the speech in parts."""
+"""Maximum number of characters in a call of a speech model: about two hours of speech, which KIE makes in parts."""
 SMALLEST_SHARE = 4
-"""How many times shorter than the limit a part may be, so that the text is cut at a good place."""
+"""A part may be this many times shorter than the limit, if it then ends at a better place, such as a sentence's end."""
 
 _CLOSING = r"""["'”’»)\]}」』）】]*"""
 _SENTENCE_END = re.compile(
-    # A match begins only at the first of several signs in a row. Otherwise, the search would be slow in a long row of
-    # dots.
+    # In a row of punctuation marks, a match begins only at the first mark. Otherwise, the search would be slow in a
+    # long row of dots.
     rf"\n\s*\n|[。！？｡।॥]+{_CLOSING}|(?<![!?…؟۔.])(?:[!?…؟۔]|(?P<stop>\.))+{_CLOSING}(?=\s)"
 )
 """Matches the end of a sentence or paragraph; whether a full stop ends a sentence is decided by `_ends_sentence()`."""
@@ -70,7 +70,7 @@ def trim_texts(texts: Sequence[str], most: int) -> list[str]:
 
 
 def split_items(items: Sequence[ItemT], length: Callable[[ItemT], int], most: int) -> list[list[ItemT]]:
-    """Split a list into groups whose items together have at most `most` characters; the groups have similar lengths.
+    """Split a list into groups with at most `most` characters in each; the groups have similar lengths.
 
     Args:
         items: The items in order; none of them is longer than `most`.
@@ -94,7 +94,7 @@ def split_items(items: Sequence[ItemT], length: Callable[[ItemT], int], most: in
 def _find_cut(text: str, most: int) -> int:
     """Return the index where the first part ends in a text of more than `most` characters."""
     parts = math.ceil(len(text) / most)
-    # `even` is the shortest first part after which the rest fits into the other `parts - 1` parts.
+    # `even` is the minimum length of the first part with which the rest of the text fits into `parts - 1` parts.
     even, smallest = max(len(text) - (parts - 1) * most, 1), max(most // SMALLEST_SHARE, 1)
     spans = [match.span() for match in _MARKUP.finditer(text)]
     for ends in (_sentence_ends, _clause_ends, _blanks, _characters):

@@ -161,15 +161,15 @@ NOT_DESCRIPTIVE = frozenset({"voice", "speech", "sound", "sounding", "speaker", 
 
 
 def find_voices(voices: Iterable[Voice], text: str) -> tuple[list[Voice], list[str]]:
-    """Find the voices whose descriptions contain the largest number of the words in a text.
+    """Find the voices whose id and description contain the largest number of words from a text.
 
     Args:
         voices: The voices to search.
         text: The words; empty to find all voices.
 
     Returns:
-        The voices, and the words that are in none of their descriptions. If no word is in any description, the list of
-        voices is empty.
+        The voices, and the words that none of them contains. If no voice contains any of the words, the list of voices
+        is empty.
     """
     wanted = _words(text) - NOT_DESCRIPTIVE
     described = [(_words(f"{voice.id} {voice.about}") & wanted, voice) for voice in voices]
