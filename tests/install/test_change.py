@@ -126,6 +126,21 @@ def test_a_server_of_another_program_keeps_the_name(tmp_path: Path) -> None:
     assert after["mcpServers"]["kie"] == other
 
 
+@pytest.mark.parametrize("client", ["cursor", "codex", "goose", "continue"])
+def test_servers_of_other_programs_keep_every_name(client: str, tmp_path: Path) -> None:
+    one, folders = BY_NAME[client], folders_in(tmp_path)
+    place_file(one, tmp_path, b"")
+    # Each of these is put there by another program, after which the entry of kie-mcp is a new one again.
+    for _ in range(3):
+        change = plan_install(one, folders, SERVER)
+        other = change.after.replace(SERVER.command[0], "/usr/bin/npx")
+        place_file(one, tmp_path, other.encode())
+    before, after = (read(one, text)[one.servers] for text in (other, plan_install(one, folders, SERVER).after))
+    names = [each["name"] for each in after] if one.listed else [*after]
+    assert names == ["kie", "kie-mcp", "kie-mcp-2", "kie-mcp-3"]
+    assert after[:3] == before if one.listed else before.items() <= after.items()
+
+
 @pytest.mark.parametrize(
     ("command", "ours"),
     [

@@ -88,6 +88,17 @@ def test_an_earlier_entry_s_key_moves_into_the_file(home: Path) -> None:
     assert (home / ".local/share/kie-mcp/api-key").read_text(encoding="utf-8").strip() == KEY
 
 
+def test_a_key_that_is_given_goes_into_our_file_and_the_client_reads_it_there(home: Path) -> None:
+    """The user's own key file stays as it is, though it is set as well."""
+    theirs = home / "secrets-key"
+    theirs.write_text("another-key-of-the-user-0123456789", encoding="utf-8")
+    ran = run(home, "cursor", KIE_API_KEY=KEY, KIE_API_KEY_FILE=str(theirs))
+    assert ran.returncode == 0
+    entry = json.loads((home / ".cursor/mcp.json").read_text(encoding="utf-8"))["mcpServers"]["kie"]
+    assert Path(entry["env"]["KIE_API_KEY_FILE"]).read_text(encoding="utf-8").strip() == KEY
+    assert theirs.read_text(encoding="utf-8") == "another-key-of-the-user-0123456789"
+
+
 @pytest.mark.parametrize("client", ["claude-desktop", "codex", "goose"])
 def test_a_snippet_is_printed_alone_on_stdout(client: str, home: Path) -> None:
     ran = run(home, "--print", client)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -73,12 +74,13 @@ class Document:
 
     @property
     def free_name(self) -> str:
-        """The name for a new entry: `NAME`, or `OTHER_NAME` if another server has the name `NAME`."""
+        """The first free name for a new entry: `NAME`, `OTHER_NAME`, or `OTHER_NAME` with a number, such as `kie-mcp-2`."""
         entries = list_entries(self.data, self.client)
         taken = [
             each.get("name") if self.client.listed and isinstance(each, dict) else place for place, each in entries
         ]
-        return OTHER_NAME if NAME in taken else NAME
+        numbered = (f"{OTHER_NAME}-{number}" for number in count(2))
+        return next(name for name in chain((NAME, OTHER_NAME), numbered) if name not in taken)
 
     def put(self, place: Place, old: Entry, new: Entry) -> str:
         """Return the file's text with a new entry, or with new fields in an existing entry.

@@ -28,7 +28,9 @@ def describe_source(settings: Settings, *, keyring: bool) -> dict[str, str]:
         return {"KIE_MCP_SANDBOX": "1"}
     if keyring:
         return {"KIE_MCP_KEYRING": "1"}
-    return {"KIE_API_KEY_FILE": str((settings.api_key_file or settings.data_dir / KEY_FILE).absolute())}
+    # `keep_key` stores the key from KIE_API_KEY in our own file, and leaves a file of the user as it is.
+    file = None if _read_given_key(settings) else settings.api_key_file
+    return {"KIE_API_KEY_FILE": str((file or settings.data_dir / KEY_FILE).absolute())}
 
 
 def keep_key(settings: Settings, earlier: Mapping[str, str], ask: Callable[[], str], *, keyring: bool) -> str:
@@ -48,7 +50,7 @@ def keep_key(settings: Settings, earlier: Mapping[str, str], ask: Callable[[], s
     """
     if settings.sandbox:
         return "The sandbox needs no key; nothing is paid."
-    given = settings.api_key.get_secret_value().strip() if settings.api_key else ""
+    given = _read_given_key(settings)
     if not given and (found := _find_kept(settings, keyring=keyring)):
         return found
     key = given or earlier.get("KIE_API_KEY", "").strip() or ask().strip()
@@ -62,6 +64,10 @@ def keep_key(settings: Settings, earlier: Mapping[str, str], ask: Callable[[], s
     file = settings.data_dir / KEY_FILE
     _write_file(file, key)
     return f"The key is in {file}, which only you can read."
+
+
+def _read_given_key(settings: Settings) -> str:
+    return settings.api_key.get_secret_value().strip() if settings.api_key else ""
 
 
 def _find_kept(settings: Settings, *, keyring: bool) -> str:
