@@ -53,7 +53,7 @@ def has_proxies() -> bool:
 
 
 def find_proxies() -> dict[str, SplitResult]:
-    """Return the addresses of the proxies in the environment, by the scheme of requests: http, https or all.
+    """Return the addresses of the proxies in the environment; the key is the scheme of requests: http, https or all.
 
     Raises:
         ValueError: When the address or the port of a proxy is invalid.

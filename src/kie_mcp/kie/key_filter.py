@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from html.entities import html5
 
 SHORTEST_KEY = 8
-"""Minimum length of a key that is removed, in characters; a shorter key, such as `sandbox`, may be a usual word."""
+"""Minimum length of a key that is removed, in characters; a shorter key, such as `sandbox`, may be an ordinary word."""
 HIDDEN = "[key]"
 """The text that replaces the key."""
 ROUNDS = 6
-"""Maximum number of times that escapes are decoded, because escapes may be nested: `%2541` is `%41`, which is `A`."""
+"""Maximum rounds of decoding; escapes may be nested: `%2541` becomes `%41` in one round, and `A` in the next."""
 _FULL_WIDTH = range(0xFF01, 0xFF5F)
 """Code points of the full-width forms of ASCII characters, which most people read as the usual characters."""
 _ALIKE = {number: number - 0xFEE0 for number in _FULL_WIDTH} | str.maketrans("-_\uff0d\uff3f", "+/+/")
