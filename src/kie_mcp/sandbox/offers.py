@@ -75,7 +75,7 @@ class Offer:
         return {"type": "object", "properties": {name: {} for name in required} | named, "required": sorted(required)}
 
     def matches(self, body: Json) -> bool:
-        """Return True if the body of a create request names this model, or may leave out the name of the model."""
+        """Return True if a create request's body names this model, or names no model on a route that needs no name."""
         name = body.get("model")
         if self.route == JOBS:
             return bool(name == self.id)
@@ -85,7 +85,7 @@ class Offer:
             accepted_names.add(self.model.id)
         if "model" in self.argument_names:
             accepted_names.update(_allowed_values(self.model, self.argument_names["model"]))
-        # In a request to a product API, the field `model` may be missing: the API has a default model or only one.
+        # In a request to a product API, `model` may be missing: the API has a default model or only one model.
         named = name in accepted_names or (name is None and self.route.shape != "service")
         return named and all(body.get(key, value) == value for key, value in constants.items() if key != "model")
 
