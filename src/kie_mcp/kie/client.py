@@ -271,7 +271,7 @@ class KieClient:
         raise self._create_error(response, code, f"without a result: {message or 'nothing'}", message)
 
     async def _send(self, method: str, path: str, body: Mapping[str, Any]) -> httpx2.Response:
-        """Send a create request; raise `UnknownOutcome` if the open connection breaks or the timeout ends."""
+        """Send a create request; raise `UnknownOutcome` if the open connection breaks, or if the answer is late."""
         try:
             with anyio.fail_after(self._create_seconds):
                 return await self._request(
@@ -286,7 +286,7 @@ class KieClient:
             raise _unknown_outcome_error(message, self.advice) from None
 
     async def _read(self, method: str, url: str, *, backoff: float = READ_BACKOFF_SECONDS, **request: Any) -> Any:
-        """Send a request that only reads, and return the `data` of KIE's answer; retry after errors that may pass."""
+        """Send a request that only reads, and return the `data` of KIE's answer; retry after temporary errors."""
         retry = stamina.AsyncRetryingCaller(
             attempts=READ_ATTEMPTS, timeout=None, wait_initial=backoff, wait_max=2, wait_jitter=0.3
         )
@@ -340,7 +340,7 @@ def _body_arguments(method: str, body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_retryable(error: Exception) -> bool | float:
-    """Tell the library stamina whether to retry after an error; a number means a retry after so many seconds."""
+    """Tell the library stamina whether to retry after an error; a number is the seconds to wait before the retry."""
     if isinstance(error, ApiError) and error.retryable:
         return error.retry_after or True
     return False

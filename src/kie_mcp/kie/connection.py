@@ -41,8 +41,8 @@ def open_http(transport: httpx2.AsyncBaseTransport | None = None) -> httpx2.Asyn
 def _load_certificates(*_: str | None) -> ssl.SSLContext:
     """Load the trusted certificates (17 ms, 0.8 MB); they are cached, so that the clients of all tenants share them.
 
-    The arguments, which are the environment variables with the places of the certificates, are only the key of the
-    cache: if one of them changes, the certificates are loaded again.
+    The arguments are the values of the environment variables that say where the certificates are. They are only the
+    key of the cache: if one of them changes, the certificates are loaded again.
     """
     return httpx2.create_ssl_context()
 

@@ -167,7 +167,7 @@ class Discovery:
         return self._folder / f"{hashlib.sha256(path.encode()).hexdigest()[:32]}.json"
 
     async def _read_cached(self, path: str, cache_seconds: float, read: Callable[[Schema], T]) -> T:
-        """Return what `read` makes of KIE's answer; use a cached answer if it is new, or if KIE does not answer.
+        """Return KIE's answer, converted by `read`; use a cached answer if it is new, or if KIE does not answer.
 
         Args:
             path: Path of the request.

@@ -87,9 +87,9 @@ def _accepts(model: type[KieModel], name: str, field: Schema) -> bool:
 
 
 def _may_omit(model: type[KieModel], route_id: str, name: str, theirs: Schema) -> bool:
-    """Return whether the class accepts a call without this field that KIE requires, and then does not send the field.
+    """Return whether the class can send a request without a certain field, although KIE requires this field.
 
-    The call has all other fields that KIE requires.
+    The request for this check has all other fields that KIE requires.
     """
     others = [each for each in theirs["required"] if each != name]
     example_call = {each: _example(theirs["properties"].get(each, {})) for each in others}

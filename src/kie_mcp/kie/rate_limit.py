@@ -99,7 +99,7 @@ class _EverySlot:
 
 
 class _Window:
-    """The slots of one limit that a read limiter has at the moment."""
+    """The leases of slots that a read limiter holds for one limit at the moment."""
 
     def __init__(self, clock: Clock, lender: SlotLender, kind: str, slots: int) -> None:
         self._clock = clock

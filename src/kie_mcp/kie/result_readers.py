@@ -12,9 +12,9 @@ from kie_mcp.text import make_visible, one_line
 DEEPEST_JSON = 5
 """Maximum number of times that a text is parsed as JSON; KIE nests JSON texts in JSON texts."""
 LONGEST_URL = 4096
-"""Maximum number of characters of a file's URL; files with a longer URL are left out."""
+"""Maximum length of a file's URL, in characters; files with a longer URL are left out."""
 LONGEST_LINE = 500
-"""Maximum number of characters of a text on one line; the rest is cut off."""
+"""Maximum length of a text on one line, in characters; the rest is cut off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +157,7 @@ def find_urls(text: str) -> list[str]:
 
 
 def _clean_urls(text: str) -> str:
-    """Remove brackets and quotes before the first URL, and escapes in URLs; complete `//host/` by `https:`."""
+    """Remove brackets and quotes before the first URL, and escapes in URLs; put `https:` before `//host/`."""
     written = as_text(text).lstrip(_OPENERS).replace("\\/", "/").replace("&amp;", "&")
     return f"https:{written}" if _URL_WITHOUT_SCHEME.match(written) else written
 

@@ -35,7 +35,7 @@ _REQUEST = re.compile(r"\b(param(eter)?s?|requests?|inputs?|references?|prompts?
 _RESULT = re.compile(r"\b(results?|response|outputs?)\b")
 """Matches words in the names of fields that contain results, even if these fields also repeat the request."""
 _COVER = re.compile("cover|thumb|poster|preview|origin|(?<!re)source|stream")
-"""Matches parts of the names of fields that contain not the result, but its preview, stream or original."""
+"""Matches parts of the names of fields that contain a result's preview, stream or original instead of the result."""
 _PICTURE = re.compile("image|picture|photo|img")
 _CLIP_OR_SOUND = re.compile("video|audio|song|music|clip|movie")
 _STAND_IN = re.compile("(preview|origin|(?<!re)source|stream).*(video|audio|song|music|clip|movie)")

@@ -1,4 +1,4 @@
-"""Parse the times in KIE's answers, which have several formats."""
+"""Parse times in KIE's answers, where times have several formats."""
 
 from contextlib import suppress
 from datetime import UTC, datetime

@@ -187,9 +187,9 @@ def _plan_calls(task: FakeTask) -> Iterator[tuple[float, str]]:
 
 
 def _find_address(task: FakeTask) -> str:
-    """Return the callback URL of a create request; empty if there is none, or its host ends with `.invalid` (RFC 2606).
+    """Return the callback URL of a create request; empty if there is no usable URL.
 
-    A URL that is not HTTP counts as none.
+    A URL is usable if its scheme is `http` or `https`, and its host does not end with `.invalid` (RFC 2606).
     """
     address = str(task.body.get(task.offers[0].route.callback) or "")
     try:

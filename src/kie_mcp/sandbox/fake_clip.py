@@ -68,7 +68,7 @@ def choose_pitch(media: MediaContent) -> int:
 
 
 def _draw_still(media: MediaContent, size: tuple[int, int]) -> Image.Image:
-    """Draw the part of the picture that is the same in all frames of a clip: everything except the moving mark."""
+    """Draw what is the same in all frames of a clip: everything except the moving mark."""
     number = number_clip(media)
     image = Image.new("RGB", size, f"hsl({media.number % 360}, 60%, 30%)")
     draw = ImageDraw.Draw(image)
