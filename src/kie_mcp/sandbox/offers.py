@@ -95,7 +95,7 @@ class Offer:
         return set(body) <= {*self.argument_names, *self.required_fields, *self.model.constants, *also}
 
     def input_fields(self, body: Json) -> dict[str, Any]:
-        """Return the fields for the model: on `jobs` routes, the object `input` in the body; otherwise the whole body."""
+        """Return the fields for the model: on `jobs` routes, the object `input` of the body; otherwise all of it."""
         fields = body.get("input") if self.route == JOBS else body
         return dict(fields) if isinstance(fields, Mapping) else {}
 
