@@ -103,7 +103,7 @@ def normalize_word(value: Any) -> str:
 
 
 def as_text(value: Any) -> str:
-    """Return a string without invisible characters and spaces at its ends; return any other value as a JSON text.
+    """Return a string without invisible characters and without spaces at its ends; any other value as a JSON text.
 
     An empty value, or a value that JSON cannot express, gives an empty string.
     """
@@ -279,7 +279,7 @@ def stem_key(name: str) -> str:
 
 
 def result_texts(result: Any) -> list[str]:
-    """Return the texts in the result object of a `jobs` task: lyrics, MIDI notes, or the whole object as JSON."""
+    """Return the texts in the result object of a `jobs` task: lyrics, MIDI notes, or all of `resultObject` as JSON."""
     if values_at(result, "resultObject.lyricsData"):
         return lyrics("resultObject.lyricsData")(result)
     if values_at(result, "resultObject.instruments"):

@@ -95,7 +95,7 @@ class Offer:
         return set(body) <= {*self.argument_names, *self.required_fields, *self.model.constants, *also}
 
     def input_fields(self, body: Json) -> dict[str, Any]:
-        """Return the fields for the model: on `jobs` routes, the object `input` of the body; otherwise all of it."""
+        """Return the fields for the model: the object `input` of the body on `jobs` routes, else the whole body."""
         fields = body.get("input") if self.route == JOBS else body
         return dict(fields) if isinstance(fields, Mapping) else {}
 
