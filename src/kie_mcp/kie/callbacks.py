@@ -30,7 +30,7 @@ def sign(key: str, kie_id: str, timestamp: str) -> str:
 
 
 def is_signed(headers: Mapping[str, str], body: bytes, key: str, now: float) -> bool:
-    """Return whether a callback has a valid signature, made at most `SIGNATURE_SECONDS` before or after `now`.
+    """Return whether a callback has a valid signature, made at most `SIGNATURE_SECONDS` before or after now.
 
     Args:
         headers: The headers of the request, in a type that ignores the case of names, such as Starlette's `Headers`.
