@@ -1,4 +1,4 @@
-"""Advice for users on steps outside of kie-mcp: on KIE's web pages or, for the sandbox, in files and settings."""
+"""Advice on what users can do outside of kie-mcp: on KIE's web pages or, for the sandbox, in files and settings."""
 
 from dataclasses import dataclass
 
@@ -12,11 +12,11 @@ class Advice:
     top_up: str
     """Sentence or phrase that says how the owner gets more credits."""
     change_key: str
-    """Sentence that says what the owner does when KIE refuses the API key."""
+    """Sentence that tells the owner what to do when KIE refuses the API key."""
 
     @property
     def check_task(self) -> str:
-        """Sentence that says what the owner does when it is unknown whether KIE accepted and billed a task."""
+        """Sentence that tells the owner what to do when it is unknown whether KIE accepted and billed a task."""
         return f"Do not repeat the call: look at {self.task_list}, then settle it with resolve_task."
 
 

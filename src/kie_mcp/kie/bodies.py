@@ -11,20 +11,20 @@ MAX_BYTES = 16_000_000
 MAX_UPLOAD_BYTES = 1_000_000
 """Maximum size of the answer to an upload, in bytes after decompression."""
 MAX_VALUES = 1_000_000
-"""Maximum number of values in an answer; even a short value, such as a digit, takes about 70 bytes of memory."""
+"""Maximum number of JSON values in an answer; when parsed, even a digit takes about 70 bytes of memory."""
 BODY_HEADERS = ("content-encoding", "content-length", "transfer-encoding")
 """Headers that describe how a body was sent; they are removed, because they are wrong for the decompressed body."""
 
 
 class OversizedAnswer(Exception):
-    """KIE's answer is too large to be read; the message is a sentence that says so."""
+    """Raised when KIE's answer is too large to be read; the exception's message is a complete sentence."""
 
 
 async def read_body(response: httpx2.Response, max_bytes: int) -> httpx2.Response:
     """Read the body of an answer that was requested as a stream.
 
     Args:
-        response: The answer, whose body was not read yet.
+        response: The answer; its body has not been read yet.
         max_bytes: Maximum size of the decompressed body, in bytes; the rest of a larger body is not read.
 
     Returns:
@@ -52,8 +52,8 @@ def parse_body(response: httpx2.Response, hide_key: Callable[[str], str]) -> Any
     All answers of KIE pass through this function. So this function also removes the API key from them.
 
     Args:
-        response: The answer, whose body was read.
-        hide_key: Returns a text without the API key.
+        response: The answer; its body has been read.
+        hide_key: Function that removes the API key from a text.
     """
     content = response.content
     if not content.strip():

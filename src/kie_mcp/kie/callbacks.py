@@ -30,7 +30,7 @@ def sign(key: str, kie_id: str, timestamp: str) -> str:
 
 
 def is_signed(headers: Mapping[str, str], body: bytes, key: str, now: float) -> bool:
-    """Return whether a callback has a valid signature that was made about now.
+    """Return whether a callback has a valid signature, made at most `SIGNATURE_SECONDS` before or after now.
 
     Args:
         headers: The headers of the request, in a type that ignores the case of names, such as Starlette's `Headers`.
@@ -49,7 +49,7 @@ def is_signed(headers: Mapping[str, str], body: bytes, key: str, now: float) -> 
 
 
 def _find_ids(body: bytes) -> list[str]:
-    """Return KIE's ids of tasks in a callback; the products of KIE have the id in different places."""
+    """Return the ids of tasks in the body of a callback; different KIE APIs put the id in different places."""
     try:
         root: Any = json.loads(body)
     except (ValueError, RecursionError):

@@ -36,7 +36,7 @@ UPLOAD_TIMEOUT = httpx2.Timeout(600, connect=10)
 UPLOAD_SECONDS = 3600
 """Timeout of a whole upload, in seconds; an upload of 2 GB takes an hour at 5 Mbit/s."""
 MAX_CREDITS = 1e12
-"""Largest balance that is plausible, in credits; a larger number is a mistake in KIE's answer."""
+"""Largest plausible balance, in credits; a larger number is a mistake in KIE's answer."""
 READ_ATTEMPTS = 4
 READ_BACKOFF_SECONDS = 0.2
 """Minimum seconds before the second attempt of a request that only reads."""
@@ -83,7 +83,7 @@ class KieClient:
             create_seconds: Timeout of a create request, in seconds.
             upload_seconds: Timeout of an upload, in seconds.
             create_limiter: Rate limiter that gives each create request a slot; when left out, there is no limit.
-            read_limiters: The rate limiters of status reads; when left out, this client shares its limit with nobody.
+            read_limiters: The rate limiters of status reads; when left out, this client gets rate limiters of its own.
             observe: A function that is called after each request; when left out, no function is called.
             advice: Sentences for error messages; when left out, `find_advice(key)`.
             is_shared: Whether several callers use the account, and must not see one another's tasks.
@@ -133,7 +133,7 @@ class KieClient:
         return await self._with_create_slot(task, lambda: self._create_once(path, body))
 
     async def create_and_read(self, route: Route, body: Mapping[str, Any], task: Any = None) -> Any:
-        """Create a task on a route whose answer to the create request already has the task's state; return this answer.
+        """Create a task on a route that answers a create request with the task's state, and return this answer.
 
         Args:
             route: A route that is `at_once` or `repeated`.
@@ -147,7 +147,7 @@ class KieClient:
         return await self._with_create_slot(task, lambda: self._create_and_read_once(route, body))
 
     async def repeat_create(self, route: Route, body: Mapping[str, Any]) -> Any:
-        """Send the create request of a `repeated` route again, which costs nothing, and return the status answer.
+        """Send the create request of a `repeated` route again, and return KIE's answer; KIE does not bill it again.
 
         The client makes only one attempt, because KIE requires a pause between two attempts.
 
@@ -175,7 +175,7 @@ class KieClient:
         return await self._read_once("GET", self.base_url + path, params={"taskId": task_id}, is_status=True)
 
     async def expect_status_reads(self) -> None:
-        """Prepare for many status reads of all kinds at once."""
+        """Lease slots for many status reads on all routes, before these reads come."""
         await self._read_limiter.expect_burst()
 
     async def read_discovery(self, path: str) -> Any:
@@ -236,8 +236,8 @@ class KieClient:
         """Acquire a slot in the rate limit of create requests, and call `send`; retry only after an answer 429."""
         attempt = 1
         while True:
-            # Only the request that has waited longest asks the limiter for a slot, so that requests get slots in their
-            # order.
+            # Only the request that has waited longest asks the limiter for a slot, so that the requests get their slots
+            # in the order in which they came.
             async with self._create_order:
                 while self._create_limiter and (wait := await self._create_limiter.acquire(self.account, task)):
                     await self.clock.sleep(wait)
@@ -254,7 +254,7 @@ class KieClient:
         response = await self._send("POST", path, body)
         code, message, data = _read_envelope(response, parse_body(response, self._hide_key))
         task_id = data.get("taskId") or data.get("task_id") if isinstance(data, dict) else None
-        # An answer 409 with a task id counts as accepted, because the id belongs to a task that exists already.
+        # An answer 409 may have the id of a task that exists already. Then this id is returned, as after a success.
         if task_id and codes.find(code).accepted:
             return str(task_id)
         raise self._create_error(response, code, f"without a task id: {message or 'nothing'}", message)
@@ -271,7 +271,7 @@ class KieClient:
         raise self._create_error(response, code, f"without a result: {message or 'nothing'}", message)
 
     async def _send(self, method: str, path: str, body: Mapping[str, Any]) -> httpx2.Response:
-        """Send a create request; raise `UnknownOutcome` if the open connection breaks or the timeout ends."""
+        """Send a create request; raise `UnknownOutcome` if the open connection breaks, or if the answer is late."""
         try:
             with anyio.fail_after(self._create_seconds):
                 return await self._request(
@@ -286,7 +286,7 @@ class KieClient:
             raise _unknown_outcome_error(message, self.advice) from None
 
     async def _read(self, method: str, url: str, *, backoff: float = READ_BACKOFF_SECONDS, **request: Any) -> Any:
-        """Send a request that only reads, and return the `data` of KIE's answer; retry after errors that may pass."""
+        """Send a request that only reads, and return the `data` of KIE's answer; retry after temporary errors."""
         retry = stamina.AsyncRetryingCaller(
             attempts=READ_ATTEMPTS, timeout=None, wait_initial=backoff, wait_max=2, wait_jitter=0.3
         )
@@ -313,7 +313,7 @@ class KieClient:
         answer = parse_body(response, self._hide_key)
         code, message, data = _read_envelope(response, answer)
         # A status answer about the task is returned even if its code is an error. For example, a code 500 together with
-        # the task's record means that the task failed, and not the request.
+        # the task's record means that the task failed, and not that the request failed.
         if is_status and codes.find(code).verdict(has_record=bool(data)) != "request":
             return answer
         if code != codes.SUCCESS:
@@ -340,7 +340,7 @@ def _body_arguments(method: str, body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_retryable(error: Exception) -> bool | float:
-    """Tell the library stamina whether to retry after an error; a number means a retry after so many seconds."""
+    """Tell the library stamina whether to retry after an error; a number is the seconds to wait before the retry."""
     if isinstance(error, ApiError) and error.retryable:
         return error.retry_after or True
     return False

@@ -55,7 +55,7 @@ class Code:
     accepted: bool = False
     """Whether a create request with this answer created a task, provided that the answer has a task id."""
     not_ready: bool = False
-    """Whether a `repeated` route may answer with this code while a file is not ready, and even afterwards."""
+    """Whether a `repeated` route sends this code until the file is ready, and for 4K clips even with the file."""
     upload_gone: bool = False
     """Whether a create request that was refused with this code may succeed after a new upload of its files."""
     without_record: Verdict = "running"
@@ -79,7 +79,7 @@ class Code:
 
 
 OTHER = Code()
-"""Meaning of an undocumented or missing code: after such an answer to a create request, the outcome is unknown."""
+"""Meaning of a missing code, or a code outside 3xx to 5xx that is not in `CODES`: a create has an unknown outcome."""
 REFUSED = Code(refused=True)
 """Meaning of 3xx and 4xx codes that are not in `CODES`: KIE refused the request."""
 TROUBLE = Code(next_step=TRY_AGAIN, retryable=True)
@@ -102,7 +102,7 @@ CODES: Mapping[int, Code] = {
     # KIE answers 408 when it has waited too long for the model's vendor. The vendor may have accepted the create
     # request.
     408: replace(FAILED, next_step=TRY_AGAIN, retryable=True, failure_retryable=True),
-    # An answer 409 counts as accepted, because it has the id of a task that exists already.
+    # An answer 409 may have the id of a task that exists already. With an id, it is treated like a success.
     409: replace(REFUSED, next_step="Use the one that exists: list_tasks shows the tasks there are.", accepted=True),
     # A 422 without the task's record ("recordInfo is null") means that KIE does not know the task. A 422 with the
     # task's record does not say that the task has ended.

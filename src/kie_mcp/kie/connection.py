@@ -41,8 +41,8 @@ def open_http(transport: httpx2.AsyncBaseTransport | None = None) -> httpx2.Asyn
 def _load_certificates(*_: str | None) -> ssl.SSLContext:
     """Load the trusted certificates (17 ms, 0.8 MB); they are cached, so that the clients of all tenants share them.
 
-    The arguments, which are the environment variables with the places of the certificates, are only the key of the
-    cache: if one of them changes, the certificates are loaded again.
+    The arguments are the values of the environment variables that say where the certificates are. They are only the
+    key of the cache: if one of them changes, the certificates are loaded again.
     """
     return httpx2.create_ssl_context()
 
@@ -53,7 +53,7 @@ def has_proxies() -> bool:
 
 
 def find_proxies() -> dict[str, SplitResult]:
-    """Return the addresses of the proxies in the environment, by the scheme of requests: http, https or all.
+    """Return the addresses of the proxies in the environment; the key is the scheme of requests: http, https or all.
 
     Raises:
         ValueError: When the address or the port of a proxy is invalid.

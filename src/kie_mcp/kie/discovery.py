@@ -1,7 +1,7 @@
 """KIE's discovery API: the list of today's models, their schemas, price texts and success rates, cached on disk.
 
-KIE answers only one request a second for an account, so answers are cached for a day. If KIE does not answer, an older
-cached answer is used. Without a cached answer, the snapshot of KIE's list is used.
+KIE answers only one request a second for an account, so lists and schemas are cached for a day, and success rates for
+ten minutes. If KIE does not answer, an older cached answer is used. Without a cached answer, the snapshot is used.
 """
 
 import hashlib
@@ -34,14 +34,14 @@ REQUEST_INTERVAL = 1.1
 CACHE_SECONDS = 24 * 3600
 """Seconds for which a cached answer is used without asking KIE again."""
 SUCCESS_RATE_CACHE_SECONDS = 600
-"""Seconds for which a cached success rate is used; KIE counts success rates in intervals of ten minutes."""
+"""Seconds for which a cached success rate is used; KIE publishes one rate for each ten minutes."""
 KIND_SECONDS = 5
 """Maximum seconds that `find_kind()` waits for KIE's answer."""
 HOUR = 3600
 LONGEST_LABEL = 200
-"""Maximum number of characters that are kept of a model's id, title or provider."""
+"""Maximum length of a model's id, title or provider, in characters; the rest is cut off."""
 LONGEST_PRICE = 5000
-"""Maximum number of characters that are kept of a price text."""
+"""Maximum length of a price text, in characters; the rest is cut off."""
 
 T = TypeVar("T")
 
@@ -87,7 +87,7 @@ class Discovery:
         self._last_request = float("-inf")
 
     async def read_models(self) -> dict[str, OfferedModel]:
-        """Return the models in KIE's list by their ids; if KIE does not answer, return the models in the snapshot."""
+        """Return KIE's models, with their ids as keys; without an answer, those in the cache or else the snapshot."""
         try:
             return await self._read_cached(LIST_PATH, self._cache_seconds, _read_models)
         except ApiError as error:
@@ -118,13 +118,13 @@ class Discovery:
             raise
 
     async def recall_models(self) -> dict[str, OfferedModel]:
-        """Return the cached list of models, or the snapshot's, without asking KIE; empty if there is neither."""
+        """Return the models in the cache or else the snapshot, without asking KIE; empty if there is neither."""
         if cached := await anyio.to_thread.run_sync(_read_cache, self._cache_file(LIST_PATH)):
             return _read_models(cached["data"])
         return dict(self._snapshot.models) if self._snapshot else {}
 
     async def recall_schema(self, id_: str) -> Schema | None:
-        """Return a model's `input` schema from the cache or the snapshot, without asking KIE; None if there is none."""
+        """Return a model's `input` schema without asking KIE; None if neither the cache nor the snapshot has it."""
         cached = await anyio.to_thread.run_sync(_read_cache, self._cache_file(_schema_path(id_)))
         with suppress(UnusableSchema):
             if cached:
@@ -167,7 +167,7 @@ class Discovery:
         return self._folder / f"{hashlib.sha256(path.encode()).hexdigest()[:32]}.json"
 
     async def _read_cached(self, path: str, cache_seconds: float, read: Callable[[Schema], T]) -> T:
-        """Return what `read` makes of KIE's answer; use a cached answer if it is new, or if KIE does not answer.
+        """Return KIE's answer, converted by `read`; use a cached answer if it is new, or if KIE does not answer.
 
         Args:
             path: Path of the request.
@@ -308,7 +308,6 @@ def mean_recent_rate(points: list[Any], now: float) -> float | None:
     recent = [(success, failure) for end, success, failure in intervals if end > now - HOUR and success + failure]
     if not recent:
         return None
-    # Both ways of writing a rate of 50 % are understood, 0.5 and 50, because KIE's documentation does not say which is
-    # used.
+    # KIE's documentation does not say whether a rate of 50 % is the number 0.5 or 50, so both are understood.
     whole = 100 if max(success + failure for success, failure in recent) > 1.5 else 1
     return sum(success for success, _ in recent) / len(recent) / whole

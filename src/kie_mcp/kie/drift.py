@@ -24,13 +24,13 @@ class ModelDrift:
     id: str
     """KIE's id of the model."""
     changes: tuple[str, ...] = ()
-    """The differences in words, such as "seed is gone"; empty when there is no difference."""
+    """Descriptions of the differences, such as "seed is gone"; empty when there is no difference."""
 
 
 BUILT_IN = {
     id_: (model, route_id) for model in reversed(MODELS.values()) for id_, route_id in listed_ids(model).items()
 }
-"""The model class and route id for each model id in KIE's list; the first class if several classes have the id."""
+"""Model class and route id for each id under which KIE lists a built-in model; of several classes, the first one."""
 
 
 async def compare_models(published: Discovery | Snapshot, only: Collection[str] = ()) -> AsyncIterator[ModelDrift]:
@@ -46,7 +46,7 @@ async def compare_models(published: Discovery | Snapshot, only: Collection[str] 
     offered = await published.read_models()
     wanted = only or dict.fromkeys([*offered, *BUILT_IN])
     for id_ in wanted:
-        # Models that only a product API runs are missing in `BUILT_IN`. They are not new if `MODELS` has them.
+        # `BUILT_IN` lacks the models that only a product API runs. So a model is new only if `MODELS` lacks it, too.
         if id_ not in BUILT_IN and id_ not in MODELS:
             yield ModelDrift(id_, ("new at KIE" if id_ in offered else "neither at KIE nor built in",))
         elif id_ not in offered and id_ in BUILT_IN and not BUILT_IN[id_][0].legacy:
@@ -65,7 +65,7 @@ async def _schema_changes(published: Discovery | Snapshot, id_: str) -> tuple[st
 
 
 def schema_differences(model: type[KieModel], route_id: str, published: Schema) -> Iterator[str]:
-    """Yield the differences between a model class and KIE's schema of the model's input, as in "seed is gone"."""
+    """Yield the differences between a model class and KIE's schema of the model's input, such as "seed is gone"."""
     theirs = {"required": [], **merge_alternatives(published)}
     ours = {wire_name(name, route_id): field for name, field in wire_schema(model)["properties"].items()}
     required = theirs["required"]
@@ -87,9 +87,9 @@ def _accepts(model: type[KieModel], name: str, field: Schema) -> bool:
 
 
 def _may_omit(model: type[KieModel], route_id: str, name: str, theirs: Schema) -> bool:
-    """Return whether the class accepts a call without this field that KIE requires, and then does not send the field.
+    """Return whether the class can send a request without a certain field, although KIE requires this field.
 
-    The call has all other fields that KIE requires.
+    The request for this check has all other fields that KIE requires.
     """
     others = [each for each in theirs["required"] if each != name]
     example_call = {each: _example(theirs["properties"].get(each, {})) for each in others}

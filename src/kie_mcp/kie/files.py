@@ -11,9 +11,9 @@ from kie_mcp.kie.result_readers import LONGEST_URL
 
 FOLDER = "kie-mcp"
 BASE64_LIMIT = 10_000_000
-"""Largest size of a file for which KIE recommends base64, in bytes."""
+"""Size of the largest file for which KIE recommends base64, in bytes."""
 LARGEST_SIZE = 2**53
-"""Largest size of an upload that is plausible, in bytes; the ledger cannot store a number above 2**63."""
+"""Largest plausible size of an upload, in bytes; the ledger cannot store a number above 2**63."""
 UPLOAD_LIFETIME = 24 * 3600
 """Seconds for which KIE keeps an uploaded file. Older pages of KIE's documentation say three days."""
 

@@ -6,18 +6,18 @@ from collections.abc import Callable, Iterator, Sequence
 from html.entities import html5
 
 SHORTEST_KEY = 8
-"""Minimum length of a key that is removed, in characters; a shorter key, such as `sandbox`, may be a usual word."""
+"""Minimum length of a key that is removed, in characters; a shorter key, such as `sandbox`, may be an ordinary word."""
 HIDDEN = "[key]"
 """The text that replaces the key."""
 ROUNDS = 6
-"""Maximum number of times that escapes are decoded, because escapes may be nested: `%2541` is `%41`, which is `A`."""
+"""Maximum rounds of decoding; escapes may be nested: `%2541` becomes `%41` in one round, and `A` in the next."""
 _FULL_WIDTH = range(0xFF01, 0xFF5F)
-"""Code points of the full-width forms of ASCII characters, which most people read as the usual characters."""
+"""Code points of the full-width forms of ASCII characters, which look like wide ASCII characters."""
 _ALIKE = {number: number - 0xFEE0 for number in _FULL_WIDTH} | str.maketrans("-_\uff0d\uff3f", "+/+/")
 """Table for `str.translate` that converts full-width characters to ASCII, and URL-safe base64 to standard base64."""
 _ESCAPE = re.compile(
     r"""
-    # Most characters of a text begin none of these, and the first group passes them over fast.
+    # Most characters of a text begin none of these; the lookahead skips such characters fast.
     (?=[^\x20-$'-\[\]-~\uff01-\uff5e])(?:
       (?:\\+|%)u([0-9a-fA-F]{4}) | (?:\\+x|%(?=00|[2-7]))([0-9a-fA-F]{2}) | \\+U([0-9a-fA-F]{8})
     | (?:\\+u\{|&\#[xX])0*([0-9a-fA-F]{1,6})[};]?
@@ -27,7 +27,7 @@ _ESCAPE = re.compile(
     | (?:\\+[nr]|[\r\n]|%0[aAdD])[ \t]*
     # JSON may write `/` as `\/`, and a JSON text inside another one has more backslashes.
     | \\+
-    # No key has these characters; many of them, such as soft hyphens, are not seen.
+    # No key has these characters; many of them, such as soft hyphens, are invisible.
     | [^\x20-\x7e\uff01-\uff5e]+ | %[c-fC-F][0-9a-fA-F](?:%[89abAB][0-9a-fA-F])+
     )
     """,
@@ -85,7 +85,7 @@ def _list_base64(key: str) -> Iterator[str]:
 def _encode_base64(key: bytes) -> Iterator[str]:
     """Yield the key's base64 form for each of three offsets, without characters that depend on the surrounding text.
 
-    Base64 writes three bytes as four characters, so these characters depend on the offset of the key in the text.
+    Base64 writes three bytes as four characters, so the form of the key depends on the offset of the key in the text.
     """
     for offset in range(3):
         encoded = b64encode(bytes(offset) + key).decode()

@@ -24,7 +24,7 @@ tracer = trace.get_tracer("kie-mcp")
 
 @dataclass(slots=True)
 class Observation:
-    """One request to KIE."""
+    """What is observed of one request to KIE."""
 
     method: str
     path: str
@@ -42,7 +42,7 @@ def observe_request(method: str, url: str, observe: Observe | None) -> Iterator[
     Args:
         method: The HTTP method.
         url: The URL.
-        observe: A function that is called at the end; None for no function.
+        observe: A function that is called with the `Observation` when the block ends; None for no function.
     """
     seen = Observation(method, MODEL_PATH.sub(r"\1{model}/\2", urlsplit(url).path))
     begin = perf_counter()

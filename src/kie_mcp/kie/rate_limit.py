@@ -1,4 +1,4 @@
-"""Rate limits: the slots for status reads, which processes may share, and a protocol for the limit of create requests.
+"""Rate limits: the slots for status reads, which processes may share, and the interface `CreateLimiter`.
 
 These limits keep requests below KIE's limits. If KIE answers 429 nevertheless, `client.py` retries the request. A
 status read is not retried there, because the caller polls again anyway.
@@ -33,7 +33,7 @@ SLOW_PATHS = {
 PERIOD_SECONDS = 1.0
 """The period of the limits of status reads: each slot may be used once in this time."""
 ASK_SECONDS = 1.0
-"""Shortest time, in seconds, until a limiter that has a slot asks for as many slots again as it asked for before."""
+"""Minimum seconds between two requests for slots, if the limiter has a slot and does not want more than before."""
 
 
 class CreateLimiter(Protocol):
@@ -44,7 +44,7 @@ class CreateLimiter(Protocol):
 
         Args:
             account: The account's name, as in `KieClient.account`; it is not the API key.
-            task: The caller's record of the task, which the client's caller passed as `task`.
+            task: The argument `task` of `KieClient.create_task()` or `create_and_read()`.
 
         Returns:
             0 when the slot was acquired, otherwise the seconds to wait before the next attempt.
@@ -99,7 +99,7 @@ class _EverySlot:
 
 
 class _Window:
-    """The slots of one limit that a read limiter has at the moment."""
+    """The leases of slots that a read limiter holds for one limit at the moment."""
 
     def __init__(self, clock: Clock, lender: SlotLender, kind: str, slots: int) -> None:
         self._clock = clock
@@ -113,20 +113,20 @@ class _Window:
         self._asking = anyio.Lock()
 
     def wait(self) -> float:
-        """Return the seconds until a slot is free; infinity without a slot."""
+        """Return the seconds until a slot is free; infinity if no slot is leased."""
         return max(min((slot.ready for slot in self._find_usable()), default=inf) - self._clock.monotonic(), 0)
 
     def take(self) -> None:
         """Use the slot that has been free for the longest time."""
-        # The lease of the only free slot may have ended since `wait()`.
+        # The lease of the only free slot may have ended since `wait()`. Even then, a slot is used.
         min(self._find_usable() or self._held, key=lambda slot: slot.ready).used = self._clock.monotonic()
 
     async def refill(self) -> None:
-        """Ask for more slots if fewer are free than requests wait."""
+        """Ask the lender for more slots if more requests are waiting than slots are free."""
         if not self._count_wanted():
             return
         async with self._asking:
-            # Another request may have asked meanwhile.
+            # Meanwhile, another request may have asked the lender, so the number is computed again.
             if wanted := self._count_wanted():
                 self._asked, self._wanted = self._clock.monotonic(), wanted
                 for slot in await self._lender.lend(self._kind, self._slots, wanted):
@@ -142,7 +142,7 @@ class _Window:
         return 0 if free >= self.waiting or has >= self._slots or is_early else wanted
 
     def _keep(self, slot: Slot) -> None:
-        """Add a lease, or renew the latest lease of the same slot, whose earlier use still counts."""
+        """Add a lease; if the same slot is leased already, extend that lease instead, so that its `used` is kept."""
         now = self._clock.monotonic()
         self._held = [each for each in self._held if each.end + PERIOD_SECONDS > now]
         latest = next((each for each in reversed(self._held) if each.number == slot.number), None)
@@ -152,7 +152,7 @@ class _Window:
             self._held.append(slot)
 
     def _find_usable(self) -> list[Slot]:
-        """Return the slots that are free before their lease ends."""
+        """Return the slots that may be used, now or later, before their lease ends."""
         now = self._clock.monotonic()
         return [slot for slot in self._held if max(slot.ready, now) < slot.end]
 
@@ -178,14 +178,14 @@ class _Queue:
                     window.take()
 
     async def expect(self, requests: int) -> None:
-        """Lease slots for some requests before they come."""
+        """Lease slots for this number of requests, before the requests come."""
         with self._wait_for(requests):
             for window in self._windows:
                 await window.refill()
 
     @contextmanager
     def _wait_for(self, requests: int) -> Iterator[None]:
-        """Count as waiting for slots until the block ends."""
+        """Add this number of requests to those that wait for slots, until the block ends."""
         for window in self._windows:
             window.waiting += requests
         try:
@@ -196,7 +196,7 @@ class _Queue:
 
 
 class ReadLimiter:
-    """The rate limits of status reads of one account: one for all reads, and one more for each of some kinds."""
+    """The rate limits of an account's status reads: one for all reads, another one for Suno, and one for 4o images."""
 
     def __init__(self, clock: Clock, lender: SlotLender) -> None:
         all_reads = _Window(clock, lender, "", STATUS_READS)
@@ -209,21 +209,21 @@ class ReadLimiter:
         await next(slow, self._queue).acquire()
 
     async def expect_burst(self) -> None:
-        """Lease slots of all kinds before many status reads of all kinds, so that no kind comes late."""
+        """Lease slots of every limit before many status reads come at once, so that no read waits for a lease."""
         for queue in (self._queue, *self._slow.values()):
             await queue.expect(STATUS_READS)
 
 
 class ReadLimiters:
-    """The read limiters of this process: one for each account, however many clients use it."""
+    """The read limiters of this process: one for each account, which all clients of the account share."""
 
     def __init__(self, clock: Clock, find_lender: Callable[[str], SlotLender] | None = None) -> None:
         """Store the arguments.
 
         Args:
             clock: The source of time.
-            find_lender: Function that returns a new lender for the account that is named; when left out, nobody else
-                uses the accounts.
+            find_lender: Function that returns a new lender for an account, by the account's name; when left out, this
+                process uses all slots of the accounts alone.
         """
         self._clock = clock
         self._find_lender = find_lender or (lambda _: _EverySlot(clock))

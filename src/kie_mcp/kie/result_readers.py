@@ -10,11 +10,11 @@ from typing import Any
 from kie_mcp.text import make_visible, one_line
 
 DEEPEST_JSON = 5
-"""Maximum number of times that a text is parsed as JSON, because KIE nests JSON texts in JSON texts."""
+"""Maximum number of times that a text is parsed as JSON; KIE nests JSON texts in JSON texts."""
 LONGEST_URL = 4096
-"""Maximum number of characters of a file's URL; files with a longer URL are left out."""
+"""Maximum length of a file's URL, in characters; files with a longer URL are left out."""
 LONGEST_LINE = 500
-"""Maximum number of characters of a text on one line; the rest is cut off."""
+"""Maximum length of a text on one line, in characters; the rest is cut off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,8 @@ _PUNCTUATION = ".,;:!?。"
 _LIST_END = r"[\r\n\t\"<>\\]"
 _PROSE_END = r"[\s\"<>\\^`|]|'(?!\w)"
 _EXTENSION_AT_END = re.compile(r"\.\w{2,5}([?#]\S*)?$")
-# Matches a data URI, or base64 text that begins like an image, clip or sound file. It has at least 60 characters, so
-# that no word matches.
+# Matches a data URI, or base64 text that begins like an image, clip or sound file. The base64 text has at least 60
+# characters, so that no word matches.
 _BASE64_FILE = re.compile(
     r"(data:[^,\s]{0,200};base64,|(?=iVBOR|/9j/|R0lGOD|UklGR|AAAA|GkXf|SUQz|//[sumv]|T2dnU|ZkxhQ))"
     r"(?=[\w+/-]{60})((?:[\w+/-]{60,}\r?\n)*[\w+/-]*={0,2})",
@@ -60,13 +60,13 @@ def values_at(value: Any, path: str) -> list[Any]:
 
 
 def as_items(value: Any) -> list[Any]:
-    """Return the items of a list, also of a list as JSON text; any other value becomes the only item of a list."""
+    """Return the items of a list, or of a JSON text that is a list; any other value becomes the only item of a list."""
     value = parse_json(value)
     return value if isinstance(value, list) else [value]
 
 
 def parse_json(value: Any) -> Any:
-    """Parse a JSON text, and also JSON texts nested in it; return any other value unchanged."""
+    """Parse a JSON text, and parse the value again if it is a JSON text, too; return any other value unchanged."""
     for _ in range(DEEPEST_JSON):
         if not isinstance(value, str):
             break
@@ -78,7 +78,7 @@ def parse_json(value: Any) -> Any:
 
 
 def parse_number(value: Any) -> float | None:
-    """Return a finite number, which may also be a text such as "5"; None for any other value."""
+    """Convert a finite number, or a text such as "5", to a number; return None for any other value."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -103,7 +103,7 @@ def normalize_word(value: Any) -> str:
 
 
 def as_text(value: Any) -> str:
-    """Return a string without invisible characters and outer spaces; return any other value as a JSON text.
+    """Return a string without invisible characters and without spaces at its ends; any other value as a JSON text.
 
     An empty value, or a value that JSON cannot express, gives an empty string.
     """
@@ -122,14 +122,14 @@ def as_line(value: Any) -> str:
 
 
 def as_urls(value: Any) -> list[str]:
-    """Return the URLs in a text that begins with a URL, or a file's data URI; an empty list for other values."""
+    """Return the URLs in a text that begins with a URL, or the data URI of a file in base64; else an empty list."""
     if not isinstance(value, str):
         return []
     return [inline] if (inline := as_data_uri(value)) else find_urls(value) if begins_with_url(value) else []
 
 
 def as_data_uri(text: str) -> str:
-    """Return the data URI of a file that an answer contains in base64; an empty string if the text is no file."""
+    """Return the data URI for a text that is a file in base64; an empty string for any other text."""
     found = _BASE64_FILE.fullmatch(text.strip())
     return f"{found[1] or 'data:;base64,'}{found[2]}" if found else ""
 
@@ -142,8 +142,8 @@ def begins_with_url(text: str) -> bool:
 def find_urls(text: str) -> list[str]:
     """Return all http and https URLs in a text, in the order of the text.
 
-    A text that begins with a URL is a list of URLs with any separators, and these URLs may contain spaces. In any other
-    text, a URL ends at a space.
+    A text that begins with a URL is read as a list of URLs with any separators, and these URLs may contain spaces. In
+    any other text, a URL ends at a space.
     """
     written = _clean_urls(text)
     is_list = bool(_URL_START.match(written))
@@ -157,7 +157,7 @@ def find_urls(text: str) -> list[str]:
 
 
 def _clean_urls(text: str) -> str:
-    """Remove brackets and quotes before the first URL, and escapes in URLs; complete `//host/` by `https:`."""
+    """Remove brackets and quotes before the first URL, and escapes in URLs; put `https:` before `//host/`."""
     written = as_text(text).lstrip(_OPENERS).replace("\\/", "/").replace("&amp;", "&")
     return f"https:{written}" if _URL_WITHOUT_SCHEME.match(written) else written
 
@@ -228,7 +228,7 @@ def timed_lyrics(path: str) -> TextReader:
 
 
 def tracks(path: str) -> MediaReader:
-    """Return a reader for songs: it returns one file of each song, the audio file or else a stream or source."""
+    """Return a reader for songs: it returns one file for each song: the audio file or else a stream or source."""
     names = ("audioUrl", "audio_url", "streamAudioUrl", "stream_audio_url", "sourceAudioUrl", "source_audio_url")
 
     def read_tracks(result: Any) -> list[Media]:
@@ -279,7 +279,7 @@ def stem_key(name: str) -> str:
 
 
 def result_texts(result: Any) -> list[str]:
-    """Return the texts in the result object of a `jobs` task: lyrics, MIDI notes, or the whole object as JSON."""
+    """Return the texts in the result object of a `jobs` task: lyrics, MIDI notes, or all of `resultObject` as JSON."""
     if values_at(result, "resultObject.lyricsData"):
         return lyrics("resultObject.lyricsData")(result)
     if values_at(result, "resultObject.instruments"):

@@ -20,11 +20,12 @@ from kie_mcp.kie.result_readers import (
 MAX_FILES = 64
 """Maximum number of files that are taken from one answer."""
 LONGEST_TEXT = 10_000
-"""Maximum number of characters that are kept of an answer without results."""
+"""Maximum length of `Findings.text`, in characters; the rest is cut off."""
 DEEPEST = 30
 """Maximum depth of nested lists and objects that are searched."""
 
-# The patterns match the words of field names in lower case, such as `call back url` for callBackUrl and call_back_url.
+# Before a pattern is applied to a field's name, the name is split into words in lower case: callBackUrl and
+# call_back_url both become `call back url`.
 _CALLBACK = re.compile(r".*\b(call ?back|web ?hook|notify)( ur[il])?")
 """Matches the names of fields that contain a callback URL, which is never a result."""
 _ID = re.compile(r"(.* )?ids?")
@@ -34,7 +35,7 @@ _REQUEST = re.compile(r"\b(param(eter)?s?|requests?|inputs?|references?|prompts?
 _RESULT = re.compile(r"\b(results?|response|outputs?)\b")
 """Matches words in the names of fields that contain results, even if these fields also repeat the request."""
 _COVER = re.compile("cover|thumb|poster|preview|origin|(?<!re)source|stream")
-"""Matches parts of the names of fields that contain not the result, but its preview, stream or original."""
+"""Matches parts of the names of fields that contain a result's preview, stream or original instead of the result."""
 _PICTURE = re.compile("image|picture|photo|img")
 _CLIP_OR_SOUND = re.compile("video|audio|song|music|clip|movie")
 _STAND_IN = re.compile("(preview|origin|(?<!re)source|stream).*(video|audio|song|music|clip|movie)")
@@ -54,22 +55,22 @@ class Findings:
     media: tuple[Media, ...] = ()
     """The files that were found. Covers and originals are included only if there are no other files."""
     certain: bool = False
-    """Whether at least one file is surely a result, and no cover, original or picture that belongs to a clip."""
+    """Whether a file was found that is surely a result: not a cover, an original, a stream or the picture of a clip."""
     text: str = ""
     """The task's record as JSON, without fields that are never a result.
 
-    The text is empty if files were found, unless a file was found inside a sentence.
+    The text is empty if files were found, except when one of the files was found inside a sentence.
     """
 
 
 class _Rank(IntEnum):
     RESULT = 0
     STAND_IN = 1
-    """The stream or the source of a clip or sound, which replaces a missing result."""
+    """The stream or the source of a clip or sound; it is only used if the clip or sound itself is missing."""
     PICTURE = 2
     """A picture that belongs to a clip or sound."""
     COVER = 3
-    """A cover, an original, or a file of the request."""
+    """A cover, an original, or a file that the request named."""
 
 
 class _Link(NamedTuple):
@@ -173,8 +174,7 @@ def _find_links(value: Any, names: tuple[str, ...], owner: Mapping[str, Any], de
     elif isinstance(value, str):
         for url in find_urls(value):
             in_sentence = not begins_with_url(value)
-            # A sentence may mention a web page. Then the sentence may be a result, but the link to the web page is
-            # none.
+            # In a sentence, only links to files are results, because a sentence may also mention a web page.
             if url.lower().startswith("https:") and (not in_sentence or _FILE.search(re.split("[?#]", url)[0])):
                 yield _Link(url, in_sentence, names, owner)
 
@@ -182,7 +182,7 @@ def _find_links(value: Any, names: tuple[str, ...], owner: Mapping[str, Any], de
 def _has_place_for_clip(value: Any, depth: int) -> bool:
     """Tell whether a value contains a field for a clip or sound, even if this field is empty.
 
-    A field does not count if its value is a flag, a number or a word.
+    A field whose value is a flag, a number or a word is ignored.
     """
     value = parse_json(value)
     if depth > DEEPEST:

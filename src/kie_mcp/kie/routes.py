@@ -15,7 +15,7 @@ from kie_mcp.catalog.model import KieModel, Resolve
 from kie_mcp.catalog.registry import MODELS
 
 NO_CALLBACK_URL = "https://kie-mcp.invalid/"
-"""The callBackUrl if KIE requires one but no server receives callbacks; its host does not exist (RFC 2606)."""
+"""Value of callBackUrl if KIE requires one but no server receives callbacks; its host does not exist (RFC 2606)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Route:
     at_once: bool = False
     """Whether the answer to the create request contains the result, so that no task has to be polled."""
     repeated: bool = False
-    """Whether tasks have no id, so that polling repeats the create request; KIE bills these requests only once."""
+    """Whether tasks have no id, so that polling repeats the create request; KIE only bills the first request."""
 
     @property
     def states_charge(self) -> bool:
@@ -179,7 +179,7 @@ def status_route_ids(*, service: bool) -> tuple[str, ...]:
 
 
 def listed_ids(model: type[KieModel]) -> dict[str, str]:
-    """Return the ids that a model has in KIE's model list, with the id of the route that runs the model for each."""
+    """For each id that a model has in KIE's model list, return the id of the route that uses this model id."""
     return {
         route_id.partition(":")[2] or model.id: route_id
         for route_id in model.routes
@@ -195,9 +195,9 @@ def build_body(
     Args:
         call: An instance of a model class.
         route_id: One of the ids that `route_ids()` returns for the call.
-        resolve: Returns the text to send to KIE for a file or an earlier task: a public URL or KIE's id.
+        resolve: Function that returns the text to send to KIE for a file or an earlier task: a public URL or KIE's id.
         callback_url: URL that KIE calls when the task has ended; empty for no callback.
-        extra: More fields for KIE that the model class does not have, under KIE's names.
+        extra: Additional fields that the model class does not have; the keys are KIE's names of the fields.
     """
     route = find(route_id)
     required = call.wants_callback or route.wants_callback
@@ -224,7 +224,7 @@ def wire_name(name: str, route_id: str) -> str:
         route_id: The id of the route, such as `jobs` or `service`.
     """
     match route_id.partition(":"):
-        # This model is the only one on `jobs` whose fields have their names in the product API.
+        # On `jobs`, only the fields of this model have the same names as in the product API.
         case ("jobs", _, "veo/get-1080p-video"):
             return name
         case ("jobs", ":", _):

@@ -55,14 +55,14 @@ class Snapshot:
     models: Mapping[str, OfferedModel]
     """The models in KIE's list; the key is the model's id."""
     schemas: Mapping[str, Schema]
-    """The JSON Schema of each model's input, by the model's id; models without a schema are missing."""
+    """The JSON Schemas of the models' inputs; the key is the model's id, and models without a schema are missing."""
 
     async def read_models(self) -> dict[str, OfferedModel]:
-        """Return the models in the snapshot, as `Discovery.read_models()` returns KIE's models."""
+        """Return the models in the snapshot, in the same form as `Discovery.read_models()`."""
         return dict(self.models)
 
     async def read_schema(self, id_: str) -> Schema | None:
-        """Return the schema of a model's input in the snapshot, as `Discovery.read_schema()` returns KIE's schema."""
+        """Return the schema of a model's input in the snapshot, in the same form as `Discovery.read_schema()`."""
         return self.schemas.get(id_)
 
     def write(self, file: Path) -> None:

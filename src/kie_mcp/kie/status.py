@@ -1,7 +1,7 @@
-"""Parse KIE's status answers, with a description of each shape of answer, because KIE's routes answer differently.
+"""Parse KIE's status answers; their shape depends on the route, and `SHAPES` describes each shape.
 
 For example, state 2 means failure for Veo but "generating" for album covers, and KIE may send a finished 4K clip with
-code 422. If an answer is empty or not understood, the task counts as running.
+code 422. If an answer is empty or not understood, the task is assumed to be running.
 """
 
 from collections.abc import Mapping
@@ -34,11 +34,11 @@ from kie_mcp.kie.times import parse_time
 State = Literal["running", "succeeded", "failed", "missing"]
 
 MAX_CREDITS = 1_000_000
-"""Largest charge for one task that is plausible, in credits; no task costs so much."""
+"""Largest plausible charge for one task, in credits; no task costs so much."""
 LONGEST_CHARGE = 40
-"""Maximum number of characters that are kept of an impossible charge."""
+"""Maximum length of `Status.impossible_credits`, in characters; the rest is cut off."""
 LONGEST_TASK = 24 * 3600
-"""Longest duration of a task that is plausible, in seconds."""
+"""Longest plausible duration of a task, in seconds."""
 EXPIRED = "KIE has deleted this file: it keeps results for 14 days."
 
 
@@ -52,9 +52,9 @@ class Status:
     texts: tuple[str, ...] = ()
     """The text results: lyrics with their title, a phrase, an id, or JSON such as the notes of a MIDI file."""
     possible_media: tuple[Media, ...] = ()
-    """Files that may be results, such as covers; only set if the task succeeded without a certain result."""
+    """Files that may be results, such as covers; only set if the task succeeded and no other result was found."""
     unread: str = ""
-    """KIE's record of the task as JSON; only set if the task succeeded without a certain result."""
+    """KIE's record of the task as JSON; only set if the task succeeded and no file or text is surely a result."""
     error: str = ""
     """KIE's error message on one line; a warning if the task succeeded."""
     code: int | None = None
@@ -62,24 +62,24 @@ class Status:
     credits: float | None = None
     """Credits that KIE charged; None when KIE states no charge, or a charge that cannot be correct."""
     impossible_credits: str = ""
-    """KIE's text of a charge that cannot be correct, such as `-5`; otherwise empty."""
+    """The charge as KIE wrote it, such as `-5`, if it cannot be correct; otherwise empty."""
     progress: float | None = None
     """Progress of the task from 0 to 1; None when KIE does not state it."""
     seconds: float | None = None
-    """Seconds from the task's creation to its end, by KIE's clock; None while it runs, or when KIE states no times."""
+    """Seconds from the task's creation to its end, by KIE's clock; None if KIE does not state both times."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
     """Description of the status answers of some routes: where they contain the state and the results of a task.
 
-    A string may hold several words with spaces between them, such as "fail failed".
+    A field of type `str` may hold several words with spaces between them, such as "fail failed".
     """
 
     state: str = ""
     """Names of the fields of `data` that may contain the state, best first.
 
-    If there are no names, a task with results has succeeded.
+    If there are no names, a task has succeeded when its status answer has results.
     """
     done: str = ""
     """States that mean success."""
@@ -133,7 +133,7 @@ def parse_status(shape: str, answer: Any) -> Status:
         has_results = bool(media or texts)
         state = state_from_word(row, word, has_results=has_results, has_error=bool(task_code or task_message))
     else:
-        # If KIE refused the request, files that the search found are not counted, because they need not be results.
+        # If KIE sent an error code, files that the search found do not mean success, because they may not be results.
         has_results = has_results or (elsewhere.certain and code is None)
         state = state_from_code(row, code, message, has_results=has_results, has_record=bool(data))
 
@@ -180,7 +180,7 @@ def parse_charge(value: Any) -> tuple[float | None, str]:
 
 
 def state_from_word(row: Shape, word: str, *, has_results: bool, has_error: bool) -> State:
-    """Return the task's state for the state in KIE's record, such as `succeeded` for "success".
+    """Convert the state in KIE's record to the task's `State`, such as "success" to `succeeded`.
 
     Args:
         row: The shape of the answer.

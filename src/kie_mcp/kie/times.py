@@ -1,4 +1,4 @@
-"""Parse the times in KIE's answers, which have several formats."""
+"""Parse times in KIE's answers, where times have several formats."""
 
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from kie_mcp.kie.result_readers import parse_number
 
 FIRST_MILLISECOND = 1e11
-"""Limit above which a number is a time in milliseconds or smaller units; as seconds, it would be in the year 5138."""
+"""Larger numbers are times in milliseconds or smaller units; as seconds, they would be after the year 5138."""
 
 
 def parse_time(value: object) -> float | None:

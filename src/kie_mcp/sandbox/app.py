@@ -52,7 +52,7 @@ class Sandbox:
         seconds: Seconds that each task takes.
         clock: A function that returns the time in seconds since 1970.
         window: The rate limit of create requests: `(20, 10.0)` allows 20 create requests in any 10 seconds.
-        legacy: True to run also models that KIE no longer documents.
+        legacy: True to also run models that KIE no longer documents.
         folder: The folder of kie-mcp's ledger; the sandbox saves its tasks and uploads in the subfolder `kie`.
             Sandboxes with the same folder, also in other processes, share tasks, uploads and the balance. Without a
             folder, tasks and uploads are lost when this object is deleted.
@@ -163,7 +163,7 @@ class Sandbox:
         raise HTTPException(405 if any(path == request.url.path for _, path in self._handlers) else 404)
 
     def _with_faults(self, on: FaultTarget | None, handler: Handler) -> Handler:
-        """Wrap a handler, so that requests first use up the injected faults for requests of the kind `on`."""
+        """Wrap a handler, so that each request of the kind `on` gets the next injected fault, if there is one."""
 
         async def endpoint(request: Request) -> Response:
             return await self._faults.answer(on, request, handler) if on else await handler(request)
@@ -171,7 +171,7 @@ class Sandbox:
         return endpoint
 
     def _with_key(self, on: FaultTarget | None, handler: Handler) -> Handler:
-        """Wrap a handler, so that each request uses up an injected fault or, if no fault is left, needs the API key."""
+        """Wrap a handler, so that each request gets the next injected fault or, without a fault, needs the API key."""
 
         async def with_key(request: Request) -> Response:
             if request.headers.get("authorization") != f"Bearer {self._key}":
@@ -238,7 +238,7 @@ class Sandbox:
         return next((task for task in self.accepted if task.offers[0] == offer and task.arguments == arguments), None)
 
     def _find_lost_upload(self, request: Request, body: Any) -> str:
-        """Return the first URL in a request body whose uploaded file is deleted; empty if there is no such URL."""
+        """Return the first URL in a request body that leads to a deleted upload; empty if there is no such URL."""
         if isinstance(body, dict | list):
             inner = body.values() if isinstance(body, dict) else body
             return next(filter(None, (self._find_lost_upload(request, each) for each in inner)), "")

@@ -28,7 +28,7 @@ SONG_STAGES = {"text": 0.4, "first": 0.8, "complete": 1.0}
 
 
 class CallbackSender:
-    """Sends the callbacks for which create requests contain a URL."""
+    """Sends callbacks to the URLs that create requests contain."""
 
     def __init__(self, clock: Callable[[], float], faults: Faults) -> None:
         """Store the arguments; no callback is sent until `run()` runs.
@@ -55,7 +55,7 @@ class CallbackSender:
 
     @asynccontextmanager
     async def serve(self, _: object = None) -> AsyncIterator[None]:
-        """Send callbacks at the system's real times until the `async with` block ends; this is Starlette's lifespan."""
+        """Send callbacks, waiting in real time, until the `async with` block ends; Starlette uses this as lifespan."""
         async with anyio.create_task_group() as group:
             group.start_soon(self.run, anyio.sleep)
             yield
@@ -170,7 +170,7 @@ CALLBACK_BUILDERS: dict[str, Callable[[StatusRecord], Answer]] = {
     "suno-lyrics": lambda record: {"callbackType": "complete", "task_id": record.task.id},
     "suno-vocal-removal": lambda record: {"task_id": record.task.id, "vocal_removal_info": {}},
 }
-"""For each `Route.shape`, the function that builds the callback's field `data`; by default, it has only the task id."""
+"""For each `Route.shape`, the function that builds a callback's `data`; without one, `data` has only the task id."""
 
 
 def _urls_info(record: StatusRecord) -> dict[str, Any]:
@@ -187,9 +187,9 @@ def _plan_calls(task: FakeTask) -> Iterator[tuple[float, str]]:
 
 
 def _find_address(task: FakeTask) -> str:
-    """Return the callback URL of a create request; empty if there is none, or its host ends with `.invalid` (RFC 2606).
+    """Return the callback URL of a create request; empty if there is no usable URL.
 
-    A URL that is not HTTP counts as none.
+    A URL is usable if its scheme is `http` or `https`, and its host does not end with `.invalid` (RFC 2606).
     """
     address = str(task.body.get(task.offers[0].route.callback) or "")
     try:

@@ -26,7 +26,7 @@ class Discovery:
     legacy: bool = False
     """True if the list includes models that KIE no longer documents."""
     extra_models: dict[str, Offer] = field(default_factory=dict)
-    """Models that `add_model` added, by model id; kie-mcp's built-in catalogue does not have these models."""
+    """Models that `add_model` added, with their ids as keys; kie-mcp's built-in catalogue lacks these models."""
     extra_schemas: dict[str, Json | None] = field(default_factory=dict)
     """For each model id in `extra_models`, the JSON Schema of the model's input; None for a model without a schema."""
     removed: set[str] = field(default_factory=set)
@@ -56,7 +56,7 @@ class Discovery:
         self.extra_schemas[id_] = schema
 
     def find_extra_model(self, path: str, body: Json) -> list[Offer]:
-        """Return the model of `extra_models` that a create request names, in a list; otherwise return an empty list."""
+        """Return a list with the model of `extra_models` that a create request names; empty if none has its name."""
         offer = self.extra_models.get(str(body.get("model"))) if path == JOBS.create else None
         return [offer] if offer else []
 

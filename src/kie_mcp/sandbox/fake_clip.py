@@ -1,6 +1,6 @@
-"""Draw a clip with its prompt, a number and a moving mark, so that tests can check order and timing in a film.
+"""Draw a clip with its prompt, a number and a moving mark, so that tests can check a film's order and timing.
 
-The top of the picture shows the number as CELLS bits (white for 1), so that tests recognise the clip. The mark is a
+The top of each frame shows the number as CELLS bits (white for 1), so that tests recognise the clip. The mark is a
 white square at the bottom, which moves by MARK_STEP pixels with each frame. The number also sets the sound's pitch.
 """
 
@@ -15,7 +15,7 @@ from kie_mcp.sandbox.fake_media import MediaContent, measure_image, write_text
 
 LONG_SIDE_PX = 320
 RATE = 12
-"""Frames a second."""
+"""Frames per second of a clip."""
 LONGEST_SECONDS = 12.0
 CELLS, CELL_HEIGHT_PX = 16, 12
 MARK_PX, MARK_STEP = 16, 2
@@ -29,7 +29,7 @@ def draw_clip(program: str, media: MediaContent) -> bytes | None:
 
     Args:
         program: The path of ffmpeg.
-        media: The text, the number, the shape and the length of the clip.
+        media: The text, the mark, the aspect ratio and the length of the clip.
     """
     width, height = (side // 2 * 2 for side in measure_image(media.aspect_ratio, LONG_SIDE_PX))
     seconds = min(media.seconds, LONGEST_SECONDS)
@@ -68,7 +68,7 @@ def choose_pitch(media: MediaContent) -> int:
 
 
 def _draw_still(media: MediaContent, size: tuple[int, int]) -> Image.Image:
-    """Draw the part of the picture that is the same in all frames of a clip: everything except the moving mark."""
+    """Draw what is the same in all frames of a clip: everything except the moving mark."""
     number = number_clip(media)
     image = Image.new("RGB", size, f"hsl({media.number % 360}, 60%, 30%)")
     draw = ImageDraw.Draw(image)

@@ -60,7 +60,7 @@ def _image_renderer(image_format: str) -> Callable[[MediaContent], bytes]:
 
 
 def write_text(image: Image.Image, text: str, *, top: int, size: int) -> None:
-    """Write a text on a picture, in lines that fit into it; sizes are in pixels."""
+    """Write a text on an image, in lines that fit into the image; `top` and `size` are in pixels."""
     width = max(8, round(image.width / size * 1.6))
     lines = [line for part in text.splitlines() for line in textwrap.wrap(part, width=width)]
     font = ImageFont.load_default(size=size)
@@ -68,7 +68,7 @@ def write_text(image: Image.Image, text: str, *, top: int, size: int) -> None:
 
 
 def measure_image(shape: str, long_side: int) -> tuple[int, int]:
-    """Return the width and height in pixels of a picture with an aspect ratio such as `16:9`."""
+    """Return the width and height in pixels of an image with an aspect ratio such as `16:9`."""
     found = re.fullmatch(r"(\d+):(\d+)", shape)
     width, height = (int(found[1]), int(found[2])) if found else (1, 1)
     scale = long_side / max(width, height, 1)

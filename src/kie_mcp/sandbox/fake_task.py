@@ -100,7 +100,7 @@ class FakeTask:
         arguments = self.arguments
         shape = str(arguments.get("aspect_ratio") or "")
         if self.offers[0].model.kind == "video":
-            # Unlike other files, a clip has the length in the request, and it is 16:9 if no aspect ratio is given.
+            # Unlike other files, a clip has the length that the request asks for, and by default the ratio 16:9.
             return MediaContent(
                 self.prompt, f"{self.id}/{name}", shape if ":" in shape else "16:9", _read_seconds(arguments)
             )
@@ -163,7 +163,7 @@ class StatusRecord:
 
     @property
     def urls(self) -> dict[str, str]:
-        """For each name of a result file, its URL; empty if the task has not succeeded."""
+        """For each result file's name, its URL; empty without success, and with the fault `no-urls` or `moved-urls`."""
         return {} if self.task.fault in ("no-urls", "moved-urls") else self._all_urls
 
     @property

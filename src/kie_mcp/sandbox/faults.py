@@ -22,11 +22,11 @@ A fault for a `create` request changes the task that this request starts. A faul
 task whose status this request reads.
 """
 CONNECTION_FAULTS = "reset-before", "reset-after", "hang-before", "hang-after"
-"""Names of the faults of a connection; `-before` and `-after` mean before and after the request takes effect."""
+"""Names of the connection faults; `-before` and `-after` mean before and after the request takes effect."""
 ANSWER_FAULTS = "garbage", "xml", "empty", "null-record"
 """Names of the faulty answers that the sandbox sends instead of the right answer."""
 CALLBACK_FAULTS = "lost", "twice", "forged"
-"""Names of the faults of a callback: it is not sent at all, sent twice, or signed with a wrong key."""
+"""Names of the callback faults: the callback is not sent at all, sent twice, or signed with a wrong key."""
 FAULT_NAMES = (*TASK_FAULTS, *CONNECTION_FAULTS, *ANSWER_FAULTS, *CALLBACK_FAULTS, "truncated", "cut")
 """The names of all faults except those with a number, such as `502` and `code:429`."""
 ACCESS_DENIED = '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>AccessDenied</Code></Error>'
@@ -48,7 +48,7 @@ def build_envelope(code: int, message: str, data: Any = None, *, http: int = 200
 
 
 def build_no_record() -> JSONResponse:
-    """Build KIE's status answer for an unknown task id; the id of a task of another route is unknown, too."""
+    """Build KIE's status answer for a task id that the route does not know, such as one of another route."""
     return build_envelope(422, "recordInfo is null")
 
 
@@ -121,7 +121,7 @@ class BrokenConnection(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
         """Send the headers, and then raise a read error.
 
-        Without the headers, Starlette would answer the error with a page, and the connection would not break.
+        Without these headers, Starlette would send an error page, and the connection would not break.
         """
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
         raise httpx2.ReadError("The sandbox was told to break the connection")

@@ -102,7 +102,7 @@ class FileStore:
 
 
 def render_stand_in(url: str) -> bytes:
-    """Render a file that shows a URL; for an upload by URL, the sandbox stores this file instead of a download."""
+    """Render a file that shows a URL; for an upload by URL, the sandbox stores this file and downloads nothing."""
     name = urlsplit(url).path
     return render_file(name if name.rpartition(".")[2] in RENDERERS else "1.png", MediaContent(url, url))
 

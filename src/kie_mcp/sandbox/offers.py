@@ -38,12 +38,12 @@ class Offer:
 
     @cached_property
     def route(self) -> Route:
-        """The route with the id `route_id`, which has the URL paths for create and status requests."""
+        """The route with the id `route_id`; it has the URL paths for create and status requests."""
         return find(self.route_id)
 
     @property
     def id(self) -> str:
-        """The name that a create request on this route has in its field `model`."""
+        """The value of the field `model` in create requests on this route."""
         kind, _, other = self.route_id.partition(":")
         return other if kind == "jobs" and other else self.model.id
 
@@ -75,7 +75,7 @@ class Offer:
         return {"type": "object", "properties": {name: {} for name in required} | named, "required": sorted(required)}
 
     def matches(self, body: Json) -> bool:
-        """Return True if the body of a create request names this model, or may leave out the name of the model."""
+        """Return True if a create request's body names this model, or names no model on a route that needs no name."""
         name = body.get("model")
         if self.route == JOBS:
             return bool(name == self.id)
@@ -85,7 +85,7 @@ class Offer:
             accepted_names.add(self.model.id)
         if "model" in self.argument_names:
             accepted_names.update(_allowed_values(self.model, self.argument_names["model"]))
-        # In a request to a product API, the field `model` may be missing: the API has a default model or only one.
+        # In a request to a product API, `model` may be missing: the API has a default model or only one model.
         named = name in accepted_names or (name is None and self.route.shape != "service")
         return named and all(body.get(key, value) == value for key, value in constants.items() if key != "model")
 
@@ -95,7 +95,7 @@ class Offer:
         return set(body) <= {*self.argument_names, *self.required_fields, *self.model.constants, *also}
 
     def input_fields(self, body: Json) -> dict[str, Any]:
-        """Return the model's input in the body of a create request: on the route `jobs`, the body's object `input`."""
+        """Return the fields for the model: the object `input` of the body on `jobs` routes, else the whole body."""
         fields = body.get("input") if self.route == JOBS else body
         return dict(fields) if isinstance(fields, Mapping) else {}
 
@@ -189,7 +189,7 @@ def _allowed_values(model: type[KieModel], name: str) -> list[Any]:
 
 
 def _required_wire_names(model: type[KieModel]) -> set[str]:
-    """Return KIE's names of the fields in every request: required fields, and fields that `sent()` always adds."""
+    """Return KIE's names of the fields that all requests have: required fields, and those that `sent()` always adds."""
     required = {field.serialization_alias or name for name, field in model.model_fields.items() if field.is_required()}
     if not (call := build_minimal_call(model)):
         return required

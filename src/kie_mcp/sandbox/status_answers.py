@@ -21,7 +21,7 @@ def build_status_answer(record: StatusRecord) -> Answer:
 
 
 def jobs(record: StatusRecord) -> Answer:
-    """Build the status answer of the unified `jobs` API, which has the results as a JSON string and also as JSON."""
+    """Build the status answer of the unified `jobs` API; it has the results as a JSON string and again as JSON."""
     task = record.task
     code, reason = FAILURE if record.failed else ("", "") if record.succeeded else (None, None)
     result = UNIFIED_RESULTS.get(task.offers[0].result_shape, _url_results)(record) if record.succeeded else None
@@ -195,4 +195,4 @@ UNIFIED_RESULTS: dict[str, Callable[[StatusRecord], Answer]] = {
     **{shape: partial(_wrap_result, build) for shape, build in TEXT_RESULTS.items()},
     **SUNO_UNIFIED_RESULTS,
 }
-"""For each `Offer.result_shape`, a function that builds the field `resultJson` for results that are not just URLs."""
+"""For each `Offer.result_shape` whose results are not just URLs, the function that builds the field `resultJson`."""
