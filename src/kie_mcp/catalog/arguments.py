@@ -119,7 +119,7 @@ def _is_given(value: Any, schema: Schema) -> bool:
 
 
 def keep_required(given: Mapping[str, Any], named: Mapping[str, Any], required: Collection[str]) -> dict[str, Any]:
-    """Return `given` and each required argument that only `named` has, unless its value there is None."""
+    """Return `given`, plus each required argument that `given` lacks and that is not None in `named`."""
     empty = {name: named[name] for name in required if name not in given and named.get(name) is not None}
     return {**given, **{name: "" if tidy(value) == "" else value for name, value in empty.items()}}
 

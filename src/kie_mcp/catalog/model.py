@@ -42,7 +42,7 @@ Resolve = Callable[[Ref], str]
 
 
 class Part(BaseModel):
-    """An argument's value, or an item in it, that is an object with fields, such as one line of a dialogue."""
+    """An object with fields in an argument: the argument's value or one item of it, such as one line of a dialogue."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
@@ -78,7 +78,7 @@ class KieModel(BaseModel):
     routes: ClassVar[tuple[str, ...]] = ("jobs",)
     """Ids of the routes that run the model, best first: `jobs`, `jobs:<other model id>` or a product API's name."""
     service: ClassVar[str] = ""
-    """Path of the model's create request on the `service` route, without `/api/v1/`; empty if there is no such path."""
+    """Path of the model's create request without `/api/v1/`, if the route `service` has the model; else empty."""
     merged_fields: ClassVar[frozenset[str]] = frozenset()
     """Names of arguments that are no fields of the request; `sent()` puts their values into other fields."""
     constants: ClassVar[dict[str, Any]] = {}

@@ -14,7 +14,7 @@ def name_model(model: type[KieModel]) -> str:
 
 
 def list_names(models: Iterable[type[KieModel]]) -> str:
-    """Return the names of models as Markdown; each name is followed by the ids of its models."""
+    """Return Markdown with the names of models; after each name, in brackets, the ids of all models with this name."""
     named: dict[str, list[str]] = {}
     for model in models:
         named.setdefault(name_model(model), []).append(f"`{model.id}`")

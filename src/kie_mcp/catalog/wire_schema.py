@@ -15,7 +15,7 @@ Schema = dict[str, Any]
 def wire_schema(model: type[KieModel]) -> Schema:
     """Return the JSON Schema of the fields that a model's `sent()` returns.
 
-    If the model has a product API, the fields have the names in that API.
+    If the model has a product API, the fields are named as in that API.
     """
     ours = plain_schema(model)
     names = {

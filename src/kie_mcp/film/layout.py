@@ -62,7 +62,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class PlacedSound:
-    """A sound of a timeline with its lengths in the film; all lengths are in seconds."""
+    """A sound of a timeline: how much of its source is used, and how long it plays in the film; all in seconds."""
 
     source: Source
     sound: Sound

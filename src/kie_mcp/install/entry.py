@@ -8,7 +8,7 @@ from typing import Any
 Entry = Mapping[str, Any]
 """An entry as a dictionary, with the field names that the client's configuration file uses."""
 NAME = "kie"
-"""Name of kie-mcp's entry."""
+"""Name of kie-mcp's entry in a client's configuration."""
 OTHER_NAME = "kie-mcp"
 """Name of kie-mcp's entry if another server already has the name `NAME`."""
 OURS = re.compile(r"(^|[\\/\s])kie[-_]mcp(\[[\w,-]+\])?([@=<>~.][^\\/]*)?$")

@@ -30,7 +30,7 @@ class ModelDrift:
 BUILT_IN = {
     id_: (model, route_id) for model in reversed(MODELS.values()) for id_, route_id in listed_ids(model).items()
 }
-"""Model class and route id for each id under which KIE lists a built-in model; of several classes, the first one."""
+"""For each id under which KIE lists a built-in model: the model's class and route id. The first such class is used."""
 
 
 async def compare_models(published: Discovery | Snapshot, only: Collection[str] = ()) -> AsyncIterator[ModelDrift]:

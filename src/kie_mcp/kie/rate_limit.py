@@ -222,8 +222,8 @@ class ReadLimiters:
 
         Args:
             clock: The source of time.
-            find_lender: Function that returns a new lender for an account, by the account's name; when left out, this
-                process uses all slots of the accounts alone.
+            find_lender: Function that takes the name of an account and returns a new lender for its slots. Without it,
+                this process uses all slots of each account, as if there were no other process.
         """
         self._clock = clock
         self._find_lender = find_lender or (lambda _: _EverySlot(clock))
