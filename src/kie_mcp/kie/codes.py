@@ -55,7 +55,7 @@ class Code:
     accepted: bool = False
     """Whether a create request with this answer created a task, provided that the answer has a task id."""
     not_ready: bool = False
-    """Whether a `repeated` route sends this code until the file is ready; 4K clips get it together with the file, too."""
+    """Whether a `repeated` route sends this code until the file is ready. For 4K clips, it comes with the file, too."""
     upload_gone: bool = False
     """Whether a create request that was refused with this code may succeed after a new upload of its files."""
     without_record: Verdict = "running"
