@@ -142,10 +142,10 @@ class Downloader:
             mime_type = await self._download_with_fresh_link(task, result, part)
             extension = result_types.choose_extension(mime_type, result.link)
             kept = await self.storage.keep(part, task, name, extension, mime_type)
-            # `url` may have been a data URI, which is as large as the file. So it is replaced by `link`, which is empty
-            # for a data URI.
+            # `result.url` may be a data URI, which is as large as the file. So it is replaced by `result.link`: this is
+            # the same URL, but empty for a data URI.
             result.path, result.url, result.mime_type = kept.place, result.link, mime_type
-            # An error here is no failure of the download: the file is saved, and only the facts about it are missing.
+            # An error here is no failure of the download: the file is saved, and only `result.facts` is missing.
             with suppress(OSError):
                 result.facts = await anyio.to_thread.run_sync(describe_file, kept.file, mime_type)
 

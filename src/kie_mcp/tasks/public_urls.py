@@ -31,7 +31,7 @@ def check_public(url: str, shown: str, own: Sequence[str] = ()) -> None:
         own: The base URLs of KIE or of a sandbox on this machine; URLs that begin with one of them are accepted.
 
     Raises:
-        InvalidCall: The URL has a password, or its host is this machine, a private network or no host at all.
+        InvalidCall: The URL has a password or no host, or its host is this machine or is in a private network.
     """
     if any(url.startswith(f"{each}/") for each in own):
         return

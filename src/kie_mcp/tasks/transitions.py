@@ -17,11 +17,11 @@ from kie_mcp.ledger.task import FINAL, KEPT_FOR, State
 from kie_mcp.tasks import failures
 
 GRACE_SECONDS = 90
-"""Seconds in which KIE may not know a new task yet, or may not send the results of a succeeded task yet."""
+"""Seconds until KIE surely knows a new task, and until KIE surely sends the results of a succeeded task."""
 MISSES_UNTIL_EXPIRED = 3
-"""A task counts as expired after this number of status answers in a row in which KIE does not know the task."""
+"""A task becomes `expired` after this number of status answers in a row in which KIE does not know the task."""
 REPEATED_FOR = 3600
-"""Seconds after which a running task on a route without a status URL counts as failed.
+"""Seconds after which a running task on a route without a status URL becomes `failed`.
 
 On such a route, KIE has no error code for a task that will never end. The longest task, a 4K clip, takes ten minutes.
 """
