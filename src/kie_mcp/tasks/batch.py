@@ -90,7 +90,7 @@ class Item:
         )
 
     def note(self, task: Task) -> None:
-        """Copy the state, error and charge of the item's task; until its files are saved, the item stays `running`."""
+        """Copy the state, error and charge of the task to the item, which stays `running` until the files are saved."""
         self.task_id, self.error = task.id, task.error
         match task.state:
             case "succeeded" | "failed" | "expired" | "unknown" as state if task.done:

@@ -130,7 +130,7 @@ class BucketStorage(Storage):
         return self._base
 
     def find_constant_name(self, result: Result) -> str:
-        """Return the address of a result's object, which never changes; empty if the result is not in this bucket."""
+        """Return the address of a result's object (no object is ever changed); empty if it is not in this bucket."""
         return result.path if self._owns(result.path) else ""
 
     async def is_there(self, result: Result) -> bool:

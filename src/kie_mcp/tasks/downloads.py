@@ -106,7 +106,7 @@ class Downloader:
             return await self._keep(part, task, 1, mime_type) if mime_type else None
 
     async def keep_local_file(self, task: Task, place: Path, mime_type: str) -> Result:
-        """Keep a file that was made on this machine as a task's result, and return the result.
+        """Make a file of this machine a result of a task: keep the file, and return the result.
 
         Raises:
             OSError: When the file cannot be read or kept.

@@ -39,7 +39,7 @@ from kie_mcp.tasks.services import Services
 logger = logging.getLogger(__name__)
 
 START_SECONDS, SHARE_OF_LENGTH = 2.0, 0.5
-"""Expected duration of an edit: a constant number of seconds, and a share of the film's length."""
+"""Expected duration of an edit: a constant number of seconds plus a share of the film's length."""
 
 _one_at_a_time = anyio.Lock()
 """A lock that lets only one film be made at a time, because ffmpeg uses all processors for one film."""

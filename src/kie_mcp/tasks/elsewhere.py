@@ -32,7 +32,7 @@ _ADDRESSES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"/(home/(oai|sandbox|user|vscode|gitpod|runner)|workspaces?|repl|vercel/share)/.*", "it lies in a container"),
     )
 )
-"""Patterns of addresses that this machine cannot open, each with an explanation; the first match counts."""
+"""Patterns of addresses that this machine cannot open, each with an explanation; the first match is used."""
 
 
 def explain_elsewhere(text: str) -> str:

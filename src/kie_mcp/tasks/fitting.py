@@ -77,7 +77,7 @@ async def check_file(content: Content, ref: MediaRef, *, keep_metadata: bool) ->
 
 
 def describe_changes(content: Content, fitted: Fitted) -> str:
-    """Return where a file named without a folder was found, and how a file was converted; empty if neither applies."""
+    """Return where a file was found if it was named without a folder, and how it was converted; else an empty text."""
     return "; ".join(filter(None, (content.found_at and f"taken from {content.found_at}", fitted.done)))
 
 

@@ -76,7 +76,7 @@ def _read_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | 
 
 
 def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """Return whether an address is public; if an IPv6 address contains an IPv4 address, the IPv4 address counts."""
+    """Return whether an address is public; if an IPv6 address contains an IPv4 address, the IPv4 address decides."""
     if isinstance(address, ipaddress.IPv6Address):
         within = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF) if address in _NAT64 else None
         if inner := address.ipv4_mapped or address.sixtofour or within:

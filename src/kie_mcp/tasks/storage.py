@@ -97,7 +97,7 @@ class Storage(ABC):
         return url
 
     def find_constant_name(self, result: Result) -> str:
-        """Return a name under which caches may keep a result; empty if the file may change, by an edit of the user."""
+        """Return a name under which caches may keep a result; empty if users may edit the result's file."""
         del result
         return ""
 

@@ -50,7 +50,7 @@ class Transition:
     texts: tuple[str, ...] = ()
     """The text results that the task made, such as lyrics."""
     note: str = ""
-    """A sentence for the user on results that are missing or uncertain."""
+    """A sentence for the user about results that are missing or uncertain."""
     charged: float | None = None
     """Credits that KIE charged for the task; None if KIE's answer has no charge or the task still runs."""
     progresses: bool = False
@@ -119,8 +119,8 @@ def recover(state: State, balance_note: str = "", *, advice: Advice = KIE) -> Tr
 
     Args:
         state: The task's state when the process died.
-        balance_note: A sentence with the balance before the create request and now, which begins with a space; empty if
-            one of the two balances is unknown.
+        balance_note: A space and a sentence with the balances before the create request and now; empty if one of the
+            two balances is unknown.
         advice: The next steps for the account's owner.
     """
     match state:

@@ -168,7 +168,7 @@ class Uploader:
         return upload
 
     async def forget(self, urls: Iterable[str]) -> bool:
-        """Mark the uploads with these URLs as expired, because KIE has deleted them; return False if there are none."""
+        """Mark the uploads with these URLs as expired, because KIE has deleted them; False if no URL is known."""
         return bool(await self._ledger.uploads.expire([url for url in urls if url]))
 
     async def _upload_fitted(self, content: Content, name: str, send: Callable[[Content], Awaitable[Upload]]) -> Upload:

@@ -92,7 +92,7 @@ class WholeWatcher(BaseWatcher):
         self._woken.set()
 
     async def start(self, *_: object) -> None:
-        """Start only the first part, because KIE's answer to it shows whether KIE accepts the call."""
+        """Start only the first part, because KIE's answer to this part shows whether KIE accepts the call."""
         try:
             await self._make_next()
         except Exception as error:
