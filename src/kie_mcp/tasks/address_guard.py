@@ -36,7 +36,7 @@ class AddressGuard:
             )
 
     def trusts(self, url: str) -> bool:
-        """Tell whether a URL may have any address."""
+        """Tell whether a URL is trusted, so that its host may have any IP address."""
         return url.startswith(self._trusted)
 
     async def check_link(self, url: str) -> None:
@@ -57,8 +57,8 @@ class AddressGuard:
         if parts.port is not None and not 0 < parts.port <= LAST_PORT:
             raise InvalidCall(f"A result's link is no web address: there is no port {parts.port}.")
         try:
-            # With `AI_NUMERICHOST`, the lookup succeeds only for an IP address, also for one spelled `127.1` or
-            # `2130706433`. For a host name, it fails.
+            # With `AI_NUMERICHOST`, the lookup accepts an IP address in any spelling, such as `127.1` or `2130706433`,
+            # and fails for a host name.
             found = await anyio.getaddrinfo(parts.raw_host, parts.port or HTTPS_PORT, flags=socket.AI_NUMERICHOST)
         except OSError:
             if not is_public_name(parts.raw_host.decode()):
@@ -68,7 +68,7 @@ class AddressGuard:
             _refuse_private_address(str(address[0]))
 
     def watch_connection(self, url: str) -> "Connection":
-        """Return an object that checks to which IP address the request of a link connects."""
+        """Return an object that checks the IP address to which the request for a link connects."""
         return Connection("" if self.trusts(url) else httpx2.URL(url).raw_host.decode(), proxied=self._proxied)
 
 
@@ -89,10 +89,9 @@ class Connection:
         self._proxied = proxied
 
     async def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """Check a new connection before anything is sent; httpx2 calls this method as its extension `trace`."""
+        """Check a new connection before anything is sent; httpx2 calls this method by its extension `trace`."""
         if self._proxied and event.endswith("connect_tcp.started") and info["host"] != self._host:
-            # The connection leads to another host than the link does, so this host is a proxy. Its address may be
-            # private.
+            # This connection does not lead to the link's host, so it leads to a proxy, whose address may be private.
             self._host = ""
         elif event.endswith("connect_tcp.complete"):
             try:
@@ -102,7 +101,7 @@ class Connection:
                 raise
 
     def check(self, stream: Any) -> None:
-        """Raise `InvalidCall` if a network stream of httpx2 leads to a private address; skip None."""
+        """Raise `InvalidCall` if a network stream of httpx2 leads to a private address; do nothing if it is None."""
         if self._host and stream and (address := stream.get_extra_info("server_addr")):
             _refuse_private_address(str(address[0]))
 

@@ -1,4 +1,4 @@
-"""Adoption: add a task to the ledger that was created elsewhere, for example by another program with the same key."""
+"""Adoption: add to the ledger a task that was created elsewhere, for example by another program with the same key."""
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -22,14 +22,14 @@ from kie_mcp.tasks import failures, money
 KIE_ID = re.compile(r"(?!t_)[\w-]{8,100}", re.ASCII)
 """Matches a text that may be KIE's id of a task, but not the ledger's id of a task, which begins with `t_`."""
 NOT_CREATED = "not created"
-"""The `outcome` argument of `resolve_task` for a task that KIE never accepted."""
+"""Value of the argument `outcome` of `resolve_task` for a task that KIE never accepted."""
 DAY = 24 * 3600
 EARLIEST = 1_577_836_800.0
 """A time before KIE's first task, in seconds since 1970: the beginning of 2020. Earlier times are invalid."""
 LOOKUP_SECONDS = 12
 """Maximum seconds for the search for a task on all of KIE's status routes.
 
-Requests to Suno's nine routes take 3 s, and another process may have all slots for status reads in the 6 s before.
+Another process may hold all slots for status reads for 6 s. After that, the requests to Suno's nine routes take 3 s.
 """
 
 
@@ -54,7 +54,7 @@ async def adopt(client: KieClient, id_: str, *, now: float, find_kind: KindFinde
         ApiError: When KIE's answers do not say whether KIE knows the task.
     """
     not_found = InvalidCall(f"There is no task {id_[:100]}, here or at KIE.", "list_tasks shows the tasks there are.")
-    # Tasks of a shared account are not adopted, because kie-mcp cannot know which tenant owns a task without a row.
+    # Tasks of a shared account are not adopted: if a task is not in the ledger, nobody knows which tenant owns it.
     if not KIE_ID.fullmatch(id_) or client.is_shared:
         raise not_found
     found: dict[str, Any] = {}
@@ -93,7 +93,7 @@ async def settle(client: KieClient, ledger: Ledger, task: Task, outcome: str, *,
 
     Args:
         client: The client of KIE's API.
-        ledger: The ledger, in which no other task may have KIE's id.
+        ledger: The ledger, which shows whether another task has KIE's id already.
         task: The task. This function changes its attributes, and the caller saves the task.
         outcome: `not created`, KIE's id of the task, or URLs of its results.
         now: The current time in seconds since 1970.

@@ -25,9 +25,9 @@ from kie_mcp.tasks.upload_command import build_upload_command
 PATH = re.compile(r"(?:~|\.{0,2}|[a-z]:)[\\/](?![\\/])[^\n]+|[^\n:]+\.\w{2,5}", re.IGNORECASE)
 """Matches a text that may be the path of a local file."""
 NAMED = "KIE_MCP_READ_DIRS"
-"""The source of a folder that the operator named; such a folder is allowed even if it is a private place."""
+"""Value of `Folder.source` if the operator named the folder; it is then allowed even if it is a private place."""
 ROOT = "a root of the client"
-"""The source of a folder that the client declared (MCP roots)."""
+"""Value of `Folder.source` if the client declared the folder (MCP roots)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class AllowedFolders:
 
         Args:
             named: Folders that the operator named; they are allowed even if they are private, such as the home folder.
-            found: Other folders; each key is a source in words. A private place among these folders is not allowed.
+            found: Other folders; each key is a `Folder.source`. A private place among these folders is not allowed.
             roots: Returns the folders that the client declares now; a private place among them is not allowed either.
             server_url: The URL to which callers on other machines upload files; empty if the URL is not known.
         """
@@ -111,7 +111,7 @@ class AllowedFolders:
         try:
             place = found.resolve(strict=True) if found else None
         except (OSError, RuntimeError):
-            # The file, or a parent folder, was deleted after the search above, so it counts as not found.
+            # The file, or a parent folder, was deleted after the search above, so the file is treated as not found.
             place = None
         if not place:
             raise self._refuse(path)

@@ -29,7 +29,7 @@ class Known(NamedTuple):
     asked: float
     """The time of the request for the balance, in seconds since 1970."""
     newest_number: int
-    """The number of the newest task in the ledger at that time. Unlike times, it is right if the clock was set."""
+    """The number of the newest task in the ledger at that time. Unlike a time, it stays right when the clock is set."""
 
 
 class BalanceBefore(NamedTuple):
@@ -38,7 +38,7 @@ class BalanceBefore(NamedTuple):
     task_id: str
     credits: float
     is_parallel: bool
-    """Whether the balance was read in parallel with the create request, and KIE may have charged the task already."""
+    """Whether the balance was read in parallel with the create request, and may already contain the task's charge."""
 
 
 class Balance:
@@ -53,7 +53,7 @@ class Balance:
         self._parallel: BalanceBefore | None = None
         """The balance that was read in parallel with the latest create request; None if no such balance was read.
 
-        Only the latest balance is kept. An older one is useless: while two tasks run, their charges cannot be told
+        Only the latest balance is kept. An older balance is useless: while two tasks run, their charges cannot be told
         apart.
         """
 
@@ -78,9 +78,9 @@ class Balance:
     async def note_before(self, task: Task, *, states_charge: bool) -> None:
         """Note the balance just before a task's create request, without delaying this request.
 
-        The remembered balance is used if no other task of any process has run since it was read. Otherwise, the balance
-        is read in parallel with the create request, but only under two conditions: KIE will not state the task's
-        charge, and no other task runs whose charge would change the balance as well.
+        The remembered balance is used if no other task of any process has run since this balance was read. Otherwise,
+        the balance is read in parallel with the create request, but only under two conditions: KIE will not state the
+        task's charge, and no other task runs whose charge would change the balance as well.
 
         Args:
             task: The task, before its create request is sent.
@@ -135,7 +135,7 @@ class Balance:
         """Return a sentence with the balances before and after the create request of a task of unknown outcome.
 
         The sentence does not say whether KIE accepted the task, because KIE may charge the task later. The sentence
-        begins with a space. The text is empty if a balance is unknown or another task ran at the same time.
+        begins with a space. If a balance is unknown or another task ran at the same time, an empty text is returned.
         """
         after, before = await self._read_alone(task), self._recall_before(task)
         if before is None or after is None:
@@ -152,6 +152,6 @@ class Balance:
         with suppress(LedgerError):
             if self._recall_before(task) and await self._ledger.statistics.ran_alone(task):
                 after = await self.find()
-                # Another task may have begun while the balance was read, so the ledger is asked again.
+                # Another task may have begun while the balance was read, so the ledger is read again.
                 return after if await self._ledger.statistics.ran_alone(task) else None
         return None

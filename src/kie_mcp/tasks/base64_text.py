@@ -1,4 +1,4 @@
-"""Decode base64 text as tools write it: without padding, in the URL alphabet, with escapes, or in several lines."""
+"""Decode base64 as tools write it: without padding, in the URL-safe alphabet, with escapes, or on several lines."""
 
 import re
 from base64 import b64decode

@@ -1,8 +1,8 @@
 """Batch: many calls with one budget, one confirmation and one id.
 
-The items of a batch are tasks like any others: each has a row, a create request and a watcher of its own, and counts
-its own credits. The batch's row keeps the list of its items with their states, so that any process can continue the
-batch. Until an item is started, the batch reserves the item's credits.
+The items of a batch are tasks like any others: each has a row, a create request, a watcher and a charge of its own. The
+batch's row keeps the list of its items with their states, so that any process can continue the batch. Until an item is
+started, the batch reserves the item's credits.
 """
 
 import hashlib
@@ -84,13 +84,13 @@ class Item:
 
     @property
     def label(self) -> str:
-        """The beginning of the item's prompt or of the text that it speaks; without both, the id of the model."""
+        """The beginning of the item's prompt, or else of the text to speak; if it has neither, the id of the model."""
         return shorten(one_line(str(self.fields.get("prompt") or self.fields.get("text", ""))), LONGEST_LABEL) or (
             self.model
         )
 
     def note(self, task: Task) -> None:
-        """Copy the state, error and charge of the item's task; until its files are saved, the item stays `running`."""
+        """Copy the state, error and charge of the task to the item, which stays `running` until the files are saved."""
         self.task_id, self.error = task.id, task.error
         match task.state:
             case "succeeded" | "failed" | "expired" | "unknown" as state if task.done:
@@ -109,9 +109,9 @@ class Batch:
     max_credits: float
     """The most credits that all items together may cost."""
     repairs: str = ""
-    """The id of an earlier batch; this batch repeats those of its items that have no result. Empty for a new batch."""
+    """The id of the earlier batch whose items without a result this batch makes again; empty if there is none."""
     id: str = field(default_factory=lambda: new_id("t"))
-    """The id that the batch gets in the ledger; a repeated call returns an existing batch with another id."""
+    """The ledger's id of the batch; a repeated call returns an existing batch, whose id differs."""
 
     @classmethod
     def read(cls, task: Task) -> Self:
@@ -127,7 +127,7 @@ class Batch:
 
     @property
     def idempotency_key(self) -> str:
-        """The idempotency key, which is equal for batches with equal items and the same budget."""
+        """The idempotency key, which is equal if the items, the budget and the batch in `repairs` are equal."""
         named = json.dumps([MODEL, self.repairs, self.max_credits, [item.key for item in self.items]])
         return hashlib.sha256(named.encode()).hexdigest()
 
@@ -151,11 +151,11 @@ class Batch:
         return [item for item in self.items if item.state in WITHOUT_RESULT]
 
     def find_unknown(self) -> list[int]:
-        """Return the numbers, from 1, of the items of which nobody knows whether KIE took them."""
+        """Return the numbers, counted from 1, of the items whose outcome is unknown."""
         return [number for number, item in enumerate(self.items, start=1) if item.state == "unknown"]
 
     def describe_progress(self) -> str:
-        """Return a sentence with the number of items in each state."""
+        """Return a sentence: how many items are made, and which ones failed, expired, are unknown or were left out."""
         numbers: dict[ItemState, list[str]] = {"failed": [], "expired": [], "unknown": [], "left out": []}
         for number, item in enumerate(self.items, start=1):
             numbers.get(item.state, []).append(str(number))

@@ -50,7 +50,7 @@ TIMEOUT = httpx2.Timeout(30, connect=10)
 CREDENTIALS_TIMEOUT = timedelta(seconds=5)
 """Maximum time to get credentials from the machine or the container."""
 ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
-"""AWS's environment variables for the URL of another S3 server; a URL with http:// allows unencrypted requests."""
+"""AWS's environment variables for the URL of an S3 server other than AWS's own; an http:// URL turns off encryption."""
 RESULT_NAME = re.compile(rf"(?:.*/)?[^/]+-({TASK_ID})-(\d{{1,4}})\.\w+", re.ASCII)
 """Matches the object name of a result; group 1 is the id of its task, and group 2 is the number of the result."""
 CODE = re.compile(r"<Code>(\w{1,60})</Code>", re.ASCII)
@@ -115,7 +115,7 @@ class BucketStorage(Storage):
         return "/".join(self._find_base().split("/")[:3])
 
     def find_reference(self, url: str) -> str:
-        """Return `task:<id>#<n>` for a URL of a result in this bucket, even an expired one; else return the URL."""
+        """Return `task:<id>#<n>` for a URL of a result in this bucket, even if expired; return other URLs unchanged."""
         if not url.startswith(("https://", "http://")):
             return url
         base, path = self._find_base(), unquote(url.partition("?")[0])
@@ -130,7 +130,7 @@ class BucketStorage(Storage):
         return self._base
 
     def find_constant_name(self, result: Result) -> str:
-        """Return the address of a result's object, whose content never changes; empty if it is not in this bucket."""
+        """Return the address of a result's object (no object is ever changed); empty if it is not in this bucket."""
         return result.path if self._owns(result.path) else ""
 
     async def is_there(self, result: Result) -> bool:

@@ -14,7 +14,7 @@ class Callbacks:
     """The URLs for KIE's callbacks; if this process receives the callbacks, each task has its own URL."""
 
     url: str = ""
-    """The public URL of this server; without `secret`, the URL of the operator's own receiver; or empty."""
+    """The public URL of this server; if `secret` is empty, the URL of the operator's own receiver, or empty."""
     secret: bytes = field(default=b"", repr=False)
     """The secret from which the tasks' URLs are derived; empty if this process receives no callbacks."""
     tenant: str = ""
@@ -41,7 +41,7 @@ class Callbacks:
         return f"{self.url.rstrip('/')}{PATH}/{name}/{self._derive_token(name)}"
 
     def is_address(self, name: str, token: str) -> bool:
-        """Return whether a URL path with this name and token belongs to a task; the task may be one of any tenant."""
+        """Return whether the token in a callback's URL path belongs to the name (tenant and task id) in this path."""
         return self.are_received and hmac.compare_digest(self._derive_token(name).encode(), token.encode())
 
     def _derive_token(self, name: str) -> str:

@@ -18,7 +18,7 @@ class Caps:
     session: float | None = None
 
     def check(self, task: Task, spent: Spent) -> None:
-        """Raise an error if the caller may only read, or if a task's reservation (its highest cost) exceeds a cap.
+        """Raise an error if the caller may only read, or if a task may cost more than is left of a cap.
 
         Args:
             task: The task to check, with its reservation.
@@ -26,7 +26,7 @@ class Caps:
 
         Raises:
             NotAllowed: When the caller of the current request may only read.
-            CapReached: When the reservation exceeds a cap; the message names the cap and the credits that are left.
+            CapReached: When the reservation exceeds what is left of a cap; the message names the cap and what is left.
         """
         # Every call that creates something runs this method before anything is sent, so the caller's rights are checked
         # here.
@@ -52,7 +52,7 @@ def describe_left(left: float, cap: float, of: str) -> str:
 
 
 def check_cap_of_all(cap: float | None, task: Task, spent: float) -> None:
-    """Raise an error if a task's reservation exceeds the cap of all tenants together.
+    """Raise an error if a task's reservation exceeds what is left of the cap of all tenants together.
 
     Args:
         cap: The most credits that all tenants may spend together in 24 hours; None for no cap.
@@ -60,7 +60,7 @@ def check_cap_of_all(cap: float | None, task: Task, spent: float) -> None:
         spent: Credits that the earlier tasks of all tenants cost or have reserved in these 24 hours.
 
     Raises:
-        CapReached: When the reservation exceeds the cap; the message hides from a tenant what the others have spent.
+        CapReached: When too little is left of the cap; the message does not tell what other tenants have spent.
     """
     if cap is not None and round(spent + task.reserved - cap, 6) > 0:
         raise CapReached(
@@ -96,7 +96,7 @@ class Rules:
             spent: Credits that the earlier tasks cost or have reserved.
 
         Raises:
-            CapReached: When the reservation exceeds a cap.
+            CapReached: When the reservation exceeds what is left of a cap.
             ConfirmationNeeded: When a person has to confirm the cost; the error has no confirmation id yet.
         """
         self.caps.check(task, spent)

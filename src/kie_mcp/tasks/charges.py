@@ -17,10 +17,10 @@ def is_plausible(task: Task, charge: float) -> bool:
 
 
 def keep_reservation(task: Task, said: str) -> None:
-    """Record an implausible charge in the text `task.basis`, and count the task's reservation instead of the charge.
+    """Write an implausible charge into the text `task.basis`; the charge stays unknown, and the reservation is kept.
 
     Args:
-        task: The task; its charge (`task.credits`) stays unknown.
+        task: The task; its `credits` become None.
         said: The charge as KIE wrote it.
     """
     task.credits = None

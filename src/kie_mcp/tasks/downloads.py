@@ -106,7 +106,7 @@ class Downloader:
             return await self._keep(part, task, 1, mime_type) if mime_type else None
 
     async def keep_local_file(self, task: Task, place: Path, mime_type: str) -> Result:
-        """Keep a file that was made on this machine as a task's result, and return the result.
+        """Make a file of this machine a result of a task: keep the file, and return the result.
 
         Raises:
             OSError: When the file cannot be read or kept.
@@ -142,10 +142,10 @@ class Downloader:
             mime_type = await self._download_with_fresh_link(task, result, part)
             extension = result_types.choose_extension(mime_type, result.link)
             kept = await self.storage.keep(part, task, name, extension, mime_type)
-            # `url` may have been a data URI, which is as large as the file. So it is replaced by `link`, which is empty
-            # for a data URI.
+            # `result.url` may be a data URI, which is as large as the file. So it is replaced by `result.link`: this is
+            # the same URL, but empty for a data URI.
             result.path, result.url, result.mime_type = kept.place, result.link, mime_type
-            # An error here is no failure of the download: the file is saved, and only the facts about it are missing.
+            # An error here is no failure of the download: the file is saved, and only `result.facts` is missing.
             with suppress(OSError):
                 result.facts = await anyio.to_thread.run_sync(describe_file, kept.file, mime_type)
 

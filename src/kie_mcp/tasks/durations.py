@@ -10,7 +10,7 @@ UNKNOWN_SECONDS = 60
 
 
 async def estimate_task(ledger: Ledger, task: Task, usual_seconds: float | None) -> DurationEstimate:
-    """Estimate the duration of a task from the last tasks with the same model and the same argument `duration`.
+    """Estimate the duration of a task from the latest tasks with the same model and the same argument `duration`.
 
     Args:
         ledger: The ledger.
@@ -19,7 +19,7 @@ async def estimate_task(ledger: Ledger, task: Task, usual_seconds: float | None)
             gives the estimate.
     """
     lengths = await ledger.statistics.durations(task.model, task.arguments.get("duration"), newest=NEWEST_DURATIONS)
-    # A batch takes as long as the slowest of its models.
+    # A batch is expected to take as long as the slowest of its models.
     models = (MODELS[id_] for id_ in task.arguments.get("models", (task.model,)) if id_ in MODELS)
     usual = usual_seconds or max((model.usual_seconds for model in models), default=UNKNOWN_SECONDS)
     return estimate_duration(lengths, usual)

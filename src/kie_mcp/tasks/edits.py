@@ -1,10 +1,8 @@
-"""Edit: a task whose film ffmpeg makes on this machine, and which costs no credits.
+"""Edit: a task that makes a film with ffmpeg on this machine, and costs no credits.
 
-The watcher of an edit puts the sources into a private folder.
-
-The private folder is inside the output folder, where most sources are, so that a hard link to a source is possible and
-no copy is needed. If the process of an edit dies, the process that takes the edit over makes the film again, because
-that costs nothing.
+The watcher of an edit puts the sources into a private folder. This folder is inside the output folder, where most
+sources are, so that hard links to these sources are possible and no copies are needed. If the process of an edit dies,
+the process that takes the edit over makes the film again, because that costs nothing.
 """
 
 import logging
@@ -41,7 +39,7 @@ from kie_mcp.tasks.services import Services
 logger = logging.getLogger(__name__)
 
 START_SECONDS, SHARE_OF_LENGTH = 2.0, 0.5
-"""Expected duration of an edit: a constant number of seconds, and a share of the film's length."""
+"""Expected duration of an edit: a constant number of seconds plus a share of the film's length."""
 
 _one_at_a_time = anyio.Lock()
 """A lock that lets only one film be made at a time, because ffmpeg uses all processors for one film."""
@@ -63,7 +61,7 @@ class EditWatcher(BaseWatcher):
         self._scope.cancel()
 
     async def prepare(self, timeline: Timeline) -> None:
-        """Put the sources into the private folder, and check that the film can be made of them.
+        """Put the sources into the private folder, and check that the film can be made from them.
 
         Raises:
             InvalidCall: When a source is not on this machine, or the timeline does not fit a source.
@@ -148,8 +146,8 @@ class EditWatcher(BaseWatcher):
         task.note = " ".join(filter(None, (film.note, sidecar_note)))
 
     def _private_folder(self, downloader: Downloader) -> Path:
-        # The folder's name contains the process: while a process is paused, another process may take the edit over, and
-        # both must not write into the same folder.
+        # The folder's name contains the id of the process: while a process is paused, another process may take the edit
+        # over, and both must not write into the same folder.
         return downloader.storage.folder / EDIT_FOLDER.format(task=self.task.id, process=self._services.process)
 
     def _note(self, share: float) -> None:

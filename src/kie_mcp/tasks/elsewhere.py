@@ -32,11 +32,11 @@ _ADDRESSES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"/(home/(oai|sandbox|user|vscode|gitpod|runner)|workspaces?|repl|vercel/share)/.*", "it lies in a container"),
     )
 )
-"""Patterns of addresses that this machine cannot open, each with an explanation; the first match counts."""
+"""Patterns of addresses that this machine cannot open, each with an explanation; the first match is used."""
 
 
 def explain_elsewhere(text: str) -> str:
-    """Return where a file is, or why this server cannot open its address; empty if the address does not show it.
+    """Return where a file is, or why this server cannot open its address; empty if the address shows neither.
 
     Args:
         text: An address (a path or a URL) at which no file was found.

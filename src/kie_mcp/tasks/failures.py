@@ -61,8 +61,8 @@ def create_interrupted_error(balance_note: str, advice: Advice) -> UnknownOutcom
     """Build the error for a task whose process crashed while the create request was on its way to KIE.
 
     Args:
-        balance_note: A sentence with the balance before the create request and now, which begins with a space; empty if
-            one of the two balances is unknown.
+        balance_note: A space and a sentence with the balances before the create request and now; empty if one of the
+            two balances is unknown.
         advice: The next steps for the account's owner.
     """
     message = f"The server ended while KIE was asked. The task may have been accepted and billed.{balance_note}"

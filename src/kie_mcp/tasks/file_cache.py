@@ -1,4 +1,4 @@
-"""File cache: copies of files on this machine; the least recently used copies are deleted to limit the total size."""
+"""File cache: a folder with copies of files; the least recently used copies are deleted to limit the total size."""
 
 import os
 from collections.abc import Callable
@@ -13,7 +13,7 @@ MAX_BYTES = 4 * 1024**3
 
 
 class FileCache:
-    """Copies of files in one folder, which several processes may use at once."""
+    """A folder with copies of files, which several processes may use at once."""
 
     def __init__(self, folder: Path, most_bytes: int) -> None:
         self._folder = folder

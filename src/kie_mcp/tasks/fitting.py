@@ -54,7 +54,7 @@ async def fit_file(content: Content, limits: Limits, name: str, *, keep_metadata
 
 
 async def check_file(content: Content, ref: MediaRef, *, keep_metadata: bool) -> None:
-    """Check that a file will fit a field of a model after its conversion; clips and sounds are not converted yet.
+    """Check that a file will fit a field of a model after its conversion; this check converts only pictures.
 
     Args:
         content: The file to check.
@@ -77,7 +77,7 @@ async def check_file(content: Content, ref: MediaRef, *, keep_metadata: bool) ->
 
 
 def describe_changes(content: Content, fitted: Fitted) -> str:
-    """Describe where a file was found that was named without a folder, and how it was converted; else empty."""
+    """Return where a file was found if it was named without a folder, and how it was converted; else an empty text."""
     return "; ".join(filter(None, (content.found_at and f"taken from {content.found_at}", fitted.done)))
 
 
@@ -89,7 +89,7 @@ def check_kind(mime_type: str, ref: MediaRef) -> None:
     """
     given = mime_type.partition("/")[0]
     named = ref.limits.formats.split()
-    # If a field's list of formats has a format of clips, a field for pictures accepts clips as well.
+    # A field for pictures accepts clips as well if its list of formats contains a format of clips.
     takes_clips = ref.medium == "image" and any(f"video/{each}" in formats.EXTENSIONS for each in named)
     accepted = {ref.medium, "video"} if takes_clips else {ref.medium}
     if ref.medium == "file":
@@ -122,7 +122,7 @@ async def _check_whole(content: Content, name: str) -> None:
 
 
 def _refuse_broken_file(content: Content, name: str, what: str) -> InvalidCall:
-    # A file in memory was text in the arguments of the tool call, and clients may cut long arguments.
+    # A file in memory was given as text in the arguments of the tool call, and clients may cut long arguments.
     was_text = isinstance(content.file, BytesIO)
     advice = "Hosts cut long arguments: give the file's path or URL." if was_text else "Take another file."
     return InvalidCall(f"{abbreviate(name)} {what}.", f"Nothing was sent. {advice}")

@@ -33,8 +33,8 @@ async def remove_leftovers(folder: Path, ledger: Ledger, now: float) -> None:
     """Delete what dead processes left of downloads and edits, if the files of the task are saved.
 
     Partial files of tasks that are not in the ledger stay, because they may belong to another ledger. The folder of an
-    edit that is not in the ledger stays for `ABANDONED_SECONDS`, which is longer than any edit runs, because a process
-    creates the folder before it saves the row of the edit.
+    edit that is not in the ledger stays for `ABANDONED_SECONDS`, because a process creates the folder before it saves
+    the row of the edit. No edit runs for so long.
 
     Args:
         folder: The folder of partial files.

@@ -22,7 +22,7 @@ class Quote:
     basis: str
     """The source of the estimate, such as `live price`."""
     reserve: float
-    """Credits that count for caps and confirmations; if the price is unknown, the highest price of similar models."""
+    """Credits to reserve, for caps and confirmations; if the price is unknown, the highest price of similar models."""
 
     @property
     def known(self) -> tuple[float, float] | None:
@@ -63,8 +63,8 @@ def add_quotes(quotes: Sequence[Quote], words: str) -> Quote:
     """Return the quote of several calls together.
 
     Args:
-        quotes: The quotes of the calls; none if nothing has to be paid.
-        words: What is quoted, such as `3 parts`.
+        quotes: The quotes of the calls; empty if nothing has to be paid.
+        words: What the total is for, such as `3 parts`.
     """
     basis = "; ".join(dict.fromkeys([words, *(each.basis for each in quotes)]))
     estimate = add_estimates(each.estimate for each in quotes)
@@ -82,7 +82,7 @@ def _quote_without_charges(call: KieModel, live_price: str, lengths: Lengths) ->
 
 
 def highest_similar_estimate(call: KieModel) -> float:
-    """Return the highest price, in credits, of all models of the same tool; if 0, of all models of the same kind."""
+    """Return the highest price, in credits, of all models of the same tool; if it is 0, of all of the same kind."""
     family = next((family.models for family in FAMILIES if call.id in {model.id for model in family.models}), ())
     return _highest_estimate(family) or highest_estimate_of_kind(call.kind)
 

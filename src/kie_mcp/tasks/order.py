@@ -34,7 +34,7 @@ class Order:
     notes: tuple[str, ...] = ()
     """Sentences that are added to the answer for the user, for example that a field is newer than the model class."""
     id: str = field(default_factory=lambda: new_id("t"))
-    """The id that a new task gets in the ledger; a repeated call returns an existing task with another id."""
+    """The ledger's id of a new task; a repeated call returns an existing task, whose id differs."""
 
     def idempotency_key(self, contents: Mapping[Ref, str]) -> str:
         """Return the idempotency key, which is equal for two calls if the second one repeats the first.
@@ -93,7 +93,7 @@ class Order:
 
 
 def read_call(id_: str, fields: Mapping[str, Any]) -> tuple[KieModel, dict[str, Any]]:
-    """Rebuild a call of a built-in model from the request fields that `KieModel.sent(str)` made of it.
+    """Rebuild a call of a built-in model from its request fields, which `KieModel.sent(str)` returned.
 
     Args:
         id_: KIE's id of the model.

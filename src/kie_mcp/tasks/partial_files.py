@@ -18,7 +18,7 @@ if sys.platform != "win32":
 
 
 class Unreachable(OSError):
-    """Error for a place of complete files that cannot be reached; the partial file is kept for the next attempt."""
+    """Raised when the place for complete files cannot be reached; the partial file is kept for the next attempt."""
 
 
 class PartialFile:
@@ -151,7 +151,7 @@ def write_file(content: bytes, folder: Path, stem: str, extension: str, *, priva
         folder: Where to write the file.
         stem: The name without its extension; a number is added if another file has this name.
         extension: The end of the name, without its dot.
-        private: True if only its owner may read the file.
+        private: True to let only the owner of the file read it.
     """
     with open_partial_file(folder, stem, private=private) as part:
         part.begin("", None)
@@ -161,14 +161,14 @@ def write_file(content: bytes, folder: Path, stem: str, extension: str, *, priva
 
 @contextmanager
 def open_complete_file(place: Path) -> Iterator[PartialFile]:
-    """Open a complete file that was made on this machine, to give the file its final name as after a download."""
+    """Open a complete file that was made on this machine like a partial file, so that it can get its final name."""
     # On Windows, `os.fsync()` needs a file that is open for writing.
     with disk.open_file(place, writable=True) as file:
         yield PartialFile(file, place)
 
 
 def replace_file(content: bytes, place: Path) -> None:
-    """Replace a file that `write_file()` wrote as private; a crash leaves the whole old or the whole new file.
+    """Replace a file that `write_file()` wrote with `private=True`; a crash leaves the old or the new file complete.
 
     The partial file has the same name as in `write_file()`, so that the next call reuses a partial file that a crash
     has left behind.

@@ -5,8 +5,8 @@ poll comes after `sqrt(2 * patience / hazard)` seconds. `hazard` is the probabil
 The delay is the time between the end of a task and the poll that notices it, and `patience` is the number of seconds
 that each interval may add to the expected delay. No other schedule with the same number of polls has a smaller delay.
 
-The schedule assumes that durations have a log-logistic distribution. It is similar to a log-normal distribution, but
-has a short formula for the hazard. It allows very long durations, so the intervals grow while a task is late.
+The schedule assumes that durations have a log-logistic distribution. This distribution is similar to a log-normal one,
+but has a short formula for the hazard. It allows very long durations, so the intervals grow while a task is late.
 """
 
 import math
@@ -35,7 +35,7 @@ The first number is the seconds until the first poll. The second is the minimum 
 the interval between two polls as a share of the task's age.
 """
 SHORTEST_DELAY, LONGEST_DELAY = 0.5, 60.0
-"""The shortest and the longest time between two polls, in seconds. Shorter durations are rounded up to the first."""
+"""The shortest and the longest time between two polls, in seconds. No estimated duration is below the first."""
 MAX_PATIENCE = 0.4
 """Upper limit of `patience`, the seconds that one interval adds to the expected delay until a poll notices the end."""
 LONGEST_RELAXED_DELAY = 600.0
@@ -146,15 +146,15 @@ def poll_delay(
     repeated: bool = False,
     relaxed: bool = False,
 ) -> float:
-    """Return the seconds until the next poll of a task, which also depend on the result of the last poll.
+    """Return the seconds until the next poll of a task, whether or not the last poll was successful.
 
     Args:
         age: Seconds since the task was created.
         duration: The expected duration of the task.
-        failed_polls: Number of polls since the last status answer from KIE.
+        failed_polls: Number of failed polls since the last status answer from KIE.
         doubted: True if KIE did not know the task at the last poll, although KIE should know the task by now.
         repeated: True if a poll of the task sends its create request again, because the route has no status URL.
-        relaxed: As for `next_poll()`.
+        relaxed: Passed to `next_poll()`, which explains it.
     """
     if failed_polls:
         return float(min(FIRST_BACKOFF * 2.0 ** min(failed_polls - 1, 7), LONGEST_BACKOFF))

@@ -1,4 +1,4 @@
-"""Private places: folders that are too large or too personal to be allowed unless the operator names them."""
+"""Private places: folders that are too large or too personal, so they are allowed only if the operator names them."""
 
 import os
 import stat
@@ -68,20 +68,20 @@ def _list_homes() -> Iterator[Path]:
 
 
 def _is_same(one: Path, other: Path) -> bool:
-    # Some file systems ignore the case of letters, so two spellings may be one folder.
+    # Some file systems ignore the case of letters, so two spellings may name the same folder.
     with suppress(OSError):
         return one == other or one.samefile(other)
     return False
 
 
 def _is_marked(place: Path) -> bool:
-    """Return whether the system marks a folder or file as hidden; on macOS, the mark counts only in home folders."""
+    """Return whether the system marks a folder or file as hidden; on macOS, the mark is used only in home folders."""
     with suppress(OSError):
         status = place.lstat()
         windows, macos = _HIDDEN_FLAGS
         if getattr(status, "st_file_attributes", 0) & windows:
             return True
-        # The mark counts only in home folders, because macOS also marks the folder of temporary files, which is not
-        # private.
+        # The mark of macOS is used only in home folders, because macOS also marks the folder of temporary files, which
+        # is not private.
         return bool(getattr(status, "st_flags", 0) & macos) and any(map(place.is_relative_to, _find_homes()))
     return False

@@ -31,7 +31,7 @@ def check_public(url: str, shown: str, own: Sequence[str] = ()) -> None:
         own: The base URLs of KIE or of a sandbox on this machine; URLs that begin with one of them are accepted.
 
     Raises:
-        InvalidCall: The URL has a password, or its host is this machine, a private network or no host at all.
+        InvalidCall: The URL has a password or no host, or its host is this machine or is in a private network.
     """
     if any(url.startswith(f"{each}/") for each in own):
         return
@@ -76,7 +76,7 @@ def _read_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | 
 
 
 def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """Return whether an address is public; if an IPv6 address contains an IPv4 address, the IPv4 address counts."""
+    """Return whether an address is public; if an IPv6 address contains an IPv4 address, the IPv4 address decides."""
     if isinstance(address, ipaddress.IPv6Address):
         within = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF) if address in _NAT64 else None
         if inner := address.ipv4_mapped or address.sixtofour or within:

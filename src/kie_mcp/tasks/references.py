@@ -43,10 +43,10 @@ class References:
         self._ledger = ledger
         self._clock = clock
         self._changes: dict[int, str] = {}
-        """For the hash of a reference, a text that says how its file or URL was changed before it was sent."""
+        """Texts that say how the file or URL of a reference was changed before it was sent, by the reference's hash."""
 
     def explain_changes(self, refs: Sequence[Ref]) -> str:
-        """Return sentences about the changes to these files before they were sent; empty if none was changed."""
+        """Return sentences about the changes to files and URLs before they were sent; empty if nothing was changed."""
         changed = [ref for ref in dict.fromkeys(refs) if hash(ref) in self._changes]
         return " ".join(f"{abbreviate(list(unwrap(ref))[-1])}: {self._changes[hash(ref)]}." for ref in changed)
 

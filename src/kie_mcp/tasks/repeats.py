@@ -51,5 +51,5 @@ class Repeats:
 
     @property
     def since(self) -> float | None:
-        """A call repeats an equal call made after this time (in seconds since 1970); None if no call is a repeat."""
+        """The beginning of the repeat window, in seconds since 1970; None if calls are never treated as repeated."""
         return self._clock.time() - self._window if self._window else None

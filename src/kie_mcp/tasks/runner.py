@@ -157,7 +157,7 @@ class Runner:
         """Start a batch and return its task; a repeated call returns the task of the existing batch.
 
         Args:
-            batch: The batch, whose items passed the caps one by one.
+            batch: The batch. `build_items()` has checked each item against the cap of one task.
             confirm: The id from an earlier `ConfirmationNeeded` error, if a person has agreed to the cost; else empty.
 
         Raises:
@@ -177,8 +177,8 @@ class Runner:
             task = await self._pricing.build_task(order, idempotency_key, {})
             task.parent, task.confirmed = whole.id if whole.in_parts else None, whole.confirmed
             watcher = await self._build_watcher(task)
-            # Repeats are searched from the earlier of two times. `whole.created` alone would exclude an item that seems
-            # older than its batch because the clock was set back.
+            # The search for repeats begins at the earlier of two times. With `whole.created` alone, it would miss an
+            # item that seems older than its batch because the clock was set back.
             since = min(whole.created, whole.created if self._repeats.since is None else self._repeats.since)
             if repeated := await self._add(watcher, repeats_since=0 if whole.in_parts else since):
                 return Started(await self.get(repeated.id, seconds=None))
@@ -253,7 +253,7 @@ class Runner:
         task = await self.ledger.find(id_)
         if not task:
             task = await self._searches.find(id_, search_seconds)
-        # Both writes may fail. The task is still returned then, and the heartbeat tries again.
+        # If the ledger cannot be written, the task is still returned, and the heartbeat tries to write again.
         with suppress(LedgerError):
             if task.is_batch and task.saved:
                 task = await reopen(self.ledger, task)

@@ -44,7 +44,7 @@ class Searches:
 
         Args:
             id_: KIE's id of the task.
-            seconds: Maximum seconds to wait; then the search continues, and the next call gets its result.
+            seconds: Maximum seconds to wait; after that, the search continues, and the next call gets its result.
 
         Raises:
             InvalidCall: When KIE does not know the task.

@@ -21,9 +21,9 @@ class Page:
     path: str = r".*"
     """Regular expression for the encoded path and the query, such as `/file/d/x/view?usp=sharing`."""
     direct: str = ""
-    """Template for the file's own URL: `{name}` is a group of `path`, and `{host}` the host. Empty for no template."""
+    """Template for the file's own URL, with placeholders for the groups of `path` and for the host; empty for none."""
     keep_query: tuple[str, ...] = ()
-    """Query parameters of the page's URL that are copied to the URL from `direct`."""
+    """Query parameters of the page's URL that are added to the URL that `direct` gives."""
     set_query: tuple[tuple[str, str], ...] = ()
     """Query parameters that turn the page's URL into the file's own URL; used only if `direct` is empty."""
     drop_query: tuple[str, ...] = ()
@@ -43,7 +43,7 @@ _DRIVE_KEY = ("resourcekey",)
 Source: developers.google.com/workspace/drive/api/guides/resource-keys.
 """
 
-# The first entry that matches a URL counts. A comment before an entry names the source of its rule: the site's
+# The first entry that matches a URL is used. A comment before an entry names the source of its rule: the site's
 # documentation, or a program that uses the rule.
 PAGES: tuple[Page, ...] = (
     Page(r"drive\.google\.com", r"/(?:a/[^/]+/)?(?:u/\d+/)?file/d/(?P<id>[\w-]+).*", _DRIVE, keep_query=_DRIVE_KEY),
@@ -56,7 +56,8 @@ PAGES: tuple[Page, ...] = (
     Page(r"drive\.google\.com", r".*folders/.*", what=FOLDER),
     Page(r"docs\.google\.com", r"/(?!.+/export([/?]|$)).*"),
     Page(r"drive\.google\.com|(photos|slides)\.google\.com|photos\.app\.goo\.gl|share\.google"),
-    # Source: help.dropbox.com/share/force-download. `rlkey` must stay: dropboxforum.com/discussions/101001012/689070.
+    # Source: help.dropbox.com/share/force-download. The query parameter `rlkey` must not be removed:
+    # dropboxforum.com/discussions/101001012/689070.
     Page(r"dropbox\.com", r"/(scl/fo|sh)/.*", what=FOLDER),
     Page(r"dropbox\.com", r"/(scl/fi|s)/.*", set_query=(("dl", "1"),), drop_query=("raw", "dl")),
     Page(r"dropbox\.com|db\.tt"),

@@ -50,7 +50,7 @@ def find_spelled_path(text: str, folders: Sequence[Path]) -> Path | None:
     differences in blanks, quotes and Unicode's normal form are ignored, and finally differences in letter case.
 
     Args:
-        text: A path or a `file:` URL, with anything around it that people and clients write.
+        text: A path or a `file:` URL as people and clients write it, for example in quotes.
         folders: The allowed folders, without symbolic links.
 
     Raises:
@@ -75,7 +75,7 @@ def find_named_file(text: str, folders: Sequence[Path]) -> Path | None:
     A file with exactly this name is preferred. Otherwise, the same differences as in `find_spelled_path()` are ignored.
 
     Args:
-        text: A file's name without a folder, with anything around it that people and clients write.
+        text: A file's name without a folder, as people and clients write it, for example in quotes.
         folders: The allowed folders, without symbolic links.
 
     Raises:
@@ -112,7 +112,7 @@ def locate_spelled_path(text: str) -> Path | None:
 
 
 def refuse_unknown_path(text: str, folders: Sequence[Path]) -> InvalidCall:
-    """Return the error for a path without a readable file. The message suggests where the file is, and similar files.
+    """Return the error for a path without a readable file; it says where the file may be, and lists similar files.
 
     The error does not reveal whether a file exists that may not be read.
 
@@ -141,12 +141,12 @@ def refuse_unknown_path(text: str, folders: Sequence[Path]) -> InvalidCall:
 
 
 def find_elsewhere(text: str, folders: Sequence[Path]) -> str:
-    """Explain where a file is that this server cannot open; return an empty text if the path does not show it.
+    """Return where a file is, or why this server cannot open its path; empty if the path shows neither.
 
     Args:
         text: The path as it is written.
-        folders: The allowed folders. An explanation such as "in a container" is wrong if it also fits an allowed
-            folder; then it is not returned.
+        folders: The allowed folders. If an explanation (such as "it lies in a container") would also be given for an
+            allowed folder, the explanation is wrong, and an empty text is returned.
     """
     where = next(filter(None, map(explain_elsewhere, (*unwrap(text), *spell_paths(text)))), "")
     return "" if where in map(explain_elsewhere, map(str, folders)) else where

@@ -13,17 +13,17 @@ DAY = 24 * 3600
 
 @dataclass(slots=True)
 class Line:
-    """One line of the spending report: numbers of tasks, and their credits, for one day, one model or one kind."""
+    """One line of the spending report: how many tasks one day, model or kind has, and their credits."""
 
     of: str
     tasks: int = 0
     succeeded: int = 0
     charged: float = 0
-    """Credits charged for tasks that succeeded; for a task without a known charge, its reservation counts."""
+    """Credits charged for tasks that succeeded; if a task's charge is unknown, its reservation is added instead."""
     expired: int = 0
     """Number of tasks whose results KIE deleted before this server saved them."""
     expired_charged: float = 0
-    """Credits charged for expired tasks; for a task without a known charge, its reservation counts."""
+    """Credits charged for expired tasks; if a task's charge is unknown, its reservation is added instead."""
     failed: int = 0
     """Number of tasks that KIE accepted and that failed later."""
     failed_charged: float = 0
@@ -37,10 +37,10 @@ class Line:
     unknown: int = 0
     """Number of tasks that KIE may or may not have accepted; `resolve_task` sets the outcome of such a task."""
     open: float = 0
-    """Credits reserved for tasks that still run, or whose outcome or charge is unknown."""
+    """Credits reserved for tasks that still run, tasks of unknown outcome, and failed tasks of unknown charge."""
 
     def add(self, sums: Spending) -> None:
-        """Add tasks that ended in the same way to the numbers of tasks and credits in this line."""
+        """Add the number of tasks in one state, and their credits, to this line."""
         self.tasks += sums.tasks
         cost = sums.reserved if sums.free is None else sums.charged
         match sums.state:

@@ -82,11 +82,11 @@ class Storage(ABC):
         """
 
     def find_link(self, result: Result) -> str:
-        """Return a URL of a result: a new signed URL if the result is in a bucket, else KIE's URL; empty if none."""
+        """Return a new signed URL if a result is in a bucket, else KIE's URL; empty if the result has no URL at all."""
         return result.link
 
     def find_host(self) -> str:
-        """Return the web host of the URLs from `find_link()`, such as `https://s3.example`; empty if these are KIE's.
+        """Return the web host of the URLs from `find_link()`, such as `https://s3.example`; empty for KIE's URLs.
 
         The first call may have to ask this machine for credentials.
         """
@@ -97,7 +97,7 @@ class Storage(ABC):
         return url
 
     def find_constant_name(self, result: Result) -> str:
-        """Return a name whose content never changes, for caches; empty if somebody may edit the result's file."""
+        """Return a name under which caches may keep a result; empty if users may edit the result's file."""
         del result
         return ""
 
@@ -196,8 +196,8 @@ def _is_of_kind(file: IO[bytes], result: Result) -> bool:
     """Return whether a file still is a picture, clip or sound, as the result was; True for results of other kinds."""
     if not (result.is_media and result.mime_type):
         return True
-    # If the type is not in `EXTENSIONS`, the content did not show the type, and the host's answer declared it. So it is
-    # declared here again.
+    # If the result's type is not in `EXTENSIONS`, it came from the host's answer, because the content did not show the
+    # type. So `identify()` gets this type as the declared type.
     declared = "" if result.mime_type in formats.EXTENSIONS else result.mime_type
     found = result_types.identify(file, declared=declared, url=result.link, takes_text=False)
     file.seek(0)

@@ -24,7 +24,7 @@ def refuse_stray_references(fields: Mapping[str, Any], folders: AllowedFolders) 
     A text that only mentions a reference in a sentence is not refused.
 
     Args:
-        fields: The fields of the request; in the fields that accept files or earlier tasks, these are replaced already.
+        fields: The fields of the request. The references in fields that accept files or tasks are replaced already.
         folders: Tells which texts are paths of local files.
 
     Raises:

@@ -21,7 +21,7 @@ HEARTBEAT_SECONDS = LEASE_SECONDS / 3
 LOOK_SECONDS = 1
 """Seconds between two reads of the row of a task that another process watches, while a caller waits for the task."""
 NOTIFIED_LOOK_SECONDS = 5
-"""Seconds between two such reads if the database reports changes, as PostgreSQL does; only progress needs them."""
+"""Replaces `LOOK_SECONDS` if the database reports changes, as PostgreSQL does; the reads then only show progress."""
 
 TakeOver = Callable[[Task], Awaitable[None]]
 
@@ -77,8 +77,8 @@ class Takeover:
             if watched:
                 await self.renew_lease()
             for id_ in await self._ledger.leases.claimable(self._process, self._clock.time()):
-                # A task with a broken row is read as saved. It is not taken over, because its watcher would overwrite
-                # the row.
+                # `Ledger.find()` sets `saved` to True if the task's row is broken. Such a task is not taken over,
+                # because its watcher would overwrite the row.
                 if id_ not in watched and (task := await self._ledger.find(id_)) and not task.saved:
                     await take_over(task)
         except LedgerError as error:

@@ -17,11 +17,11 @@ from kie_mcp.ledger.task import FINAL, KEPT_FOR, State
 from kie_mcp.tasks import failures
 
 GRACE_SECONDS = 90
-"""Seconds in which KIE may not know a new task yet, or may not send the results of a succeeded task yet."""
+"""Seconds until KIE surely knows a new task, and until KIE surely sends the results of a succeeded task."""
 MISSES_UNTIL_EXPIRED = 3
-"""A task counts as expired after this number of status answers in a row in which KIE does not know the task."""
+"""A task becomes `expired` after this number of status answers in a row in which KIE does not know the task."""
 REPEATED_FOR = 3600
-"""Seconds after which a running task on a route without a status URL counts as failed.
+"""Seconds after which a running task on a route without a status URL becomes `failed`.
 
 On such a route, KIE has no error code for a task that will never end. The longest task, a 4K clip, takes ten minutes.
 """
@@ -50,7 +50,7 @@ class Transition:
     texts: tuple[str, ...] = ()
     """The text results that the task made, such as lyrics."""
     note: str = ""
-    """A sentence for the user on results that are missing or uncertain."""
+    """A sentence for the user about results that are missing or uncertain."""
     charged: float | None = None
     """Credits that KIE charged for the task; None if KIE's answer has no charge or the task still runs."""
     progresses: bool = False
@@ -119,8 +119,8 @@ def recover(state: State, balance_note: str = "", *, advice: Advice = KIE) -> Tr
 
     Args:
         state: The task's state when the process died.
-        balance_note: A sentence with the balance before the create request and now, which begins with a space; empty if
-            one of the two balances is unknown.
+        balance_note: A space and a sentence with the balances before the create request and now; empty if one of the
+            two balances is unknown.
         advice: The next steps for the account's owner.
     """
     match state:

@@ -34,7 +34,7 @@ from kie_mcp.tasks.media_inputs import (
 )
 
 TRUSTED_FOR = files.UPLOAD_LIFETIME - 3600
-"""Seconds for which the URL of an upload is used; later, the file is uploaded again. KIE keeps it one hour longer."""
+"""Seconds for which an upload's URL is used; later, the file is uploaded again. KIE keeps uploads an hour longer."""
 
 
 class Uploader:
@@ -63,7 +63,7 @@ class Uploader:
         self.link_types = LinkTypes(client, guarded=guarded)
         self.keep_metadata = keep_metadata
         self.changes: dict[str, str] = {}
-        """For the id of an upload, a text that says how its file or URL was changed; `upload()` adds no text."""
+        """Texts that say how the file or URL of an upload was changed, by the upload's id; `upload()` adds no text."""
         self.own_urls = (client.base_url, client.upload_url)
         """The base URLs of KIE, or of a sandbox on this machine; KIE can open all URLs that begin with one of them."""
         self.folders = folders
@@ -84,7 +84,7 @@ class Uploader:
         )
 
     async def upload_reference(self, text: str, name: str) -> Upload:
-        """Upload the file that a text names as people and clients write it: a URL, a data URI, base64 text or a path.
+        """Upload the file that a text from a caller names or contains: a URL, a data URI, base64 text or a path.
 
         Args:
             text: What the caller wrote to name the file.
@@ -168,7 +168,7 @@ class Uploader:
         return upload
 
     async def forget(self, urls: Iterable[str]) -> bool:
-        """Mark the uploads with these URLs as expired, because KIE has deleted them; return False if there are none."""
+        """Mark the uploads with these URLs as expired, because KIE has deleted them; False if no URL is known."""
         return bool(await self._ledger.uploads.expire([url for url in urls if url]))
 
     async def _upload_fitted(self, content: Content, name: str, send: Callable[[Content], Awaitable[Upload]]) -> Upload:

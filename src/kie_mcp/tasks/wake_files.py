@@ -1,4 +1,4 @@
-"""Wake-ups between processes with one SQLite file: a file asks another process to poll its task at once.
+"""Wake-ups between processes that share an SQLite ledger: an empty file asks a process to poll a task at once.
 
 With PostgreSQL, no such files are needed, because the database itself sends messages between the processes.
 

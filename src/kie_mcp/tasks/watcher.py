@@ -1,7 +1,7 @@
 """Watcher: sends the create request of one task, polls KIE until the task has ended, and downloads the task's files.
 
-A paid task is never lost: its row is on disk before the create request is sent, and KIE's id is on disk before an
-answer says that the task is running. A create request that KIE may have charged is never sent again: if nobody knows
+A paid task is never lost: its row is on disk before the create request is sent, and KIE's id is on disk before a
+caller is told that the task is running. A create request that KIE may have charged is never sent again: if nobody knows
 whether KIE accepted it, the task becomes `unknown`. The module `transitions` computes a task's next state, and the
 module `polling` computes when to poll.
 """
@@ -60,14 +60,14 @@ class Watcher(BaseWatcher):
         # may set the time of day while the task runs.
         age = max(services.clock.time() - task.created, 0)
         self._last_progress = services.clock.monotonic()
-        """Seconds, by the monotonic clock, at the time when KIE last said that the task runs.
+        """Time, by the monotonic clock, at which KIE last said that the task runs.
 
         Before the first such answer, this is the time at which this watcher was made.
         """
         self._created_at = self._last_progress - age
-        """Time, by the monotonic clock, at which KIE accepted the task; if that is unknown, of the tool call."""
+        """Time, by the monotonic clock, at which KIE accepted the task, or of the tool call if that is unknown."""
         self._running_at: float | None = None
-        """Time, by the monotonic clock, of the last answer in which the task still ran; None without such an answer."""
+        """Time, by the monotonic clock, of KIE's last answer that the task runs; None before such an answer."""
         self._misses = 0
         self._failed_polls = 0
         self._ledger_error: Exception | None = None
@@ -75,7 +75,7 @@ class Watcher(BaseWatcher):
         self._last_poll = self._last_progress
         self._woken = anyio.Event()
         self._expects_callback = False
-        """Whether KIE will send a callback for this task to this server; the create request names the address."""
+        """Whether KIE will call this server back about this task, because the create request had a callback URL."""
         self._was_called = False
         """Whether a callback has arrived since the last poll of the task."""
         self._last_call_poll = float("-inf")

@@ -1,4 +1,4 @@
-"""Watchers: keep the watchers of a process; their class depends on how a task is made: at KIE, in parts, or here."""
+"""Watchers: keep the watchers of a process, and choose their class: for a whole, a batch, an edit or another task."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -40,7 +40,7 @@ class Watchers(dict[str, AnyWatcher]):
 
 
 def build_watcher(task: Task, services: Services, duration: DurationEstimate, runner: PartRunner) -> AnyWatcher:
-    """Return a new watcher for a task. Wholes and batches get the runner, through which they start their tasks."""
+    """Return a new watcher for a task. The watcher of a whole or batch starts the parts or items through the runner."""
     if task.is_edit:
         return EditWatcher(task, services, duration)
     if task.in_parts:

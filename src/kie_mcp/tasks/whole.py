@@ -38,7 +38,7 @@ ERROR_FIELDS = ("message", "next_step", "billed")
 
 
 class Started(NamedTuple):
-    """A part whose create request is settled, and the error of its create request; None if there was no error."""
+    """A part whose create request is settled, and the error of this request, or None."""
 
     task: Task
     error: KieMcpError | None = None
@@ -54,7 +54,7 @@ class PartRunner(Protocol):
 
         Args:
             order: The order of the part.
-            whole: The whole, which counts what the part costs.
+            whole: The whole, whose cost includes the cost of the part.
             idempotency_key: The key from the whole's plan.
 
         Returns:
@@ -92,7 +92,7 @@ class WholeWatcher(BaseWatcher):
         self._woken.set()
 
     async def start(self, *_: object) -> None:
-        """Start only the first part, because KIE's answer to it shows whether KIE accepts the call."""
+        """Start only the first part, because KIE's answer to this part shows whether KIE accepts the call."""
         try:
             await self._make_next()
         except Exception as error:
@@ -296,8 +296,8 @@ class WholeWatcher(BaseWatcher):
         kept = "".join(f" Part {each + 1} is lost as well." for each in others)
         kept += f" {made} of {count} parts are made and kept." if made else ""
         again = "Afterwards the same call makes only the missing parts, and pays only for these."
-        # If the outcome of a part is unknown, 0 credits become None (unknown): KIE may have charged for the part, and
-        # the credits may be recorded with an earlier whole that has the same part.
+        # If the outcome of a part is unknown, 0 credits become None (unknown): KIE may have charged for this part, and
+        # this charge may belong to an earlier whole with the same part.
         credits_ = self.task.credits or (None if is_unknown else self.task.credits)
         return {
             "message": f"{name} {state}: {error['message'].rstrip('. ')}.{kept}",
