@@ -105,7 +105,7 @@ def shorten_schema(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _leave_out(schema: dict[str, Any], *names: str) -> dict[str, Any]:
-    """Return a schema without some arguments; `clips.zoom` is a field of the items of `clips`."""
+    """Return a schema without the named arguments; `clips.zoom` names the field `zoom` of the items of `clips`."""
     properties = {key: value for key, value in schema["properties"].items() if key not in names}
     for key, value in properties.items():
         inner = [name.removeprefix(f"{key}.") for name in names if name.startswith(f"{key}.")]
