@@ -27,7 +27,7 @@ Answer = dict[str, Any]
 ResultT = TypeVar("ResultT")
 
 QUESTIONS = ("confirmation_needed", "declined")
-"""Error categories that are no failures: the user has to agree first, or has declined. The status is then the same."""
+"""Error categories that are no failures: the user has to agree first, or has declined. The status has the same name."""
 FindLink = Callable[[Result], str]
 """A function that returns the web address of a result, as `Storage.find_link()` does."""
 

@@ -127,8 +127,9 @@ class ClientStream:
 def read_again(received: Message) -> Message:
     """Parse a line again if the SDK refused it because of half a character; return all other messages unchanged.
 
-    Half characters stay in the arguments of a tool, so that the error can name the wrong argument. In all other parts,
-    a question mark replaces each half character, because an answer that contains half a character cannot be sent.
+    Half characters stay in the arguments of a tool call, so that the error can name the wrong argument. Elsewhere in
+    the line, a question mark replaces each half character, because an answer that contains half a character cannot be
+    sent.
     """
     if not isinstance(received, ValidationError):
         return received

@@ -32,7 +32,7 @@ LONGEST_PRICE = 200
 LONGEST_ID = 90
 """Maximum number of characters of a model id in a row of `find_models`; KIE's longest id has about 45 characters."""
 LONGEST_IN_LIST = 60
-"""Maximum characters of a title or price from KIE in a row of `find_models`, and of a list of a field's choices."""
+"""Maximum characters of a title or price in a row of `find_models`, and of a field's choices in `describe_model`."""
 MAX_DESCRIPTION_BYTES = 2300
 """Maximum bytes of the JSON form of an answer of `describe_model`, and maximum bytes of its text form."""
 
@@ -208,9 +208,8 @@ def read_live_status(model: type[KieModel], offered: OfferedModels) -> dict[str,
     """Look a built-in model up in KIE's list of models.
 
     Returns:
-        A dictionary with the key `live_price`, or with the key `live` if the list no longer has the model. The
-        dictionary is empty if KIE did not answer, if KIE never lists this model, if the list has no price, or if the
-        list has the built-in price.
+        A dictionary with the key `live_price` if KIE's price differs from the built-in price, or with the key `live` if
+        KIE's list no longer has the model. Otherwise, the dictionary is empty, also if KIE did not answer.
     """
     ids = listed_ids(model)
     if not offered or not ids:

@@ -1,4 +1,4 @@
-"""Extra facts for the card of a task in the chat: shape, covers, previews, and the page that shows the card.
+"""Extra facts for the card of a task in the chat: shape of the files, covers, previews, and which page shows the card.
 
 Only the tool `gallery_task` returns these facts, and only the HTML page calls this tool. Therefore, the facts take no
 room in the agent's context.

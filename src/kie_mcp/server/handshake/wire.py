@@ -73,7 +73,7 @@ class Wire:
             self._handshake = None
 
     def readline(self) -> str:
-        """Wait for the next message that the SDK has to see; an empty string means that the client has gone."""
+        """Wait for the next message for the SDK, and return it; an empty string means that the client has gone."""
         return self._lines.get()
 
     def write(self, text: str) -> None:
