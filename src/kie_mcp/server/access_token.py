@@ -1,6 +1,6 @@
-"""The secrets of `kie-mcp serve --http`. A secret that is not in the settings is in a file that only the user can read.
+"""The secrets of `kie-mcp serve --http`, from the settings or from files that only the user can read.
 
-The first use of a secret makes this file.
+If the settings do not contain a secret, the server creates a file for it when it first needs the secret.
 """
 
 import os
@@ -36,7 +36,7 @@ def read_or_make_token(folder: Path, name: str = FILE, setting: str = SETTING) -
     Args:
         folder: The data folder.
         name: The name of the file.
-        setting: The setting that replaces the file, for error messages.
+        setting: The name of the setting that replaces the file; used only in error messages.
 
     Raises:
         ConfigurationError: When the file cannot be made or read, or other users may read or write the file.

@@ -27,7 +27,7 @@ Answer = dict[str, Any]
 ResultT = TypeVar("ResultT")
 
 QUESTIONS = ("confirmation_needed", "declined")
-"""Categories of errors that are no failures, but a question to the user and the user's no; they are statuses, too."""
+"""Error categories that are no failures: the user has to agree first, or has declined. The status has the same name."""
 FindLink = Callable[[Result], str]
 """A function that returns the web address of a result, as `Storage.find_link()` does."""
 
@@ -58,7 +58,7 @@ def build_error_result(error: KieMcpError) -> CallToolResult:
 
 
 def _describe_question(needed: ConfirmationNeeded) -> Answer:
-    """Return the cost to confirm and the balance, in fields with the same names as in a quote."""
+    """Return the cost to confirm and the balance, in the same fields as in a quote of `compare_models`."""
     answer: Answer = {}
     if needed.credits is not None:
         answer |= {"counted_credits": needed.credits, **usd_field("counted_usd", needed.credits)}
@@ -94,11 +94,11 @@ def describe_task(
         usual: Seconds that such a task usually takes.
         find_link: Returns the link to a result; by default KIE's link.
         is_remote: Whether the caller is on another machine, so that paths of this machine are no use to it.
-        whole: Whether the object contains all of a long text; otherwise each text is cut to `LONGEST_TEXT` characters.
+        whole: True to keep long texts complete; otherwise each text is cut to `LONGEST_TEXT` characters.
     """
     answer: Answer = {"task_id": task.id, "status": task.state, "model": task.model}
-    # The files may be ready while the task is still `running`, until its charge is known. The files' links are then
-    # left out, because an agent would think that a task with links has ended.
+    # A task stays `running` until its charge is known, even if its files are ready. Until then, the links of the files
+    # are left out, because an agent would think that a task with links has ended.
     if task.results and task.final:
         answer["media"] = describe_media(task, find_link, with_links=is_remote or not task.is_batch)
     if task.texts and task.final:
@@ -138,7 +138,7 @@ def _find_next_step(task: Task, answer: Answer, *, is_remote: bool) -> str:
 
 
 def describe_broken_row(task: Task) -> Answer:
-    """Return the field `broken` for a task in a list; return no field if the task's row in the ledger is not broken."""
+    """Return a dictionary with the field `broken` if a task's row in the ledger is broken; otherwise an empty one."""
     return {"broken": task.error["message"]} if task.error and task.is_broken else {}
 
 
@@ -147,7 +147,7 @@ def describe_media(
 ) -> list[dict[str, str]]:
     """Return one JSON object for each file that a task made, with its path and URL; empty fields are left out.
 
-    With `with_links=False`, a file that has a path has no URL: the URLs of many files would be most of an answer.
+    With `with_links=False`, a file that has a path gets no URL, because the URLs of many files make an answer long.
     """
     return [
         {
@@ -204,8 +204,7 @@ def build_task_result(
         usual: Seconds that such a task usually takes.
         find_link: Returns the link to a result; by default KIE's link.
         is_remote: Whether the caller is on another machine.
-        repeats: This call's order, if the call only repeats an earlier equal call, which started the task; None if
-            this call started the task.
+        repeats: The order of this call if an earlier equal call started the task; None if this call started the task.
     """
     answer = describe_task(task, now=now, usual=usual, find_link=find_link, is_remote=is_remote)
     if repeats:
@@ -232,7 +231,7 @@ def add_links(result: CallToolResult) -> CallToolResult:
 
 
 def add_note(result: ResultT, note: str) -> ResultT:
-    """Add a sentence to a result, and return the same object; if the object is a question to the user, add nothing."""
+    """Add a sentence to a result, and return the result; a question to the user is returned unchanged."""
     match result:
         case CallToolResult(content=[TextContent() as text, *_], structured_content=dict(answer)):
             text.text += f"\n{one_line(note)}"
@@ -252,8 +251,8 @@ def build_quote_result(
 
     Args:
         order: The order of the call; it is not sent to KIE.
-        earlier: The task of an earlier equal call within the repeat window, which costs nothing to repeat; None if
-            there was no such call.
+        earlier: The task of an earlier equal call within the repeat window; this call then costs nothing. None if there
+            was no such call.
         cost: The estimated cost and the source of the estimate.
         balance: Credits that the account has now.
         now: Seconds since 1970.
@@ -285,9 +284,9 @@ def build_quote_result(
 def format_media(media: Sequence[Mapping[str, str]]) -> Iterator[str]:
     """Yield the lines of text for the files that `describe_media()` returned.
 
-    Each file has a line with its number and facts, and one line for each of its path, URL and resource URI (`kie://`);
-    a single file without facts needs no number. Paths are written unchanged, because people click on them and agents
-    use them in later calls.
+    The first line of a file has its number and facts; the next lines have its path, its URL and its resource URI
+    (`kie://`). A single file without facts has no first line. Paths are written unchanged, because people click on them
+    and agents use them in later calls.
     """
     for number, each in enumerate(media, start=1):
         facts = ", ".join(each[name] for name in ("label", "facts") if name in each)

@@ -1,4 +1,4 @@
-"""The receiver of KIE's callbacks: when KIE calls the URL of a task, the server polls the task at once.
+"""The receiver of KIE's callbacks: when KIE calls the callback URL of a task, the server polls the task at once.
 
 The server ignores the content of a callback's body, so a forged callback causes at most one poll.
 """
@@ -23,10 +23,10 @@ NAME = re.compile(r"([a-z0-9-]{1,40}\.)?t_[a-z0-9]{1,40}")
 
 
 class CallbackHandler(Protocol):
-    """An object that checks the URLs of callbacks and polls tasks: the app of a server, or its tenants."""
+    """An object that checks the URLs of callbacks and polls tasks: an `App` or, on a server with tenants, `Tenants`."""
 
     async def is_callback_address(self, name: str, token: str) -> bool:
-        """Return whether `token` is the token in the callback URL of the task `name`; see `NAME`."""
+        """Return whether `token` is the token in the callback URL of the task with this name; see `NAME`."""
 
     async def handle_callback(self, name: str) -> None:
         """Poll a task whose callback has arrived."""

@@ -4,11 +4,11 @@ Half a character is a lone surrogate: one half of a UTF-16 pair, such as U+D83D.
 surrogates, and some clients send them. The SDK's parser refuses the whole line, so the SDK does not know the request's
 id and sends no answer. Without this module, the client would wait forever.
 
-"Era" is the SDK's word for the protocol versions before 2026-07-28, or those from 2026-07-28 on. In the SDK, a client's
-first request decides the era of the connection, even if this request only asks what the server supports. If the client
-then sends `initialize`, as the client @ai-sdk/mcp does when the answer takes a second, the SDK refuses every
-`initialize` until the process ends. Therefore, this module answers the requests in `ERA_NEUTRAL` without deciding the
-era. The first answers from the generated file do not decide the era either.
+The SDK distinguishes two eras: protocol versions before 2026-07-28, and protocol versions from 2026-07-28 on. In the
+SDK, a client's first request decides the era of the connection, even if this request only asks what the server
+supports. If the client then sends `initialize`, as the client @ai-sdk/mcp does when the answer takes a second, the SDK
+refuses every `initialize` until the process ends. Therefore, this module answers the requests in `ERA_NEUTRAL` without
+deciding the era. The first answers, which come from answers.json, do not decide the era either.
 """
 
 import json
@@ -27,7 +27,7 @@ from kie_mcp.server.app import App
 from kie_mcp.server.unanswered import Unanswered
 
 ANSWER_SECONDS = 1.5
-"""Maximum seconds that the process runs after the client's last message; many hosts kill a process after 2 seconds."""
+"""Maximum seconds that the process runs after the client has closed stdin; many hosts kill it after 2 seconds."""
 
 Message = SessionMessage | Exception
 
@@ -36,7 +36,7 @@ ERA_NEUTRAL = ("server/discover", "tools/list", "prompts/list", "resources/list"
 
 
 class ClientStream:
-    """The stream of the client's messages; it repairs half characters, and answers some requests in the SDK's place."""
+    """The stream of the client's messages; it repairs half characters, and answers the requests in `ERA_NEUTRAL`."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class ClientStream:
         self._era_is_open = True
 
     async def receive(self) -> Message:
-        """Return the client's next message; if the line is no valid message, return the parser's error.
+        """Return the client's next message; if the next line is no valid message, return the parser's error.
 
         Raises:
             anyio.EndOfStream: When the client has closed stdin, and all requests are answered or
@@ -127,8 +127,9 @@ class ClientStream:
 def read_again(received: Message) -> Message:
     """Parse a line again if the SDK refused it because of half a character; return all other messages unchanged.
 
-    Half characters stay in the arguments of a tool, so that the error can name the wrong argument. In all other parts,
-    a question mark replaces each half character, because an answer that contains half a character cannot be sent.
+    Half characters stay in the arguments of a tool call, so that the error can name the wrong argument. Elsewhere in
+    the line, a question mark replaces each half character, because an answer that contains half a character cannot be
+    sent.
     """
     if not isinstance(received, ValidationError):
         return received

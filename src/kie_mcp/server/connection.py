@@ -1,4 +1,4 @@
-"""Serve the client on stdio with the SDK, after the first requests were answered from a generated file."""
+"""Serve the client on stdio with the SDK; answers.json may have answered the first requests before."""
 
 import gc
 import logging
@@ -40,7 +40,8 @@ def serve(wire: Wire, tools: str, prefix: str) -> None:
             logger.warning("%s %s", selection.error, selection.error.next_step)
         app = App(selection=selection)
         server = build_server(app, rehearses=True)
-        # If the client leaves at once, the end of the process then need not search the objects of the imports either.
+        # Garbage collection skips all objects that exist now. A process whose client leaves at once therefore ends
+        # sooner.
         gc.freeze()
         wire.hand_over()
         file = cast("anyio.AsyncFile[str]", anyio.wrap_file(cast("Any", wire)))

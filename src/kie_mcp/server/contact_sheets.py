@@ -24,16 +24,16 @@ async def render_results(
 
     Args:
         storage: The storage that holds the files of the results.
-        results: Each result, or reference to a file, with its label, which may be empty.
+        results: Results and references to files, each with a label, which may be empty.
         limits: The maximum size of the contact sheet.
-        references: Opens the files of the references; None if there are none.
+        references: Opens the files of the references; None if `results` contains no references.
     """
 
     async def open_source(stack: AsyncExitStack, ref: MediaRef) -> IO[bytes] | None:
         try:
             return (await stack.enter_async_context(references.open(ref))).file if references else None
         except KieMcpError:
-            # The file is no longer there, or may no longer be read.
+            # The file no longer exists, or the server is no longer allowed to read it.
             return None
 
     async with AsyncExitStack() as stack:

@@ -157,7 +157,7 @@ async def request_confirmation(context: Context, needed: ConfirmationNeeded) -> 
 
 
 def _parse_state(state: str) -> tuple[str, float]:
-    """Return the two values in `requestState`: the id of the confirmation, and the time of the question (since 1970).
+    """Return the two values in `requestState`: the confirmation's id, and the question's time in seconds since 1970.
 
     If the client changed `requestState` so that it has no time, the time is minus infinity.
     """
@@ -179,7 +179,7 @@ async def _find_balance(call: ToolCall) -> float | None:
 def _can_elicit(context: Context) -> bool:
     capabilities = context.session.client_capabilities
     elicitation = capabilities.elicitation if capabilities else None
-    # A client of the first version of elicitation declares an empty object, which also means that it shows forms.
+    # In the first version of elicitation, a client that shows forms declares an empty object.
     return elicitation is not None and (elicitation.form is not None or elicitation.url is None)
 
 

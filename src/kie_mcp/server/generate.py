@@ -17,7 +17,7 @@ from kie_mcp.tasks import failures
 from kie_mcp.tasks.order import Order
 
 QUICK_SECONDS = 60
-"""Maximum usual duration, in seconds, of tasks for which a call waits; for slower tasks, a call answers at once."""
+"""A call waits for its task only if such tasks usually take at most this number of seconds."""
 OWN_WAIT_SECONDS = 40
 """Maximum seconds that a call waits for the task that it started, unless `Settings.wait_seconds` is set."""
 
@@ -36,7 +36,7 @@ async def run_family_tool(
 
 
 async def generate(app: App, call: ToolCall, order: Order, options: Options) -> CallToolResult | InputRequiredResult:
-    """Add KIE's price text to an order if needed, run it with `_run_order()`, and add the order's notes to the result.
+    """Add KIE's price text to an order if needed, run the order, and add the order's notes to the result.
 
     Raises:
         KieMcpError: When KIE did not accept the task.
@@ -76,7 +76,7 @@ async def check_health(app: App, call: ToolCall, order: Order) -> None:
     """Check the success rate of an order's model; wait for KIE for at most half of the time that the call has left.
 
     Raises:
-        Unhealthy: When too many tasks of the model fail today.
+        Unhealthy: When too many tasks of the model failed in the last hour.
     """
     seconds = min(health.HEALTH_TIMEOUT_SECONDS, time_limits.measure_create_left(call) / 2)
     await health.check_health(await app.discovery(), type(order.call), timeout_seconds=seconds)
@@ -92,7 +92,7 @@ async def submit(app: App, call: ToolCall, order: Order, confirm: str) -> Task:
 
     Args:
         app: The running server.
-        call: The tool call, which decides how long to wait.
+        call: The tool call, whose time limit decides how long to wait.
         order: The order to run.
         confirm: The id of a confirmation, if the user has agreed to the cost; else empty.
 

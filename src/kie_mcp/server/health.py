@@ -1,7 +1,7 @@
 """Before a paid call, check which share of the model's tasks at KIE succeeded in the last hour.
 
-If a model's last known success rate is healthy, the create request is sent at once, and the rate is read again in the
-background. If the last known rate is low, the server asks KIE for the current rate before it refuses the model.
+If a model's last known success rate is high enough, the create request is sent at once, and the rate is read again in
+the background. If the last known rate is low, the server asks KIE for the current rate before it refuses the model.
 """
 
 import math
@@ -41,7 +41,7 @@ async def refresh(discovery: Discovery, model: type[KieModel]) -> None:
 async def check_health(
     discovery: Discovery, model: type[KieModel], *, timeout_seconds: float = HEALTH_TIMEOUT_SECONDS
 ) -> None:
-    """Raise an error if a model failed more often than it succeeded in the last hour; raise none if this is unknown.
+    """Raise an error if a model failed more often than it succeeded in the last hour; if this is unknown, do nothing.
 
     The current success rate is read from KIE only if the last known rate is low. If KIE does not answer within the
     timeout, no error is raised.
@@ -90,10 +90,10 @@ async def _suggest_substitute(discovery: Discovery, model: type[KieModel]) -> st
 
 
 def _similar_models(model: type[KieModel]) -> Iterator[tuple[float, search.Entry]]:
-    """Yield all other models of the same mode, each with the ratio of the higher to the lower of the two prices.
+    """Yield all other models of the same mode, each with its price ratio: the higher price divided by the lower one.
 
-    Legacy models and models whose ratio is above `MAX_PRICE_FACTOR` are left out. There is one exception: if one of the
-    two prices is unknown or depends on a file, the ratio is infinite, and the model is yielded.
+    Legacy models and models whose ratio is above `MAX_PRICE_FACTOR` are left out. There is one exception: if the price
+    of one of the two models is unknown or depends on a file, the ratio is infinite, and the model is yielded.
     """
     cost = _usual_cost(model)
     for entry in search.ENTRIES:
@@ -107,7 +107,7 @@ def _similar_models(model: type[KieModel]) -> Iterator[tuple[float, search.Entry
 def _usual_cost(model: type[KieModel]) -> float | None:
     """Return the lowest price, in credits, of a call with default arguments.
 
-    None if the price depends on the length of a file, which is unknown here.
+    Return None if the price depends on the length of a file, because this length is unknown here.
     """
     estimate = model.default_estimate()
     return None if estimate.assumed else estimate.low

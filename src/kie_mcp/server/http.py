@@ -191,7 +191,7 @@ def build_app_for_tenants(
 
 
 def _identify_by_keys(settings: "Settings", token: str) -> Callable[[ASGIApp], ASGIApp]:
-    """Return a function that wraps an application in a check of KIE keys and, if there is one, of the server's token.
+    """Return a function that wraps an application in a check of KIE keys and, if the server has a token, of the token.
 
     Raises:
         ConfigurationError: When the file with the tenant secret cannot be used.
@@ -238,7 +238,7 @@ def build_streamable_app(
         host: The IP address or host name that the server will listen on.
         routes: The additional routes.
         public_url: The URL of the proxy that callers use; empty if callers use `host`.
-        asks_for_pages: Whether the server lets clients open pages (URL elicitation).
+        asks_for_pages: Whether the server asks clients to open pages in a browser (URL elicitation).
     """
     # A stateless server is used, because only a stateless server of the SDK answers all protocol versions. The SDK's
     # check of `Host` and `Origin` is off, because it accepts `localhost:evil.example`; `LocalNames` is used instead.
@@ -247,7 +247,7 @@ def build_streamable_app(
         stateless_http=True,
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
-    # The SDK also limits the size of a body, but only after `WholeCharacters` has read the whole body.
+    # The size of a body is limited here, because the SDK's own limit comes after `WholeCharacters` has read the body.
     whole = WholeCharacters(CapabilitySession(streamable, asks_for_pages=asks_for_pages))
     asgi = ExtraRoutes(RequestBodyLimitMiddleware(whole, DEFAULT_MAX_REQUEST_BODY_SIZE), routes)
     return LocalNames(asgi, host, public_url) if _is_loopback(host) else asgi

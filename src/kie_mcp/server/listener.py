@@ -20,15 +20,15 @@ BODY_SECONDS = 60
 KEEP_ALIVE_SECONDS = 75
 """Seconds for which an idle connection stays open.
 
-Clients and proxies keep idle connections for up to 60 s (nginx). If the server closed a connection earlier, a client
-might send a paid call into the closing connection, and would not know whether the server got the call.
+Clients and proxies keep idle connections open for up to 60 s, as nginx does. If the server closed a connection earlier,
+a client might send a paid call into the closing connection, and would not know whether the server got the call.
 """
 SHUTDOWN_SECONDS = 1
 """Maximum seconds that a stopping server waits for open requests; then other replicas take over the server's tasks."""
 
 
 class TimedProtocol(H11Protocol):
-    """uvicorn's HTTP protocol, which ends a connection whose request does not arrive in time.
+    """uvicorn's HTTP protocol with time limits: if a request does not arrive in time, its connection is ended.
 
     uvicorn itself limits only the idle time between two requests. It would wait forever for a client that sends half of
     its headers.

@@ -26,7 +26,7 @@ LONGEST_CHANGES = 200
 
 
 class LiveFields(NamedTuple):
-    """KIE's schema of a built-in model, with fields that the model's class does not have."""
+    """KIE's schema of a built-in model; this schema has fields that the model's class does not have."""
 
     schema: Schema
     """KIE's schema of the model's input."""

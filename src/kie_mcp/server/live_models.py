@@ -32,9 +32,9 @@ LONGEST_PRICE = 200
 LONGEST_ID = 90
 """Maximum number of characters of a model id in a row of `find_models`; KIE's longest id has about 45 characters."""
 LONGEST_IN_LIST = 60
-"""Maximum characters of a title or price from KIE in a row of `find_models`, and of a list of a field's choices."""
+"""Maximum characters of a title or price in a row of `find_models`, and of a field's choices in `describe_model`."""
 MAX_DESCRIPTION_BYTES = 2300
-"""Maximum number of bytes of the answer of `describe_model`, as JSON and as text."""
+"""Maximum bytes of the JSON form of an answer of `describe_model`, and maximum bytes of its text form."""
 
 OfferedModels = Mapping[str, OfferedModel]
 """For each model id in KIE's list of models, the model's data in this list; empty if KIE did not answer."""
@@ -45,7 +45,7 @@ def find_built_in(name: str) -> tuple[Family, type[KieModel], str] | None:
 
     Returns:
         The model's family, the model's class and a route id; None if no built-in model has this name. The route id is
-        empty unless KIE uses the name on one route only.
+        empty, except if the name is KIE's id of the model on one route.
     """
     route_id = f"jobs:{name.strip()}"
     for entry in search.ENTRIES:
@@ -127,7 +127,7 @@ async def fetch_offered_models(app: "App") -> OfferedModels:
 
 
 async def add_live_price(app: "App", order: Order) -> Order:
-    """Return the order; if the catalogue has no maximum price for the order, add KIE's price text to it."""
+    """Return the order, with KIE's price text if the catalogue has no maximum price for this order."""
     if order.call.estimate().high is not None:
         return order
     offered: OfferedModels = {}
@@ -177,7 +177,7 @@ def _price_of(model: OfferedModel, most: int = LONGEST_PRICE) -> str:
 
 
 def _shorten_description(description: dict[str, Any]) -> dict[str, Any]:
-    """Shorten a model's description to `MAX_DESCRIPTION_BYTES`: first summarize long fields, then drop last fields."""
+    """Shorten a model's description to `MAX_DESCRIPTION_BYTES`: summarize long fields, then drop the last fields."""
     fields, about = description["input_schema"]["properties"], description["about"]
     for name in sorted(fields, key=lambda each: len(json.dumps(fields[each])), reverse=True):
         if not _is_too_long(description):
@@ -208,9 +208,8 @@ def read_live_status(model: type[KieModel], offered: OfferedModels) -> dict[str,
     """Look a built-in model up in KIE's list of models.
 
     Returns:
-        A dictionary with the key `live_price`, or with the key `live` if the list no longer has the model. The
-        dictionary is empty if KIE did not answer, if KIE never lists this model, if the list has no price, or if the
-        list has the built-in price.
+        A dictionary with the key `live_price` if KIE's price differs from the built-in price, or with the key `live` if
+        KIE's list no longer has the model. Otherwise, the dictionary is empty, also if KIE did not answer.
     """
     ids = listed_ids(model)
     if not offered or not ids:

@@ -1,7 +1,7 @@
 """Remove the paths of files on this machine from answers to callers on other machines, who cannot open these files.
 
-In answers, the `kie://` URI of a saved result replaces its path, because such callers can read the URI. The sidecars
-(JSON files beside the results on the server's disk) still contain the paths.
+In answers, a saved result's path is replaced by the result's `kie://` URI, which callers on other machines can read.
+The sidecars (JSON files beside the results on the server's disk) still contain the paths.
 """
 
 import json
@@ -25,7 +25,7 @@ PATH_LINE = re.compile(r"^ +path: .*\n?", re.MULTILINE)
 SAVED_FILE = re.compile(
     r"(?<![^\s\"'(])(?:[A-Za-z]:)?[/\\][^\n\"]*?[/\\]\d{4}-\d\d-\d\d-[a-z0-9.-]+-(t_[a-z0-9]+)-(\d+)(?:-\d+)?\.\w+"
 )
-"""Matches the path of a saved result; the groups are the task's id and the result's number from the file's name."""
+"""Matches the path of a saved result; its groups match the task's id and the result's number in the file's name."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class PathFilter:
 
     @cached_property
     def _folders(self) -> re.Pattern[str]:
-        """Matches the folders of this machine whose paths answers may contain; a subfolder comes before its parent."""
+        """Matches the paths of this machine's folders that answers may contain; a subfolder comes before its parent."""
         folders = {Path.home(), Path(tempfile.gettempdir())}
         try:
             settings = self.app.settings

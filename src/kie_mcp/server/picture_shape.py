@@ -13,12 +13,12 @@ from kie_mcp.tasks.order import Order
 async def keep_shape(app: App, order: Order) -> Order:
     """Set the aspect ratio of an order to the aspect ratio of its input picture, unless the caller has set it.
 
-    The idempotency key contains the chosen aspect ratio. Therefore, a call for which this
-    function chose 16:9, and an equal call with the argument `aspect_ratio: "16:9"`, count as the same call.
+    The idempotency key contains the chosen aspect ratio. Therefore, a call for which this function chose 16:9 has the
+    same key as an equal call with the argument `aspect_ratio: "16:9"`.
 
     Args:
         app: The running server.
-        order: The order. It stays unchanged if the size of its picture is unknown, as for a picture at a URL.
+        order: The order. The order stays unchanged if the size of its picture is unknown, as for a picture at a URL.
 
     Returns:
         A new order with the aspect ratio, and with a note about this ratio; or the same order if nothing had to be set.

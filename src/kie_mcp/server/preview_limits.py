@@ -11,7 +11,7 @@ from kie_mcp.server.app import Context
 from kie_mcp.server.time_limits import find_client_name
 
 TEXT_SIDE_PX = 128
-"""Maximum length of a preview's longer side in pixels, for hosts that give pictures to their model as text."""
+"""Maximum length of a preview's longer side in pixels, for hosts that give pictures to their model as base64 text."""
 TEXT_NOTE = "\nThis is small, because your host seems to give you pictures as text. Open the file, or use size: large."
 
 
@@ -25,21 +25,21 @@ class PreviewLimits(NamedTuple):
 
     @property
     def note(self) -> str:
-        """A line for the agent if its previews are small on purpose; otherwise empty."""
+        """A line for the agent if the previews are made small for its host; otherwise empty."""
         return TEXT_NOTE if self.max_side_px == TEXT_SIDE_PX else ""
 
 
 def find_preview_limits(context: Context) -> PreviewLimits:
-    """Return the limits for the small previews of a client."""
+    """Return the limits of previews that a client gets, if the caller does not ask for large ones."""
     return PreviewLimits(max_side_px=TEXT_SIDE_PX) if _makes_text_of_pictures(context) else PreviewLimits()
 
 
 def _makes_text_of_pictures(context: Context) -> bool:
-    """Return whether the client is a host that is known to give pictures to its language model as text.
+    """Return whether the client is a host that is known to give pictures to its language model as base64 text.
 
     Google ADK 2.13.0 has its own client name. AutoGen 0.7.5 and Semantic Kernel 1.45.0 send the name of the Python SDK,
-    `mcp`; of all hosts with this name, only these two declare sampling. AutoGen first makes a larger PNG of the
-    picture. Semantic Kernel writes the picture twice.
+    `mcp`; of all hosts with this name, only these two declare sampling. AutoGen first converts a picture into a larger
+    PNG. Semantic Kernel writes the text of a picture twice.
     """
     client, name = context.session.client_params, find_client_name(context)
     samples = client is not None and client.capabilities.sampling is not None

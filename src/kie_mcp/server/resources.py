@@ -135,7 +135,7 @@ async def _read_tasks(app: App, id_: str) -> Any:
     runner = await app.runner()
     tasks = [await runner.get(id_)] if id_ else await runner.ledger.page(limit=50)
     now = app.clock.time()
-    # A list of tasks does not contain the tasks' text results, because these texts would make the list too long.
+    # In a list of tasks, long text results are cut, because they would make the list too long.
     described = [
         answers.describe_task(
             task,
@@ -164,7 +164,7 @@ async def _read_file(app: App, uri: str, place: str) -> BlobResourceContents | N
 
     Args:
         app: The running server.
-        uri: The URI of the resource, which is copied into the answer.
+        uri: The URI of the resource; the answer contains it, too.
         place: The task's id and the file's number, as in `t_4f/media/1`.
 
     Returns:

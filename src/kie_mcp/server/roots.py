@@ -14,7 +14,7 @@ from mcp_types import ListRootsRequest, ListRootsResult, Root
 from pydantic import ValidationError
 
 ANSWER_SECONDS = 2
-"""Maximum seconds that a call waits for the client's roots; a client that does not answer counts as having none."""
+"""Maximum seconds that a call waits for the client's roots; after that, the client is treated as one without roots."""
 
 
 class Roots:
@@ -26,7 +26,7 @@ class Roots:
         self._asking = anyio.Lock()
 
     async def learn(self, context: ServerRequestContext[Any, Any]) -> None:
-        """Read the roots from the client, unless they are known already or the client declares no roots."""
+        """Read the roots from the client if they are not known yet and the client declared the capability `roots`."""
         capabilities = context.session.client_capabilities
         if not capabilities or not capabilities.roots or not context.session.can_send_request:
             return
@@ -34,7 +34,7 @@ class Roots:
             if not self._are_known:
                 self._are_known = True
                 self.folders = ()
-                # A client whose answer is an error or is malformed counts as a client without roots.
+                # A client whose answer is an error or is malformed is treated as a client without roots.
                 with suppress(MCPError, ValidationError):
                     result = await context.session.send_request(ListRootsRequest(), ListRootsResult, ANSWER_SECONDS)
                     self.folders = tuple(_find_folders(result.roots))

@@ -20,7 +20,8 @@ def open_sandbox(settings: Settings, clock: Clock, start_soon: Start) -> httpx2.
     Args:
         settings: The settings of the server.
         clock: The source of time.
-        start_soon: Starts the loop that sends the sandbox's callbacks; called only if the settings have a callback URL.
+        start_soon: Starts the loop that sends the sandbox's callbacks; called only if the settings have a public URL or
+            a callback URL.
     """
     sandbox = Sandbox(
         seconds=settings.sandbox_seconds,

@@ -25,9 +25,9 @@ class Selection:
         """Select the tools that the parameter `words` names.
 
         Args:
-            words: Names of sets (`standard`, `compact`, `all`), kinds (such as `image`) and tools, separated by
-                commas or in a JSON list; empty means `standard`. Every name except `compact` also adds the tools that
-                belong to no family of models, such as `get_task`.
+            words: Names of sets (`standard`, `compact`, `all`), kinds (such as `image`) and tools, separated by commas
+                or in a JSON list; empty means `standard`. Every name also adds the tools that belong to no family of
+                models, such as `get_task`; `compact` adds only these.
             prefix: A word to put before the name of each tool: with `kie`, `get_task` becomes `kie_get_task`. If the
                 word is empty, the names do not change.
 

@@ -9,20 +9,20 @@ from kie_mcp.server.handshake.answers import load_handshake
 from kie_mcp.server.handshake.wire import Wire
 
 HEAD_START_SECONDS = 0.05
-"""Maximum seconds for which the import of the SDK waits for the handshake, because an import delays answers."""
+"""Maximum seconds that the import of the SDK waits for the first answers, because the import would delay them."""
 
 
 def serve_stdio(tools: str, prefix: str) -> None:
     """Serve MCP on stdin and stdout until the client closes stdin.
 
-    The answers to the first requests come from a generated file. They are sent before or during the import of the SDK.
+    The answers to the first requests come from answers.json, and are sent before or during the import of the SDK.
 
     Args:
         tools: The tools to list, written as in the environment variable KIE_MCP_TOOLS, for example `image,get_task`.
         prefix: A word to put before the names of all tools; empty for none.
     """
     # Imports create hundreds of thousands of objects that are never freed. Garbage collection would take 0.1 s to
-    # search these objects and would free nothing, so it is off until the server is warm; see `warm_up.open_early()`.
+    # search these objects and would free nothing, so it is off until `warm_up.open_early()` turns it on.
     gc.disable()
     # Ctrl-C ends the process at once, because a normal end would wait for the thread that reads stdin. Nothing is lost,
     # because all state is in the ledger.
@@ -44,7 +44,7 @@ def serve_stdio(tools: str, prefix: str) -> None:
 def _defer_wire_models() -> None:
     """Let pydantic build each of the SDK's message models at its first use, because a connection uses few of them.
 
-    Without this, the import of the SDK would take a quarter longer. The models' base class is not a public name of the
+    Otherwise, the import of the SDK would take a quarter longer. The models' base class is not a public name of the
     SDK. If a later version has no such class, all models are built at once, as they are in other servers.
     """
     with suppress(ImportError):

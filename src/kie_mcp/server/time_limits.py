@@ -63,7 +63,7 @@ def measure_create_left(call: ToolCall) -> float:
 def find_longest_wait(call: ToolCall) -> float:
     """Return the maximum seconds that a call may wait.
 
-    This is the setting `wait_seconds` if it is set. Otherwise, it is a little less than the client's own time limit.
+    The maximum is the setting `wait_seconds`. Without this setting, it is a little less than the client's own limit.
     """
     setting = call.context.lifespan_context.settings.wait_seconds
     if setting is not None:
@@ -77,8 +77,8 @@ def find_longest_wait(call: ToolCall) -> float:
 def find_client_name(context: Context) -> str:
     """Return the client's name in lower case; return an empty text if the name is unknown.
 
-    In earlier protocol versions over HTTP without a session, the client sends no name. In this case, the name is `mcp`
-    if the HTTP header User-Agent begins with `python-`.
+    Over HTTP without a session, requests of protocol versions before 2026-07-28 contain no name. In this case, the name
+    is `mcp` if the HTTP header User-Agent begins with `python-`.
     """
     if client := context.session.client_params:
         return client.client_info.name.lower()

@@ -25,7 +25,7 @@ INTERACTIVE = frozenset({"tools/call", "resources/read"})
 
 
 def declares_urls(capabilities: Mapping[str, Any]) -> bool:
-    """Tell whether a client with these capabilities, from its `initialize`, opens URLs that a server asks for."""
+    """Return whether a client that declared these capabilities in `initialize` opens URLs at a server's request."""
     match capabilities:
         case {"elicitation": {"url": {}}}:
             return True
@@ -33,7 +33,7 @@ def declares_urls(capabilities: Mapping[str, Any]) -> bool:
 
 
 def client_opens_urls(context: Context) -> bool:
-    """Tell whether the client that sent this request opens URLs that a server asks for."""
+    """Return whether the client that sent this request opens URLs at a server's request."""
     capabilities = context.session.client_capabilities
     if capabilities is None and context.request:
         return SESSION_MARK in str(context.request.headers.get(MCP_SESSION_ID_HEADER, ""))
@@ -41,7 +41,7 @@ def client_opens_urls(context: Context) -> bool:
 
 
 def request_page(context: Context, message: str, url: str) -> InputRequiredResult | None:
-    """Ask the client to open a page, if it can and was not asked in this request before.
+    """Ask the client to open a page, if the client can do this and has not answered the question before.
 
     Args:
         context: The context of the request that needs the page.
@@ -49,8 +49,8 @@ def request_page(context: Context, message: str, url: str) -> InputRequiredResul
         url: The URL of the page. It must give no access by itself, because the client sees it.
 
     Returns:
-        In protocol version 2026-07-28, the question, which answers the request. None if the client cannot open pages,
-        or has answered the question before; the request then has to be refused.
+        In protocol version 2026-07-28, the question, which answers the request. None if the client cannot open pages or
+        has answered the question before, or if the method is not in `INTERACTIVE`; the request then has to be refused.
 
     Raises:
         UrlElicitationRequiredError: In earlier versions, to answer the request with the URL.

@@ -1,7 +1,7 @@
-"""Extra facts for the card of a task in the chat: shape, covers, previews, and the page that shows the card.
+"""Extra facts for the card of a task in the chat: shape of the files, covers, previews, and which page shows the card.
 
-Only the tool `gallery_task`, which the HTML page calls, returns these facts. Therefore, they take no room in the
-agent's context.
+Only the tool `gallery_task` returns these facts, and only the HTML page calls this tool. Therefore, the facts take no
+room in the agent's context.
 """
 
 import base64
@@ -37,7 +37,7 @@ SHAPE_FIELDS = ("aspect_ratio", "size", "image_size", "resolution", "count", "nu
 LONGEST_PROMPT = 300
 """Maximum number of characters of a prompt on a card."""
 CARD_OWNER_SECONDS = 900
-"""Seconds after a page last asked for a task, during which no other page shows the task's card."""
+"""For this many seconds after a page has requested a task, no other page shows the card of this task."""
 MAX_VIEWS = 1000
 """Maximum number of tasks for which the server remembers the page that shows the card."""
 
@@ -112,7 +112,7 @@ async def _describe_items(runner: Runner, task: Task) -> list[dict[str, Any]]:
 
 
 async def _add_covers(storage: Storage, task: Task) -> list[dict[str, str]]:
-    """Return the songs of a task like `answers.describe_media()`, with a small cover if the song's file has one."""
+    """Return the objects of `answers.describe_media()` for a task's songs; if a song's file has a cover, add it."""
     media = answers.describe_media(task, storage.find_link)
     for described, result in zip(media, task.results, strict=True):
         async with storage.open_if_there(result) as file:
@@ -130,7 +130,7 @@ def find_edited(task: Task) -> Image | None:
 
 
 async def render_previews(runner: Runner, task: Task, numbers: Collection[Any]) -> dict[str, str]:
-    """Return previews of the requested files as data URIs, by file number; number 0 is the picture that was edited.
+    """Return previews of the requested files as data URIs, by file number; 0 is the picture that the task edited.
 
     A file is left out if it is not saved, cannot be read or has no preview.
     """

@@ -1,7 +1,7 @@
 """The gallery (MCP Apps): an HTML page that shows tasks as cards inside the chat.
 
-In tools/list, each tool whose result is a task or a list of results has the URI of this page. To read a task, the page
-calls the tool `gallery_task`.
+In tools/list, each tool whose result the page can show has the URI of the page. To read a task, the page calls the tool
+`gallery_task`.
 """
 
 import json
@@ -37,7 +37,7 @@ URI = "ui://kie/gallery.html"
 MEDIA_HOSTS = ("https://tempfile.aiquickdraw.com", "https://file.aiquickdraw.com")
 """Web hosts of KIE from which the page may load the results of tasks, for the page's Content-Security-Policy.
 
-The page's script has the same list, because not every host applies the policy.
+The page's script checks the same list, because not every MCP host applies the policy.
 """
 
 SHOWN_TOOLS = frozenset(
@@ -83,7 +83,7 @@ def client_shows_gallery(context: Context) -> bool:
 
 
 def declares_gallery(capabilities: Mapping[str, Any]) -> bool:
-    """Tell whether a client with these capabilities, from its `initialize`, shows HTML pages."""
+    """Return whether a client that declared these capabilities in `initialize` shows HTML pages."""
     match capabilities:
         case {"extensions": {Apps.identifier: {"mimeTypes": [*types]}}}:
             return APP_MIME_TYPE in types
@@ -131,8 +131,8 @@ def load_page(bucket: str = "") -> "Page":
 def add_gallery_to_tools(listed: ListToolsResult, utilities: Collection[str]) -> ListToolsResult:
     """Return the answer to tools/list for a client that can show the gallery.
 
-    The answer is `listed` and the tool `gallery_task`. The metadata of each tool whose result is a task has the URI of
-    the gallery's page, so that the client shows the result there.
+    The answer contains the tools in `listed` and the tool `gallery_task`. The metadata of each tool whose result the
+    gallery can show contains the URI of the gallery's page, so that the client shows the result on this page.
 
     Args:
         listed: The answer for clients that cannot show the gallery.
@@ -150,7 +150,7 @@ def add_gallery_to_tools(listed: ListToolsResult, utilities: Collection[str]) ->
 async def add_page_to_resources(app: App, listed: ListResourcesResult) -> ListResourcesResult:
     """Return the answer to resources/list for a client that can show the gallery, with the gallery's page added.
 
-    The argument `listed` is the answer for other clients.
+    The argument `listed` is the answer for clients that cannot show the gallery.
     """
     page = load_page(await _find_bucket(app))
     entry = Resource(uri=URI, name=page.name, description=page.description, mime_type=page.mime_type, _meta=page.meta)

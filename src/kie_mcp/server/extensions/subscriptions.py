@@ -49,7 +49,7 @@ class Subscriptions:
         self._pending: dict[str, None] = {}
         """URIs of changed resources for which the connection has not got a notification yet.
 
-        Only the keys of the dictionary are used, because a dictionary keeps its order and a set does not.
+        The dictionary is used as an ordered set: its values have no meaning.
         """
         self._balance: float | None = None
         """The account's balance in credits at the last notification about the balance.
@@ -62,7 +62,7 @@ class Subscriptions:
         self._wake = anyio.Event()
 
     async def run(self, app: App) -> None:
-        """Send pending notifications, and read the balance after changes of tasks; this loop runs until cancelled."""
+        """Send pending notifications, and read the balance after tasks have changed, until this method is cancelled."""
         while True:
             await self._wake.wait()
             self._wake = anyio.Event()
@@ -91,7 +91,7 @@ class Subscriptions:
         uris = [uri for uri in params.notifications.resource_subscriptions or () if _can_change(uri)][
             :MAX_SUBSCRIPTIONS
         ]
-        # Only the resource URIs are replaced. A client may also subscribe to changes of the lists of tools, prompts and
+        # Only the resource URIs are filtered. A client may also subscribe to changes of the lists of tools, prompts and
         # resources; the SDK accepts this, but these lists never change.
         honored = params.notifications.model_copy(update={"resource_subscriptions": uris})
         for uri in uris:
@@ -155,7 +155,7 @@ def _can_change(uri: str) -> bool:
 
 
 async def _watch_task(app: App, uri: str) -> None:
-    """Make sure that some process watches the task with this resource URI; do nothing if the URI names no task.
+    """Make sure that a process watches the task with this resource URI; do nothing if the URI has no task id in it.
 
     Without this call, a task whose process has ended would change without a notification.
 

@@ -119,9 +119,10 @@ class TasksExtension(Extension):
         return {"resultType": "complete"}
 
     async def cancel(self, context: Context, params: TaskParams) -> HandlerResult:
-        """Answer tasks/cancel: mark the handle as cancelled, but let the task run, unless it is an edit.
+        """Answer tasks/cancel: mark the handle as cancelled, and stop the task only if it is an edit.
 
-        KIE cannot stop a task, so the server still watches the task and saves its files. An edit is stopped.
+        An edit runs on this machine. KIE cannot stop a task, so the server still watches such a task and saves its
+        files.
         """
         from kie_mcp.tasks.permission import check_permission
 
@@ -180,7 +181,8 @@ async def find_task(app: App, id_: str) -> "Task":
     """
     try:
         task = await (await app.runner()).get(id_)
-        # `runner.get()` also accepts KIE's id of a task. Here, this id is refused: handles contain the ledger's id.
+        # `runner.get()` also accepts KIE's id of a task. Here, KIE's id is refused, because handles contain the
+        # ledger's id.
         if task.id != id_:
             raise InvalidCall(f"There is no task {id_}.")
     except InvalidCall as error:

@@ -1,7 +1,7 @@
 """The answers to a client's first requests, from the generated file answers.json.
 
 Importing the SDK takes most of a second, and a person who opens a chat would have to wait. The first requests of a
-client (`initialize` or `server/discover`, and the lists) have always the same answers, so a generated file can contain
+client (`initialize` or `server/discover`, and the lists) always have the same answers, so a generated file can contain
 these answers. The SDK answers every message that is not clearly one of these requests.
 """
 
@@ -16,18 +16,18 @@ from kie_mcp.server.handshake import shapes
 
 ANSWERS_PATH = os.path.join(os.path.dirname(__file__), "answers.json")
 SIZES = ("standard", "compact", "all")
-"""The values of KIE_MCP_TOOLS that have answers in the file."""
+"""The values of KIE_MCP_TOOLS for which answers.json contains answers."""
 WITH_GALLERY = " with gallery"
-"""Suffix of a method's name in the file, if the answer is only for clients that show the gallery."""
+"""Suffix of a method's name in answers.json, if the answer is only for clients that show the gallery."""
 
 
 class Reply(NamedTuple):
-    """The answer of the generated file to a message."""
+    """The answer from answers.json to a message."""
 
     text: str
     """The answer; empty for a notification."""
     changes_connection: bool
-    """Whether the SDK has to get the message as well, because it changes the state of the connection."""
+    """Whether the SDK has to get the message as well, because the message changes the state of the connection."""
 
 
 class Client(NamedTuple):
@@ -103,7 +103,7 @@ class Handshake:
         return isinstance(types, list) and gallery["mime_type"] in types
 
     def _find(self, client: Client, method: str) -> str:
-        """Return the result for a client; empty if the file has no result for this method."""
+        """Return a method's result for a client; empty if answers.json has no result for this method."""
         answers = self._answers[client.version]
         numbers = answers.get(method, ())
         if client.shows_gallery:
@@ -112,7 +112,7 @@ class Handshake:
 
 
 def load_handshake(tools: str, prefix: str) -> Handshake | None:
-    """Return the generated answers for these settings; None if the SDK has to give all answers.
+    """Return the answers from answers.json for these settings; None if the SDK has to give all answers.
 
     Args:
         tools: The value of KIE_MCP_TOOLS.

@@ -17,7 +17,7 @@ Check = Callable[[object], bool]
 
 
 def is_a(*kinds: type) -> Check:
-    """Return a check for values whose type is exactly one of these; for example, `True` does not count as an `int`."""
+    """Return a check for values that have exactly one of these types; for example, `True` is no `int` here."""
     return lambda value: type(value) in kinds
 
 
@@ -27,7 +27,7 @@ def is_one_of(*values: str) -> Check:
 
 
 def is_list(of: Check) -> Check:
-    """Return a check for lists whose items all pass a check."""
+    """Return a check for lists whose items all pass the check `of`."""
     return lambda value: isinstance(value, list) and all(map(of, value))
 
 
@@ -35,9 +35,10 @@ def is_object(known: Mapping[str, Check], required: tuple[str, ...] = (), others
     """Return a check for JSON objects.
 
     Args:
-        known: The checks of members, by name; a known member may be missing.
-        required: Names of the members that may not be missing.
-        others: The check of all other members, which may be anything by default, because the SDK ignores them.
+        known: For the name of each known member, the check of its value.
+        required: Names of the members that must not be missing; every other member may be missing.
+        others: The check of all members that are not in `known`; by default, such members may have any value, because
+            the SDK ignores them.
     """
 
     def check(value: object) -> bool:

@@ -13,11 +13,11 @@ INTERNAL_ERROR = -32603
 
 
 class Wire:
-    """Stdin and stdout, in which each message is a line.
+    """Stdin and stdout; each message is one line.
 
-    A thread reads the client's messages from the start to the end of the process. The thread answers messages from the
-    generated file until a message needs the SDK, and puts messages for the SDK into a queue. The SDK reads and writes
-    through `readline`, `write` and `flush`.
+    A thread reads the client's messages from the start to the end of the process. Until a message needs the SDK, the
+    thread answers messages with the answers in answers.json. The thread puts messages for the SDK into a queue. The SDK
+    reads and writes through `readline`, `write` and `flush`.
     """
 
     def __init__(self, handshake: Handshake | None) -> None:
@@ -45,15 +45,15 @@ class Wire:
                     self._take(line)
         with self._lock:
             if self._handshake:
-                # The generated file has answered all requests. The SDK is still being imported, and nothing else is
-                # open, so the process can end at once.
+                # All requests have got their answers from answers.json. The SDK is still being imported, and nothing
+                # else is open, so the process can end at once.
                 os._exit(0)
             self._lines.put("")
 
     def _take(self, line: str) -> None:
-        """Answer a message from the file, give it to the SDK, or do both.
+        """Answer a message with answers.json, give the message to the SDK, or do both.
 
-        After the first message that the file cannot answer, the SDK gets all messages.
+        After the first message that answers.json cannot answer, the SDK gets all messages.
         """
         reply = self._handshake.answer(line) if self._handshake else None
         if reply is None:
@@ -73,13 +73,13 @@ class Wire:
             self._handshake = None
 
     def readline(self) -> str:
-        """Wait for the next message that the SDK has to see; an empty string means that the client has gone."""
+        """Wait for the next message for the SDK, and return it; an empty string means that the client has gone."""
         return self._lines.get()
 
     def write(self, text: str) -> None:
-        """Write a message of the SDK; drop its answer to `initialize` if the file has answered `initialize` already.
+        """Write a message of the SDK, but drop the SDK's answer to an `initialize` that answers.json has answered.
 
-        The answer to `initialize` is always the SDK's first message, so the first message is dropped.
+        The SDK's answer to `initialize` is always its first message, so the first message is dropped.
         """
         if self._skips_answer:
             self._skips_answer = False
@@ -111,7 +111,7 @@ def take_standard_streams() -> tuple[int, int]:
     MCP messages. The SDK does the same when it opens stdin and stdout itself.
     """
     # If the host closed one of the descriptors 0 to 2, the null device is opened there. Otherwise, the next opened file
-    # would get this number and would be taken for a standard stream.
+    # would get this descriptor and would be used as a standard stream.
     while (nothing := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     received, sent = os.dup(0), os.dup(1)

@@ -4,8 +4,9 @@ A client of a protocol version before 2026-07-28 declares its capabilities only 
 no sessions that could store the capabilities, because only a stateless server answers clients of all protocol versions.
 But the answer to `initialize` may contain a session id (`Mcp-Session-Id`), which the client sends with every later
 request. So the session id contains the capabilities: it begins with `shows-pages-` if the client declared MCP Apps with
-HTML pages, and has `opens-urls-` in it if the client opens URLs (URL elicitation) and the server has one to open; other
-clients get no session id. `gallery.client_shows_gallery` and `url_elicitation.client_opens_urls` read the session id.
+HTML pages, and it contains `opens-urls-` if the client opens URLs and this server asks for that (URL elicitation).
+Clients without such a capability get no session id. `gallery.client_shows_gallery` and
+`url_elicitation.client_opens_urls` read the session id.
 
 The session id is not signed, because it gives no rights: a client that invents a session id only sees what it would
 also see if it declared the capability. Clients of protocol version 2026-07-28 declare their capabilities with each
@@ -32,7 +33,7 @@ class CapabilitySession:
     """ASGI middleware that adds a session id to the answer if a client's `initialize` declares a known capability."""
 
     def __init__(self, app: ASGIApp, *, asks_for_pages: bool) -> None:
-        """Store the application, and whether it lets clients open pages, so that this capability matters."""
+        """Store the application, and whether it asks clients to open pages (URL elicitation)."""
         self._app = app
         self._asks_for_pages = asks_for_pages
 
@@ -67,7 +68,7 @@ class CapabilitySession:
         await self._app(scope, replay, send_with_id if known else send)
 
     def _describe_capabilities(self, body: bytes) -> str:
-        """Return the beginning of a session id; empty if a request is no `initialize`, or declares no known one."""
+        """Return the beginning of a session id; empty if a request is no `initialize` with a known capability."""
         with suppress(ValueError, RecursionError):
             match json.loads(body):
                 case {"method": "initialize", "params": {"capabilities": dict(capabilities)}}:

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAYBE_HALF = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
-"""Matches half a character in JSON, as an escape or in bytes; the pattern also matches a whole emoji in escapes."""
+"""Matches half a character in JSON, as an escape or as bytes; it also matches a complete emoji that is escaped."""
 
 
 class WholeCharacters:
@@ -24,7 +24,7 @@ class WholeCharacters:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on unchanged, unless its body contains half a character or ends too early."""
+        """Refuse a request whose body contains half a character; pass all other complete requests on unchanged."""
         if scope["type"] != "http" or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return

@@ -1,4 +1,4 @@
-"""The audit log: a line when KIE has accepted a paid task, and a line when the task has ended or its charge is known.
+"""The audit log: a line when KIE has accepted a paid task, when the task has ended, and if its charge then changes.
 
 A line contains the task's tool, model, id and cost, but no text from the caller. Like every line of the log, an audit
 line names the tenant if the server has tenants.
@@ -12,7 +12,7 @@ from kie_mcp.ledger.task import Task
 REMEMBERED = 1000
 """Number of ended tasks to remember.
 
-An ended task changes once more when its files have been saved. For this change, no second line must be written.
+An ended task changes again when its files have been saved. For this change, the log gets no second line.
 """
 
 logger = logging.getLogger(__name__)

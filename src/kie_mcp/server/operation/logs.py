@@ -36,7 +36,7 @@ def set_up_log(settings: Settings) -> None:
     try:
         key = settings.key
     except ConfigurationError:
-        # The server starts without a key, because each call reports that the key is missing.
+        # A missing key is no error here, because each call reports that the key is missing.
         key = ""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(build_formatter(key))
@@ -46,7 +46,7 @@ def set_up_log(settings: Settings) -> None:
 
 
 def build_formatter(key: str) -> logging.Formatter:
-    """Return a formatter that writes a log record as JSON, without the key.
+    """Return a formatter that writes log records as JSON, and that hides KIE keys in them.
 
     Raises:
         ConfigurationError: When the library for JSON lines is not installed.
@@ -56,7 +56,7 @@ def build_formatter(key: str) -> logging.Formatter:
     hide_key = make_key_filter(key)
 
     class SecretFormatter(JsonFormatter):
-        """Formats a log record without the operator's and the caller's key, and without the messages of errors."""
+        """Formats a log record without the KIE keys of operator and caller, and without the messages of errors."""
 
         def format(self, record: logging.LogRecord) -> str:
             if tenant := find_tenant():
@@ -73,7 +73,7 @@ def build_formatter(key: str) -> logging.Formatter:
 
 
 def _describe_error(error: BaseException) -> str:
-    """Return, first for each cause of an error and then for the error itself, its place in the code and its type."""
+    """Return the traceback and the type of an error, without its message; those of the error's causes come first."""
     cause = error.__cause__ or error.__context__
     before = f"{_describe_error(cause)}\n" if cause else ""
     return before + "".join(traceback.format_tb(error.__traceback__)) + type(error).__qualname__

@@ -15,7 +15,7 @@ from kie_mcp.server.selection import load_tool_list
 
 SETTING = "KIE_MCP_METRICS_PORT"
 OTHER_TOOL = "other"
-"""Label for calls of tools that do not exist; without it, invented names would create any number of labels."""
+"""Label for calls of tools that do not exist; otherwise, each invented name would become a label of its own."""
 
 
 class Metrics:

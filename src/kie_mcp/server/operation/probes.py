@@ -89,8 +89,8 @@ class Probes:
     def _folders(self) -> Iterator[Path]:
         settings = self._app.settings
         yield settings.data_dir
-        # A bucket for results is not checked, because the server also works while the bucket does not: it saves the
-        # results later.
+        # A bucket for results is not checked, because the server also works while the bucket cannot be reached, and
+        # saves the results later.
         if settings.save and not settings.storage:
             yield settings.output_dir
 

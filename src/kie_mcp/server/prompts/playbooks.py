@@ -60,7 +60,7 @@ GEMINI_SPEECH = ToolUse("gemini_speech", "google/gemini-3-1-flash-tts", ("prompt
 TOOL_USES = (PICTURE, EDIT, GHIBLI, UPSCALE, CLIP, SONG, SONG_VIDEO, COVER, SPEECH, GEMINI_SPEECH)
 
 FREE_EDIT_TOOL = "edit_media, which is free,"
-"""How steps name the tool `edit_media`. This tool needs no `ToolUse` with a substitute, as every server lists it."""
+"""The words with which steps name the tool `edit_media`, which needs no `ToolUse`, because every server lists it."""
 
 ASK_FIRST = (
     "Add up what the steps below will cost: describe_model tells the price of each model, get_credits the balance. "

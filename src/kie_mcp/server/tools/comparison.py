@@ -25,13 +25,13 @@ LONGEST_TEXT = 600
 Cost = tuple[Task | None, Quote]
 """The cost of an order: the task of an earlier equal call (or None), and the quote.
 
-If there was an earlier equal call, the order returns its task and costs nothing.
+If there was an earlier equal call, the order costs nothing, and returns the task of that call.
 """
 Row = dict[str, Any]
 
 
 def sum_reservations(costs: Sequence[Cost]) -> float:
-    """Return the sum of the credits that new tasks would reserve; an order that repeats an earlier call counts 0."""
+    """Return the sum of the credits that new tasks would reserve; an order that repeats an earlier call adds 0."""
     return round(sum(quote.reserve for earlier, quote in costs if not earlier), 2)
 
 

@@ -16,9 +16,9 @@ from kie_mcp.tasks.caps import describe_left
 from kie_mcp.tasks.spend_report import DAY, format_line, report
 
 MAX_REPORT_BYTES = 7000
-"""Maximum number of bytes of all rows of a spending report, as JSON and as text."""
+"""Maximum bytes of all rows of a spending report in JSON, and maximum bytes of all rows as text."""
 RARE_FIGURES = {"expired", "expired_charged", "failed_unknown", "refused"}
-"""Keys of the numbers that are left out of a row of a spending report if they are 0."""
+"""Keys of numbers in the rows of a spending report; a row leaves these numbers out if they are 0."""
 LONGEST_NAME = 60
 """Maximum number of characters of a row's name in a spending report; the name is a day, a kind or a model id."""
 
@@ -32,7 +32,7 @@ async def get_credits(app: App, _: ToolCall, __: Arguments) -> CallToolResult:
 
 
 async def describe_balance(app: App) -> dict[str, Any]:
-    """Return the balance as a JSON object, with what is left of the caps that are set, and whether others share it."""
+    """Return the balance as a JSON object, with what is left of the caps, and whether tenants share the account."""
     balance = await (await app.runner()).balance.read()
     shared = {"shared": True} if app.tenancy and app.tenancy.shares_account else {}
     caps = await _describe_caps(app)

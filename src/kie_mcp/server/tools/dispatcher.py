@@ -82,7 +82,7 @@ async def _call(app: App, call: ToolCall) -> CallToolResult | InputRequiredResul
             from kie_mcp.server.generate import run_family_tool
 
             return await run_family_tool(app, call, family, arguments)
-    # These imports take 30 ms, which a call of a model's tool need not wait for.
+    # These imports take 30 ms, so they come after the search for a model's tool, which does not need them.
     from kie_mcp.server.tools.registry import TOOLS, UNLISTED
 
     for tool in (*TOOLS, *UNLISTED):

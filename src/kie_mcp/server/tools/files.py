@@ -34,7 +34,7 @@ async def upload_file(app: App, _: ToolCall, arguments: UploadFile) -> CallToolR
     """Upload one file to KIE, and return a result with its public URL, its resource URI and the time when they expire.
 
     Raises:
-        NotAllowed: When the caller may only read.
+        NotAllowed: When the caller is allowed only to read.
         InvalidCall: When the call does not name exactly one file.
     """
     check_permission()

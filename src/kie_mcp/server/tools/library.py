@@ -22,7 +22,7 @@ from kie_mcp.text import one_line, shorten
 PAGE_SIZE = 20
 """Maximum number of tasks on one page."""
 MAX_PAGE_BYTES = 5_600
-"""Maximum number of bytes of one page, as JSON and as text."""
+"""Maximum bytes of one page in JSON, and maximum bytes of the same page as text."""
 MAX_FILES = 4
 """Maximum number of result files that the row of a task lists; `get_task` lists all files of a task."""
 LONGEST_PROMPT = 100
@@ -135,7 +135,7 @@ def _format_row(row: Mapping[str, Any]) -> str:
 
 
 async def _task_names(ledger: Ledger, id_: str) -> Sequence[str]:
-    """Return the ids that arguments of later tasks may use for a task: the id in the ledger and KIE's id."""
+    """Return the ids by which arguments of later tasks can refer to a task: the id in the ledger and KIE's id."""
     id_ = parse_task_id(id_)
     task = await ledger.find(id_) if id_ else None
     return [name for name in ((task.id, task.kie_id) if task else (id_,)) if name]

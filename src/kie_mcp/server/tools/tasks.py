@@ -1,4 +1,4 @@
-"""The tools `get_task`, `list_tasks` and `resolve_task`: show tasks, and record how an unclear task ended."""
+"""The tools `get_task`, `list_tasks` and `resolve_task`: show tasks, and record the outcome of an `unknown` task."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
@@ -41,7 +41,7 @@ async def get_task(app: App, call: ToolCall, arguments: GetTask) -> CallToolResu
     """
     runner = await app.runner()
     tasks, errors = await _find_tasks(runner, call, arguments.task_ids)
-    # Nobody is told how long a task usually takes that has ended, so the ledger is not asked for it.
+    # Answers about ended tasks do not contain the usual duration, so it is not read from the ledger.
     usual = {task.id: 0 if task.done else (await runner.estimate_duration(task)).seconds for task in tasks}
     if seconds := min(arguments.wait_seconds, time_limits.measure_wait_left(call)):
         report = make_progress_reporter(app, call.context, usual)
@@ -64,7 +64,7 @@ async def get_task(app: App, call: ToolCall, arguments: GetTask) -> CallToolResu
 
 
 async def _find_tasks(runner: Runner, call: ToolCall, ids: Sequence[str]) -> tuple[list[Task], dict[str, KieMcpError]]:
-    """Return the tasks that have the given ids, and for each other id the error that tells why no task was found.
+    """Return the tasks with the given ids and, for each id without a task, the error that tells why none was found.
 
     Raises:
         KieMcpError: When no task was found for any of the ids; this is the error for the first id.
@@ -141,7 +141,7 @@ class ResolveTask(Arguments):
 
 
 async def resolve_task(app: App, _: ToolCall, arguments: ResolveTask) -> CallToolResult:
-    """Record the outcome of a task that the user looked up in KIE's log, because KIE's API did not tell the outcome."""
+    """Record a task's outcome, which the user found in KIE's log because KIE's API did not tell the outcome."""
     runner = await app.runner()
     task = await runner.resolve(arguments.task_id, arguments.outcome)
     usual = (await runner.estimate_duration(task)).seconds

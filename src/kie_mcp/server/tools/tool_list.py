@@ -33,7 +33,7 @@ BYTES_PER_TOKEN = 3.8
 """Average number of bytes per token of the tool list with o200k_base, the tokenizer of OpenAI's models."""
 
 NUMBERS = ("integer", "number")
-"""The argument types that have no empty value with which an agent could say that an argument is not set."""
+"""Argument types without an empty value: an agent that has to give such an argument has to invent a value."""
 
 LONGEST_CHOICE = 16
 """Maximum number of choices that a tool's schema lists; a longer list is replaced by a sentence with some choices."""
@@ -68,7 +68,7 @@ def build_tools() -> list[dict[str, Any]]:
 def build_sets() -> dict[str, list[str]]:
     """Return the names of the tools in each set; a set is a size, such as `compact`, or a kind, such as `video`.
 
-    Every set includes all utilities. `compact` has no other tools: `run_model` runs every model.
+    Every set includes the utilities in `TOOLS`. `compact` has no other tools, because `run_model` runs every model.
     """
     utilities = [utility.name for utility in TOOLS]
     kinds = {kind: [family.tool for family in FAMILIES if family.kind == kind] for kind in get_args(Kind)}
@@ -105,7 +105,7 @@ def shorten_schema(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _leave_out(schema: dict[str, Any], *names: str) -> dict[str, Any]:
-    """Return a schema without some arguments; `clips.zoom` is a field of the items of `clips`."""
+    """Return a schema without the named arguments; `clips.zoom` names the field `zoom` of the items of `clips`."""
     properties = {key: value for key, value in schema["properties"].items() if key not in names}
     for key, value in properties.items():
         inner = [name.removeprefix(f"{key}.") for name in names if name.startswith(f"{key}.")]
