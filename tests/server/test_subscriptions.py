@@ -20,7 +20,7 @@ from mcp_types import (
     UnsubscribeRequestParams,
 )
 from support.answers import answer
-from support.clock import JumpingClock, wait_until
+from support.clock import JumpingClock, pass_time_until, wait_until
 from support.runners import InterceptedKie, model_call, run_runner, run_to_end
 from support.servers import serve_app
 
@@ -168,7 +168,7 @@ async def wait_for_end(client: Client, *uris: str) -> None:
 
 
 async def test_a_client_of_2025_is_told_when_its_task_ends_and_when_its_files_are_there(
-    app: App, status_gate: Gate, file_gate: Gate
+    app: App, clock: JumpingClock, status_gate: Gate, file_gate: Gate
 ) -> None:
     heard = Notifications()
     async with connect_legacy(app, heard) as client:
@@ -180,11 +180,11 @@ async def test_a_client_of_2025_is_told_when_its_task_ends_and_when_its_files_ar
                 first, second = await start_task(client), await start_task(client)
                 await subscribe(client, first)
                 assert heard.uris == []
-            await wait_until(lambda: heard.uris == [first])
+            await pass_time_until(lambda: heard.uris == [first], clock)
             said = await read_resource(client, first)
             assert '\\"succeeded\\"' in said
             assert '\\"path\\"' not in said
-        await wait_until(lambda: heard.uris == [first, first])
+        await pass_time_until(lambda: heard.uris == [first, first], clock)
         assert '\\"path\\"' in await read_resource(client, first)
         await wait_for_end(client, first, second)
         await anyio.wait_all_tasks_blocked()
