@@ -52,7 +52,13 @@ async def test_a_program_that_prints_without_end_is_ended_and_its_first_bytes_ar
 
 @only_linux
 async def test_a_program_gets_no_more_memory_than_it_may_use() -> None:
-    script = "import time; time.sleep(0.2); print(len(bytearray(300_000_000)))"
+    # The limit is set just after the start.
+    script = """
+import resource, time
+while resource.getrlimit(resource.RLIMIT_DATA)[0] == resource.RLIM_INFINITY:
+    time.sleep(0.001)
+print(len(bytearray(300_000_000)))
+"""
     allowed = await run_python(script, memory_bytes=500_000_000)
     refused = await run_python(script, memory_bytes=200_000_000)
     assert allowed.output.strip() == b"300000000"

@@ -8,9 +8,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-import anyio
 import pytest
-from support.clock import JumpingClock, let_others_run
+from support.clock import JumpingClock, pass_time_until
 from support.ledgers import find_database, select_rows
 from support.paths import ROOT
 from support.runners import model_call, saved_files
@@ -56,10 +55,7 @@ def order(prompt: str = "a heron at dawn", tool: str = "nano_banana_image", **mo
 
 async def settle(clock: JumpingClock, folder: Path) -> None:
     """Let time pass until every task has ended and every file is saved."""
-    with anyio.fail_after(20):
-        while any(row["state"] not in FINAL or not row["saved"] for row in tasks(folder)):
-            clock.now += 1
-            await let_others_run()
+    await pass_time_until(lambda: all(row["state"] in FINAL and row["saved"] for row in tasks(folder)), clock)
 
 
 def tasks(folder: Path) -> Sequence[Mapping[str, Any]]:

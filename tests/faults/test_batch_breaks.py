@@ -1,12 +1,13 @@
 """A batch, when something breaks: one budget, nothing lost, and nothing paid twice."""
 
+from functools import partial
 from pathlib import Path
 
 import anyio
 import pytest
 from reconciliation import Compare, order, reckon, settle
 from starlette.types import Message, Receive, Scope, Send
-from support.clock import JumpingClock, WallClock, let_others_run
+from support.clock import JumpingClock, WallClock
 from support.runners import InterceptedKie, run_runner, run_to_end
 
 from kie_mcp.errors import CapReached, ConfirmationNeeded
@@ -80,15 +81,13 @@ async def test_a_server_that_is_killed_at_a_request_of_a_batch_loses_nothing_and
     gate = KilledAt(sandbox, number, taken=taken)
     async with run_runner(tmp_path, gate, clock, rules=RULES, crash=True) as runner:
         task = await submit(runner)
-        while not gate.reached.is_set() and not task.final:
-            clock.now += 1
-            await let_others_run()
+        await clock.wait_for_first(gate.reached.wait, partial(run_to_end, runner, task))
     # The lease of the dead one ends.
     clock.now += 2 * LEASE_SECONDS
     async with run_runner(tmp_path, sandbox.app, clock, rules=RULES) as runner:
         task = await run_to_end(runner, await runner.get(task.id))
         await settle(clock, tmp_path)
-        again = await submit(runner)
+        again = await run_to_end(runner, await submit(runner))
     # Whatever was on its way to KIE then may have been taken; it is not sent again.
     found, unknown = reckon(sandbox, tmp_path), sum(item.state == "unknown" for item in Batch.read(task).items)
     assert COUNT - unknown <= found.accepted <= COUNT
@@ -266,9 +265,7 @@ async def test_items_that_were_started_are_found_again_though_the_clock_was_set_
     async with run_runner(tmp_path, gate, clock, rules=RULES, crash=True) as runner:
         task = await submit(runner)
         clock.ahead -= HOUR
-        while not gate.reached.is_set():
-            clock.now += 1
-            await let_others_run()
+        await gate.reached.wait()
     clock.now += 2 * LEASE_SECONDS
     async with run_runner(tmp_path, sandbox.app, clock, rules=RULES) as runner:
         task = await run_to_end(runner, await runner.get(task.id))

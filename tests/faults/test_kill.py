@@ -16,6 +16,7 @@ from kie_mcp.ledger.leases import LEASE_SECONDS
 from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.adoption import NOT_CREATED
+from kie_mcp.tasks.balance import REFUND_SECONDS
 from kie_mcp.tasks.caps import Rules
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.runner import Runner
@@ -23,7 +24,10 @@ from kie_mcp.tasks.runner import Runner
 SONG = Path(kie_mcp.sandbox.__file__).parent / "media" / "song.mp3"
 COST, FILES = 12, 2
 """Of the task that is run here, in credits and in number."""
-HURRY = 500
+HURRY = 100
+"""At this speed, a remembered balance lasts for six real seconds: a busy machine has sent the create by then."""
+LATER = 2 * LEASE_SECONDS + REFUND_SECONDS
+"""Seconds after which the lease of a dead server is over, and KIE no longer refunds what has failed."""
 PARTS = 4
 """How many tests share the moments, so that they can run beside one another."""
 CREATE = "POST /api/v1/generate/upload-cover"
@@ -184,11 +188,11 @@ async def test_a_server_killed_again_whenever_it_is_a_little_further_gets_there(
     # A call that was written down and no more fails, and is made again.
     while ended in ("", "failed"):
         lives += 1
-        how = {"since": since, "speed": HURRY, "ahead": lives * 2 * LEASE_SECONDS, "kill_at": lives * stride}
+        how = {"since": since, "speed": HURRY, "ahead": lives * LATER, "kill_at": lives * stride}
         first.start(tmp_path, served, song(tmp_path), **how)
         ((_, ended),) = first.told().get("tasks", [("", "")])
     assert lives > 3
-    await brought_to_its_end(tmp_path, sandbox, HurriedClock(since, HURRY, lives * 2 * LEASE_SECONDS).time())
+    await brought_to_its_end(tmp_path, sandbox, HurriedClock(since, HURRY, lives * LATER).time())
 
 
 def test_two_servers_asked_for_the_same_at_once_ask_kie_once(
@@ -197,7 +201,7 @@ def test_two_servers_asked_for_the_same_at_once_ask_kie_once(
     for number in range(5):
         folder, sandbox = tmp_path / str(number), served.restart(seconds=0)
         folder.mkdir()
-        how = {"since": time.time(), "speed": 20}
+        how = {"since": time.time(), "speed": 4}
         picture = ("nano_banana_image", {"prompt": "a heron at dawn"})
         for each in (first, second):
             each.start(folder, served, picture, **how)

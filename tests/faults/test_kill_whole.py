@@ -29,7 +29,7 @@ TEXT = " ".join(f"Sentence {number} is one of many in this story." for number in
 TEXTS = split_text(TEXT, LONGEST_TEXT)
 SPEECH: Call = ("elevenlabs_speech", {"prompt": TEXT})
 CREATE = "POST /api/v1/jobs/createTask"
-HURRY = 500
+HURRY = 100
 SHARES = 4
 """How many tests share the moments, so that they can run beside one another."""
 

@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 from reconciliation import Compare, locked, order, settle, tasks
-from support.clock import JumpingClock
+from support.clock import JumpingClock, wait_until
 from support.ledgers import find_database
 from support.postgresql import PostgresqlServer
 from support.runners import InterceptedKie, full_disk, run_runner, run_to_end
@@ -129,7 +129,8 @@ async def test_what_cannot_be_written_down_is_not_asked_of_kie(
         if moment == "before the reservation":
             trap.spring()
         if moment == "before the create":
-            await runner.balance.read()
+            # The read at the start, which goes on beside this, is over.
+            await wait_until(lambda: trap.gate.balance_reads == 1)
             clock.now += FRESH_SECONDS + 1
             trap.set(DOCUMENTED.credits)
         with pytest.raises(KieMcpError, match="so KIE was not asked") as caught:

@@ -9,7 +9,7 @@ import anyio
 import pytest
 from reconciliation import Compare, order, settle
 from starlette.responses import Response
-from support.clock import JumpingClock, let_others_run
+from support.clock import JumpingClock, let_others_run, pass_time_until
 from support.runners import InterceptedKie, run_runner, run_to_end
 
 from kie_mcp.clock import to_local_day
@@ -138,10 +138,7 @@ async def test_the_joined_file_cannot_be_written(
     async with run_runner(tmp_path, sandbox.app, clock, rules=RULES) as runner:
         with blocked(tmp_path / "out" / name):
             task = await runner.submit(asked)
-            with anyio.fail_after(20):
-                while "Not joined" not in task.note:
-                    clock.now += 1
-                    await let_others_run()
+            await pass_time_until(lambda: "Not joined" in task.note, clock)
             (told,) = await runner.wait([task], 10)
             assert "It is tried again" in told.note
         await settle(clock, tmp_path)

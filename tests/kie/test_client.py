@@ -151,7 +151,7 @@ HALF_AN_ANSWER = b'HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{"code":200,"dat
 @pytest.mark.parametrize("answer", [None, b"", HALF_AN_ANSWER, b"no HTTP at all\r\n\r\n"])
 async def test_a_create_that_is_heard_and_not_answered_is_sent_once(answer: bytes | None) -> None:
     async with serving(answer) as (url, heard), KieClient(KEY, base_url=url) as kie:
-        kie.http.timeout = httpx2.Timeout(5, read=0.1)
+        kie.http.timeout = httpx2.Timeout(60, read=0.5)
         with pytest.raises(UnknownOutcome):
             await kie.create_task(JOBS.create, BODY)
         assert len(heard) == 1

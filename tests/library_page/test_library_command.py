@@ -25,13 +25,13 @@ def read(address: str, place: str) -> tuple[int, bytes]:
     """Return what the server at the address that the command printed answers to the holder of the token in it."""
     parts = urlsplit(address)
     request = Request(f"http://{parts.netloc}{place}", headers={"Authorization": f"Bearer {parts.fragment}"})
-    with urlopen(request, timeout=20) as response:
+    with urlopen(request, timeout=60) as response:
         return response.status, response.read()
 
 
 def wait_for(place: Path) -> str:
     """Return what a program writes into a file, when it has."""
-    for _ in range(200):
+    for _ in range(1200):
         if place.exists() and (text := place.read_text(encoding="utf-8")):
             return text
         time.sleep(0.05)
@@ -65,7 +65,7 @@ def change(address: str, place: str) -> tuple[int, str]:
     headers = {"Authorization": f"Bearer {parts.fragment}", PAGE_HEADER: "library"}
     request = Request(f"http://{parts.netloc}{place}", data=b"{}", headers=headers, method="POST")
     try:
-        with urlopen(request, timeout=20) as response:
+        with urlopen(request, timeout=60) as response:
             return response.status, response.read().decode()
     except HTTPError as error:
         return error.code, error.read().decode()

@@ -177,38 +177,39 @@ def test_metadata_is_kept_for_who_wants_it(make: Callable[[], bytes]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "limits", "expected"),
+    ("make", "limits", "expected"),
     [
         (
-            heic(exif=phone_exif().tobytes()),
+            lambda: heic(exif=phone_exif().tobytes()),
             USUAL,
             f"HEIC made a JPEG, {WIDTH}x{HEIGHT}; location and camera data removed",
         ),
-        (encode("alpha.heic"), USUAL, "HEIC made a PNG, 160x120"),
-        (encode("a.png"), Limits("png", side_px=(1, 80)), "PNG encoded again, 80x60 instead of 160x120"),
+        (lambda: encode("alpha.heic"), USUAL, "HEIC made a PNG, 160x120"),
+        (lambda: encode("a.png"), Limits("png", side_px=(1, 80)), "PNG encoded again, 80x60 instead of 160x120"),
         (
-            encode_picture(paint("RGB"), "JPEG", exif=phone_exif(6)),
+            lambda: encode_picture(paint("RGB"), "JPEG", exif=phone_exif(6)),
             USUAL,
             "JPEG encoded again, 120x160, turned upright; location and camera data removed",
         ),
-        (encode("cmyk.jpg"), USUAL, "JPEG encoded again, 160x120"),
+        (lambda: encode("cmyk.jpg"), USUAL, "JPEG encoded again, 160x120"),
     ],
 )
-def test_what_was_done_is_said(data: bytes, limits: Limits, expected: str) -> None:
-    assert fit(data, limits).done == expected
+def test_what_was_done_is_said(make: Callable[[], bytes], limits: Limits, expected: str) -> None:
+    assert fit(make(), limits).done == expected
 
 
 @pytest.mark.parametrize(
-    ("data", "limits"),
+    ("make", "limits"),
     [
-        (encode_picture(PIL.Image.effect_noise((900, 700), 90), "PNG"), Limits("jpeg png", mb=0.1)),
-        (encode_picture(PIL.Image.effect_noise((900, 700), 90), "PNG"), Limits("png", mb=0.1)),
-        (encode_picture(PIL.Image.effect_noise((900, 700), 90), "JPEG", quality=100), Limits("jpeg", mb=0.1)),
-        (encode_picture(paint("RGB", 3000, 500), "PNG"), Limits("png", side_px=(1, 1024))),
-        (encode_picture(paint("RGB", 3000, 500), "PNG"), Limits("png", pixels=(1, 100_000))),
+        (lambda: encode_picture(PIL.Image.effect_noise((900, 700), 90), "PNG"), Limits("jpeg png", mb=0.1)),
+        (lambda: encode_picture(PIL.Image.effect_noise((900, 700), 90), "PNG"), Limits("png", mb=0.1)),
+        (lambda: encode_picture(PIL.Image.effect_noise((900, 700), 90), "JPEG", quality=100), Limits("jpeg", mb=0.1)),
+        (lambda: encode_picture(paint("RGB", 3000, 500), "PNG"), Limits("png", side_px=(1, 1024))),
+        (lambda: encode_picture(paint("RGB", 3000, 500), "PNG"), Limits("png", pixels=(1, 100_000))),
     ],
 )
-def test_a_picture_that_is_too_large_is_made_smaller(data: bytes, limits: Limits) -> None:
+def test_a_picture_that_is_too_large_is_made_smaller(make: Callable[[], bytes], limits: Limits) -> None:
+    data = make()
     fitted = fit(data, limits)
     image = look(fitted)
     before = PIL.Image.open(io.BytesIO(data))
@@ -257,18 +258,19 @@ def test_a_picture_that_was_cut_is_not_sent(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "reason"),
+    ("make", "reason"),
     [
-        (b"\x89PNG\r\n\x1a\n" + b"-----BEGIN OPENSSH PRIVATE KEY-----" * 9, "no picture"),
-        (b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(90), "no picture"),
-        (encode_picture(PIL.Image.new("1", (20_000, 20_000)), "PNG"), "more pixels than any model takes"),
-        (encode_picture(PIL.Image.new("1", (9000, 9000)), "TIFF", compression="group4"), "81 megapixels"),
-        (encode_picture(paint("RGB"), "TIFF", tiffinfo={254: 1}), "camera's raw picture"),
+        (lambda: b"\x89PNG\r\n\x1a\n" + b"-----BEGIN OPENSSH PRIVATE KEY-----" * 9, "no picture"),
+        (lambda: b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(90), "no picture"),
+        (lambda: encode_picture(PIL.Image.new("1", (20_000, 20_000)), "PNG"), "more pixels than any model takes"),
+        (lambda: encode_picture(PIL.Image.new("1", (9000, 9000)), "TIFF", compression="group4"), "81 megapixels"),
+        (lambda: encode_picture(paint("RGB"), "TIFF", tiffinfo={254: 1}), "camera's raw picture"),
     ],
 )
-def test_what_cannot_be_read_is_refused_with_the_reason(data: bytes, reason: str) -> None:
+def test_what_cannot_be_read_is_refused_with_the_reason(make: Callable[[], bytes], reason: str) -> None:
+    unreadable = content(make(), "image/tiff")
     with pytest.raises(UnreadablePicture, match=reason):
-        fit_picture(content(data, "image/tiff"), USUAL)
+        fit_picture(unreadable, USUAL)
 
 
 def test_the_original_can_be_read_from_its_beginning_afterwards() -> None:

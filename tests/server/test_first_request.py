@@ -11,7 +11,7 @@ import pytest
 from mcp import Client
 from support.answers import answer
 from support.clients import connect
-from support.clock import JumpingClock, let_others_run, wait_until
+from support.clock import JumpingClock, pass_time_until, wait_until
 from support.media_files import picture
 from support.runners import InterceptedKie
 
@@ -42,14 +42,15 @@ async def warm_server(
         asked.append(path)
 
     async with connect(settings, InterceptedKie(sandbox.app, get=note, post=note), clock, **changed) as client:
-        await let_balance_be_read(asked)
+        await let_balance_be_read(asked, clock)
         yield client, asked
 
 
-async def let_balance_be_read(asked: list[str], times: int = 1) -> None:
-    """Wait for the read of the balance in the background, after the start or after the end of a task."""
-    await wait_until(lambda: asked.count(DOCUMENTED.credits) == times)
-    await let_others_run()
+async def let_balance_be_read(asked: list[str], clock: JumpingClock, times: int = 1) -> None:
+    """Let time pass until the balance was read in the background, after the start or after the end of a task."""
+    await pass_time_until(lambda: asked.count(DOCUMENTED.credits) == times, clock, step=0.1)
+    # Whoever reads it has its answer when all tasks wait for time.
+    await clock.sleep(0.1)
     asked.clear()
 
 
@@ -63,7 +64,7 @@ async def test_the_first_request_of_a_call_is_the_create(
             assert asked[0] == create
             await client.call_tool("get_task", {"task_ids": [made["task_id"]], "wait_seconds": 30})
             # The charge of what KIE states none of is the fall of the balance.
-            await let_balance_be_read(asked, times=1 if create == JOBS.create else 2)
+            await let_balance_be_read(asked, clock, times=1 if create == JOBS.create else 2)
             clock.now += 1
             await client.call_tool("get_credits", {})
             asked.clear()

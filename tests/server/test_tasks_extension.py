@@ -55,7 +55,7 @@ async def start_task(client: Client, tool: str = "kling_video", **arguments: Any
 
 async def wait_until_not_working(client: Client, task_id: str) -> dict[str, Any]:
     """Poll a task until its status is not `working` any more, and return it."""
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         while (seen := await request_task(client, "get", task_id))["status"] == "working":
             await let_others_run()
     return seen
@@ -170,7 +170,7 @@ async def test_files_on_their_way_are_waited_for(settings: Settings, sandbox: Sa
     app = App(settings, transport=httpx2.ASGITransport(InterceptedKie(sandbox.app, get=hold)), clock=clock)
     async with build_client(app, clock) as client:
         given = await start_task(client)
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             await asked.wait()
         seen = await request_task(client, "get", given.task_id)
         assert (seen["status"], seen["statusMessage"]) == ("working", "saving the files, 4 s of usually about 2 s")

@@ -231,7 +231,7 @@ async def test_a_process_hears_of_the_tasks_of_its_tenants_on_one_connection(
         changes = [ledger.database.changes for ledger in ledgers]
         await wait_until(lambda: all(each.are_reported for each in changes))
         made = await make_picture(writing)
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             await changes[1].wait(made.id)
     assert not changes[2].are_reported
 

@@ -173,13 +173,13 @@ async def test_a_prompt_too_long_for_the_model_is_refused(client: Client, sandbo
 async def test_a_caller_who_hangs_up_loses_nothing(client: Client, sandbox: Sandbox) -> None:
     async with anyio.create_task_group() as callers:
         callers.start_soon(client.call_tool, "nano_banana_image", {"prompt": "a fox"})
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             while not sandbox.accepted:
                 await let_others_run()
         callers.cancel_scope.cancel()
     (row,) = answer(await client.call_tool("list_tasks"))["tasks"]
     status = row["status"]
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         while status in ("submitting", "running"):
             result = await client.call_tool("get_task", {"task_ids": row["task_id"], "wait_seconds": 60})
             status = answer(result)["status"]

@@ -43,7 +43,7 @@ class Connection:
     async def read(self) -> None:
         """Read to the end."""
         async with self.stream, self.answers, self.sent:
-            with anyio.fail_after(20):
+            with anyio.fail_after(60):
                 async for _ in self.stream:
                     pass
 

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 from mcp import Client
 from support.answers import answer
-from support.clock import JumpingClock, wait_until
+from support.clock import JumpingClock, pass_time_until
 from support.runners import InterceptedKie
 
 from kie_mcp.config import Settings
@@ -42,7 +42,7 @@ async def test_a_rehearsed_call_is_neither_recorded_nor_sent(
     gc.disable()
     try:
         async with Client(build_server(app, rehearses=True), raise_exceptions=True) as client:
-            await wait_until(gc.isenabled)
+            await pass_time_until(gc.isenabled, clock, step=warm_up.PAUSE_SECONDS)
             assert answer(await client.call_tool("list_tasks"))["tasks"] == []
     finally:
         gc.enable()
@@ -60,7 +60,7 @@ async def test_the_preparation_waits_while_a_call_runs(
             await clock.sleep(warm_up.OPEN_DELAY_SECONDS + 3 * warm_up.PAUSE_SECONDS)
             assert not gc.isenabled()
             app.running_calls = 0
-            await wait_until(gc.isenabled)
+            await pass_time_until(gc.isenabled, clock, step=warm_up.PAUSE_SECONDS)
     finally:
         gc.enable()
 

@@ -17,16 +17,34 @@ MOMENT = 0.002
 """Real seconds that a sleeper waits in each step, so that sockets and other processes can work."""
 
 
+PATIENCE_SECONDS = 60.0
+"""Real seconds after which a test gives up waiting; a passing test waits only as long as it has to."""
+
+
 async def let_others_run() -> None:
     """Let other tasks run for a moment. A test that polls has to await this, because time never passes otherwise."""
     await anyio.sleep(MOMENT)
 
 
 async def wait_until(happened: Callable[[], bool]) -> None:
-    """Wait until a condition is true that a background task fulfils."""
-    with anyio.fail_after(10):
+    """Wait until a condition is true that a background task fulfils without time passing."""
+    # What travels over a socket, through PostgreSQL or another process takes real time, in which the clock would jump.
+    with JumpingClock.hold(), anyio.fail_after(PATIENCE_SECONDS):
         while not happened():
             await let_others_run()
+
+
+async def pass_time_until(happened: Callable[[], bool], clock: "JumpingClock", step: float = 1) -> None:
+    """Let time pass until a condition is true.
+
+    Args:
+        happened: Returns whether the condition is true.
+        clock: The clock whose time passes.
+        step: Seconds of the clock between two looks; all tasks have done what they can before each look.
+    """
+    with anyio.fail_after(PATIENCE_SECONDS):
+        while not happened():
+            await clock.sleep(step)
 
 
 class JumpingClock(Clock):
