@@ -158,3 +158,37 @@ def test_on_windows_it_is_refused_with_what_to_do() -> None:
     with pytest.raises(ConfigurationError, match="Windows") as refused:
         check_system("win32")
     assert "KIE_MCP_DATABASE_URL" in refused.value.next_step
+
+
+async def test_a_schema_that_is_open_twice_in_one_process_is_heard_by_both_until_each_is_closed(
+    tmp_path: Path,
+) -> None:
+    common, other = await open_ledger(tmp_path), await open_ledger(tmp_path)
+    one, two = [Ledger(await common.database.open_other(tmp_path, "kie_mcp_ann")) for _ in range(2)]
+    writer = Ledger(await other.database.open_other(tmp_path, "kie_mcp_ann"))
+    await writer.add(waited := task("t_1"))
+    heard: list[Ledger] = []
+
+    async def hear(ledger: Ledger) -> None:
+        await ledger.database.changes.wait("t_1")
+        heard.append(ledger)
+
+    async def change(note: str, *hearers: Ledger) -> None:
+        heard.clear()
+        async with anyio.create_task_group() as group:
+            for ledger in hearers:
+                group.start_soon(hear, ledger)
+            await anyio.wait_all_tasks_blocked()
+            waited.note = note
+            await writer.save(waited)
+            await wait_until(lambda: len(heard) == len(hearers))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(common.database.listen)
+        await wait_until(lambda: one.database.changes.are_reported and two.database.changes.are_reported)
+        await change("now", one, two)
+        await one.close()
+        await change("later", two)
+        group.cancel_scope.cancel()
+    for ledger in (two, writer, common, other):
+        await ledger.close()

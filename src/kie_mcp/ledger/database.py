@@ -61,9 +61,15 @@ class Database(ABC):
     async def open_other(self, folder: Path, schema: str) -> Self:
         """Open the database of another ledger: the file in `folder` or, with PostgreSQL, a schema of this database.
 
+        The ledger is created if it does not exist. One process may open a ledger several times.
+
         Raises:
             ConfigurationError: When the database cannot be used, or when a newer kie-mcp wrote the ledger.
         """
+
+    @abstractmethod
+    async def has_other(self, folder: Path, schema: str) -> bool:
+        """Return whether another ledger exists, with the arguments of `open_other()`, which would create it."""
 
     @abstractmethod
     async def lock(self, connection: AsyncConnection, purpose: str) -> None:

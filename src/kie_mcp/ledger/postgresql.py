@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 parts_index.kwargs["postgresql_where"] = IS_PART
 
+_FIND_SCHEMA = sa.text("SELECT 1 FROM pg_namespace WHERE nspname = :name")
 _FIND_TABLES_IN = sa.text("SELECT set_config('search_path', :path, true)")
 CONNECTIONS = 10
 """Maximum number of connections of one process, not counting the connection that listens for changes."""
@@ -49,7 +50,7 @@ class PostgresqlDatabase(Database):
     """A PostgreSQL database in which one schema contains the ledger; processes on several machines may share it."""
 
     def __init__(
-        self, engine: AsyncEngine, schema: str, busy_seconds: float, heard: dict[str, Changes] | None = None
+        self, engine: AsyncEngine, schema: str, busy_seconds: float, heard: dict[str, list[Changes]] | None = None
     ) -> None:
         super().__init__(engine)
         self._schema = schema
@@ -58,7 +59,7 @@ class PostgresqlDatabase(Database):
         """Whether this object is a guest: it uses another object's connections, and has to select its own schema."""
         self._heard = {} if heard is None else heard
         """For each schema that is open on these connections, the callers who wait for changes in the schema."""
-        self._heard[schema] = self.changes
+        self._heard.setdefault(schema, []).append(self.changes)
 
     @classmethod
     async def open(
@@ -100,10 +101,18 @@ class PostgresqlDatabase(Database):
             raise
         return database
 
+    async def has_other(self, folder: Path, schema: str) -> bool:
+        """Return whether another schema exists."""
+        del folder
+        async with self.reading() as connection:
+            return bool(await connection.scalar(_FIND_SCHEMA, {"name": schema}))
+
     async def close(self) -> None:
         """Close all connections; a guest (an object that uses another object's connections) leaves them open."""
         if self._is_guest:
-            self._heard.pop(self._schema, None)
+            self._heard[self._schema].remove(self.changes)
+            if not self._heard[self._schema]:
+                del self._heard[self._schema]
         else:
             await super().close()
 
@@ -118,8 +127,7 @@ class PostgresqlDatabase(Database):
             await self.lock(connection, "migration")
             # The table `pg_namespace` is queried, and not `to_regnamespace`, which may return an answer from before the
             # wait for the lock.
-            known = sa.text("SELECT 1 FROM pg_namespace WHERE nspname = :name")
-            if not await connection.scalar(known, {"name": self._schema}):
+            if not await connection.scalar(_FIND_SCHEMA, {"name": self._schema}):
                 await connection.execute(sa.schema.CreateSchema(self._schema))
             await connection.execute(sa.text("CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA public"))
             # The extension may be in another schema, if somebody created it there before.
@@ -172,9 +180,9 @@ class PostgresqlDatabase(Database):
             except psycopg.Error as error:
                 logger.info("Changes by other processes are not told: %s", error)
             finally:
-                for changes in self._heard.values():
+                for changes in self._list_changes():
                     changes.are_reported = False
-            for changes in self._heard.values():
+            for changes in self._list_changes():
                 changes.wake_all()
             await anyio.sleep(PAUSE_SECONDS)
 
@@ -193,16 +201,21 @@ class PostgresqlDatabase(Database):
             for schema in self._heard.keys() - listening:
                 await connection.execute(psycopg.sql.SQL("LISTEN {}").format(psycopg.sql.Identifier(schema)))
                 listening.add(schema)
-            for schema, changes in self._heard.items():
-                if schema in listening and not changes.are_reported:
+            for changes in self._list_changes(listening):
+                if not changes.are_reported:
                     changes.are_reported = True
                     # Changes before this `LISTEN` were not reported. So all waiting callers are woken to read their
                     # tasks.
                     changes.wake_all()
             # The wait ends after PAUSE_SECONDS, because schemas may have been opened or closed in the meantime.
             async for notification in connection.notifies(timeout=PAUSE_SECONDS):
-                if waiting := self._heard.get(notification.channel):
-                    waiting.receive(notification.payload)
+                for changes in self._list_changes([notification.channel]):
+                    changes.receive(notification.payload)
+
+    def _list_changes(self, schemas: Iterable[str] | None = None) -> list[Changes]:
+        """Return the callers who wait for changes in some schemas, or in all schemas that are open."""
+        names = [*self._heard] if schemas is None else schemas
+        return [each for name in names for each in self._heard.get(name, ())]
 
     async def _connect(self) -> psycopg.AsyncConnection[Any]:
         _, arguments = self._engine.dialect.create_connect_args(self._engine.url)

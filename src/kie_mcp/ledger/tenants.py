@@ -83,6 +83,12 @@ class Reservations:
             theirs = sa.and_(reservations.c.tenant == tenant, self._is_orphaned(now))
             await connection.execute(sa.update(reservations).where(theirs).values(holder=self._holder))
 
+    async def end(self, tenant: str) -> None:
+        """Record that no process follows the tasks of a removed tenant; their credits still count."""
+        ended = sa.update(reservations).where(reservations.c.tenant == tenant).values(ended=True)
+        async with self._database.writing() as connection:
+            await connection.execute(ended)
+
     def _is_orphaned(self, now: float) -> sa.ColumnElement[bool]:
         alive = sa.select(servers.c.id).where(servers.c.alive_until >= now)
         held = sa.or_(reservations.c.holder == self._holder, reservations.c.holder.in_(alive))
