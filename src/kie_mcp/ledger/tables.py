@@ -12,7 +12,7 @@ from sqlalchemy.ext.compiler import compiles
 
 metadata = sa.MetaData()
 
-NEWEST = "0007"
+NEWEST = "0008"
 """The newest revision in `migrations/versions/`: the version of the tables in this module."""
 LATEST = 253_402_214_400.0
 """Latest valid time, in seconds since 1970: the start of the last day of 9999, as `datetime` has no later years."""
@@ -201,8 +201,12 @@ reads = sa.Table(
     sa.Column("number", sa.Integer, primary_key=True),
     sa.Column("holder", sa.Text, nullable=False),
     sa.Column("until", sa.Float, nullable=False),
+    sa.Column("leased", sa.Float, nullable=False, server_default="0"),
 )
-"""The slots for status reads, one row each, for the rate limit; `holder` is the process to which it is lent last."""
+"""The slots for status reads, one row each, for the rate limit; `holder` is the process to which it is lent last.
+
+`leased` is the time when the lease was made, and `until` is the time when it ends.
+"""
 
 confirmations = sa.Table(
     "confirmations",
