@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kie_mcp.errors import KieMcpError
 from kie_mcp.ledger.database import Database, fetch_rows
-from kie_mcp.ledger.ledger import Check, Ledger
+from kie_mcp.ledger.ledger import Change, Check, Ledger
 from kie_mcp.ledger.rows import MAX_CREDITS
 from kie_mcp.ledger.tables import reservations, servers
 from kie_mcp.ledger.task import KEPT_FOR, Task
@@ -153,3 +153,10 @@ class TenantLedger(Ledger):
         await super().save(task, watcher=watcher)
         if task.final:
             await self.share.reservations.settle(task)
+
+    async def change(self, id_: str, change: Change) -> Task | None:
+        """Change a task as `Ledger.change()` does; if the task has ended, replace its reservation by its cost."""
+        changed = await super().change(id_, change)
+        if changed and changed.final:
+            await self.share.reservations.settle(changed)
+        return changed
