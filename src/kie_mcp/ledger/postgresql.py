@@ -14,7 +14,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.ledger.async_engine import AsyncConnection, AsyncEngine, create_async_engine
 from kie_mcp.ledger.changes import CALLBACK_PREFIX, Changes
-from kie_mcp.ledger.database import BUSY_SECONDS, Database, dispose
+from kie_mcp.ledger.database import BUSY_SECONDS, Database, dispose, fetch_rows
 from kie_mcp.ledger.migrations import REVISIONS, Revisions, find_version, migrate
 from kie_mcp.ledger.tables import IS_PART, parts_index
 
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 parts_index.kwargs["postgresql_where"] = IS_PART
 
 _FIND_SCHEMA = sa.text("SELECT 1 FROM pg_namespace WHERE nspname = :name")
-_FIND_TABLES_IN = sa.text("SELECT set_config('search_path', :path, true)")
+_SET_SEARCH_PATH = sa.text("SELECT set_config('search_path', :path, true)")
 CONNECTIONS = 10
 """Maximum number of connections of one process, not counting the connection that listens for changes."""
 CONNECT_SECONDS = 5
@@ -53,10 +53,14 @@ class PostgresqlDatabase(Database):
         self, engine: AsyncEngine, schema: str, busy_seconds: float, heard: dict[str, list[Changes]] | None = None
     ) -> None:
         super().__init__(engine)
+        # SQLAlchemy writes the schema before the name of each table. The search path of connections has no ledger, so a
+        # statement can never find the tables of another ledger.
+        self._in_schema = engine.execution_options(schema_translate_map={None: schema})
+        self._single_queries = self._in_schema.execution_options(isolation_level="AUTOCOMMIT")
         self._schema = schema
         self._busy_seconds = busy_seconds
         self._is_guest = heard is not None
-        """Whether this object is a guest: it uses another object's connections, and has to select its own schema."""
+        """Whether this object is a guest, which uses another object's connections."""
         self._heard = {} if heard is None else heard
         """For each schema that is open on these connections, the callers who wait for changes in the schema."""
         self._heard.setdefault(schema, []).append(self.changes)
@@ -77,7 +81,7 @@ class PostgresqlDatabase(Database):
             ConfigurationError: When the database cannot be used, or when a newer kie-mcp wrote the ledger.
         """
         check_system()
-        engine = create_engine(url, schema, busy_seconds)
+        engine = create_engine(url, busy_seconds)
         database = cls(engine, schema, busy_seconds)
         try:
             await database.upgrade(revisions)
@@ -118,7 +122,8 @@ class PostgresqlDatabase(Database):
 
     async def upgrade(self, revisions: Revisions) -> None:
         """Create the schema, or upgrade its tables; do nothing if the tables already have the newest version."""
-        async with self.reading() as connection:
+        async with self._limit_time(), self._engine.begin() as connection:
+            await set_search_path(connection, self._schema)
             if await connection.run_sync(find_version, revisions) == revisions.newest:
                 return
         # The timeout is switched off, because an upgrade may take longer than other transactions.
@@ -132,7 +137,7 @@ class PostgresqlDatabase(Database):
             await connection.execute(sa.text("CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA public"))
             # The extension may be in another schema, if somebody created it there before.
             place = sa.text("SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'pg_trgm'")
-            await _find_tables_in(connection, f"{self._schema}, {await connection.scalar(place)}")
+            await set_search_path(connection, f"{self._schema}, {await connection.scalar(place)}")
             await connection.run_sync(migrate, revisions)
 
     @asynccontextmanager
@@ -142,16 +147,25 @@ class PostgresqlDatabase(Database):
         Raises:
             sqlalchemy.exc.TimeoutError: When the database does not answer in time.
         """
+        async with self._limit_time(), self._in_schema.begin() as connection:
+            yield connection
+
+    async def select(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
+        """Run a query, and return its rows; a single query needs no messages that begin and end a transaction.
+
+        Raises:
+            sqlalchemy.exc.TimeoutError: When the database does not answer in time.
+        """
+        async with self._limit_time(), self._single_queries.connect() as connection:
+            return await fetch_rows(connection, query)
+
+    @asynccontextmanager
+    async def _limit_time(self) -> AsyncIterator[None]:
         # The shield keeps the transaction running if the caller is cancelled. Otherwise, it would be unknown whether
         # the transaction was committed.
         seconds = self._busy_seconds + STATEMENT_SECONDS + PATIENCE_SECONDS
         with anyio.move_on_after(seconds, shield=True) as scope:
-            async with self._engine.begin() as connection:
-                if self._is_guest:
-                    # The search path is only set for this transaction. The next user of the connection has the default
-                    # schema again.
-                    await _find_tables_in(connection, self._schema)
-                yield connection
+            yield
         if scope.cancelled_caught:
             raise sa.exc.TimeoutError(f"PostgreSQL did not answer within {seconds:g} s")
 
@@ -222,9 +236,9 @@ class PostgresqlDatabase(Database):
         return await psycopg.AsyncConnection.connect(**arguments, autocommit=True)
 
 
-async def _find_tables_in(connection: AsyncConnection, path: str) -> None:
-    """Set the search path of this transaction: the schemas in which its statements look for tables."""
-    await connection.execute(_FIND_TABLES_IN, {"path": path})
+async def set_search_path(connection: AsyncConnection, path: str) -> None:
+    """Set the search path of this transaction, for statements in which no schema is before the names of tables."""
+    await connection.execute(_SET_SEARCH_PATH, {"path": path})
 
 
 class _TextDumper(StrDumper):
@@ -247,7 +261,7 @@ def check_system(system: str = sys.platform) -> None:
         )
 
 
-def create_engine(url: str, schema: str, busy_seconds: float) -> AsyncEngine:
+def create_engine(url: str, busy_seconds: float) -> AsyncEngine:
     """Create the engine for a database, without connecting to the database yet.
 
     Raises:
@@ -258,7 +272,7 @@ def create_engine(url: str, schema: str, busy_seconds: float) -> AsyncEngine:
     except (sa.exc.ArgumentError, ValueError):
         raise explain_refusal("the URL cannot be read") from None
     options = (
-        f"-c search_path={schema}",
+        "-c search_path=pg_catalog",
         f"-c TimeZone={tzlocal.get_localzone_name()}",
         f"-c lock_timeout={round(busy_seconds * 1000)}",
         f"-c statement_timeout={STATEMENT_SECONDS}s",

@@ -138,8 +138,11 @@ here would import SQLAlchemy's PostgreSQL modules in every server.
 IS_NO_PART = tasks.c.parent.is_(None)
 """The SQL condition that leaves out the parts of wholes, because the row of a whole has the cost of all its parts."""
 
-prompts = sa.table("prompts", sa.column("rowid", sa.Integer), sa.column("prompt", sa.Text))
-"""The index of the prompts, which `prompts.py` describes; `rowid` is the task's `number`."""
+prompts = sa.Table("prompts", sa.MetaData(), sa.Column("rowid", sa.Integer), sa.Column("prompt", sa.Text))
+"""The index of the prompts, which `prompts.py` describes; `rowid` is the task's `number`.
+
+It has metadata of its own, because it is created by the statements below.
+"""
 _EXTRA_STATEMENTS = {
     "sqlite": ("CREATE VIRTUAL TABLE prompts USING fts5 (prompt, content='', tokenize='trigram case_sensitive 1')",),
     "postgresql": (
