@@ -1,4 +1,4 @@
-"""The pieces of compose.yaml as processes of this machine: a database, a bucket, replicas, nginx, KIE's sandbox."""
+"""The pieces of compose.yaml as processes of this machine; KIE's sandbox is one more of them."""
 
 import os
 import shutil
@@ -13,6 +13,7 @@ from pathlib import Path
 from string import Template
 
 import httpx2
+from support.accounts import Memory, make_key, register, run_provider
 from support.commands import COMMAND, environment
 from support.paths import ROOT
 from support.s3_server import BUCKET, S3Server, find_s3_server, run_s3_server
@@ -84,10 +85,12 @@ class Cluster:
     replicas: list[Replica]
     media: Path
     """The folder of saved results."""
+    login: Memory | None
+    """What a person's client keeps of its login at the provider; None if callers send `TOKEN`."""
 
     def count_results(self) -> int:
         """Return the number of saved results."""
-        names = [str(each) for each in self.media.glob("*")]
+        names = [str(each) for each in self.media.rglob("*")]
         names += self.bucket.read_objects(PREFIX) if self.bucket else []
         return sum(name.endswith((".jpg", ".jpeg", ".png", ".mp4")) for name in names)
 
@@ -98,13 +101,14 @@ class Cluster:
 
 
 @contextmanager
-def run_cluster(folder: Path, *, seconds: float, replicas: int = 2) -> Iterator[Cluster]:
+def run_cluster(folder: Path, *, seconds: float, replicas: int = 2, with_login: bool = False) -> Iterator[Cluster]:
     """Run all processes until the block ends.
 
     Args:
         folder: The folder for their files.
         seconds: Seconds that a task takes in the sandbox.
         replicas: Number of servers.
+        with_login: Whether people log in at a provider; otherwise, all callers have one token.
     """
     kie_port, proxy_port, *ports = _free_ports(2 + replicas)
     kie, proxy = (f"http://127.0.0.1:{port}" for port in (kie_port, proxy_port))
@@ -115,12 +119,12 @@ def run_cluster(folder: Path, *, seconds: float, replicas: int = 2) -> Iterator[
             "KIE_MCP_UPLOAD_URL": kie,
             "KIE_MCP_DATA_DIR": str(folder / "data"),
             "KIE_MCP_OUTPUT_DIR": str(folder / "media"),
-            "KIE_MCP_HTTP_TOKEN": TOKEN,
             "KIE_MCP_PUBLIC_URL": proxy,
             "KIE_MCP_LOG_FORMAT": "json",
             "KIE_MCP_CONFIRM_ABOVE": "100000",
             "KIE_MCP_CONFIRM_HOURLY": "0",
             **running.enter_context(_run_database()),
+            **(running.enter_context(_run_login(proxy)) if with_login else {"KIE_MCP_HTTP_TOKEN": TOKEN}),
         }
         bucket = running.enter_context(run_s3_server(folder / "bucket")) if find_s3_server() else None
         if bucket:
@@ -136,7 +140,7 @@ def run_cluster(folder: Path, *, seconds: float, replicas: int = 2) -> Iterator[
         running.enter_context(_run_nginx(folder / "nginx", proxy_port, ports))
         _wait_for(lambda: all(each.is_ready() for each in started), folder)
         _wait_for(lambda: _answers(f"{proxy}/healthz"), folder)
-        yield Cluster(f"{proxy}/mcp", kie, bucket, started, folder / "media")
+        yield Cluster(f"{proxy}/mcp", kie, bucket, started, folder / "media", Memory() if with_login else None)
 
 
 @contextmanager
@@ -155,6 +159,18 @@ def _run_database() -> Iterator[dict[str, str]]:
         yield {"KIE_MCP_DATABASE_URL": server.url("cluster")}
     finally:
         server.remove()
+
+
+@contextmanager
+def _run_login(address: str) -> Iterator[dict[str, str]]:
+    """Run an OpenID provider that knows the servers, and give the settings for it."""
+    with run_provider(make_key("of the cluster")) as issuer:
+        known = register(issuer, address)
+        yield {
+            "KIE_MCP_OIDC_ISSUER": issuer,
+            "KIE_MCP_OIDC_CLIENT_ID": known["oidc_client_id"],
+            "KIE_MCP_OIDC_CLIENT_SECRET": known["oidc_client_secret"].get_secret_value(),
+        }
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 from ruamel.yaml import YAML
+from support.accounts import log_in, needs_provider
 from support.paths import ROOT
 
 from cluster.cluster import NO_NGINX, TOKEN, find_nginx, run_cluster
@@ -27,11 +28,11 @@ async def test_a_task_goes_on_when_its_replica_ends(tmp_path: Path) -> None:
         async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {TOKEN}"}) as http:
             refused = await http.post(cluster.url.replace("/mcp", "/uploads?name=a.png"), content=bytes(6_000_000))
             assert (refused.status_code, refused.json()["error"]["category"]) == (400, "invalid_call")
-        made = await make(cluster.url, "kling_video")
+        made = await make(cluster, "kling_video")
         watched_by, other = sorted(cluster.replicas, key=lambda each: not each.watches(made["task_id"]))
         assert not other.watches(made["task_id"])
         assert watched_by.end() < 10
-        ended = await follow(cluster.url, made["task_id"])
+        ended = await follow(cluster, made["task_id"])
         assert ended["status"] == "succeeded"
         assert (len(cluster.read_accepted()), cluster.count_results()) == (1, 1)
         assert other.is_ready()
@@ -41,6 +42,29 @@ async def test_a_task_goes_on_when_its_replica_ends(tmp_path: Path) -> None:
     assert "a heron at dawn" not in logs
     saved = [json.loads(line) for line in logs.splitlines() if '"saved": true' in line]
     assert [line["state"] for line in saved] == ["succeeded"]
+
+
+@needs_provider
+@pytest.mark.skipif(not find_nginx(), reason=NO_NGINX)
+async def test_people_log_in_through_the_proxy_and_see_what_only_they_made_at_every_replica(tmp_path: Path) -> None:
+    with run_cluster(tmp_path, seconds=1, with_login=True) as cluster:
+        made = await follow(cluster, (await make(cluster, "nano_banana_image"))["task_id"])
+        assert made["status"] == "succeeded"
+        root = cluster.url.removesuffix("/mcp")
+        for person, expected in (("ann", [made["task_id"]]), ("bob", [])):
+            async with httpx2.AsyncClient(base_url=root) as browser:
+                await log_in(browser, f"{root}/library", person, f"{root}/library")
+                # The proxy sends the requests to both replicas in turn.
+                for _ in range(2 * len(cluster.replicas)):
+                    items = (await browser.get("/library/api/items")).json()["items"]
+                    assert [each["id"] for each in items] == expected
+                    for file in (each for item in items for each in item["files"]):
+                        shown = await browser.get(file["url"])
+                        assert (shown.status_code, shown.headers["content-type"]) == (200, "image/jpeg")
+        async with httpx2.AsyncClient(base_url=root) as nobody:
+            assert (await nobody.get("/library/api/items")).status_code == 401
+            assert (await nobody.post("/mcp", json={})).status_code == 401
+        assert (len(cluster.read_accepted()), cluster.count_results()) == (1, 1)
 
 
 @pytest.mark.skipif(not shutil.which("docker-compose"), reason="docker-compose is not installed here")

@@ -37,6 +37,7 @@ INHERITED = (aiosqlite, dialect, discovery, mutagen, runners)
 """What a server would import at its first call."""
 PIECE = 4096
 """Bytes of a download between two moments."""
+SCHEMA = re.compile(r"\bkie_mcp\w*\.")
 NO_STEP = re.compile(r"\s*(SELECT|PRAGMA|BEGIN|(INSERT INTO|DELETE FROM) (servers|reads))")
 """What says nothing of a task; signs of life come whenever it is time for one."""
 ID = re.compile(r"[0-9a-f]{32}")
@@ -87,6 +88,7 @@ class Moments:
 
         @sa.event.listens_for(Engine, "after_cursor_execute")
         def note(connection: sa.Connection, _: object, statement: str, *__: object) -> None:
+            statement = SCHEMA.sub("", statement)
             if not NO_STEP.match(statement):
                 connection.info["written"] = " ".join(statement.split()[:3])
 

@@ -16,6 +16,7 @@ from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.adoption import NOT_CREATED
 from kie_mcp.tasks.batch import Batch
+from kie_mcp.tasks.batch_watcher import reopen
 from kie_mcp.tasks.caps import Caps, Rules
 from kie_mcp.tasks.runner import Runner
 
@@ -249,6 +250,25 @@ async def test_a_new_server_adds_what_was_settled_meanwhile_to_the_batch_without
         await runner.resume()
         await clock.sleep(LEASE_SECONDS)
         assert await runner.ledger.find(task.id) == before
+
+
+@pytest.mark.on_postgresql
+async def test_a_server_that_reopens_a_batch_late_changes_nothing_that_another_one_has_done_with_it(
+    tmp_path: Path, sandbox: Sandbox, clock: JumpingClock
+) -> None:
+    sandbox.inject_fault("create", "reset-after")
+    async with run_runner(tmp_path, sandbox.app, clock, rules=RULES) as runner:
+        task = await make(runner)
+        (lost,) = (item for item in Batch.read(task).items if item.state == "unknown")
+        await runner.resolve(lost.task_id, NOT_CREATED)
+        read_early = [await runner.ledger.find(task.id) for _ in range(2)]
+        reopened = await runner.get(task.id)
+        assert reopened.state == "running"
+        assert read_early[0]
+        assert (await reopen(runner.ledger, read_early[0])).state == "running"
+        ended = await run_to_end(runner, reopened)
+        assert read_early[1]
+        assert await reopen(runner.ledger, read_early[1]) == ended == await runner.ledger.find(task.id)
 
 
 def made_items(task: Task) -> list[int]:

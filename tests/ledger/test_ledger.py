@@ -2,10 +2,11 @@
 
 import dataclasses
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 import sqlalchemy
 import sqlalchemy.exc
@@ -14,7 +15,7 @@ from support.ledgers import NOW, ids, open_ledger, task
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.rows import row_from_task
 from kie_mcp.ledger.tables import tasks
-from kie_mcp.ledger.task import FINAL, TASK_ID, Result, State, new_id
+from kie_mcp.ledger.task import FINAL, TASK_ID, Result, State, Task, new_id
 
 pytestmark = [pytest.mark.anyio, pytest.mark.on_postgresql]
 
@@ -226,4 +227,28 @@ async def test_an_error_of_the_database_tells_no_prompt(ledger: Ledger) -> None:
         async with ledger.database.writing() as connection:
             await connection.execute(sqlalchemy.insert(tasks).values(row_from_task(known)))
     assert "secret" not in str(caught.value)
-    assert "INSERT INTO tasks" in str(caught.value)
+    assert "INSERT INTO" in str(caught.value)
+
+
+async def test_changes_of_one_task_at_once_are_made_one_after_the_other(tmp_path: Path) -> None:
+    ledgers = [await open_ledger(tmp_path) for _ in range(2)]
+    await ledgers[0].add(task("t_1", credits=0.0))
+    await ledgers[0].add(task("t_2", parent="t_1", credits=3.0))
+    seen: list[list[str]] = []
+
+    def add_one(changed: Task, parts: Sequence[Task]) -> bool:
+        seen.append(ids(parts))
+        changed.credits = (changed.credits or 0) + 1
+        return changed.credits <= 8
+
+    async with anyio.create_task_group() as group:
+        for number in range(10):
+            group.start_soon(ledgers[number % 2].change, "t_1", add_one)
+    # The last two said that nothing is to be saved.
+    found = await ledgers[0].find("t_1")
+    assert found
+    assert found.credits == 8
+    assert seen == [["t_2"]] * 10
+    assert await ledgers[0].change("t_none", add_one) is None
+    for ledger in ledgers:
+        await ledger.close()

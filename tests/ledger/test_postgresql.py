@@ -2,16 +2,20 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
+import sqlalchemy as sa
 from support.clock import JumpingClock, wait_until
-from support.ledgers import NOW, find_database, find_url, open_ledger, task
+from support.ledgers import NOW, find_database, find_url, ids, open_ledger, task
 from support.postgresql import PostgresqlServer, find_programs
 
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.ledger.ledger import Ledger, LedgerError
 from kie_mcp.ledger.postgresql import check_system
+from kie_mcp.ledger.rows import row_from_task
+from kie_mcp.ledger.tables import tasks
 
 pytestmark = [
     pytest.mark.anyio,
@@ -158,3 +162,79 @@ def test_on_windows_it_is_refused_with_what_to_do() -> None:
     with pytest.raises(ConfigurationError, match="Windows") as refused:
         check_system("win32")
     assert "KIE_MCP_DATABASE_URL" in refused.value.next_step
+
+
+async def test_a_schema_that_is_open_twice_in_one_process_is_heard_by_both_until_each_is_closed(
+    tmp_path: Path,
+) -> None:
+    common, other = await open_ledger(tmp_path), await open_ledger(tmp_path)
+    one, two = [Ledger(await common.database.open_other(tmp_path, "kie_mcp_ann")) for _ in range(2)]
+    writer = Ledger(await other.database.open_other(tmp_path, "kie_mcp_ann"))
+    await writer.add(waited := task("t_1"))
+    heard: list[Ledger] = []
+
+    async def hear(ledger: Ledger) -> None:
+        await ledger.database.changes.wait("t_1")
+        heard.append(ledger)
+
+    async def change(note: str, *hearers: Ledger) -> None:
+        heard.clear()
+        async with anyio.create_task_group() as group:
+            for ledger in hearers:
+                group.start_soon(hear, ledger)
+            await anyio.wait_all_tasks_blocked()
+            waited.note = note
+            await writer.save(waited)
+            await wait_until(lambda: len(heard) == len(hearers))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(common.database.listen)
+        await wait_until(lambda: one.database.changes.are_reported and two.database.changes.are_reported)
+        await change("now", one, two)
+        await one.close()
+        await change("later", two)
+        group.cancel_scope.cancel()
+    for ledger in (two, writer, common, other):
+        await ledger.close()
+
+
+async def test_a_single_query_is_one_statement_and_changes_nothing_for_the_next_user_of_its_connection(
+    tmp_path: Path,
+) -> None:
+    common = await open_ledger(tmp_path)
+    ann, bob = [Ledger(await common.database.open_other(tmp_path, f"kie_mcp_{name}")) for name in ("ann", "bob")]
+    await ann.add(task("t_1", arguments={"prompt": "a heron"}))
+    statements: list[str] = []
+
+    def note(*event: Any) -> None:
+        statements.append(event[2])
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    assert ids(await ann.page(words="heron")) == ["t_1"]
+    sa.event.remove(sa.Engine, "before_cursor_execute", note)
+    assert len(statements) == 1
+    assert await bob.page(words="heron") == await common.page() == []
+
+    # The connection still has transactions, and each ledger its own schema.
+    async def fail() -> None:
+        async with bob.database.writing() as connection:
+            await connection.execute(sa.insert(tasks).values(**row_from_task(task("t_2"))))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
+    await bob.add(task("t_3"))
+    assert [ids(await each.page()) for each in (common, ann, bob)] == [[], ["t_1"], ["t_3"]]
+    for ledger in (ann, bob, common):
+        await ledger.close()
+
+
+async def test_a_statement_without_the_name_of_a_schema_finds_no_ledger(tmp_path: Path) -> None:
+    """So a mistake in a statement ends with an error, and never reads or changes the tables of another tenant."""
+    ledger = await open_ledger(tmp_path)
+    ann = Ledger(await ledger.database.open_other(tmp_path, "kie_mcp_ann"))
+    for database in (ledger.database, ann.database):
+        with pytest.raises(LedgerError, match='"tasks" does not exist'):
+            await database.select(sa.select(sa.text("count(*) FROM tasks")))
+    await ann.close()
+    await ledger.close()

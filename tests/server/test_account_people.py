@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import httpx2
 import pytest
+import sqlalchemy as sa
 from pydantic import SecretStr
 from support.accounts import (
     claims_for,
@@ -65,6 +66,21 @@ async def test_a_person_pays_with_the_stored_key_and_sees_nothing_of_others(url:
         assert answer(await bob.call_tool("list_tasks"))["tasks"] == []
         assert answer(await bob.call_tool("nano_banana_image", {"prompt": "a fox"}))["task_id"] != made["task_id"]
     assert len(sandbox.accepted) == 2
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+async def test_stored_keys_need_no_connections_of_their_own(url: str) -> None:
+    pools = set[sa.Pool]()
+
+    def note(connection: sa.Connection, *_: object) -> None:
+        pools.add(connection.engine.pool)
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    await store_key(url, "ann")
+    async with connect_account(url, "ann") as ann:
+        assert answer(await ann.call_tool("list_tasks", {})) == {"tasks": []}
+    sa.event.remove(sa.Engine, "before_cursor_execute", note)
+    assert len(pools) == 1
 
 
 @pytest.mark.parametrize(("method", "place"), [("GET", "/library/api/items"), ("POST", "/uploads?name=a.png")])

@@ -16,6 +16,7 @@ from support.clock import JumpingClock, wait_until
 from support.echoing_kie import EchoingKie
 from support.runners import InterceptedKie, model_call
 from support.servers import serve_app
+from support.tenants import ANN, ANNS_KEY, BOB, BOBS_KEY, build_app, make_picture, run_tenants
 
 from kie_mcp.config import Settings
 from kie_mcp.errors import ApiError, CapReached, ConfigurationError
@@ -28,22 +29,11 @@ from kie_mcp.server.accounts.tenants import IDLE_SECONDS, LOOK_SECONDS, Tenants
 from kie_mcp.server.app import App
 from kie_mcp.server.http import PATH, build_http_app
 from kie_mcp.tasks import wake_files
-from kie_mcp.tasks.order import Order
 
 pytestmark = pytest.mark.anyio
 
-ANNS_KEY, BOBS_KEY = "0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"
 TOKEN = "a long random text"
-ANN, BOB = Caller("ann", key=SecretStr(ANNS_KEY)), Caller("bob", key=SecretStr(BOBS_KEY))
 MODEL = model_call("nano_banana_image")
-
-
-def build_app(settings: Settings, transport: httpx2.AsyncBaseTransport, clock: JumpingClock) -> App:
-    return App(settings, local_files=False, transport=transport, clock=clock)
-
-
-async def make_picture(app: App, prompt: str = "a fox") -> Task:
-    return await (await app.runner()).submit(Order("nano_banana_image", model_call("nano_banana_image", prompt=prompt)))
 
 
 def read_files(folder: Path) -> dict[str, bytes]:
@@ -179,13 +169,6 @@ async def test_a_task_of_a_caller_goes_on_when_the_caller_comes_back_after_a_res
     assert ended.state == "succeeded"
 
 
-@asynccontextmanager
-async def run_tenants(app: App, find_caller: Any = None) -> AsyncIterator[Tenants]:
-    tenants = Tenants(app, find_caller)
-    async with tenants.run():
-        yield tenants
-
-
 @pytest.mark.on_postgresql
 async def test_the_tasks_of_a_dead_process_go_on_if_the_key_can_be_found(
     settings: Settings, clock: JumpingClock
@@ -281,33 +264,6 @@ async def test_an_app_is_closed_when_it_is_idle_and_opened_again_by_the_next_cal
         async with tenants.use(ANN) as again:
             assert again is not app
             assert await (await again.runner()).ledger.page() == []
-
-
-@pytest.mark.on_postgresql
-async def test_a_ledger_is_read_without_a_key_and_gives_way_to_the_app_of_its_tenant(
-    settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock
-) -> None:
-    async with run_tenants(build_app(settings, transport, clock)) as tenants, tenants.use(ANN) as app:
-        made = await make_picture(app)
-    async with run_tenants(build_app(settings, transport, clock)) as tenants:
-        reader = await tenants.read_ledger("ann")
-        assert (await reader.page())[0].id == made.id
-        assert await tenants.read_ledger("ann") is reader
-        assert tenants.find_open("ann") is None
-        async with tenants.use(ANN) as app:
-            assert await tenants.read_ledger("ann") is (await app.runner()).ledger is not reader
-
-
-async def test_a_ledger_that_was_read_alone_is_closed_when_it_is_idle(
-    settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock
-) -> None:
-    async with run_tenants(build_app(settings, transport, clock)) as tenants:
-        first = await tenants.read_ledger("ann")
-        await clock.sleep(IDLE_SECONDS + 2 * LOOK_SECONDS)
-        await wait_until(lambda: not tenants._readers)
-        again = await tenants.read_ledger("ann")
-        assert again is not first
-        assert await again.page() == []
 
 
 async def test_the_cap_of_a_session_outlives_the_app(

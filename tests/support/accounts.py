@@ -184,7 +184,7 @@ async def connect_account(
         metadata = OAuthClientMetadata(redirect_uris=[AnyUrl(CALLBACK)], client_name=name)
         auth = OAuthClientProvider(url, metadata, memory, open_page, read_callback)
         async with (
-            httpx2.AsyncClient(auth=auth) as http,
+            httpx2.AsyncClient(auth=auth, timeout=120) as http,
             Client(streamable_http_client(url, http_client=http)) as client,
         ):
             yield client

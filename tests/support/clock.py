@@ -222,7 +222,7 @@ def _tell_time(*event: Any) -> tuple[str, Any]:
     """Replace the database's own time in a statement by the time of the tests' clock."""
     _, _, statement, parameters, _, _ = event
     if JumpingClock.newest and "clock_timestamp()" in statement:
-        statement = statement.replace("clock_timestamp()", f"to_timestamp({JumpingClock.newest.now!r})")
+        statement = statement.replace("clock_timestamp()", f"to_timestamp({JumpingClock.newest.time()!r})")
     return statement, parameters
 
 

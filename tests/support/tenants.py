@@ -7,16 +7,24 @@ from typing import Any
 import httpx2
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
+from pydantic import SecretStr
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from kie_mcp.config import Settings
+from kie_mcp.ledger.task import Task
 from kie_mcp.server.accounts.caller import SCOPE, Caller
+from kie_mcp.server.accounts.tenants import Tenants
 from kie_mcp.server.app import App
 from kie_mcp.server.http import PATH, build_app_for_tenants
+from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.permission import Permission
 from support.clock import JumpingClock
+from support.runners import model_call
 from support.servers import serve_app
 
+ANNS_KEY, BOBS_KEY = "0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"
+ANN, BOB = Caller("ann", key=SecretStr(ANNS_KEY)), Caller("bob", key=SecretStr(BOBS_KEY))
+"""Callers who pay with KIE keys of their own."""
 CALLERS = {
     "ann": Caller("ann"),
     "bob": Caller("bob"),
@@ -25,6 +33,24 @@ CALLERS = {
 }
 """For each name that a client sends, the caller; all share one KIE account, so KIE itself separates nothing."""
 NAME = b"x-test-name"
+
+
+def build_app(settings: Settings, transport: httpx2.AsyncBaseTransport, clock: JumpingClock) -> App:
+    """Return the app of a server over HTTP."""
+    return App(settings, local_files=False, transport=transport, clock=clock)
+
+
+@asynccontextmanager
+async def run_tenants(app: App, find_caller: Any = None) -> AsyncIterator[Tenants]:
+    """Yield the tenants of a server until the block ends."""
+    tenants = Tenants(app, find_caller)
+    async with tenants.run():
+        yield tenants
+
+
+async def make_picture(app: App, prompt: str = "a fox") -> Task:
+    """Make a picture, and return its task when KIE has accepted it."""
+    return await (await app.runner()).submit(Order("nano_banana_image", model_call("nano_banana_image", prompt=prompt)))
 
 
 class _KnowByName:
@@ -43,8 +69,7 @@ class _KnowByName:
 
 def build_tenants_app(settings: Settings, transport: httpx2.AsyncBaseTransport, clock: JumpingClock) -> ASGIApp:
     """Build a server that identifies callers by the name that they send."""
-    app = App(settings, local_files=False, transport=transport, clock=clock)
-    return build_app_for_tenants(app, "127.0.0.1", _KnowByName)
+    return build_app_for_tenants(build_app(settings, transport, clock), "127.0.0.1", _KnowByName)
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """KIE's limit of status reads, which all processes with one ledger share."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
@@ -39,7 +40,8 @@ def count_leases() -> Iterator[Counter[str]]:
     counted = Counter[str]()
 
     def note(*event: object) -> None:
-        counted["leases"] += str(event[2]).startswith("INSERT INTO reads")
+        # On PostgreSQL, the schema is before the name of the table.
+        counted["leases"] += bool(re.match(r"INSERT INTO (\w+\.)?reads", str(event[2])))
 
     sa.event.listen(sa.Engine, "after_cursor_execute", note)
     yield counted

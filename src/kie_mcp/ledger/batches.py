@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from kie_mcp.ledger.database import Database, fetch_rows
+from kie_mcp.ledger.database import Database
 from kie_mcp.ledger.tables import tasks
 
 MAX_BATCHES = 50
@@ -18,5 +18,4 @@ async def find_ended_batches(database: Database, model: str, since: float) -> li
     """
     ended = sa.and_(tasks.c.model == model, tasks.c.saved == sa.true(), tasks.c.created >= since)
     query = sa.select(tasks.c.id).where(ended).order_by(tasks.c.created.desc()).limit(MAX_BATCHES)
-    async with database.reading() as connection:
-        return [row["id"] for row in await fetch_rows(connection, query)]
+    return [row["id"] for row in await database.select(query)]

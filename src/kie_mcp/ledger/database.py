@@ -61,9 +61,15 @@ class Database(ABC):
     async def open_other(self, folder: Path, schema: str) -> Self:
         """Open the database of another ledger: the file in `folder` or, with PostgreSQL, a schema of this database.
 
+        The ledger is created if it does not exist. One process may open a ledger several times.
+
         Raises:
             ConfigurationError: When the database cannot be used, or when a newer kie-mcp wrote the ledger.
         """
+
+    @abstractmethod
+    async def has_other(self, folder: Path, schema: str) -> bool:
+        """Return whether another ledger exists, with the arguments of `open_other()`, which would create it."""
 
     @abstractmethod
     async def lock(self, connection: AsyncConnection, purpose: str) -> None:
@@ -78,14 +84,17 @@ class Database(ABC):
         """Pass changes by other processes to `changes`, in an endless loop; return at once if none are reported."""
 
     async def select(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
-        """Run a query in a transaction of its own, and return its rows."""
+        """Run a single query, and return its rows."""
         async with self.reading() as connection:
             return await fetch_rows(connection, query)
 
 
 async def fetch_rows(connection: AsyncConnection, query: sa.Select[Any]) -> list[dict[str, Any]]:
     """Run a query in the open transaction of a connection, and return its rows."""
-    return [dict(row) for row in (await connection.execute(query)).mappings()]
+    found = await connection.execute(query)
+    # `found.mappings()` would look each column up by its name, which takes several times as long.
+    names = tuple(found.keys())
+    return [dict(zip(names, row, strict=True)) for row in found]
 
 
 async def dispose(engine: AsyncEngine) -> None:

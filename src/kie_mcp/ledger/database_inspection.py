@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from kie_mcp.ledger.database import BUSY_SECONDS, dispose
 from kie_mcp.ledger.migrations import find_version
-from kie_mcp.ledger.postgresql import create_engine, explain_refusal
+from kie_mcp.ledger.postgresql import create_engine, explain_refusal, set_search_path
 from kie_mcp.ledger.tables import tasks
 
 MAY_CREATE = "SELECT has_database_privilege(current_database(), 'CREATE')"
@@ -40,9 +40,10 @@ async def inspect_database(url: str, schema: str) -> DatabaseInspection:
     Raises:
         ConfigurationError: When the database cannot be used, or a newer kie-mcp wrote the ledger.
     """
-    engine = create_engine(url, schema, BUSY_SECONDS)
+    engine = create_engine(url, BUSY_SECONDS)
     try:
         async with engine.connect() as connection:
+            await set_search_path(connection, schema)
             return await connection.run_sync(_inspect, schema)
     except sa.exc.SQLAlchemyError as error:
         raise explain_refusal(getattr(error, "orig", None) or error) from None

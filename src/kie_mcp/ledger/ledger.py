@@ -60,6 +60,9 @@ class Spent:
 Check = Callable[[Spent], None]
 """The type of a function that raises an error if a new task is not allowed after these spent credits."""
 
+Change = Callable[[Task, Sequence[Task]], bool]
+"""The type of a function that takes a task and its parts, changes the task, and returns whether it has changed it."""
+
 
 class Ledger:
     """The ledger: its methods read and write the table `tasks`, and its attributes read and write the other tables."""
@@ -199,7 +202,7 @@ class Ledger:
 
     async def find_parts(self, id_: str) -> list[Task]:
         """Return the parts of the whole (a task that KIE makes in parts) with this id, oldest first."""
-        return await self._select_tasks(sa.select(tasks).where(tasks.c.parent == id_).order_by(tasks.c.created))
+        return await self._select_tasks(_select_parts(id_))
 
     async def spent(self, at: Task | Moment) -> Spent:
         """Return what counts against the caps, in credits: the day and hour before a task or time, and its session."""
@@ -228,6 +231,27 @@ class Ledger:
                 # row.
                 statement = statement.where(tasks.c.kie_id.is_(None))
         await self._execute(statement)
+
+    async def change(self, id_: str, change: Change) -> Task | None:
+        """Change a task as its row is now; meanwhile, no other process changes the row.
+
+        Args:
+            id_: The ledger's id of the task.
+            change: Function that takes the task and its parts, changes the task, and returns whether to save it.
+
+        Returns:
+            The task as its row is afterwards; None when there is no such task.
+        """
+        async with self.database.exclusive("tasks") as connection:
+            # PostgreSQL locks the row. SQLAlchemy leaves this lock out for SQLite, whose write lock covers all rows.
+            of_task = sa.select(tasks).where(tasks.c.id == id_).with_for_update()
+            if not (rows := await fetch_rows(connection, of_task)):
+                return None
+            parts = await fetch_rows(connection, _select_parts(id_))
+            task = task_from_row(rows[0])
+            if change(task, [task_from_row(row) for row in parts]):
+                await connection.execute(update_task(task))
+            return task
 
     async def cancel(self, task: Task) -> None:
         """Save only the attribute `cancelled` of a task, the time at which the caller stopped waiting for the task."""
@@ -325,6 +349,10 @@ class Ledger:
 
     async def _select_tasks(self, query: sa.Select[Any]) -> list[Task]:
         return [task_from_row(row) for row in await self.database.select(query)]
+
+
+def _select_parts(id_: str) -> sa.Select[Any]:
+    return sa.select(tasks).where(tasks.c.parent == id_).order_by(tasks.c.created)
 
 
 async def _find_repeated(connection: AsyncConnection, idempotency_key: str, since: float) -> Task | None:

@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -14,7 +14,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.ledger.async_engine import AsyncConnection, AsyncEngine, create_async_engine
 from kie_mcp.ledger.changes import CALLBACK_PREFIX, Changes
-from kie_mcp.ledger.database import BUSY_SECONDS, Database, dispose
+from kie_mcp.ledger.database import BUSY_SECONDS, Database, dispose, fetch_rows
 from kie_mcp.ledger.migrations import REVISIONS, Revisions, find_version, migrate
 from kie_mcp.ledger.tables import IS_PART, parts_index
 
@@ -32,7 +32,8 @@ logger = logging.getLogger(__name__)
 
 parts_index.kwargs["postgresql_where"] = IS_PART
 
-_FIND_TABLES_IN = sa.text("SELECT set_config('search_path', :path, true)")
+_FIND_SCHEMA = sa.text("SELECT 1 FROM pg_namespace WHERE nspname = :name")
+_SET_SEARCH_PATH = sa.text("SELECT set_config('search_path', :path, true)")
 CONNECTIONS = 10
 """Maximum number of connections of one process, not counting the connection that listens for changes."""
 CONNECT_SECONDS = 5
@@ -49,16 +50,20 @@ class PostgresqlDatabase(Database):
     """A PostgreSQL database in which one schema contains the ledger; processes on several machines may share it."""
 
     def __init__(
-        self, engine: AsyncEngine, schema: str, busy_seconds: float, heard: dict[str, Changes] | None = None
+        self, engine: AsyncEngine, schema: str, busy_seconds: float, heard: dict[str, list[Changes]] | None = None
     ) -> None:
         super().__init__(engine)
+        # SQLAlchemy writes the schema before the name of each table. The search path of connections has no ledger, so a
+        # statement can never find the tables of another ledger.
+        self._in_schema = engine.execution_options(schema_translate_map={None: schema})
+        self._single_queries = self._in_schema.execution_options(isolation_level="AUTOCOMMIT")
         self._schema = schema
         self._busy_seconds = busy_seconds
         self._is_guest = heard is not None
-        """Whether this object is a guest: it uses another object's connections, and has to select its own schema."""
+        """Whether this object is a guest, which uses another object's connections."""
         self._heard = {} if heard is None else heard
         """For each schema that is open on these connections, the callers who wait for changes in the schema."""
-        self._heard[schema] = self.changes
+        self._heard.setdefault(schema, []).append(self.changes)
 
     @classmethod
     async def open(
@@ -76,7 +81,7 @@ class PostgresqlDatabase(Database):
             ConfigurationError: When the database cannot be used, or when a newer kie-mcp wrote the ledger.
         """
         check_system()
-        engine = create_engine(url, schema, busy_seconds)
+        engine = create_engine(url, busy_seconds)
         database = cls(engine, schema, busy_seconds)
         try:
             await database.upgrade(revisions)
@@ -100,16 +105,25 @@ class PostgresqlDatabase(Database):
             raise
         return database
 
+    async def has_other(self, folder: Path, schema: str) -> bool:
+        """Return whether another schema exists."""
+        del folder
+        async with self.reading() as connection:
+            return bool(await connection.scalar(_FIND_SCHEMA, {"name": schema}))
+
     async def close(self) -> None:
         """Close all connections; a guest (an object that uses another object's connections) leaves them open."""
         if self._is_guest:
-            self._heard.pop(self._schema, None)
+            self._heard[self._schema].remove(self.changes)
+            if not self._heard[self._schema]:
+                del self._heard[self._schema]
         else:
             await super().close()
 
     async def upgrade(self, revisions: Revisions) -> None:
         """Create the schema, or upgrade its tables; do nothing if the tables already have the newest version."""
-        async with self.reading() as connection:
+        async with self._limit_time(), self._engine.begin() as connection:
+            await set_search_path(connection, self._schema)
             if await connection.run_sync(find_version, revisions) == revisions.newest:
                 return
         # The timeout is switched off, because an upgrade may take longer than other transactions.
@@ -118,13 +132,12 @@ class PostgresqlDatabase(Database):
             await self.lock(connection, "migration")
             # The table `pg_namespace` is queried, and not `to_regnamespace`, which may return an answer from before the
             # wait for the lock.
-            known = sa.text("SELECT 1 FROM pg_namespace WHERE nspname = :name")
-            if not await connection.scalar(known, {"name": self._schema}):
+            if not await connection.scalar(_FIND_SCHEMA, {"name": self._schema}):
                 await connection.execute(sa.schema.CreateSchema(self._schema))
             await connection.execute(sa.text("CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA public"))
             # The extension may be in another schema, if somebody created it there before.
             place = sa.text("SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'pg_trgm'")
-            await _find_tables_in(connection, f"{self._schema}, {await connection.scalar(place)}")
+            await set_search_path(connection, f"{self._schema}, {await connection.scalar(place)}")
             await connection.run_sync(migrate, revisions)
 
     @asynccontextmanager
@@ -134,16 +147,25 @@ class PostgresqlDatabase(Database):
         Raises:
             sqlalchemy.exc.TimeoutError: When the database does not answer in time.
         """
+        async with self._limit_time(), self._in_schema.begin() as connection:
+            yield connection
+
+    async def select(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
+        """Run a query, and return its rows; a single query needs no messages that begin and end a transaction.
+
+        Raises:
+            sqlalchemy.exc.TimeoutError: When the database does not answer in time.
+        """
+        async with self._limit_time(), self._single_queries.connect() as connection:
+            return await fetch_rows(connection, query)
+
+    @asynccontextmanager
+    async def _limit_time(self) -> AsyncIterator[None]:
         # The shield keeps the transaction running if the caller is cancelled. Otherwise, it would be unknown whether
         # the transaction was committed.
         seconds = self._busy_seconds + STATEMENT_SECONDS + PATIENCE_SECONDS
         with anyio.move_on_after(seconds, shield=True) as scope:
-            async with self._engine.begin() as connection:
-                if self._is_guest:
-                    # The search path is only set for this transaction. The next user of the connection has the default
-                    # schema again.
-                    await _find_tables_in(connection, self._schema)
-                yield connection
+            yield
         if scope.cancelled_caught:
             raise sa.exc.TimeoutError(f"PostgreSQL did not answer within {seconds:g} s")
 
@@ -172,9 +194,9 @@ class PostgresqlDatabase(Database):
             except psycopg.Error as error:
                 logger.info("Changes by other processes are not told: %s", error)
             finally:
-                for changes in self._heard.values():
+                for changes in self._list_changes():
                     changes.are_reported = False
-            for changes in self._heard.values():
+            for changes in self._list_changes():
                 changes.wake_all()
             await anyio.sleep(PAUSE_SECONDS)
 
@@ -193,25 +215,30 @@ class PostgresqlDatabase(Database):
             for schema in self._heard.keys() - listening:
                 await connection.execute(psycopg.sql.SQL("LISTEN {}").format(psycopg.sql.Identifier(schema)))
                 listening.add(schema)
-            for schema, changes in self._heard.items():
-                if schema in listening and not changes.are_reported:
+            for changes in self._list_changes(listening):
+                if not changes.are_reported:
                     changes.are_reported = True
                     # Changes before this `LISTEN` were not reported. So all waiting callers are woken to read their
                     # tasks.
                     changes.wake_all()
             # The wait ends after PAUSE_SECONDS, because schemas may have been opened or closed in the meantime.
             async for notification in connection.notifies(timeout=PAUSE_SECONDS):
-                if waiting := self._heard.get(notification.channel):
-                    waiting.receive(notification.payload)
+                for changes in self._list_changes([notification.channel]):
+                    changes.receive(notification.payload)
+
+    def _list_changes(self, schemas: Iterable[str] | None = None) -> list[Changes]:
+        """Return the callers who wait for changes in some schemas, or in all schemas that are open."""
+        names = [*self._heard] if schemas is None else schemas
+        return [each for name in names for each in self._heard.get(name, ())]
 
     async def _connect(self) -> psycopg.AsyncConnection[Any]:
         _, arguments = self._engine.dialect.create_connect_args(self._engine.url)
         return await psycopg.AsyncConnection.connect(**arguments, autocommit=True)
 
 
-async def _find_tables_in(connection: AsyncConnection, path: str) -> None:
-    """Set the search path of this transaction: the schemas in which its statements look for tables."""
-    await connection.execute(_FIND_TABLES_IN, {"path": path})
+async def set_search_path(connection: AsyncConnection, path: str) -> None:
+    """Set the search path of this transaction, for statements in which no schema is before the names of tables."""
+    await connection.execute(_SET_SEARCH_PATH, {"path": path})
 
 
 class _TextDumper(StrDumper):
@@ -234,7 +261,7 @@ def check_system(system: str = sys.platform) -> None:
         )
 
 
-def create_engine(url: str, schema: str, busy_seconds: float) -> AsyncEngine:
+def create_engine(url: str, busy_seconds: float) -> AsyncEngine:
     """Create the engine for a database, without connecting to the database yet.
 
     Raises:
@@ -245,7 +272,7 @@ def create_engine(url: str, schema: str, busy_seconds: float) -> AsyncEngine:
     except (sa.exc.ArgumentError, ValueError):
         raise explain_refusal("the URL cannot be read") from None
     options = (
-        f"-c search_path={schema}",
+        "-c search_path=pg_catalog",
         f"-c TimeZone={tzlocal.get_localzone_name()}",
         f"-c lock_timeout={round(busy_seconds * 1000)}",
         f"-c statement_timeout={STATEMENT_SECONDS}s",

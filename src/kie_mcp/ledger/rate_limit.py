@@ -17,6 +17,8 @@ SHORT_LEASE, LONG_LEASE = 5.0, 30.0
 """Seconds for which a slot for status reads is leased; leases are long if more than half of the slots stay free."""
 GUARD_SECONDS = 1.0
 """Seconds between the lease of one process and that of the next, because a slot may be used once in a second."""
+LONGEST_QUEUE = 3600
+"""Seconds until the end of the last lease of a slot; a later end is in a broken row only."""
 
 
 class CreateSlots:
@@ -44,10 +46,9 @@ class CreateSlots:
         """
         async with self._database.exclusive(f"creates of {account}") as connection:
             now = await self._database.read_time(connection, time())
-            # A slot is also deleted if its time is more than one window in the future: it was written before the clock
-            # was set back.
-            outside = sa.or_(creates.c.at <= now - window, creates.c.at > now + window)
-            await connection.execute(sa.delete(creates).where(outside))
+            await connection.execute(sa.delete(creates).where(creates.c.at <= now - window))
+            # A time in the future was written before the clock was set back. The request was sent now at the latest.
+            await connection.execute(sa.update(creates).where(creates.c.at > now).values(at=now))
             query = sa.select(creates.c.at).where(creates.c.account == account).order_by(creates.c.at.desc())
             taken = (await connection.execute(query.limit(slots))).scalars().all()
             if len(taken) < slots:
@@ -109,16 +110,19 @@ class ReadSlots:
         ours = sa.and_(reads.c.account == account, reads.c.kind == kind)
         async with self._database.exclusive(f"reads of {account} {kind}") as connection:
             now = await self._database.read_time(connection, time())
+            # A lease that was made in the future was made before the clock was set back. It ends as many seconds from
+            # now, at the latest, as it was made for.
+            moved = sa.update(reads).where(ours, reads.c.leased > now)
+            await connection.execute(moved.values(until=reads.c.until - reads.c.leased + now, leased=now))
             lent = {number: _Lent(number) for number in range(slots)}
             for row in (await connection.execute(sa.select(reads).where(ours))).mappings():
-                # What is lent for much longer was written before the clock was set back.
-                if row["number"] in lent and row["until"] <= now + slots * LONG_LEASE:
+                if row["number"] in lent and row["until"] <= now + LONGEST_QUEUE:
                     lent[row["number"]] = _Lent(row["number"], row["holder"], row["until"])
             chosen = _choose(list(lent.values()), holder, now, wanted)
             numbers = [each.number for each in chosen]
             await connection.execute(sa.delete(reads).where(ours, reads.c.number.in_(numbers)))
             rows = [{"number": each.number, "holder": holder, "until": now + each.end} for each in chosen]
-            await connection.execute(sa.insert(reads).values(account=account, kind=kind), rows)
+            await connection.execute(sa.insert(reads).values(account=account, kind=kind, leased=now), rows)
             return chosen
 
 

@@ -39,6 +39,10 @@ class RehearsalDatabase(Database):
         """Not possible in a rehearsal."""
         raise NotImplementedError
 
+    async def has_other(self, folder: Path, schema: str) -> bool:
+        """Not possible in a rehearsal."""
+        raise NotImplementedError
+
     async def listen(self) -> None:
         """Return at once, because a rehearsal waits for no other process."""
 

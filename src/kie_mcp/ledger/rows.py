@@ -18,6 +18,8 @@ COLUMN_NAMES = {"idempotency_key": "fingerprint", "price_key": "tariff"}
 NOT_IN_TASK = ("watcher", "number", "listed")
 """The columns of the table `tasks` that are not attributes of `Task`."""
 ATTRIBUTE_NAMES = {column: attribute for attribute, column in COLUMN_NAMES.items()}
+_KINDS, _STATES = get_args(Kind), get_args(State)
+_OF_RESULT = {field.name for field in dataclasses.fields(Result)}
 MAX_CREDITS = 1e9
 """Largest plausible number of credits in a row; no account has so many credits. Larger numbers are invalid."""
 
@@ -112,8 +114,9 @@ def _are_results(value: object) -> bool:
 
 
 def _is_result(value: object) -> bool:
-    known = {field.name for field in dataclasses.fields(Result)}
-    return isinstance(value, dict) and "url" in value and set(value) <= known and all(map(_is_text, value.values()))
+    return (
+        isinstance(value, dict) and "url" in value and value.keys() <= _OF_RESULT and all(map(_is_text, value.values()))
+    )
 
 
 def _is_error(value: object) -> bool:
@@ -132,8 +135,8 @@ CHECKS: dict[str, Check] = {
     **{name: Check(_is_text, "") for name in ("id", "tool", "model", "route", "note", "basis", "price_key")},
     **{name: Check(_is_text, "") for name in ("idempotency_key", "session")},
     "kie_id": _or_none(_is_text),
-    "kind": Check(lambda value: value in get_args(Kind), "image"),
-    "state": Check(lambda value: value in get_args(State), "unknown"),
+    "kind": Check(lambda value: value in _KINDS, "image"),
+    "state": Check(lambda value: value in _STATES, "unknown"),
     "arguments": Check(_is_object, {}),
     "created": Check(_is_time, 0.0),
     "finished": _or_none(_is_time),

@@ -90,6 +90,11 @@ class SqliteDatabase(Database):
         del schema
         return await self.open(folder)
 
+    async def has_other(self, folder: Path, schema: str) -> bool:
+        """Return whether there is a database file in another folder."""
+        del schema
+        return (folder / FILE_NAME).exists()
+
     async def lock(self, connection: AsyncConnection, purpose: str) -> None:
         """Acquire SQLite's write lock; the file has only one write lock, so the purpose makes no difference."""
         del purpose

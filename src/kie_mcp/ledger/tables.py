@@ -12,7 +12,7 @@ from sqlalchemy.ext.compiler import compiles
 
 metadata = sa.MetaData()
 
-NEWEST = "0007"
+NEWEST = "0008"
 """The newest revision in `migrations/versions/`: the version of the tables in this module."""
 LATEST = 253_402_214_400.0
 """Latest valid time, in seconds since 1970: the start of the last day of 9999, as `datetime` has no later years."""
@@ -138,8 +138,11 @@ here would import SQLAlchemy's PostgreSQL modules in every server.
 IS_NO_PART = tasks.c.parent.is_(None)
 """The SQL condition that leaves out the parts of wholes, because the row of a whole has the cost of all its parts."""
 
-prompts = sa.table("prompts", sa.column("rowid", sa.Integer), sa.column("prompt", sa.Text))
-"""The index of the prompts, which `prompts.py` describes; `rowid` is the task's `number`."""
+prompts = sa.Table("prompts", sa.MetaData(), sa.Column("rowid", sa.Integer), sa.Column("prompt", sa.Text))
+"""The index of the prompts, which `prompts.py` describes; `rowid` is the task's `number`.
+
+It has metadata of its own, because it is created by the statements below.
+"""
 _EXTRA_STATEMENTS = {
     "sqlite": ("CREATE VIRTUAL TABLE prompts USING fts5 (prompt, content='', tokenize='trigram case_sensitive 1')",),
     "postgresql": (
@@ -201,8 +204,12 @@ reads = sa.Table(
     sa.Column("number", sa.Integer, primary_key=True),
     sa.Column("holder", sa.Text, nullable=False),
     sa.Column("until", sa.Float, nullable=False),
+    sa.Column("leased", sa.Float, nullable=False, server_default="0"),
 )
-"""The slots for status reads, one row each, for the rate limit; `holder` is the process to which it is lent last."""
+"""The slots for status reads, one row each, for the rate limit; `holder` is the process to which it is lent last.
+
+`leased` is the time when the lease was made, and `until` is the time when it ends.
+"""
 
 confirmations = sa.Table(
     "confirmations",

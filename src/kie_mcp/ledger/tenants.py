@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kie_mcp.errors import KieMcpError
 from kie_mcp.ledger.database import Database, fetch_rows
-from kie_mcp.ledger.ledger import Check, Ledger
+from kie_mcp.ledger.ledger import Change, Check, Ledger
 from kie_mcp.ledger.rows import MAX_CREDITS
 from kie_mcp.ledger.tables import reservations, servers
 from kie_mcp.ledger.task import KEPT_FOR, Task
@@ -83,6 +83,12 @@ class Reservations:
             theirs = sa.and_(reservations.c.tenant == tenant, self._is_orphaned(now))
             await connection.execute(sa.update(reservations).where(theirs).values(holder=self._holder))
 
+    async def end(self, tenant: str) -> None:
+        """Record that no process follows the tasks of a removed tenant; their credits still count."""
+        ended = sa.update(reservations).where(reservations.c.tenant == tenant).values(ended=True)
+        async with self._database.writing() as connection:
+            await connection.execute(ended)
+
     def _is_orphaned(self, now: float) -> sa.ColumnElement[bool]:
         alive = sa.select(servers.c.id).where(servers.c.alive_until >= now)
         held = sa.or_(reservations.c.holder == self._holder, reservations.c.holder.in_(alive))
@@ -147,3 +153,10 @@ class TenantLedger(Ledger):
         await super().save(task, watcher=watcher)
         if task.final:
             await self.share.reservations.settle(task)
+
+    async def change(self, id_: str, change: Change) -> Task | None:
+        """Change a task as `Ledger.change()` does; if the task has ended, replace its reservation by its cost."""
+        changed = await super().change(id_, change)
+        if changed and changed.final:
+            await self.share.reservations.settle(changed)
+        return changed

@@ -284,10 +284,10 @@ class App:
 
         if not self.tenancy:
             return await Ledger.open(settings.state_dir, url=settings.ledger_url, schema=settings.ledger_schema)
-        if not settings.state_dir.exists():
+        if not await self.tenancy.has_ledger():
             async with self._build_client(settings, key, transport) as client:
                 await client.read_balance()
-            create_folder(settings.state_dir)
+        create_folder(settings.state_dir)
         return await self.tenancy.open_ledger()
 
     def _build_client(

@@ -172,6 +172,7 @@ def build_app_for_tenants(
         server.middleware.append(metrics.count_call)
     uploads, public_url = UploadReceiver(partial(find_app, spends=True)), ""
     if accounts:
+        accounts.share_ledger(tenants.open_common_ledger)
         server.middleware += accounts.middleware
         public_url = app.settings.public_url
     asks_for_pages = bool(accounts and accounts.middleware)

@@ -19,8 +19,10 @@ class Tenancy:
     """Id of this process in the tenant's ledger; it stays the same when the tenant's app is closed and opened again."""
     shares_account: bool
     """Whether the tenant uses the operator's KIE key, which other tenants may use too."""
+    has_ledger: "Callable[[], Awaitable[bool]]"
+    """Returns whether the tenant has a ledger already."""
     open_ledger: "Callable[[], Awaitable[Ledger]]"
-    """Opens the tenant's ledger."""
+    """Opens the tenant's ledger; creates the ledger if there is none."""
     open_common_ledger: "Callable[[], Awaitable[Ledger]]"
     """Returns the ledger that all tenants share; the first call opens this ledger."""
     open_read_limiters: "Callable[[], Awaitable[ReadLimiters]]"

@@ -177,18 +177,38 @@ async def reopen(ledger: Ledger, task: Task) -> Task:
     An item changes after its batch has ended when its unknown outcome becomes known, or when its missing results
     arrive.
     """
-    batch = Batch.read(task)
+    unsettled = _find_unsettled(task, Batch.read(task))
+    found = {item.task_id: await ledger.find(item.task_id) for item in unsettled}
+    if not any(_has_changed(item, found[item.task_id]) for item in unsettled):
+        return task
+
+    def set_running(row: Task, _: Sequence[Task]) -> bool:
+        batch = Batch.read(row)
+        changed = [item for item in _find_unsettled(row, batch) if _has_changed(item, found.get(item.task_id))]
+        # Another process may have reopened the batch, which may even have ended again.
+        if not row.saved or not changed:
+            return False
+        for item in changed:
+            item.state = "running"
+        row.state, row.finished, row.saved = "running", None, False
+        row.request, row.reserved = batch.as_dict(), batch.waiting
+        return True
+
+    return await ledger.change(task.id, set_running) or task
+
+
+def _find_unsettled(task: Task, batch: Batch) -> list[Item]:
+    """Return the items of an ended batch whose outcome or results were not known at its end."""
     shown = {result.label.partition(":")[0] for result in task.results}
-    for number, item in enumerate(batch.items, start=1):
-        if item.state == "unknown" or (item.state == "succeeded" and name_item(number) not in shown):
-            found = await ledger.find(item.task_id)
-            if found and (found.state != item.state or found.results):
-                item.state = "running"
-    if any(item.state == "running" for item in batch.items):
-        task.state, task.finished, task.saved = "running", None, False
-        task.request, task.reserved = batch.as_dict(), batch.waiting
-        await ledger.save(task)
-    return task
+    return [
+        item
+        for number, item in enumerate(batch.items, start=1)
+        if item.state == "unknown" or (item.state == "succeeded" and name_item(number) not in shown)
+    ]
+
+
+def _has_changed(item: Item, task: Task | None) -> bool:
+    return bool(task and (task.state != item.state or task.results))
 
 
 async def reopen_ended_batches(ledger: Ledger, runner: PartRunner, now: float) -> None:

@@ -81,10 +81,14 @@ def count_credits(whole: Task, parts: Sequence[Task]) -> None:
 
 async def recount(ledger: Ledger, part: Task) -> None:
     """Compute the cost of a whole again when one of its parts ends, if the whole ended earlier than this part."""
-    whole = await ledger.find(part.parent) if part.parent else None
-    if whole and whole.final:
-        count_credits(whole, await ledger.find_parts(whole.id))
-        await ledger.save(whole)
+
+    def count(whole: Task, parts: Sequence[Task]) -> bool:
+        if whole.final:
+            count_credits(whole, parts)
+        return whole.final
+
+    if part.parent:
+        await ledger.change(part.parent, count)
 
 
 def _read_part(whole: Task, plan: Mapping[str, Any], fields: Mapping[str, Any]) -> Order:

@@ -17,7 +17,8 @@ from kie_mcp.library_page.signed_links import SignedLinks
 from kie_mcp.library_page.thumbnails import FOLDER
 from kie_mcp.server.accounts.app_of_caller import AppOfCaller, find_app
 from kie_mcp.server.accounts.caller import SCOPE
-from kie_mcp.server.accounts.tenants import MAX_OPEN, Tenants
+from kie_mcp.server.accounts.open_by_tenant import MAX_OPEN
+from kie_mcp.server.accounts.tenants import Tenants
 from kie_mcp.server.app import App
 from kie_mcp.server.path_filter import PathFilter
 from kie_mcp.server.upload_receiver import UploadReceiver

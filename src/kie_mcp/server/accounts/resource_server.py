@@ -1,6 +1,7 @@
 """The OAuth 2.1 resource server: it accepts access tokens of one provider, and tells clients the provider's address."""
 
 import ipaddress
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from kie_mcp.clock import Clock
 from kie_mcp.config import Settings
 from kie_mcp.errors import ConfigurationError, KieMcpError
+from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.server.accounts.access_tokens import READ, SPEND, AccessTokens, name_tenant
 from kie_mcp.server.accounts.caller import SCOPE, Caller
 from kie_mcp.server.accounts.introspection import Introspection
@@ -149,6 +151,11 @@ class ResourceServer:
             await answer(scope, receive, send)
 
         return login.keep_sessions(show)
+
+    def share_ledger(self, open_ledger: Callable[[], Awaitable[Ledger]]) -> None:
+        """Read stored keys from a ledger that the server opens anyway; keys then need no connections of their own."""
+        if self._stored:
+            self._stored.open_shared = open_ledger
 
     async def close(self) -> None:
         """Close the ledger of stored keys; the protected application calls this method when the server stops."""

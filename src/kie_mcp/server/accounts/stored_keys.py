@@ -1,6 +1,7 @@
 """The KIE keys that people store; they are encrypted, and can be decrypted only with the server's encryption keys."""
 
 import json
+from collections.abc import Awaitable, Callable
 
 import anyio
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -34,6 +35,8 @@ class StoredKeys:
         self._cipher = MultiFernet([Fernet(each) for each in read_server_keys(settings)])
         self._lock = anyio.Lock()
         self._ledger: Ledger | None = None
+        self.open_shared: Callable[[], Awaitable[Ledger]] | None = None
+        """Returns the ledger that this process has open already; if None, this object opens the ledger by itself."""
 
     async def find(self, tenant: str) -> SecretStr | None:
         """Return a tenant's KIE key; None if the tenant has stored none.
@@ -70,7 +73,7 @@ class StoredKeys:
         return len(stored) - unreadable, unreadable
 
     async def close(self) -> None:
-        """Close the ledger if it is open."""
+        """Close the ledger if this object has opened it."""
         if self._ledger:
             await self._ledger.close()
             self._ledger = None
@@ -90,6 +93,8 @@ class StoredKeys:
         return SecretStr(key)
 
     async def _open(self) -> Ledger:
+        if self.open_shared:
+            return await self.open_shared()
         async with self._lock:
             if not self._ledger:
                 place = self._settings.state_dir

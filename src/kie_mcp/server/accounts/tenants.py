@@ -6,8 +6,10 @@ caller cannot reach the data of another tenant.
 
 import logging
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
 
 import anyio
 from anyio import TASK_STATUS_IGNORED
@@ -16,7 +18,7 @@ from mcp_types import SubscriptionsListenRequestParams, SubscriptionsListenResul
 from pydantic import SecretStr
 
 from kie_mcp.clock import Clock
-from kie_mcp.errors import ConfigurationError, KieMcpError
+from kie_mcp.errors import ConfigurationError, InvalidCall, KieMcpError
 from kie_mcp.kie.rate_limit import ReadLimiters
 from kie_mcp.ledger.ledger import Ledger, LedgerError
 from kie_mcp.ledger.task import new_id
@@ -24,11 +26,13 @@ from kie_mcp.ledger.tenants import Reservations, Share, TenantLedger
 from kie_mcp.server import access_token
 from kie_mcp.server.accounts.caller import Caller
 from kie_mcp.server.accounts.current import run_as
+from kie_mcp.server.accounts.open_by_tenant import OpenByTenant
 from kie_mcp.server.app import App, Context
 from kie_mcp.server.extensions.subscriptions import Subscriptions
 from kie_mcp.server.tenancy import Tenancy
 from kie_mcp.tasks.callbacks import Callbacks
 from kie_mcp.tasks.caps import check_cap_of_all
+from kie_mcp.tasks.failures import explain_ledger_errors
 from kie_mcp.tasks.read_limiter import share_reads
 from kie_mcp.tasks.takeover import HEARTBEAT_SECONDS
 from kie_mcp.tasks.wake_files import WakeFiles
@@ -41,35 +45,38 @@ IDLE_SECONDS = 600
 """Seconds after a tenant's last call until the tenant's app is closed, if none of the tenant's tasks runs."""
 LOOK_SECONDS = 60
 """Seconds between two searches for idle apps."""
-MAX_OPEN = 1000
-"""Maximum number of apps that are open at the same time."""
 
 FindCaller = Callable[[str], Awaitable[Caller | None]]
 """The type of a function that returns a `Caller` with the KIE key of the named tenant; None if there is no key."""
 
 
 class _OpenTenant:
-    """The open app of one tenant, with its caller, its subscriptions, and the number of its running requests."""
+    """The open app of one tenant, with its caller and its subscriptions."""
 
     def __init__(self, app: App, caller: Caller) -> None:
         self.app = app
         self.caller = caller
         self.subscriptions = Subscriptions()
-        self.calls = 0
-        """Number of requests that are being answered."""
-        self.used = app.clock.monotonic()
-        """Monotonic time of the last request, in seconds."""
-        self.closing = anyio.Event()
-        self.closed = anyio.Event()
+        self._closing = anyio.Event()
+        self._closed = anyio.Event()
 
     @property
     def is_idle(self) -> bool:
-        """Whether the tenant has neither a running request nor a task that this process watches."""
+        """Whether this process watches no task of the tenant."""
         runner = self.app.opened_runner
-        return not self.calls and not (runner and runner.is_watching)
+        return not (runner and runner.is_watching)
+
+    def serves(self, caller: Caller) -> bool:
+        """Whether the app is open and has the caller's KIE key."""
+        return self.caller.key == caller.key and not self._closed.is_set()
+
+    async def close(self) -> None:
+        """End `run()`, and wait until the app is closed."""
+        self._closing.set()
+        await self._closed.wait()
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
-        """Keep the app open until `closing` is set."""
+        """Keep the app open until `close()` is called."""
         try:
             with run_as(self.caller):
                 async with (
@@ -78,13 +85,13 @@ class _OpenTenant:
                 ):
                     group.start_soon(self.subscriptions.run, self.app)
                     task_status.started()
-                    await self.closing.wait()
+                    await self._closing.wait()
                     group.cancel_scope.cancel()
         except Exception:
             # The error is only logged, because it must not end the apps of other tenants.
             logger.exception("The app of a tenant has ended.")
         finally:
-            self.closed.set()
+            self._closed.set()
 
 
 class Tenants:
@@ -103,24 +110,23 @@ class Tenants:
         self._find_caller = find_caller
         self._group: TaskGroup
         self._stack = AsyncExitStack()
-        self._lock = anyio.Lock()
         self._common_lock = anyio.Lock()
         self._common: Ledger | None = None
         self._reservations: Reservations
         self._read_limiters: ReadLimiters
         self._process = new_id("s")
-        self._open: dict[str, _OpenTenant] = {}
-        self._readers: dict[str, tuple[Ledger, float]] = {}
-        """The ledgers that are open without an app, by the tenant's name, and when each was used, in seconds."""
+        self._open = OpenByTenant[_OpenTenant](app.clock, _OpenTenant.close, lambda each: each.is_idle)
+        self._readers = OpenByTenant[Ledger](app.clock, Ledger.close)
+        """The ledgers that are open to be read without an app."""
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
         """Allow apps to be opened until the `async with` block ends, and then close all apps."""
-        self._stack.push_async_callback(self._close_all_readers)
         async with self._stack, anyio.create_task_group() as self._group:
             self._group.start_soon(self._close_idle)
             if self._find_caller:
-                self._group.start_soon(self._take_over, self._find_caller)
+                self._group.start_soon(self._repeat, self._renew_lease)
+                self._group.start_soon(self._repeat, partial(self._take_over, self._find_caller))
             if self._app.settings.public_url and not self._app.settings.ledger_url:
                 wakes = WakeFiles(self._app.settings.state_dir, self._app.clock)
                 self._group.start_soon(wakes.run, self._hear)
@@ -134,19 +140,14 @@ class Tenants:
         Raises:
             ConfigurationError: When too many apps are open.
         """
-        async with self._lock:
-            tenant = await self._find_or_open(caller)
-        tenant.calls += 1
-        try:
+        opening = partial(self._open_app, caller)
+        async with self._open.use(caller.tenant, opening, lambda tenant: tenant.serves(caller)) as tenant:
             with run_as(caller):
                 yield tenant.app
-        finally:
-            tenant.calls -= 1
-            tenant.used = self._app.clock.monotonic()
 
     def find_open(self, name: str) -> App | None:
         """Return the app of a tenant if the app is open; otherwise return None."""
-        found = self._open.get(name)
+        found = self._open.find(name)
         return found.app if found else None
 
     @property
@@ -161,21 +162,28 @@ class Tenants:
     async def read_ledger(self, name: str) -> Ledger:
         """Return the ledger of a tenant whose KIE key this process may not know, so that its results can be read.
 
+        The ledger stays open for `IDLE_SECONDS` at least, whether or not the tenant's app is open.
+
         Raises:
+            InvalidCall: When the tenant has no ledger, such as after the tenant was removed.
             KieMcpError: When the ledger cannot be opened.
         """
-        async with self._lock:
-            # In one process, a schema is open only once; otherwise, only one of its ledgers would hear of changes.
-            if not (app := self.find_open(name)):
-                ledger = self._readers[name][0] if name in self._readers else await self._open_ledger(name)
-                self._readers[name] = ledger, self.clock.monotonic()
-                return ledger
-        return (await app.runner()).ledger
+
+        async def open_existing() -> Ledger:
+            if not await self._has_ledger(name):
+                raise InvalidCall("There is no such library any more.", "Load the library again.")
+            return await self._open_ledger(name)
+
+        async with self._readers.use(name, open_existing) as ledger:
+            return ledger
 
     async def listen(self, context: Context, params: SubscriptionsListenRequestParams) -> SubscriptionsListenResult:
         """Answer a subscriptions/listen request: send notifications about the caller's tenant only."""
-        (subscriptions,) = (each.subscriptions for each in self._open.values() if each.app is context.lifespan_context)
-        return await subscriptions.listen(context, params)
+        tenancy = context.lifespan_context.tenancy
+        tenant = self._open.find(tenancy.name) if tenancy else None
+        if not tenant:
+            raise ConfigurationError("The caller's tasks are not open at this moment.", "Try again.")
+        return await tenant.subscriptions.listen(context, params)
 
     async def open_common_ledger(self) -> Ledger:
         """Return the ledger that all tenants share; the first call opens this ledger.
@@ -188,6 +196,7 @@ class Tenants:
                 settings = self._app.settings
                 ledger = await Ledger.open(settings.state_dir, url=settings.ledger_url, schema=settings.ledger_schema)
                 self._stack.push_async_callback(ledger.close)
+                self._stack.push_async_callback(self._readers.close_idle)
                 self._reservations = Reservations(ledger.database, self._process)
                 self._read_limiters = share_reads(ledger, self._app.clock)
                 ledger.database.changes.on_callback = self._hear
@@ -217,20 +226,9 @@ class Tenants:
         app = self.find_open(tenant)
         return bool(app and app.opened_runner and app.opened_runner.handle_callback(id_))
 
-    async def _find_or_open(self, caller: Caller) -> _OpenTenant:
-        found = self._open.get(caller.tenant)
-        if found and found.caller.key == caller.key and not found.closed.is_set():
-            return found
-        if found:
-            # The caller sent another KIE key, or the tenant's app has ended. The old app is closed; a new app, which
-            # is opened below, takes the tenant's tasks over.
-            await self._close(found)
-        if len(self._open) >= MAX_OPEN:
-            await self._close_oldest()
-        await self._close_readers([caller.tenant])
+    async def _open_app(self, caller: Caller) -> _OpenTenant:
         tenant = _OpenTenant(self._build_app(caller), caller)
         await self._group.start(tenant.run)
-        self._open[caller.tenant] = tenant
         return tenant
 
     def _build_app(self, caller: Caller) -> App:
@@ -249,58 +247,63 @@ class Tenants:
         # the tenant's app is closed and opened again.
         session = f"{self._process}-{name}"
         shared = self.open_common_ledger, self._open_read_limiters
-        return self._app.build_tenant(own, Tenancy(name, session, caller.key is None, open_ledger, *shared))
+        has_ledger = partial(self._has_ledger, name)
+        return self._app.build_tenant(own, Tenancy(name, session, caller.key is None, has_ledger, open_ledger, *shared))
 
     async def _open_ledger(self, name: str) -> TenantLedger:
         common, settings = await self.open_common_ledger(), self._app.settings
-        # A tenant's name has no underscore, so no two tenants have the same schema.
-        schema = f"{settings.ledger_schema}_{name.replace('-', '_')}"
-        database = await common.database.open_other(settings.for_tenant(name, None, None).state_dir, schema)
+        database = await common.database.open_other(*self._find_place(name))
         share = Share(name, self._reservations, settings.max_credits_per_day_all, check_cap_of_all)
         return TenantLedger(database, share)
 
-    async def _close_all_readers(self) -> None:
-        await self._close_readers([*self._readers])
+    async def _has_ledger(self, name: str) -> bool:
+        common = await self.open_common_ledger()
+        with explain_ledger_errors():
+            return await common.database.has_other(*self._find_place(name))
 
-    async def _close_readers(self, names: Iterable[str]) -> None:
-        for name in names:
-            if reader := self._readers.pop(name, None):
-                await reader[0].close()
-
-    async def _close(self, tenant: _OpenTenant) -> None:
-        tenant.closing.set()
-        await tenant.closed.wait()
-        self._open.pop(tenant.caller.tenant, None)
-
-    async def _close_oldest(self) -> None:
-        idle = [each for each in self._open.values() if each.is_idle]
-        if not idle:
-            raise ConfigurationError("Too many callers are served at this moment.", "Try again in a minute.")
-        await self._close(min(idle, key=lambda each: each.used))
+    def _find_place(self, name: str) -> tuple[Path, str]:
+        """Return the folder and the database schema of a tenant's ledger; the database uses one of them."""
+        settings = self._app.settings
+        # A tenant's name has no underscore, so no two tenants have the same schema.
+        return settings.for_tenant(name, None, None).state_dir, f"{settings.ledger_schema}_{name.replace('-', '_')}"
 
     async def _close_idle(self) -> None:
         while True:
             await self._app.clock.idle(LOOK_SECONDS)
-            async with self._lock:
-                before = self._app.clock.monotonic() - IDLE_SECONDS
-                for each in [each for each in self._open.values() if each.is_idle and each.used < before]:
-                    await self._close(each)
-                await self._close_readers([name for name, (_, used) in self._readers.items() if used < before])
+            await self._open.close_idle(IDLE_SECONDS)
+            await self._readers.close_idle(IDLE_SECONDS)
 
-    async def _take_over(self, find_caller: FindCaller) -> None:
-        """In an endless loop, renew this process's lease, and open the apps of tenants whose process has ended."""
+    async def _repeat(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do some work once at each heartbeat, in an endless loop; its errors must not end the apps of all tenants."""
         while True:
             try:
-                common = await self.open_common_ledger()
-                now = self._app.clock.time()
-                await common.leases.renew(self._process, now)
-                for name in await self._reservations.list_orphaned(now):
-                    if caller := await find_caller(name):
-                        async with self.use(caller) as app:
-                            await app.runner()
+                await work()
             except (KieMcpError, LedgerError) as error:
-                logger.warning("Tenants whose process has ended are not looked for: %s", type(error).__name__)
+                logger.warning("The ledger of all tenants cannot be used: %s", type(error).__name__)
             except Exception:
-                # The error is only logged, because it must not end the apps of all tenants.
-                logger.exception("tenants cannot be taken over")
+                logger.exception("in the background")
             await self._app.clock.idle(HEARTBEAT_SECONDS)
+
+    async def _renew_lease(self) -> None:
+        """Renew this process's lease, so that other processes do not take its tenants over."""
+        await (await self.open_common_ledger()).leases.renew(self._process, self._app.clock.time())
+
+    async def _take_over(self, find_caller: FindCaller) -> None:
+        """Open the apps of tenants whose process has ended."""
+        await self.open_common_ledger()
+        for name in await self._reservations.list_orphaned(self._app.clock.time()):
+            await self._take_over_tenant(name, find_caller)
+
+    async def _take_over_tenant(self, name: str, find_caller: FindCaller) -> None:
+        """Open the app of one tenant; an error is only logged, because it must not hinder the others."""
+        try:
+            if not await self._has_ledger(name):
+                # The tenant was removed. Its tasks cannot be followed, and without this, it would get a new ledger.
+                await self._reservations.end(name)
+            elif caller := await find_caller(name):
+                async with self.use(caller) as app:
+                    await app.runner()
+        except (KieMcpError, LedgerError) as error:
+            logger.warning("A tenant whose process has ended cannot be taken over: %s", type(error).__name__)
+        except Exception:
+            logger.exception("A tenant whose process has ended cannot be taken over.")

@@ -1,0 +1,135 @@
+"""Objects of tenants, such as their apps: the first use opens the object of a tenant, which is closed when it is idle.
+
+Uses of different tenants never wait for each other, except that the one who opens an object beyond the limit waits
+until an idle object is closed.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Generic, TypeVar
+
+import anyio
+
+from kie_mcp.clock import Clock
+from kie_mcp.errors import ConfigurationError
+
+logger = logging.getLogger(__name__)
+
+MAX_OPEN = 1000
+"""Maximum number of objects of one kind that are open at the same time."""
+
+T = TypeVar("T")
+
+
+class _Place(Generic[T]):
+    """The place of one tenant's object, which may be open, about to be opened, or about to be closed."""
+
+    def __init__(self) -> None:
+        self.lock = anyio.Lock()
+        """Held while the object is opened or closed."""
+        self.opened: T | None = None
+        self.users = 0
+        """Number of requests that use the object or wait for it."""
+        self.used = 0.0
+        """Monotonic time of the end of the last use, in seconds."""
+
+
+class OpenByTenant(Generic[T]):
+    """The open objects of one kind: at most one for each tenant."""
+
+    def __init__(
+        self, clock: Clock, close: Callable[[T], Awaitable[None]], is_idle: Callable[[T], bool] = lambda _: True
+    ) -> None:
+        """Store the arguments.
+
+        Args:
+            clock: The source of time.
+            close: Closes an object.
+            is_idle: Returns whether an object that no request uses may be closed.
+        """
+        self._clock = clock
+        self._close_object = close
+        self._is_idle = is_idle
+        self._places: dict[str, _Place[T]] = {}
+
+    @asynccontextmanager
+    async def use(
+        self, name: str, open_: Callable[[], Awaitable[T]], fits: Callable[[T], bool] = lambda _: True
+    ) -> AsyncIterator[T]:
+        """Yield the object of a tenant, which is not closed before the `async with` block ends.
+
+        Args:
+            name: The tenant's name.
+            open_: Opens the object; called if the object is not open.
+            fits: Returns whether the open object can be used; if not, it is closed, and `open_` is called.
+
+        Raises:
+            ConfigurationError: When too many objects are open.
+        """
+        place = self._places.setdefault(name, _Place())
+        place.users += 1
+        try:
+            async with place.lock:
+                if place.opened and not fits(place.opened):
+                    await self._close(place)
+                if not place.opened:
+                    await self._make_room()
+                    place.opened = await open_()
+                opened = place.opened
+            yield opened
+        finally:
+            place.users -= 1
+            place.used = self._clock.monotonic()
+            self._forget_empty(name)
+
+    def find(self, name: str) -> T | None:
+        """Return the open object of a tenant; None if it is not open."""
+        place = self._places.get(name)
+        return place.opened if place else None
+
+    async def close_idle(self, seconds: float = 0) -> None:
+        """Close the objects that were not used for some seconds, one after the other."""
+        before = self._clock.monotonic() - seconds
+        for name, place in [*self._places.items()]:
+            if place.used <= before and self._may_close(place):
+                await self._close_unused(name)
+
+    async def _make_room(self) -> None:
+        """Close the object that was not used for the longest time, if there are too many places."""
+        if len(self._places) <= MAX_OPEN:
+            return
+        closable = [name for name, place in self._places.items() if self._may_close(place)]
+        if not closable:
+            raise ConfigurationError("Too many callers are served at this moment.", "Try again in a minute.")
+        await self._close_unused(min(closable, key=lambda name: self._places[name].used))
+
+    def _may_close(self, place: _Place[T]) -> bool:
+        is_unused = not place.users and not place.lock.statistics().locked
+        return bool(is_unused and place.opened and self._is_idle(place.opened))
+
+    async def _close_unused(self, name: str) -> None:
+        place = self._places[name]
+        # There is no `await` between the caller's check and this line, so nobody can begin to use the object here.
+        place.lock.acquire_nowait()
+        try:
+            await self._close(place)
+        finally:
+            place.lock.release()
+            self._forget_empty(name)
+
+    async def _close(self, place: _Place[T]) -> None:
+        assert place.opened is not None  # noqa: S101 - the callers have checked that
+        opened, place.opened = place.opened, None
+        # The shield is needed because the object must not be opened again before it is closed.
+        with anyio.CancelScope(shield=True):
+            try:
+                await self._close_object(opened)
+            except Exception:
+                # The error is only logged, because it must not end the requests and apps of other tenants.
+                logger.exception("What a tenant had open cannot be closed.")
+
+    def _forget_empty(self, name: str) -> None:
+        place = self._places.get(name)
+        if place and not place.users and place.opened is None and not place.lock.statistics().locked:
+            del self._places[name]
