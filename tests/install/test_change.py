@@ -129,6 +129,7 @@ def test_a_server_of_another_program_keeps_the_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize("client", ["cursor", "codex", "goose", "continue"])
 def test_servers_of_other_programs_keep_every_name(client: str, tmp_path: Path) -> None:
     one, folders = BY_NAME[client], folders_in(tmp_path)
+    other = ""
     place_file(one, tmp_path, b"")
     # Each of these is put there by another program, after which the entry of kie-mcp is a new one again.
     for _ in range(3):
