@@ -45,15 +45,15 @@ async def open_early(app: App, *, rehearses: bool) -> None:
 
 
 async def warm_up(app: App) -> None:
-    """Import the tools, and build the schemas of the standard tools."""
+    """Import the tools and all models, and build the schemas of the standard tools."""
     with _log_errors():
         await _pause_for_calls(app)
         await anyio.to_thread.run_sync(_import_tools)
-        from kie_mcp.catalog.registry import STANDARD
+        from kie_mcp.catalog.registry import FAMILIES
 
-        for family in STANDARD:
+        for tool in FAMILIES.places:
             await _pause_for_calls(app)
-            await anyio.to_thread.run_sync(lambda family: family.input_schema, family)
+            await anyio.to_thread.run_sync(_prepare_family, tool)
 
 
 @contextmanager
@@ -97,3 +97,11 @@ def _import_tools() -> None:
     from kie_mcp.server.tools import registry
 
     del answers, generate, registry
+
+
+def _prepare_family(tool: str) -> None:
+    from kie_mcp.catalog.registry import FAMILIES, STANDARD
+
+    family = FAMILIES.find(tool)
+    if family and tool in STANDARD.places:
+        _ = family.input_schema

@@ -10,7 +10,7 @@ from kie_mcp.catalog.fields import Kind
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import AS_OF, Estimate, add_estimates
 from kie_mcp.catalog.price_text import estimate_from_text, quote_text
-from kie_mcp.catalog.registry import FAMILIES, MODELS
+from kie_mcp.catalog.registry import MODELS
 from kie_mcp.ledger.task import Task
 
 
@@ -83,7 +83,7 @@ def _quote_without_charges(call: KieModel, live_price: str, lengths: Lengths) ->
 
 def highest_similar_estimate(call: KieModel) -> float:
     """Return the highest price, in credits, of all models of the same tool; if 0, of all models of the same kind."""
-    family = next((family.models for family in FAMILIES if call.id in {model.id for model in family.models}), ())
+    family = MODELS.find_family(call.id).models if call.id in MODELS else ()
     return _highest_estimate(family) or highest_estimate_of_kind(call.kind)
 
 
