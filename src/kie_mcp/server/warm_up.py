@@ -93,10 +93,12 @@ async def _rehearse_call(app: App) -> None:
 
 
 def _import_tools() -> None:
+    """Import what most calls need; the first call of a model does not wait for the modules that handle files."""
+    from kie_mcp.media import facts, fit, integrity
     from kie_mcp.server import answers, generate
     from kie_mcp.server.tools import registry
 
-    del answers, generate, registry
+    del answers, facts, fit, generate, integrity, registry
 
 
 def _prepare_family(tool: str) -> None:
