@@ -94,11 +94,13 @@ async def _rehearse_call(app: App) -> None:
 
 def _import_tools() -> None:
     """Import what most calls need; the first call of a model does not wait for the modules that handle files."""
+    from kie_mcp.catalog import price_text
     from kie_mcp.media import facts, fit, integrity
     from kie_mcp.server import answers, generate
     from kie_mcp.server.tools import registry
+    from kie_mcp.tasks import edits
 
-    del answers, facts, fit, generate, integrity, registry
+    del answers, edits, facts, fit, generate, integrity, price_text, registry
 
 
 def _prepare_family(tool: str) -> None:
