@@ -28,8 +28,7 @@ def ask(server: Popen[bytes], method: str, **params: object) -> dict[str, Any]:
     Raises:
         AssertionError: The server answered with an error, or has ended.
     """
-    number = next(_numbers)
-    _send(server, {"id": number, "method": method, "params": params})
+    number = send(server, method, **params)
     for line in server.stdout or ():
         answer = json.loads(line)
         if answer.get("id") == number and "result" in answer:
@@ -37,6 +36,13 @@ def ask(server: Popen[bytes], method: str, **params: object) -> dict[str, Any]:
         if "error" in answer:
             raise AssertionError(answer)
     raise AssertionError("the server has ended")
+
+
+def send(server: Popen[bytes], method: str, **params: object) -> int:
+    """Send a request, and return its id."""
+    number = next(_numbers)
+    _send(server, {"id": number, "method": method, "params": params})
+    return number
 
 
 def close(server: Popen[bytes]) -> None:

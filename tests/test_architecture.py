@@ -1,6 +1,7 @@
 """Which room of the package may import which, how large modules are, and whether the documents name every room."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -248,6 +249,38 @@ anyio.run(main)
 '''
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert ran.stdout.split() == []
+
+
+def test_a_paid_call_without_files_imports_only_its_vendor_and_nothing_for_files(tmp_path: Path) -> None:
+    script = """
+import sys
+import anyio
+from kie_mcp.catalog.registry import FAMILIES
+from kie_mcp.server.app import App
+from kie_mcp.server.generate import build_family_order
+
+async def main():
+    app = App()
+    async with app.run():
+        order, _ = await build_family_order(app, FAMILIES.find("nano_banana_image"), {"prompt": "a fox"})
+        runner = await app.runner()
+        assert await runner.find_repeated(order) is None
+        assert (await runner.quote(order)).reserve
+
+anyio.run(main)
+needless = ("PIL", "mutagen", "kie_mcp.film.editing", "kie_mcp.catalog.price_text", "kie_mcp.sandbox")
+print(*(name for name in sys.modules if name.startswith("kie_mcp.catalog.vendors.") or name in needless))
+"""
+    settings = {"KIE_API_KEY": "no-key", "KIE_MCP_DATA_DIR": str(tmp_path), "KIE_MCP_OUTPUT_DIR": str(tmp_path)}
+    ran = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | settings,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert ran.stdout.split() == ["kie_mcp.catalog.vendors.nano_banana"]
 
 
 def test_a_ledger_on_sqlite_imports_neither_postgresql_nor_an_object_relational_mapper() -> None:

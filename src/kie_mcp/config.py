@@ -317,9 +317,11 @@ def find_misspelt_settings(env: Mapping[str, str] = os.environ) -> list[str]:
     given = sorted(name for name, value in env.items() if value and name.upper().startswith("KIE"))
     problems = []
     for name in given:
+        if name.upper() in known:
+            continue
         is_ours = name.upper().startswith(PREFIX)
         near = _find_near(name.upper(), known) if is_ours else _find_near_cap_setting(name.upper())
-        if name.upper() not in known and (is_ours or near):
+        if is_ours or near:
             problems.append(f"{name}: there is no such setting{near and f', did you mean {near}?'}")
     return problems
 

@@ -56,8 +56,10 @@ def test_every_model_is_behind_a_tool() -> None:
     assert set(MODELS.values()) <= listed
 
 
-def test_tools_are_listed_once() -> None:
-    assert len(TOOLS) == len(FAMILIES)
+def test_each_family_is_found_by_the_name_of_its_tool() -> None:
+    assert list(TOOLS) == list(FAMILIES.places)
+    assert all(FAMILIES.find(tool) is family for tool, family in TOOLS.items())
+    assert FAMILIES.find("get_task") is None
 
 
 @every_family
@@ -90,7 +92,7 @@ def test_only_the_ghibli_style_and_topaz_s_own_tool_share_ids_with_another_tool(
     times = Counter(model.id for _, model in EVERY)
     shared = {id_ for id_, number in times.items() if number > 1}
     assert shared == {*(model.id for model in TOOLS["ghibli_image"].models), "topaz/image-upscale"}
-    tools = {entry.family.tool for entry in search.ENTRIES if entry.model.id in shared}
+    tools = {entry.family.tool for entry in search.list_entries() if entry.model.id in shared}
     assert tools == {"flux_kontext_image", "gpt4o_image", "recraft_upscale"}
 
 
@@ -355,13 +357,13 @@ def test_a_name_that_is_nearly_right_is_near_the_models_it_may_mean() -> None:
 def test_a_search_finds_what_was_asked_for(wanted: dict[str, Any], holds: Any) -> None:
     found = [entry.model for entry in search.find_models(**wanted).entries]
     assert found
-    assert len(found) < len(search.ENTRIES)
+    assert len(found) < len(search.list_entries())
     assert all(holds(model) for model in found)
 
 
 def test_a_search_for_nothing_finds_all_with_what_is_legacy_last() -> None:
     legacy = [bool(entry.model.legacy) for entry in search.find_models().entries]
-    assert len(legacy) == len(search.ENTRIES) == len(MODELS)
+    assert len(legacy) == len(search.list_entries()) == len(MODELS)
     assert legacy == sorted(legacy)
 
 

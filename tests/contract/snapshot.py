@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from kie_mcp.catalog.published_schema import read_schema
-from kie_mcp.kie.drift import BUILT_IN
+from kie_mcp.kie.drift import list_built_in
 from kie_mcp.kie.snapshot import SHIPPED, OfferedModel, Snapshot, spell_mode
+
+BUILT_IN = list_built_in()
 
 HERE = Path(__file__).parent
 

@@ -13,9 +13,11 @@ from kie_mcp.catalog.published_schema import extract_input_schema
 from kie_mcp.errors import ApiError
 from kie_mcp.kie.client import READ_ATTEMPTS, KieClient
 from kie_mcp.kie.discovery import REQUEST_INTERVAL, Discovery
-from kie_mcp.kie.drift import BUILT_IN, ModelDrift, compare_models, schema_differences
+from kie_mcp.kie.drift import ModelDrift, compare_models, list_built_in, schema_differences
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.offers import Offer
+
+BUILT_IN = list_built_in()
 
 pytestmark = pytest.mark.anyio
 

@@ -11,8 +11,8 @@ from support.programs import needs_ffmpeg
 from kie_mcp.catalog.fields import Limits
 from kie_mcp.media import formats
 from kie_mcp.media.clips import choose_type, fit_clip
+from kie_mcp.media.content import Content
 from kie_mcp.media.lengths import measure_seconds
-from kie_mcp.media.limits import Content
 
 pytestmark = pytest.mark.anyio
 

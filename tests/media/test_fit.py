@@ -26,8 +26,8 @@ from support.encoded_media import (
 
 from kie_mcp.catalog.fields import Limits
 from kie_mcp.media import formats
+from kie_mcp.media.content import Content
 from kie_mcp.media.fit import Fitted, fit_picture
-from kie_mcp.media.limits import Content
 from kie_mcp.media.pictures import UnreadablePicture, measure_picture
 
 USUAL = Limits("jpeg png webp", mb=10)

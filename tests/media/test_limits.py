@@ -5,7 +5,8 @@ from support.media_files import picture, sound
 
 from kie_mcp.catalog.fields import Limits
 from kie_mcp.media import formats
-from kie_mcp.media.limits import Content, find_problems
+from kie_mcp.media.content import Content
+from kie_mcp.media.limits import find_problems
 from kie_mcp.sandbox.fake_media import MediaContent, render_file
 
 WORK = MediaContent("a heron", "1")

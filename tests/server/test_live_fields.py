@@ -12,7 +12,7 @@ from support.fake_kie import retry_at_once
 from support.new_model import read_refusal, run_model
 
 from kie_mcp.config import Settings
-from kie_mcp.kie.drift import BUILT_IN
+from kie_mcp.kie.drift import list_built_in
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.fake_media import MediaContent, render_file
 from kie_mcp.sandbox.offers import Offer
@@ -25,7 +25,7 @@ TEMPO = {"type": "integer", "minimum": 1, "maximum": 9}
 
 def publish(sandbox: Sandbox, id_: str, *dropped: str, **added: Any) -> None:
     """Let KIE publish a schema with some fields more and some fewer."""
-    schema = copy.deepcopy(Offer(*BUILT_IN[id_]).input_schema)
+    schema = copy.deepcopy(Offer(*list_built_in()[id_]).input_schema)
     schema["properties"] = {name: each for name, each in schema["properties"].items() if name not in dropped} | added
     sandbox.discovery.extra_schemas[id_] = schema
 

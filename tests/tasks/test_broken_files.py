@@ -14,9 +14,9 @@ from support.programs import needs_ffmpeg
 from kie_mcp.catalog.fields import Audio, Image, Limits, MediaRef, Video
 from kie_mcp.errors import InvalidCall
 from kie_mcp.media import formats, preview
+from kie_mcp.media.content import Content
 from kie_mcp.media.facts import describe_file
 from kie_mcp.media.lengths import MAX_SECONDS, measure_seconds
-from kie_mcp.media.limits import Content
 from kie_mcp.tasks.fitting import check_file
 
 pytestmark = pytest.mark.anyio

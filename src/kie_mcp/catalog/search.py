@@ -68,10 +68,17 @@ class Found(NamedTuple):
     """A sentence for the caller, for example that the models match the search only partly; empty if none is needed."""
 
 
-EVERY = tuple(Entry(family, model) for family in FAMILIES for model in family.models)
-"""All pairs of a model and a tool that runs it. Some models occur twice, because two tools run them."""
-ENTRIES = tuple(entry for entry in EVERY if MODELS[entry.model.id] is entry.model)
-"""All models, each of them once and with the first tool that runs it."""
+@cache
+def list_pairs() -> tuple[Entry, ...]:
+    """Return all pairs of a model and a tool that runs it; some models occur twice, because two tools run them."""
+    return tuple(Entry(family, model) for family in FAMILIES for model in family.models)
+
+
+@cache
+def list_entries() -> tuple[Entry, ...]:
+    """Return all models, each of them once and with the first tool that runs it."""
+    return tuple(entry for entry in list_pairs() if MODELS[entry.model.id] is entry.model)
+
 
 NAMES_AT_LEAST = 3
 """Minimum number of letters of a word in a search for similar names; shorter words are ignored."""
@@ -97,7 +104,7 @@ def find_models(
     wanted = "-".join(mode.casefold().replace("_", " ").split())
     pool = [
         entry
-        for entry in EVERY
+        for entry in list_pairs()
         if (kind is None or entry.model.kind == kind)
         and wanted in entry.model.task_type
         and (max_credits is None or _costs_at_most(max_credits, entry.model.default_estimate().low))
@@ -131,7 +138,7 @@ def _find_exactly(query: str, pool: list[Entry]) -> Found:
         note = note if needed or not fitting or named else need.note
         needed += fitting
     texts, part = query.casefold().split(), _squash(query)
-    matching = [entry for entry in pool if entry in ENTRIES and all(word in entry.search_text for word in texts)]
+    matching = [entry for entry in pool if entry in list_entries() and all(word in entry.search_text for word in texts)]
     matching.sort(key=lambda entry: not any(part in _squash(name) for name in entry.names))
     return Found(list(dict.fromkeys((*named, *needed, *matching))), note)
 
@@ -162,7 +169,7 @@ def _find_nearest(query: str, pool: list[Entry]) -> Found:
     corrected = " ".join(_correct(word) for word in words)
     if corrected != " ".join(words) and (found := _find_exactly(corrected, pool)).entries:
         return Found(found.entries, f"Nothing is called {query!r}. For {corrected!r}: {found.note}".rstrip())
-    counts = {entry: _count_words_in_names(words, entry) for entry in pool if entry in ENTRIES}
+    counts = {entry: _count_words_in_names(words, entry) for entry in pool if entry in list_entries()}
     near = sorted((entry for entry in counts if counts[entry]), key=lambda entry: -counts[entry])
     return Found(near, f"Nothing is called {query!r}. Similar names:" if near else "")
 
@@ -182,8 +189,9 @@ def _correct(word: str) -> str:
 @cache
 def _known_words() -> tuple[str, ...]:
     """Return all words that occur in the phrases of `NEEDS`, or in the names of models and tools."""
-    texts = (*chain.from_iterable(need.phrases for need in NEEDS), *chain.from_iterable(each.names for each in ENTRIES))
-    return tuple(dict.fromkeys(chain.from_iterable(map(split_words, texts))))
+    phrases = chain.from_iterable(need.phrases for need in NEEDS)
+    names = chain.from_iterable(each.names for each in list_entries())
+    return tuple(dict.fromkeys(chain.from_iterable(map(split_words, (*phrases, *names)))))
 
 
 def _costs_at_most(limit: float, cost: float | None) -> bool:
@@ -213,9 +221,8 @@ def _describe_in_short(model: type[KieModel]) -> str:
 def find_by_name(name: str) -> Entry | None:
     """Find a model by its id or an alias; case is ignored."""
     wanted = name.strip().casefold()
-    return next(
-        (each for each in ENTRIES if wanted in {n.casefold() for n in (each.model.id, *each.model.aliases)}), None
-    )
+    named = (each for each in list_entries() if wanted in {n.casefold() for n in (each.model.id, *each.model.aliases)})
+    return next(named, None)
 
 
 def suggest_ids(name: str, live_ids: Iterable[str] = ()) -> list[str]:
@@ -225,7 +232,7 @@ def suggest_ids(name: str, live_ids: Iterable[str] = ()) -> list[str]:
         name: The wrong name.
         live_ids: More ids to choose from, such as those in KIE's live catalogue.
     """
-    known = {alias: entry.model.id for entry in ENTRIES for alias in (entry.model.id, *entry.model.aliases)}
+    known = {alias: entry.model.id for entry in list_entries() for alias in (entry.model.id, *entry.model.aliases)}
     known |= {id_: id_ for id_ in live_ids}
     close = difflib.get_close_matches(name, known, n=4)
     return list(dict.fromkeys(known[each] for each in close))

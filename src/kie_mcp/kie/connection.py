@@ -3,9 +3,11 @@
 import os
 import ssl
 from functools import lru_cache
+from threading import Lock
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies
 
+import anyio.to_thread
 import httpx2
 
 from kie_mcp import __version__
@@ -15,6 +17,9 @@ from kie_mcp.errors import ConfigurationError
 USER_AGENT = f"kie-mcp/{__version__} (+https://modelcontextprotocol.io)"
 PROXY_SCHEMES = frozenset({"http", "https", "all"})
 TIMEOUT = httpx2.Timeout(60, connect=10)
+
+_loading = Lock()
+"""A lock that lets only one thread load the certificates; another one that needs them waits."""
 
 
 def open_http(transport: httpx2.AsyncBaseTransport | None = None) -> httpx2.AsyncClient:
@@ -27,8 +32,7 @@ def open_http(transport: httpx2.AsyncBaseTransport | None = None) -> httpx2.Asyn
         if transport:
             return httpx2.AsyncClient(transport=transport, timeout=TIMEOUT, headers={"User-Agent": USER_AGENT})
         find_proxies()
-        certificates = _load_certificates(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
-        return httpx2.AsyncClient(verify=certificates, timeout=TIMEOUT, headers={"User-Agent": USER_AGENT})
+        return httpx2.AsyncClient(verify=_load_certificates(), timeout=TIMEOUT, headers={"User-Agent": USER_AGENT})
     except (ImportError, ValueError, httpx2.InvalidURL):
         # The message of httpx2's error is not shown, because it may contain the password of the proxy.
         raise ConfigurationError(
@@ -37,13 +41,26 @@ def open_http(transport: httpx2.AsyncBaseTransport | None = None) -> httpx2.Asyn
         ) from None
 
 
-@lru_cache(maxsize=1)
-def _load_certificates(*_: str | None) -> ssl.SSLContext:
+async def preload_certificates() -> None:
+    """Load the trusted certificates in another thread, so that opening the first HTTP client need not wait for them.
+
+    Most of this work runs outside Python's global lock, so this thread can do other things meanwhile.
+    """
+    await anyio.to_thread.run_sync(_load_certificates)
+
+
+def _load_certificates() -> ssl.SSLContext:
     """Load the trusted certificates (17 ms, 0.8 MB); they are cached, so that the clients of all tenants share them.
 
-    The arguments are the values of the environment variables that say where the certificates are. They are only the
-    key of the cache: if one of them changes, the certificates are loaded again.
+    If one of the environment variables that say where the certificates are has changed, they are loaded again.
     """
+    with _loading:
+        return _load_from(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+
+
+@lru_cache(maxsize=1)
+def _load_from(*_: str | None) -> ssl.SSLContext:
+    """Load the certificates; the arguments are only the key of the cache."""
     return httpx2.create_ssl_context()
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Collection, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from kie_mcp.catalog.model import KieModel
@@ -27,10 +28,11 @@ class ModelDrift:
     """Descriptions of the differences, such as "seed is gone"; empty when there is no difference."""
 
 
-BUILT_IN = {
-    id_: (model, route_id) for model in reversed(MODELS.values()) for id_, route_id in listed_ids(model).items()
-}
-"""For each id under which KIE lists a built-in model: the model's class and route id. The first such class is used."""
+@cache
+def list_built_in() -> dict[str, tuple[type[KieModel], str]]:
+    """Return the class and route id for each id under which KIE lists a built-in model; the first class with this id."""
+    models = reversed([*MODELS.values()])
+    return {id_: (model, route_id) for model in models for id_, route_id in listed_ids(model).items()}
 
 
 async def compare_models(published: Discovery | Snapshot, only: Collection[str] = ()) -> AsyncIterator[ModelDrift]:
@@ -44,15 +46,16 @@ async def compare_models(published: Discovery | Snapshot, only: Collection[str] 
         ApiError: When KIE's list of models cannot be read.
     """
     offered = await published.read_models()
-    wanted = only or dict.fromkeys([*offered, *BUILT_IN])
+    built_in = list_built_in()
+    wanted = only or dict.fromkeys([*offered, *built_in])
     for id_ in wanted:
-        # `BUILT_IN` lacks the models that only a product API runs. So a model is new only if `MODELS` lacks it, too.
-        if id_ not in BUILT_IN and id_ not in MODELS:
+        # `built_in` lacks the models that only a product API runs. So a model is new only if `MODELS` lacks it, too.
+        if id_ not in built_in and id_ not in MODELS:
             yield ModelDrift(id_, ("new at KIE" if id_ in offered else "neither at KIE nor built in",))
-        elif id_ not in offered and id_ in BUILT_IN and not BUILT_IN[id_][0].legacy:
+        elif id_ not in offered and id_ in built_in and not built_in[id_][0].legacy:
             yield ModelDrift(id_, ("gone from KIE's list",))
     for id_ in wanted:
-        if id_ in BUILT_IN and id_ in offered:
+        if id_ in built_in and id_ in offered:
             yield ModelDrift(id_, await _schema_changes(published, id_))
 
 
@@ -61,7 +64,7 @@ async def _schema_changes(published: Discovery | Snapshot, id_: str) -> tuple[st
         theirs = await published.read_schema(id_)
     except (ApiError, UnusableSchema) as error:
         return (f"its schema cannot be read ({error})",)
-    return tuple(map(one_line, schema_differences(*BUILT_IN[id_], theirs))) if theirs else ()
+    return tuple(map(one_line, schema_differences(*list_built_in()[id_], theirs))) if theirs else ()
 
 
 def schema_differences(model: type[KieModel], route_id: str, published: Schema) -> Iterator[str]:

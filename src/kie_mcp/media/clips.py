@@ -13,8 +13,8 @@ import anyio.to_thread
 
 from kie_mcp.catalog.fields import Limits
 from kie_mcp.media import ffmpeg, formats
+from kie_mcp.media.content import Content
 from kie_mcp.media.fit import Fitted
-from kie_mcp.media.limits import Content
 
 USUAL_FORMATS = {"video": ("mp4", "quicktime"), "audio": ("mpeg", "wav", "mp4", "aac", "ogg", "flac")}
 """For each medium, the MIME subtypes that a model probably accepts; used if KIE lists no formats for the model."""

@@ -9,8 +9,8 @@ import PIL.Image
 
 from kie_mcp.catalog.fields import Limits
 from kie_mcp.media import formats, metadata, pictures
+from kie_mcp.media.content import Content
 from kie_mcp.media.integrity import find_damage
-from kie_mcp.media.limits import Content
 
 PICTURE_FORMATS = ("jpeg", "png", "webp")
 """MIME subtypes of pictures that a model probably accepts; used if KIE lists no formats for the model."""

@@ -1,24 +1,12 @@
 """Check before an upload whether a file is within a model's limits for format, size, length and pixels."""
 
-from dataclasses import dataclass
 from typing import IO
 
 import PIL.Image
 
 from kie_mcp.catalog.fields import Limits
+from kie_mcp.media.content import Content
 from kie_mcp.media.lengths import measure_seconds
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """An open file with the values that an upload needs: its name, MIME type and size in bytes."""
-
-    file: IO[bytes]
-    name: str
-    mime_type: str
-    size: int
-    found_at: str = ""
-    """Path at which the file was found, if the caller gave only the file's name; empty otherwise."""
 
 
 def find_problems(content: Content, limits: Limits) -> list[str]:

@@ -128,8 +128,7 @@ class App:
             try:
                 yield self
             finally:
-                # Wait for KIE's answers to create requests: if such a request is cancelled, it is unknown whether KIE
-                # accepted the task.
+                # If a create request is cancelled, it is unknown whether KIE accepted the task.
                 with anyio.move_on_after(SETTLE_SECONDS, shield=True):
                     if self._runner:
                         await self._runner.settle_creates()
@@ -211,6 +210,7 @@ class App:
 
     async def _open_parts(self, opened: AsyncExitStack) -> "Runner":
         from kie_mcp.catalog.credits import set_worth
+        from kie_mcp.kie.connection import preload_certificates
         from kie_mcp.kie.discovery import Discovery
         from kie_mcp.kie.snapshot import load_snapshot
         from kie_mcp.tasks.allowed_folders import AllowedFolders
@@ -228,6 +228,8 @@ class App:
         key = settings.key
         storage = self.storage
         transport = self._choose_transport(settings)
+        if not transport:
+            self.start_soon(preload_certificates)
         ledger = await self._open_ledger(settings, key, transport)
         opened.push_async_callback(ledger.close)
         common = await self.tenancy.open_common_ledger() if self.tenancy else None
@@ -372,13 +374,11 @@ class App:
         return WakeFiles(settings.state_dir, self.clock)
 
     async def open_early(self) -> bool:
-        """Open all parts before a call needs them, so that unfinished tasks are taken over; return whether it worked.
-
-        No client waits for an answer here. Every later tool call that needs the runner reports the error.
-        """
+        """Open all parts before a call needs them, so that unfinished tasks go on; return whether that worked."""
         try:
             await self.runner()
         except KieMcpError:
+            # Every later tool call that needs the runner reports the error.
             return False
         except Exception:
             # The error is only logged, because an error in this background task would end the process.

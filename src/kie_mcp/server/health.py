@@ -96,7 +96,7 @@ def _similar_models(model: type[KieModel]) -> Iterator[tuple[float, search.Entry
     of one of the two models is unknown or depends on a file, the ratio is infinite, and the model is yielded.
     """
     cost = _usual_cost(model)
-    for entry in search.ENTRIES:
+    for entry in search.list_entries():
         if entry.model.task_type == model.task_type and entry.model is not model and not entry.model.legacy:
             price = _usual_cost(entry.model)
             factor = max(cost / price, price / cost) if cost and price else math.inf

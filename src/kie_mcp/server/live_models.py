@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -13,6 +14,7 @@ from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import Kind
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.published_schema import UnusableSchema
+from kie_mcp.catalog.registry import MODELS
 from kie_mcp.errors import ApiError, InvalidCall, KieMcpError
 from kie_mcp.film.timeline import EDIT_MODEL, EDIT_TOOL, Timeline
 from kie_mcp.kie.discovery import Discovery
@@ -48,7 +50,7 @@ def find_built_in(name: str) -> tuple[Family, type[KieModel], str] | None:
         empty, except if the name is KIE's id of the model on one route.
     """
     route_id = f"jobs:{name.strip()}"
-    for entry in search.ENTRIES:
+    for entry in search.list_entries():
         if route_id in entry.model.routes and route_id != f"jobs:{entry.model.id}":
             return entry.family, entry.model, route_id
     found = search.find_by_name(name)
@@ -141,8 +143,10 @@ async def add_live_price(app: "App", order: Order) -> Order:
     return replace(order, live_price=known[0].price, notes=(*order.notes, *dated))
 
 
-BUILT_IN_IDS = frozenset(id_ for entry in search.ENTRIES for id_ in (entry.model.id, *listed_ids(entry.model)))
-"""Ids of the built-in models, and the other ids that KIE's list uses for these models."""
+@cache
+def list_built_in_ids() -> frozenset[str]:
+    """Return the ids of the built-in models, and the other ids that KIE's list uses for these models."""
+    return frozenset(id_ for model in MODELS.values() for id_ in (model.id, *listed_ids(model)))
 
 
 async def describe_model(app: "App", name: str) -> dict[str, Any]:
@@ -241,7 +245,7 @@ def list_live_only_models(
             "about": _introduce(model),
         }
         for id_, model in offered.items()
-        if id_ not in BUILT_IN_IDS
+        if id_ not in list_built_in_ids()
         and (kind is None or model.kind == kind)
         and any(mode.casefold() in each for each in model.modes or ("",))
         and all(word in f"{id_} {model.title} {model.provider} {' '.join(model.modes)}".casefold() for word in wanted)

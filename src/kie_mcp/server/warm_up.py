@@ -45,15 +45,15 @@ async def open_early(app: App, *, rehearses: bool) -> None:
 
 
 async def warm_up(app: App) -> None:
-    """Import the tools, and build the schemas of the standard tools."""
+    """Import the tools and all models, and build the schemas of the standard tools."""
     with _log_errors():
         await _pause_for_calls(app)
         await anyio.to_thread.run_sync(_import_tools)
-        from kie_mcp.catalog.registry import STANDARD
+        from kie_mcp.catalog.registry import FAMILIES
 
-        for family in STANDARD:
+        for tool in FAMILIES.places:
             await _pause_for_calls(app)
-            await anyio.to_thread.run_sync(lambda family: family.input_schema, family)
+            await anyio.to_thread.run_sync(_prepare_family, tool)
 
 
 @contextmanager
@@ -93,7 +93,19 @@ async def _rehearse_call(app: App) -> None:
 
 
 def _import_tools() -> None:
+    """Import what most calls need; the first call of a model does not wait for the modules that handle files."""
+    from kie_mcp.catalog import price_text
+    from kie_mcp.media import facts, fit, integrity
     from kie_mcp.server import answers, generate
     from kie_mcp.server.tools import registry
+    from kie_mcp.tasks import edits
 
-    del answers, generate, registry
+    del answers, edits, facts, fit, generate, integrity, price_text, registry
+
+
+def _prepare_family(tool: str) -> None:
+    from kie_mcp.catalog.registry import FAMILIES, STANDARD
+
+    family = FAMILIES.find(tool)
+    if family and tool in STANDARD.places:
+        _ = family.input_schema

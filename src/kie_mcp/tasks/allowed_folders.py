@@ -10,7 +10,7 @@ from typing import IO
 from kie_mcp import disk
 from kie_mcp.catalog.reference_spellings import unwrap
 from kie_mcp.errors import InvalidCall
-from kie_mcp.media.limits import Content
+from kie_mcp.media.content import Content
 from kie_mcp.tasks.media_inputs import abbreviate, identify_file
 from kie_mcp.tasks.private_places import find_fault, find_hidden, may_be_read
 from kie_mcp.tasks.spelled_paths import (

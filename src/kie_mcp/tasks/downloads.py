@@ -1,4 +1,7 @@
-"""Download results to the storage, and continue broken downloads."""
+"""Download results to the storage, and continue broken downloads.
+
+The modules that check and describe files are imported inside functions, because the first call need not wait for them.
+"""
 
 import base64
 import re
@@ -14,8 +17,7 @@ import httpx2
 from kie_mcp.errors import ApiError, DamagedFile, InvalidCall, KieMcpError
 from kie_mcp.kie.client import KieClient
 from kie_mcp.ledger.task import Result, Task
-from kie_mcp.media import formats, integrity, joining, result_types
-from kie_mcp.media.facts import describe_file
+from kie_mcp.media import formats, result_types
 from kie_mcp.tasks import partial_files, sidecar
 from kie_mcp.tasks.address_guard import AddressGuard
 from kie_mcp.tasks.download_slots import DownloadSlots
@@ -100,9 +102,11 @@ class Downloader:
             OSError: When a file cannot be read or written.
             InvalidCall: When ffmpeg cannot be started, or does not finish in time.
         """
+        from kie_mcp.media.joining import join_sounds
+
         with partial_files.open_partial_file(self.storage.folder, self.storage.name(task, 1)) as part:
             part.begin("", None)
-            mime_type = await joining.join_sounds(paths, part.file)
+            mime_type = await join_sounds(paths, part.file)
             return await self._keep(part, task, 1, mime_type) if mime_type else None
 
     async def keep_local_file(self, task: Task, place: Path, mime_type: str) -> Result:
@@ -116,6 +120,8 @@ class Downloader:
 
     async def _keep(self, part: PartialFile, task: Task, number: int, mime_type: str) -> Result:
         """Move a complete file that was made on this machine into the storage, and return the file as a result."""
+        from kie_mcp.media.facts import describe_file
+
         extension = formats.EXTENSIONS[mime_type]
         kept = await self.storage.keep(part, task, self.storage.name(task, number), extension, mime_type)
         facts = await anyio.to_thread.run_sync(describe_file, kept.file, mime_type)
@@ -137,6 +143,8 @@ class Downloader:
                 await self.storage.keep_sidecar(result.path, content, task)
 
     async def _download_result(self, task: Task, result: Result, number: int) -> None:
+        from kie_mcp.media.facts import describe_file
+
         name = self.storage.name(task, number)
         with partial_files.open_partial_file(self.storage.find_part_folder(task), name) as part:
             mime_type = await self._download_with_fresh_link(task, result, part)
@@ -176,6 +184,8 @@ class Downloader:
             DamagedFile: When the host sent no media file, or only a part of one. In this case, `result.mime_type` is
                 the MIME type of the content that the host sent.
         """
+        from kie_mcp.media.integrity import find_damage
+
         is_inline = url.startswith("data:")
         if is_inline:
             declared = _decode_data_uri(url, part)
@@ -186,7 +196,7 @@ class Downloader:
         takes_text = task.kind == "text"
         mime_type = result_types.identify(part.file, declared=declared, url=result.link, takes_text=takes_text)
         async with self._checks:
-            damage = await anyio.to_thread.run_sync(integrity.find_damage, part.file, mime_type)
+            damage = await anyio.to_thread.run_sync(find_damage, part.file, mime_type)
         if damage or not mime_type:
             part.begin("", None)
             result.mime_type = mime_type or declared or "application/octet-stream"

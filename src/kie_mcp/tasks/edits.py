@@ -26,7 +26,7 @@ from kie_mcp.film.texts import read_lyrics
 from kie_mcp.film.timeline import Timeline
 from kie_mcp.ledger.task import Task
 from kie_mcp.media import formats
-from kie_mcp.media.limits import Content
+from kie_mcp.media.content import Content
 from kie_mcp.media.pictures import UnreadablePicture
 from kie_mcp.tasks import failures
 from kie_mcp.tasks.base_watcher import BaseWatcher

@@ -1,27 +1,33 @@
-"""Check local files before an upload, and convert them so that they fit the limits of a model's field."""
+"""Check local files before an upload, and convert them so that they fit the limits of a model's field.
+
+The modules that read and convert files take 15 ms to import. They are imported inside functions, because a call without
+files need not wait for them.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from io import BytesIO
+from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
 from kie_mcp.catalog.fields import Limits, MediaRef
 from kie_mcp.errors import InvalidCall
-from kie_mcp.media import clips, ffmpeg, fit, formats
-from kie_mcp.media.fit import Fitted
-from kie_mcp.media.integrity import find_damage
-from kie_mcp.media.limits import Content, find_problems
+from kie_mcp.media import formats
+from kie_mcp.media.content import Content
 from kie_mcp.tasks.media_inputs import abbreviate
+
+if TYPE_CHECKING:
+    from kie_mcp.media.fit import Fitted
 
 KINDS = {"image": "a picture", "video": "a clip", "audio": "a sound"}
 """The name of each medium in error messages."""
 
 
 @asynccontextmanager
-async def fit_file(content: Content, limits: Limits, name: str, *, keep_metadata: bool) -> AsyncIterator[Fitted]:
+async def fit_file(content: Content, limits: Limits, name: str, *, keep_metadata: bool) -> AsyncIterator["Fitted"]:
     """Convert a file so that it fits a model's limits, as far as possible, and remove its metadata.
 
     Args:
@@ -36,6 +42,8 @@ async def fit_file(content: Content, limits: Limits, name: str, *, keep_metadata
     Raises:
         InvalidCall: The file is broken.
     """
+    from kie_mcp.media import clips, fit
+
     if not content.mime_type.startswith("image/"):
         await _check_whole(content, name)
     async with AsyncExitStack() as stack:
@@ -44,7 +52,7 @@ async def fit_file(content: Content, limits: Limits, name: str, *, keep_metadata
                 convert = partial(fit.fit_picture, content, limits, keep_metadata=keep_metadata)
                 fitted = await anyio.to_thread.run_sync(convert)
             elif content.mime_type == "audio/midi":
-                fitted = Fitted(content)
+                fitted = fit.Fitted(content)
             else:
                 clip = clips.fit_clip(content, limits, keep_metadata=keep_metadata)
                 fitted = await stack.enter_async_context(clip)
@@ -64,6 +72,8 @@ async def check_file(content: Content, ref: MediaRef, *, keep_metadata: bool) ->
     Raises:
         InvalidCall: The file is of the wrong kind, is broken, or will exceed the field's limits.
     """
+    from kie_mcp.media import clips, ffmpeg
+
     check_kind(content.mime_type, ref)
     if content.mime_type.startswith("image/"):
         async with fit_file(content, ref.limits, ref, keep_metadata=keep_metadata) as fitted:
@@ -76,7 +86,7 @@ async def check_file(content: Content, ref: MediaRef, *, keep_metadata: bool) ->
     await check_limits(replace(content, mime_type=target), limits, ref)
 
 
-def describe_changes(content: Content, fitted: Fitted) -> str:
+def describe_changes(content: Content, fitted: "Fitted") -> str:
     """Return where a file was found if it was named without a folder, and how it was converted; else an empty text."""
     return "; ".join(filter(None, (content.found_at and f"taken from {content.found_at}", fitted.done)))
 
@@ -107,6 +117,8 @@ async def check_limits(content: Content, limits: Limits, name: str) -> None:
     Raises:
         InvalidCall: The file exceeds the limits.
     """
+    from kie_mcp.media.limits import find_problems
+
     if found := await anyio.to_thread.run_sync(find_problems, content, limits):
         raise InvalidCall(
             f"{abbreviate(name)} {'; '.join(found)}.", "Nothing was sent. Convert the file or take another."
@@ -115,6 +127,8 @@ async def check_limits(content: Content, limits: Limits, name: str) -> None:
 
 async def _check_whole(content: Content, name: str) -> None:
     """Raise an error if a clip or sound is damaged; pictures are checked by `fit_picture()`."""
+    from kie_mcp.media.integrity import find_damage
+
     damage = await anyio.to_thread.run_sync(find_damage, content.file, content.mime_type)
     content.file.seek(0)
     if damage:

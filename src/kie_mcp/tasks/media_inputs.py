@@ -14,7 +14,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from kie_mcp.catalog.fields import Limits
 from kie_mcp.errors import InvalidCall
 from kie_mcp.media import formats
-from kie_mcp.media.limits import Content
+from kie_mcp.media.content import Content
 from kie_mcp.tasks.base64_text import decode_base64_text
 from kie_mcp.tasks.public_urls import check_public, hide_password
 from kie_mcp.tasks.share_pages import find_direct_url

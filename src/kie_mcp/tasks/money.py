@@ -9,8 +9,7 @@ from kie_mcp.catalog.credits import format_credits, format_number
 from kie_mcp.catalog.fields import Kind
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import AS_OF, Estimate, add_estimates
-from kie_mcp.catalog.price_text import estimate_from_text, quote_text
-from kie_mcp.catalog.registry import FAMILIES, MODELS
+from kie_mcp.catalog.registry import MODELS
 from kie_mcp.ledger.task import Task
 
 
@@ -74,16 +73,19 @@ def add_quotes(quotes: Sequence[Quote], words: str) -> Quote:
 def _quote_without_charges(call: KieModel, live_price: str, lengths: Lengths) -> Quote:
     estimate, source = call.estimate(lengths), f"price list {AS_OF}"
     if estimate.high is None:
+        # This import takes 5 ms, and most calls have a built-in price.
+        from kie_mcp.catalog.price_text import estimate_from_text, quote_text
+
         estimate, source = estimate_from_text(call, live_price, lengths), "live price"
-    if estimate.high is not None:
-        return Quote(estimate, f"{source}; {estimate.assumed}" if estimate.assumed else source, estimate.high)
-    basis = quote_text(live_price) or "KIE publishes no figure"
-    return Quote(Estimate(None, None), basis, highest_similar_estimate(call))
+        if estimate.high is None:
+            basis = quote_text(live_price) or "KIE publishes no figure"
+            return Quote(Estimate(None, None), basis, highest_similar_estimate(call))
+    return Quote(estimate, f"{source}; {estimate.assumed}" if estimate.assumed else source, estimate.high)
 
 
 def highest_similar_estimate(call: KieModel) -> float:
     """Return the highest price, in credits, of all models of the same tool; if it is 0, of all of the same kind."""
-    family = next((family.models for family in FAMILIES if call.id in {model.id for model in family.models}), ())
+    family = MODELS.find_family(call.id).models if call.id in MODELS else ()
     return _highest_estimate(family) or highest_estimate_of_kind(call.kind)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from kie_mcp.catalog.amount import Lengths
 from kie_mcp.catalog.fields import Ref
 from kie_mcp.catalog.model import KieModel
-from kie_mcp.catalog.registry import FAMILIES, MODELS
+from kie_mcp.catalog.registry import MODELS
 from kie_mcp.kie import routes
 from kie_mcp.ledger.task import new_id
 from kie_mcp.text import make_visible
@@ -103,11 +103,10 @@ def read_call(id_: str, fields: Mapping[str, Any]) -> tuple[KieModel, dict[str, 
         The call, and the fields that the model's class does not define, because KIE added them later. Such fields are
         sent unchanged.
     """
-    model = MODELS[id_]
+    model, family = MODELS[id_], MODELS.find_family(id_)
     arguments = model.received(fields)
     added = {name: value for name, value in arguments.items() if name not in model.model_fields}
     known = {name: value for name, value in arguments.items() if name not in added}
-    (family,) = (family for family in FAMILIES if model in family.models)
     return family.parse({**known, "model": id_}, pasted=True), added
 
 

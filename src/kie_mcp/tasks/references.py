@@ -15,8 +15,7 @@ from kie_mcp.errors import InvalidCall
 from kie_mcp.kie import files
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import KEPT_FOR, Result, Task
-from kie_mcp.media.lengths import measure_seconds
-from kie_mcp.media.limits import Content
+from kie_mcp.media.content import Content
 from kie_mcp.tasks import link_types
 from kie_mcp.tasks.fitting import check_file, check_kind, check_limits, describe_changes, fit_file
 from kie_mcp.tasks.media_inputs import (
@@ -294,4 +293,7 @@ def _is_local(ref: Ref) -> TypeGuard[MediaRef]:
 
 
 def _measure_content(content: Content) -> float | None:
+    # This import takes 4 ms, which a call without files need not wait for.
+    from kie_mcp.media.lengths import measure_seconds
+
     return 0 if content.mime_type.startswith("image/") else measure_seconds(content.file, content.mime_type)

@@ -20,7 +20,7 @@ from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import new_id
 from kie_mcp.ledger.uploads import Upload
 from kie_mcp.media import formats
-from kie_mcp.media.limits import Content
+from kie_mcp.media.content import Content
 from kie_mcp.tasks.allowed_folders import AllowedFolders
 from kie_mcp.tasks.fitting import describe_changes, fit_file
 from kie_mcp.tasks.link_types import LinkTypes

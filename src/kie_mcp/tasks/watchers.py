@@ -2,18 +2,23 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Union
 
 from kie_mcp.film.timeline import Timeline
 from kie_mcp.ledger.task import Task
 from kie_mcp.tasks.batch_watcher import BatchWatcher
-from kie_mcp.tasks.edits import EditWatcher
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.polling import DurationEstimate
 from kie_mcp.tasks.services import Services
 from kie_mcp.tasks.watcher import Watcher
 from kie_mcp.tasks.whole import PartRunner, WholeWatcher
 
-AnyWatcher = Watcher | WholeWatcher | BatchWatcher | EditWatcher
+if TYPE_CHECKING:
+    from kie_mcp.tasks.edits import EditWatcher
+
+AnyWatcher = Union[Watcher, WholeWatcher, BatchWatcher, "EditWatcher"]
+OF_KIE = (Watcher, WholeWatcher, BatchWatcher)
+"""The watchers of tasks that KIE runs: all but those of edits."""
 
 
 class Watchers(dict[str, AnyWatcher]):
@@ -35,13 +40,16 @@ class Watchers(dict[str, AnyWatcher]):
     def stop_edit(self, id_: str) -> None:
         """If a film is made on this machine, stop making it; do nothing for other tasks."""
         watcher = self.get(id_)
-        if isinstance(watcher, EditWatcher):
+        if watcher and not isinstance(watcher, OF_KIE):
             watcher.stop()
 
 
 def build_watcher(task: Task, services: Services, duration: DurationEstimate, runner: PartRunner) -> AnyWatcher:
     """Return a new watcher for a task. The watcher of a whole or batch starts the parts or items through the runner."""
     if task.is_edit:
+        # This import takes 8 ms, which the first call of a model need not wait for.
+        from kie_mcp.tasks.edits import EditWatcher
+
         return EditWatcher(task, services, duration)
     if task.in_parts:
         return WholeWatcher(task, services, duration, runner)
@@ -65,7 +73,7 @@ async def prepared(watcher: AnyWatcher, order: Order, watched: Mapping[str, obje
     Raises:
         InvalidCall: When the film cannot be made.
     """
-    if not isinstance(watcher, EditWatcher) or not isinstance(order.call, Timeline):
+    if isinstance(watcher, OF_KIE) or not isinstance(order.call, Timeline):
         yield
         return
     await watcher.prepare(order.call)

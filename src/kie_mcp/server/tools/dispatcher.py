@@ -77,11 +77,10 @@ async def _call(app: App, call: ToolCall) -> CallToolResult | InputRequiredResul
         )
     if name == gallery.GALLERY_TASK.name:
         return await gallery.call_gallery_task(app, arguments)
-    for family in FAMILIES:
-        if family.tool == name:
-            from kie_mcp.server.generate import run_family_tool
+    if family := FAMILIES.find(name):
+        from kie_mcp.server.generate import run_family_tool
 
-            return await run_family_tool(app, call, family, arguments)
+        return await run_family_tool(app, call, family, arguments)
     # These imports take 30 ms, so they come after the search for a model's tool, which does not need them.
     from kie_mcp.server.tools.registry import TOOLS, UNLISTED
 

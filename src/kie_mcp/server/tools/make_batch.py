@@ -138,8 +138,7 @@ async def _build_order(app: App, wish: Wish) -> Order:
     unknown = sorted(wish.keys() - {"tool", "model", "input"})
     if unknown or not isinstance(given, dict) or not isinstance(tool, str) or not isinstance(model, str):
         raise InvalidCall("It has to be {model, input} or {tool, input}, with the tool's arguments as input.", "")
-    family = next((family for family in FAMILIES if family.tool == tool), None)
-    if family:
+    if family := FAMILIES.find(tool):
         order, _ = await build_family_order(app, family, {**given, **({"model": model} if model else {})})
     elif tool and tool != live_models.RUN_MODEL_TOOL:
         raise InvalidCall(f"{tool!r} is no tool that makes something.", "")

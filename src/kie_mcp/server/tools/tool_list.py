@@ -1,6 +1,7 @@
 """Generate files from the catalogue, or check that they are up to date.
 
-The files are tool_list.json, the table of costs in the README, and the pages of tools, models and prices.
+The files are tool_list.json, model_tools.json (the tool of each model), the table of costs in the README, and the pages
+of tools, models and prices.
 """
 
 import json
@@ -23,6 +24,7 @@ from kie_mcp.server.tools.registry import TOOLS, UNLISTED
 from kie_mcp.server.tools.tool import Tool
 
 TOOL_LIST_PATH = Path(str(files("kie_mcp.server.tools").joinpath("tool_list.json")))
+MODEL_TOOLS_PATH = Path(str(files("kie_mcp.catalog").joinpath("model_tools.json")))
 COMMAND = "python -m kie_mcp.server.tools.tool_list README.md docs/tools.md docs/models.md docs/prices.md"
 
 BUDGETS = {"standard": 9_500, "compact": 2_400, "all": 19_500}
@@ -257,7 +259,14 @@ A block begins after `<!-- name: … -->` and ends before `<!-- /name -->`.
 
 
 def render(path: Path) -> str:
-    """Return the up-to-date content of tool_list.json, or of a document that has generated blocks."""
+    """Return the up-to-date content of tool_list.json, model_tools.json, or a document that has generated blocks."""
+    if path == MODEL_TOOLS_PATH:
+        tools: dict[str, str] = {}
+        for family in FAMILIES:
+            for model in family.models:
+                # If two families have a model with the same id, the id means the model of the first family.
+                tools.setdefault(model.id, family.tool)
+        return json.dumps(tools, indent=0) + "\n"
     if path == TOOL_LIST_PATH:
         fields = {"utilities": [utility.name for utility in TOOLS], "sets": build_sets()}
         lines = [f"{_compact_json(name)}:{_compact_json(value)}" for name, value in fields.items()]
@@ -271,19 +280,21 @@ def render(path: Path) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Write tool_list.json and the named documents where they are stale, and return the exit status.
+    """Write tool_list.json, model_tools.json and the named documents where they are stale, and return the exit status.
 
-    With --check, write nothing; report the stale files and return 1 if there are any.
+    With --check, write nothing; report the first stale file and return 1 if there is any.
     """
-    paths = [TOOL_LIST_PATH, *(Path(name) for name in arguments if name != "--check")]
-    stale = [path for path in paths if not path.exists() or path.read_text(encoding="utf-8") != render(path)]
-    if "--check" not in arguments:
-        for path in stale:
-            path.write_text(render(path), encoding="utf-8")
-        return 0
-    for path in stale:
-        sys.stderr.write(f"{path.name} is stale: run {COMMAND}\n")
-    return bool(stale)
+    paths = [MODEL_TOOLS_PATH, TOOL_LIST_PATH, *(Path(name) for name in arguments if name != "--check")]
+    # model_tools.json comes first, because the other files are made with it.
+    for path in paths:
+        content = render(path)
+        if path.exists() and path.read_text(encoding="utf-8") == content:
+            continue
+        if "--check" in arguments:
+            sys.stderr.write(f"{path.name} is stale: run {COMMAND}\n")
+            return 1
+        path.write_text(content, encoding="utf-8")
+    return 0
 
 
 if __name__ == "__main__":
