@@ -30,7 +30,7 @@ class ModelDrift:
 
 @cache
 def list_built_in() -> dict[str, tuple[type[KieModel], str]]:
-    """Return the class and route id for each id under which KIE lists a built-in model; the first class with this id."""
+    """Return the class and route id for each id under which KIE lists a built-in model; the first class of several."""
     models = reversed([*MODELS.values()])
     return {id_: (model, route_id) for model in models for id_, route_id in listed_ids(model).items()}
 
