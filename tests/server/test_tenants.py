@@ -387,7 +387,8 @@ async def test_tenants_with_one_key_share_its_limits_in_all_processes(
         made = [(app, await make_picture(app, f"fox {number}")) for number in range(12) for app in (first, second)]
         for app, task in made:
             await (await app.runner()).wait([task], 300)
-    for path, limit, seconds in ((JOBS.create, *CREATE_LIMIT), (JOBS.status, STATUS_READS, 1)):
+    # A request arrives some time after its slot was taken. CREATE_LIMIT adds a second to the ten of KIE for that.
+    for path, limit, seconds in ((JOBS.create, CREATE_LIMIT[0], 10), (JOBS.status, STATUS_READS, 1)):
         assert len(times[path]) > limit
         # A moment less holds no rounding.
         gaps = [later - earlier for earlier, later in zip(times[path], times[path][limit:], strict=False)]
