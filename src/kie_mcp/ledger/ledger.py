@@ -205,7 +205,7 @@ class Ledger:
         return await self._select_tasks(_select_parts(id_))
 
     async def spent(self, at: Task | Moment) -> Spent:
-        """Return the credits that count against the caps: of the day and hour before `at`, and of its session."""
+        """Return the credits that count against the caps in the day and hour before `at` and in the session of `at`."""
         async with self.database.reading() as connection:
             return await _sum_spent(connection, at)
 

@@ -18,7 +18,7 @@ class LedgerCreateLimiter:
         Args:
             ledger: The ledger with the tasks.
             clock: The source of time.
-            common: The common ledger of all tenants, because several of them may use one KIE account; None without
+            common: The common ledger of all tenants, because several tenants may use one KIE account; None without
                 tenants.
         """
         self._ledger = ledger

@@ -113,7 +113,7 @@ async def _read_description(issuer: str) -> Description:
 
     Raises:
         httpx2.HTTPError: When the provider does not answer, or answers with an error.
-        ValueError: When an answer is no JSON, or the metadata is missing, wrong or names another issuer.
+        ValueError: When an answer is not JSON, or the metadata is missing, wrong or names another issuer.
         KeyError: When the metadata names no issuer, or has no address of the keys.
         PyJWTError: When the provider publishes no key.
     """
