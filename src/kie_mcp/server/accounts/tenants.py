@@ -218,7 +218,7 @@ class Tenants:
         return Callbacks(settings.public_url, secret.encode()).is_address(name, token)
 
     async def handle_callback(self, name: str) -> None:
-        """Let the process that watches a task (this one or another) poll the task, because its callback has arrived."""
+        """Let the process that watches a task (this or another process) poll it, because its callback has arrived."""
         if not self._hear(name) and not await (await self.open_common_ledger()).database.send_callback(name):
             WakeFiles(self._app.settings.state_dir, self._app.clock).send(name)
 
