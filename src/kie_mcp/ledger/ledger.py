@@ -162,7 +162,7 @@ class Ledger:
             whole: A task with the total cost of the tasks. It is only used for the check, and not recorded.
             confirm: The confirmation id for all tasks together; empty if there is none.
             check: Function that raises an error if the total cost is not allowed, as in `add()`.
-            parts: For each new confirmation id, the idempotency key of the task that the id confirms.
+            parts: Maps each new confirmation id to the idempotency key of the task that the id confirms.
             seconds: Seconds for which the new confirmation ids are valid.
 
         Returns:
@@ -180,7 +180,7 @@ class Ledger:
         return whole.confirmed
 
     async def find_repeated(self, idempotency_key: str, since: float) -> Task | None:
-        """Return the task of an earlier call with this idempotency key, which a repeated call returns again.
+        """Return the task of an earlier call that a repeated call with this idempotency key returns again.
 
         Args:
             idempotency_key: Idempotency key of the call.
@@ -234,7 +234,7 @@ class Ledger:
         await self._execute(statement)
 
     async def change(self, id_: str, change: Change) -> Task | None:
-        """Change a task as its row is now; meanwhile, no other process changes the row.
+        """Read a task from its row, and change the task; no other process can change the row in between.
 
         Args:
             id_: The ledger's id of the task.

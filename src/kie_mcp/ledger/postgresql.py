@@ -295,7 +295,7 @@ def create_engine(url: str, busy_seconds: float) -> AsyncEngine:
         pool_size=CONNECTIONS,
         max_overflow=0,
         pool_timeout=busy_seconds,
-        # A connection is tested before each use, because a restart of the database or a firewall may have closed it.
+        # A connection is tested before each use, because a firewall, or a restart of the database, may have closed it.
         pool_pre_ping=True,
     )
     sa.event.listen(engine.sync_engine, "connect", _configure)

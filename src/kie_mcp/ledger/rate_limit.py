@@ -22,7 +22,7 @@ LONGEST_QUEUE = 3600
 
 
 class CreateSlots:
-    """The table of slots; each row is the time of one of an account's last create requests."""
+    """The table of slots for create requests; each row has the time of one recent create request of an account."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -64,7 +64,7 @@ class CreateSlots:
 
 @dataclass(frozen=True, slots=True)
 class Booking:
-    """The lease of a slot, in seconds from now."""
+    """The lease of a slot; its times are in seconds from now."""
 
     number: int
     start: float

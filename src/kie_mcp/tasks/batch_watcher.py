@@ -88,13 +88,13 @@ class BatchWatcher(BaseWatcher):
         await self._note_change()
 
     async def _run_item(self, item: Item) -> None:
-        """Start an item, unless it was started already by any process, and follow the item to its end."""
+        """Start an item if no process has started it yet, and follow the item to its end."""
         try:
             async with self._sending:
                 started = await self._find_or_start(item)
         except (KieMcpError, ValueError) as error:
-            # The call cannot be built again from the row: the call's file is gone, or a newer kie-mcp no longer accepts
-            # the call's fields.
+            # The call cannot be built again from the row: a file that the call needs is gone, or a newer kie-mcp no
+            # longer accepts the call's fields.
             told = error if isinstance(error, KieMcpError) else InvalidCall(f"{error}.", "Call the tool by itself.")
             item.state, item.error, item.credits = "failed", told.as_dict(), 0
             await self._note_change()

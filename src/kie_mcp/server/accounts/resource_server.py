@@ -153,7 +153,7 @@ class ResourceServer:
         return login.keep_sessions(show)
 
     def share_ledger(self, open_ledger: Callable[[], Awaitable[Ledger]]) -> None:
-        """Read stored keys from a ledger that the server opens anyway; keys then need no connections of their own."""
+        """Read stored keys from a ledger that the server opens anyway; no other connections are then needed."""
         if self._stored:
             self._stored.open_shared = open_ledger
 

@@ -118,7 +118,7 @@ class Tenants:
         self._process = new_id("s")
         self._open = OpenByTenant[_OpenTenant](app.clock, _OpenTenant.close, lambda each: each.is_idle)
         self._readers = OpenByTenant[Ledger](app.clock, Ledger.close)
-        """The ledgers that are open to be read without an app."""
+        """The ledgers that are open without an app, only for reading."""
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
