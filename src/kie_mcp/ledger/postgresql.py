@@ -183,7 +183,8 @@ class PostgresqlDatabase(Database):
     async def listen(self) -> None:
         """Pass changes by other processes to `changes` in an endless loop; reconnect if the connection is lost.
 
-        One connection receives the changes in all schemas of this process. So the method returns at once in a guest.
+        One connection receives the changes in all schemas of this process. So in a guest, which uses another object's
+        connections, the method returns at once.
         """
         if self._is_guest:
             return

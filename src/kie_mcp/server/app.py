@@ -153,7 +153,7 @@ class App:
 
     @property
     def opened_runner(self) -> "Runner | None":
-        """The runner of tasks, if a call has opened it."""
+        """The runner of tasks; None if no call has opened it yet."""
         return self._runner
 
     def start_soon(self, function: Callable[..., Coroutine[Any, Any, None]], *arguments: object) -> None:

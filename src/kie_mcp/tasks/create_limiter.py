@@ -10,7 +10,7 @@ from kie_mcp.tasks import failures
 
 
 class LedgerCreateLimiter:
-    """A `CreateLimiter` for a `KieClient`; all processes with the same ledger share its rate limit."""
+    """A `CreateLimiter` for a `KieClient`; all processes with the same ledger share the rate limit."""
 
     def __init__(self, ledger: Ledger, clock: Clock, common: Ledger | None = None) -> None:
         """Store the arguments.

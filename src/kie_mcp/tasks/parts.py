@@ -18,7 +18,7 @@ class Plan:
     """
 
     series: str
-    """Id of the first whole with these parts; if it failed, the next whole of the same call reuses the parts."""
+    """Id of the first whole with these parts; if this whole failed, the next whole of the call reuses the parts."""
     orders: tuple[Order, ...]
     """The order of each part."""
 
