@@ -11,7 +11,7 @@ def start_unless_ending(group: TaskGroup, function: Callable[..., Coroutine[Any,
 
     A call from outside the group, such as a request over HTTP, may still be at work while the group is cancelled. AnyIO
     does not cancel what such a call starts then: the new task runs on, and the end of the group waits for it. On
-    asyncio, a new task that acquires a lock even takes the whole processor and never ends.
+    asyncio, a new task that acquires a lock even uses the processor fully and never ends.
     """
     if group.cancel_scope.cancel_called:
         return False

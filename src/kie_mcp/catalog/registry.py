@@ -22,7 +22,7 @@ class Families(Sequence[Family]):
         """Store where the families are; nothing is imported yet.
 
         Args:
-            places: For the name of each family's tool, the vendor's module and the name of the family in it.
+            places: Maps the name of each tool to its family's module and name, such as `suno.MUSIC`.
         """
         self.places = places
 
@@ -116,7 +116,7 @@ STANDARD = Families(
 )
 """The families whose tools clients see by default: those with models in KIE's model list.
 
-`suno_studio.SOUNDS` is added, because the list's `elevenlabs.SOUND_EFFECT` is a legacy family.
+`suno_studio.SOUNDS` is not in the list. It is added, because the listed `elevenlabs.SOUND_EFFECT` is a legacy family.
 """
 
 FAMILIES = Families(

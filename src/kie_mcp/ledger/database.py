@@ -47,7 +47,7 @@ class Database(ABC):
 
     @asynccontextmanager
     async def exclusive(self, purpose: str) -> AsyncIterator[AsyncConnection]:
-        """Open a transaction that writes and holds the lock for a purpose; wait while another one holds the lock."""
+        """Open a transaction that writes and has the lock for a purpose; wait while another transaction has it."""
         async with self.writing() as connection:
             await self.lock(connection, purpose)
             yield connection
@@ -69,7 +69,7 @@ class Database(ABC):
 
     @abstractmethod
     async def has_other(self, folder: Path, schema: str) -> bool:
-        """Return whether another ledger exists, with the arguments of `open_other()`, which would create it."""
+        """Return whether another ledger exists; the arguments are those of `open_other()`."""
 
     @abstractmethod
     async def lock(self, connection: AsyncConnection, purpose: str) -> None:
@@ -77,11 +77,11 @@ class Database(ABC):
 
     @abstractmethod
     async def read_time(self, connection: AsyncConnection, now: float) -> float:
-        """Return the time, in seconds since 1970, that is common to all processes; `now` is this process's time."""
+        """Return the time that all processes use, in seconds since 1970; `now` is the time of this machine's clock."""
 
     @abstractmethod
     async def listen(self) -> None:
-        """Pass changes by other processes to `changes`, in an endless loop; return at once if none are reported."""
+        """Pass changes by other processes to `changes`, endlessly; return at once if the database reports none."""
 
     async def select(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
         """Run a single query, and return its rows."""

@@ -59,7 +59,7 @@ def _find_day_in_postgresql(element: LocalDay, compiler: SQLCompiler, **how: Any
 
 
 class HasWords(sa.ColumnElement[bool]):
-    """SQL expression: whether the prompt of a task contains all words; `prompts.fold()` must have folded the words."""
+    """SQL expression: whether a task's prompt contains all words; the words have to be folded by `prompts.fold()`."""
 
     inherit_cache = False
     type = sa.Boolean()

@@ -38,6 +38,6 @@ class Keys:
             await connection.execute(sa.delete(keys).where(keys.c.tenant == tenant))
 
     async def list_all(self) -> dict[str, str]:
-        """Return the ciphertexts of all keys by their tenants."""
+        """Return a mapping from each tenant's name to the ciphertext of the tenant's key."""
         rows = await self._database.select(sa.select(keys.c.tenant, keys.c.ciphertext))
         return {row["tenant"]: row["ciphertext"] for row in rows}

@@ -70,8 +70,7 @@ class Leases:
 
 def _is_alive(now: float) -> sa.ColumnElement[bool]:
     """Return an SQL condition that is true for the leases of live processes."""
-    # A lease that ends later than LEASE_SECONDS from now is not counted, because it was written while the clock was
-    # wrong.
+    # A lease that ends later than LEASE_SECONDS from now is ignored, because it was written while the clock was wrong.
     return servers.c.alive_until.between(now, now + LEASE_SECONDS)
 
 

@@ -54,14 +54,14 @@ class Spent:
     session: float
     """Credits charged or reserved for all tasks of one session (one server process)."""
     hour: float = 0
-    """Credits charged or reserved in the last hour, in all sessions, for the tasks since the last confirmed task."""
+    """Credits charged or reserved in the last hour, in all sessions, for tasks after the last confirmed task."""
 
 
 Check = Callable[[Spent], None]
-"""The type of a function that raises an error if a new task is not allowed after these spent credits."""
+"""The type of a function that takes the credits spent so far, and raises an error if a new task is not allowed."""
 
 Change = Callable[[Task, Sequence[Task]], bool]
-"""The type of a function that takes a task and its parts, changes the task, and returns whether it has changed it."""
+"""The type of a function that takes a task and its parts, may change the task, and returns whether to save the task."""
 
 
 class Ledger:
@@ -162,7 +162,7 @@ class Ledger:
             whole: A task with the total cost of the tasks. It is only used for the check, and not recorded.
             confirm: The confirmation id for all tasks together; empty if there is none.
             check: Function that raises an error if the total cost is not allowed, as in `add()`.
-            parts: For each new confirmation id, the idempotency key of the task that the id confirms.
+            parts: Maps each new confirmation id to the idempotency key of the task that the id confirms.
             seconds: Seconds for which the new confirmation ids are valid.
 
         Returns:
@@ -180,7 +180,7 @@ class Ledger:
         return whole.confirmed
 
     async def find_repeated(self, idempotency_key: str, since: float) -> Task | None:
-        """Return the task of an earlier call with this idempotency key, which a repeated call returns again.
+        """Return the task of an earlier call that a repeated call with this idempotency key returns again.
 
         Args:
             idempotency_key: Idempotency key of the call.
@@ -205,7 +205,7 @@ class Ledger:
         return await self._select_tasks(_select_parts(id_))
 
     async def spent(self, at: Task | Moment) -> Spent:
-        """Return what counts against the caps, in credits: the day and hour before a task or time, and its session."""
+        """Return the credits that count against the caps in the day and hour before `at` and in the session of `at`."""
         async with self.database.reading() as connection:
             return await _sum_spent(connection, at)
 
@@ -214,14 +214,15 @@ class Ledger:
 
         Args:
             task: The task.
-            watcher: The id of the process that watches and saves the task; empty to save in any case. If another
-                process has taken the task over and saved its files, nothing is written, because this process has an
-                older state. Only a saved success of the process that watches the task overwrites a saved success.
+            watcher: The id of this process; empty to save in any case. Another process may have taken the task over, so
+                that this process has an older state. Therefore, if the row is a success with saved files, it is only
+                overwritten by another such success, and only by the process that watches the task.
         """
         statement = update_task(task)
         if watcher:
-            # Only a saved success is protected against this process. Any other final state may be wrong: another
-            # process may have recorded a task as unknown, although this process has received KIE's id of the task.
+            # This process may overwrite each final state except a saved success, because the state may be wrong:
+            # another process may have recorded a task as unknown, although this process has received KIE's id of the
+            # task.
             is_open = sa.or_(sa.not_(tasks.c.saved), tasks.c.state != "succeeded")
             is_saved = task.saved and task.state not in WITHOUT_RESULT
             is_ours = tasks.c.watcher == watcher if is_saved else sa.false()
@@ -233,11 +234,12 @@ class Ledger:
         await self._execute(statement)
 
     async def change(self, id_: str, change: Change) -> Task | None:
-        """Change a task as its row is now; meanwhile, no other process changes the row.
+        """Read a task from its row, and change the task; no other process can change the row in between.
 
         Args:
             id_: The ledger's id of the task.
-            change: Function that takes the task and its parts, changes the task, and returns whether to save it.
+            change: Function that takes the task and its parts, may change the task, and returns whether to save the
+                task.
 
         Returns:
             The task as its row is afterwards; None when there is no such task.
@@ -274,11 +276,11 @@ class Ledger:
         return next((each for each in results if each.url == url), None)
 
     async def sources_of(self, task: Task) -> list[str]:
-        """Return the ids of the tasks that a task's arguments name; KIE's id if a task is not in the ledger."""
+        """Return the ids of the tasks that a task's arguments name: KIE's id for a task that is not in the ledger."""
         return (await self.sources_by_task([task]))[task.id]
 
     async def sources_by_task(self, task_list: Sequence[Task]) -> dict[str, list[str]]:
-        """Return, for each task in a list, the ids of the earlier tasks that its arguments name; by the task's id."""
+        """Map the id of each task in a list to the ids of the earlier tasks that its arguments name."""
         referenced = {task.id: lineage.referenced_ids(task.arguments) for task in task_list}
         kie_ids = {id_ for ids in referenced.values() for id_ in ids}
         query = sa.select(tasks.c.id, tasks.c.kie_id).where(tasks.c.kie_id.in_(kie_ids))
@@ -312,7 +314,7 @@ class Ledger:
             since: Only tasks created at this time or later, in seconds since 1970.
             until: Only tasks created before this time, in seconds since 1970.
             credits_range: Only tasks that cost at least the first and at most the second number of credits; None for no
-                limit. Until a task's charge is known, its reserved credits count.
+                limit. As long as a task's charge is unknown, its reserved credits are compared with these limits.
             made_from: Only tasks whose arguments name a task with one of these ids.
             batches: Whether to list batches too; the items of batches are listed in any case.
             marked: Only tasks that have each of these marks.
@@ -364,23 +366,24 @@ async def _find_repeated(connection: AsyncConnection, idempotency_key: str, sinc
 
 
 async def _sum_spent(connection: AsyncConnection, at: Task | Moment) -> Spent:
-    """Return the credits charged or reserved in the day and the hour before a task or a time, and in its session."""
-    # A refused create request costs nothing. If a task failed later and its charge is unknown, its reservation counts.
+    """Return the credits charged or reserved in the day and the hour before `at`, and in the session of `at`."""
+    # A refused create request costs nothing. If a task failed later and its charge is unknown, its reservation is
+    # added.
     refused = sa.and_(tasks.c.state == "failed", NEVER_BILLED)
     reserved = sa.case((refused, 0), else_=tasks.c.reserved)
-    # The items of a batch count as tasks of their own. For items without a row, the row of their batch counts their
-    # reservations until the batch ends.
+    # The items of a batch have rows of their own with their costs. Until the batch ends, the reservation in the row of
+    # the batch is for the items that have no row yet.
     of_batch = sa.case((tasks.c.finished.is_(None), tasks.c.reserved), else_=0)
     counted = sa.case((tasks.c.route == BATCH, of_batch), else_=sa.func.coalesce(tasks.c.credits, reserved))
-    # An impossible value of a broken row counts as 0. Otherwise, it could lift a cap, or make it seem reached for a
-    # day.
+    # An impossible value of a broken row is treated as 0. Otherwise, a value below 0 would leave room above a cap, and
+    # a huge value would make a cap seem reached for a day.
     cost = sa.case((counted.between(0, MAX_CREDITS), counted), else_=0)
     in_session = sa.case((tasks.c.session == at.session, cost), else_=0)
     in_day = tasks.c.created > at.created - 24 * 3600
     in_hour = tasks.c.created > at.created - 3600
     # The last confirmed task is found by its number: the numbers are in the order of recording, but the times of
-    # creation may not be.
-    # Without the addition, SQLite would read the index of `number` from its end, and every task if none is confirmed.
+    # creation may not be. Without the `+ 0`, SQLite would search the index of `number` from its end for a confirmed
+    # task, and would read every task if no task is confirmed.
     last_yes = (
         sa.select(sa.func.max(tasks.c.number + 0)).where(in_hour, tasks.c.confirmed).correlate(None).scalar_subquery()
     )

@@ -33,7 +33,7 @@ class Marks:
         Args:
             task_id: Id of the task.
             marked: The new marks of the task.
-            of: Beginning of the old marks to delete; empty to delete all old marks.
+            of: Prefix of the old marks that are deleted; empty to delete all old marks.
         """
         async with self._database.exclusive("marks") as connection:
             begins = marks.c.mark.startswith(of, autoescape=True)

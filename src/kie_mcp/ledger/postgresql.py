@@ -41,9 +41,9 @@ CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 10
 """Maximum seconds that a statement may take, and that a transaction may pause between two statements."""
 PATIENCE_SECONDS = 2
-"""Seconds that a transaction waits for the database after the database itself should have ended the transaction."""
+"""Seconds that kie-mcp waits for an answer after the time at which the database itself should end a transaction."""
 PAUSE_SECONDS = 1
-"""Seconds before a lost connection for changes is opened again, and between two checks for newly opened schemas."""
+"""Seconds before the connection that listens for changes is opened again, and between two checks for new schemas."""
 
 
 class PostgresqlDatabase(Database):
@@ -53,8 +53,8 @@ class PostgresqlDatabase(Database):
         self, engine: AsyncEngine, schema: str, busy_seconds: float, heard: dict[str, list[Changes]] | None = None
     ) -> None:
         super().__init__(engine)
-        # SQLAlchemy writes the schema before the name of each table. The search path of connections has no ledger, so a
-        # statement can never find the tables of another ledger.
+        # SQLAlchemy writes the schema before the name of each table. No ledger's schema is in the search path of
+        # connections, so a statement can never find the tables of another ledger.
         self._in_schema = engine.execution_options(schema_translate_map={None: schema})
         self._single_queries = self._in_schema.execution_options(isolation_level="AUTOCOMMIT")
         self._schema = schema
@@ -151,7 +151,7 @@ class PostgresqlDatabase(Database):
             yield connection
 
     async def select(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
-        """Run a query, and return its rows; a single query needs no messages that begin and end a transaction.
+        """Run a query with autocommit, which needs no messages to begin and end a transaction, and return its rows.
 
         Raises:
             sqlalchemy.exc.TimeoutError: When the database does not answer in time.
@@ -183,7 +183,8 @@ class PostgresqlDatabase(Database):
     async def listen(self) -> None:
         """Pass changes by other processes to `changes` in an endless loop; reconnect if the connection is lost.
 
-        One connection receives the changes in all schemas of this process. So the method returns at once in a guest.
+        One connection receives the changes in all schemas of this process. So in a guest, which uses another object's
+        connections, the method returns at once.
         """
         if self._is_guest:
             return
@@ -227,7 +228,7 @@ class PostgresqlDatabase(Database):
                     changes.receive(notification.payload)
 
     def _list_changes(self, schemas: Iterable[str] | None = None) -> list[Changes]:
-        """Return the callers who wait for changes in some schemas, or in all schemas that are open."""
+        """Return the callers who wait for changes in these schemas; if None, in all schemas that are open."""
         names = [*self._heard] if schemas is None else schemas
         return [each for name in names for each in self._heard.get(name, ())]
 
@@ -237,7 +238,7 @@ class PostgresqlDatabase(Database):
 
 
 async def set_search_path(connection: AsyncConnection, path: str) -> None:
-    """Set the search path of this transaction, for statements in which no schema is before the names of tables."""
+    """Set the search path of this transaction, for statements that name tables without a schema."""
     await connection.execute(_SET_SEARCH_PATH, {"path": path})
 
 
@@ -276,7 +277,8 @@ def create_engine(url: str, busy_seconds: float) -> AsyncEngine:
         f"-c TimeZone={tzlocal.get_localzone_name()}",
         f"-c lock_timeout={round(busy_seconds * 1000)}",
         f"-c statement_timeout={STATEMENT_SECONDS}s",
-        # A process may hang in the middle of a transaction. Others must not wait longer than this for its locks.
+        # A process may hang in the middle of a transaction. Then the database ends the transaction after this time, so
+        # that other processes can get its locks.
         f"-c idle_in_transaction_session_timeout={STATEMENT_SECONDS}s",
     )
     given = {
@@ -294,7 +296,7 @@ def create_engine(url: str, busy_seconds: float) -> AsyncEngine:
         pool_size=CONNECTIONS,
         max_overflow=0,
         pool_timeout=busy_seconds,
-        # A connection is tested before each use, because a restart of the database or a firewall may have closed it.
+        # A connection is tested before each use, because a firewall, or a restart of the database, may have closed it.
         pool_pre_ping=True,
     )
     sa.event.listen(engine.sync_engine, "connect", _configure)

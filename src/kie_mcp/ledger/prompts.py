@@ -1,8 +1,8 @@
 """Index of the prompts: finds the tasks whose prompt contains a word, without reading every task.
 
-The index consists of trigrams (all runs of three characters), so it finds parts of words in every language. In SQLite,
-the index is a table of the extension FTS5, which does not store the prompts themselves. In PostgreSQL, it is a table
-with an index of the extension pg_trgm.
+The index consists of trigrams (all sequences of three characters), so it finds parts of words in every language. In
+SQLite, the index is a table of the extension FTS5, which does not store the prompts themselves. In PostgreSQL, it is a
+table with an index of the extension pg_trgm.
 
 https://www.sqlite.org/fts5.html https://www.postgresql.org/docs/current/pgtrgm.html
 """

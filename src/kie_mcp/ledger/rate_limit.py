@@ -16,13 +16,13 @@ SHORTEST_WAIT = 0.01
 SHORT_LEASE, LONG_LEASE = 5.0, 30.0
 """Seconds for which a slot for status reads is leased; leases are long if more than half of the slots stay free."""
 GUARD_SECONDS = 1.0
-"""Seconds between the lease of one process and that of the next, because a slot may be used once in a second."""
+"""Seconds between two processes' leases of a slot, because the slot may be used only once a second."""
 LONGEST_QUEUE = 3600
-"""Seconds until the end of the last lease of a slot; a later end is in a broken row only."""
+"""Maximum seconds from now to the end of a slot's last lease; a row with a later end is broken."""
 
 
 class CreateSlots:
-    """The table of slots; each row is the time of one of an account's last create requests."""
+    """The table of slots for create requests; each row has the time of one recent create request of an account."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -47,7 +47,8 @@ class CreateSlots:
         async with self._database.exclusive(f"creates of {account}") as connection:
             now = await self._database.read_time(connection, time())
             await connection.execute(sa.delete(creates).where(creates.c.at <= now - window))
-            # A time in the future was written before the clock was set back. The request was sent now at the latest.
+            # If a row's time is in the future, the clock was set back after the request. The row gets the time now,
+            # because its request was not sent later than now.
             await connection.execute(sa.update(creates).where(creates.c.at > now).values(at=now))
             query = sa.select(creates.c.at).where(creates.c.account == account).order_by(creates.c.at.desc())
             taken = (await connection.execute(query.limit(slots))).scalars().all()
@@ -63,7 +64,7 @@ class CreateSlots:
 
 @dataclass(frozen=True, slots=True)
 class Booking:
-    """The lease of a slot, in seconds from now."""
+    """The lease of a slot; its times are in seconds from now."""
 
     number: int
     start: float
@@ -72,7 +73,7 @@ class Booking:
 
 @dataclass(slots=True)
 class _Lent:
-    """A row of the table `reads`: to whom a slot is lent last, and until when."""
+    """A row of the table `reads`: the holder of a slot's last lease, and the time when this lease ends."""
 
     number: int
     holder: str = ""
@@ -82,9 +83,10 @@ class _Lent:
 class ReadSlots:
     """The table of slots for status reads; a slot is the right to send one status read a second.
 
-    A process leases slots for some seconds at a time, so that the ledger is not written for each read. Where all slots
-    are lent, a process leases one for the time after its holder's lease, which then cannot be renewed. So each process
-    gets its share, and each process gets a turn if there are more processes than slots.
+    A process leases slots for some seconds at a time, so that the ledger is not written for each read. If too few slots
+    are free, a process also leases slots of other processes, for the time after their leases. The other processes then
+    cannot renew their leases of these slots. So each process gets its share of the slots, and if there are more
+    processes than slots, they use the slots by turns.
     """
 
     def __init__(self, database: Database) -> None:
@@ -104,14 +106,14 @@ class ReadSlots:
             time: Function that returns the time in seconds since 1970; PostgreSQL uses its own time instead.
 
         Returns:
-            The holder's leases, old and new: at least one, and at most `wanted`. The lease of a slot that another
-            holder still has begins later.
+            The holder's leases, old and new: at least one, and at most `wanted`. If another holder still has a slot,
+            the new lease of this slot begins after the other holder's lease.
         """
         ours = sa.and_(reads.c.account == account, reads.c.kind == kind)
         async with self._database.exclusive(f"reads of {account} {kind}") as connection:
             now = await self._database.read_time(connection, time())
-            # A lease that was made in the future was made before the clock was set back. It ends as many seconds from
-            # now, at the latest, as it was made for.
+            # If a lease was made at a time in the future, the clock was set back since then. At most the whole length
+            # of the lease is left, so this length is counted from now.
             moved = sa.update(reads).where(ours, reads.c.leased > now)
             await connection.execute(moved.values(until=reads.c.until - reads.c.leased + now, leased=now))
             lent = {number: _Lent(number) for number in range(slots)}
@@ -127,13 +129,13 @@ class ReadSlots:
 
 
 def _choose(lent: list[_Lent], holder: str, now: float, wanted: int) -> list[Booking]:
-    """Return the leases for a process: of its own slots, then of free ones, then of others' after their leases."""
+    """Return the leases for a holder: of its own slots, of free slots, then of others' slots after their leases."""
     mine = [each for each in lent if each.holder == holder]
     free = [each for each in lent if each.holder != holder and each.until + GUARD_SECONDS <= now]
     chosen = (mine + free)[:wanted]
     left = len(free) - max(len(chosen) - len(mine), 0)
     seconds = LONG_LEASE if left > len(lent) / 2 else SHORT_LEASE
-    # A lease that has not begun may end later, and must not end earlier, because the lease before it has to end first.
+    # If a lease of this holder has not begun yet, it may already end later than `seconds` from now, and keeps this end.
     leases = [Booking(each.number, 0, max(seconds, each.until - now)) for each in chosen]
     others = sorted((each for each in lent if each not in mine + free), key=lambda each: each.until)
     counts = Counter(each.holder for each in others)

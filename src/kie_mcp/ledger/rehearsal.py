@@ -16,7 +16,7 @@ from kie_mcp.ledger.task import Task
 
 
 class RehearsalDatabase(Database):
-    """One open transaction of a database, which stands in for the database; all of its statements are rolled back."""
+    """One open transaction that a `Ledger` uses instead of a database; all of its statements are rolled back."""
 
     def __init__(self, real: Database, connection: AsyncConnection) -> None:
         super().__init__(connection.engine)
@@ -32,7 +32,7 @@ class RehearsalDatabase(Database):
         """Do nothing, because the open transaction holds the lock already."""
 
     async def read_time(self, connection: AsyncConnection, now: float) -> float:
-        """Return the time that all processes have to use."""
+        """Return the time that all processes use."""
         return await self._real.read_time(connection, now)
 
     async def open_other(self, folder: Path, schema: str) -> "RehearsalDatabase":

@@ -14,7 +14,7 @@ from kie_mcp.ledger.tables import LATEST, tasks
 from kie_mcp.ledger.task import Result, State, Task
 
 COLUMN_NAMES = {"idempotency_key": "fingerprint", "price_key": "tariff"}
-"""The column names of attributes of `Task` whose column has another name than the attribute."""
+"""The column names of those attributes of `Task` whose column has a different name, by the attribute's name."""
 NOT_IN_TASK = ("watcher", "number", "listed")
 """The columns of the table `tasks` that are not attributes of `Task`."""
 ATTRIBUTE_NAMES = {column: attribute for attribute, column in COLUMN_NAMES.items()}

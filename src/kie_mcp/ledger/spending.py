@@ -9,7 +9,7 @@ By = Literal["day", "model", "kind"]
 
 
 class Moment(NamedTuple):
-    """A time in a session; the credits that were spent before it count against the caps."""
+    """A session and a time, for which `Ledger.spent()` returns the credits that count against the caps."""
 
     session: str
     """Id of the session (of one server process)."""

@@ -16,7 +16,7 @@ class LedgerDialect(SQLiteDialect_aiosqlite):
     """SQLAlchemy's dialect, with which all ledgers of this process share compiled SQL statements.
 
     A statement takes longer to compile than to run, and a server with many tenants has many ledgers. SQLAlchemy uses a
-    compiled statement for each engine whose dialect is equal to the one that it was compiled for.
+    compiled statement for all engines with equal dialects, and all objects of this class are equal.
     """
 
     supports_statement_cache = True

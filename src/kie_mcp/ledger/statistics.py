@@ -39,7 +39,8 @@ class Statistics:
             model: KIE's id of the model.
             duration: Value of the argument `duration` (the length of the clip) that the tasks must have.
             newest: Wanted number of durations. The function looks at the last `5 * newest` successful tasks of the
-                model, and returns the durations of those with this `duration`. So it may return more or fewer numbers.
+                model, and returns the durations of those with this `duration`. So it may return more or fewer than
+                `newest` durations.
         """
         measured = (tasks.c.model == model, tasks.c.state == "succeeded", tasks.c.seconds.is_not(None))
         query = sa.select(tasks.c.seconds, tasks.c.arguments).where(*measured).order_by(tasks.c.finished.desc())
@@ -60,12 +61,13 @@ class Statistics:
     async def ran_alone(
         self, task: Task, *, since: float | None = None, newest_number: int | None = None, refund_seconds: float = 0
     ) -> bool:
-        """Return whether no other task in the ledger, of any process, has run since a given time.
+        """Return whether no task except `task` has run since a given time, in any process that uses the ledger.
 
         Args:
-            task: The task that does not count as another task.
-            since: The time, in seconds since 1970; None for the time when the task was created.
-            newest_number: What `newest_number()` returned at that time; None for the number of the task itself.
+            task: The task that is left out of the search.
+            since: The given time, in seconds since 1970; None for the time when `task` was created.
+            newest_number: What `newest_number()` returned at the given time: tasks with higher numbers were recorded
+                later. If None, the number of `task` is used.
             refund_seconds: Seconds for which a failed task counts as running after its end.
         """
         since = task.created if since is None else since
@@ -75,7 +77,8 @@ class Statistics:
             tasks.c.finished.is_(None),
             tasks.c.finished >= since,
             sa.and_(tasks.c.state == "failed", tasks.c.finished >= since - refund_seconds),
-            # The create request of another process may still be on its way when its task is taken over and given up.
+            # A task of another process may be taken over and recorded as unknown while its create request is still on
+            # its way.
             sa.and_(tasks.c.state == "unknown", tasks.c.finished >= since - LATE_SECONDS),
             # If a task's end is before its creation, the clock was set back meanwhile, and the real times are unknown.
             # Such a task counts as running for a day after its creation.
@@ -101,8 +104,8 @@ class Statistics:
     async def spending(self, by: By, since: float) -> list[Spending]:
         """Return sums over the tasks that were created at `since` or later, grouped by `by` and by outcome.
 
-        The rows of batches and of parts are skipped, because the items of a batch and the whole of the parts have the
-        same costs.
+        Batches are skipped, because the rows of their items have the same costs. Parts are skipped, because the row of
+        the task that has these parts includes their costs.
 
         Args:
             by: Property by which the tasks are grouped: the local day, the model or the kind.

@@ -124,8 +124,8 @@ tasks = sa.Table(
 """The paid tasks, one row each.
 
 Each column has the name of an attribute of `Task`; the exceptions are `COLUMN_NAMES` and `NOT_IN_TASK` in `rows.py`.
-The column `number` counts the tasks in the order of recording; the index of the prompts uses this number. The column
-`listed` is the sort key of lists: the time `created`, or 0 if this time is invalid.
+The column `number` is the running number of a task, in the order of recording; the index of the prompts uses it. The
+column `listed` is the sort key of lists: the time `created`, or 0 if this time is invalid.
 """
 IS_PART = sa.text("parent IS NOT NULL")
 """The SQL condition for tasks that are parts of a whole (a task that KIE makes in parts)."""
@@ -141,7 +141,7 @@ IS_NO_PART = tasks.c.parent.is_(None)
 prompts = sa.Table("prompts", sa.MetaData(), sa.Column("rowid", sa.Integer), sa.Column("prompt", sa.Text))
 """The index of the prompts, which `prompts.py` describes; `rowid` is the task's `number`.
 
-It has metadata of its own, because it is created by the statements below.
+The table has metadata of its own, because the statements below create it.
 """
 _EXTRA_STATEMENTS = {
     "sqlite": ("CREATE VIRTUAL TABLE prompts USING fts5 (prompt, content='', tokenize='trigram case_sensitive 1')",),
@@ -206,9 +206,9 @@ reads = sa.Table(
     sa.Column("until", sa.Float, nullable=False),
     sa.Column("leased", sa.Float, nullable=False, server_default="0"),
 )
-"""The slots for status reads, one row each, for the rate limit; `holder` is the process to which it is lent last.
+"""The slots for status reads, one row each, for the rate limit; each row has the slot's last lease.
 
-`leased` is the time when the lease was made, and `until` is the time when it ends.
+`holder` has this lease, which ends at the time `until`; `leased` is the time when the lease was made.
 """
 
 confirmations = sa.Table(

@@ -34,9 +34,9 @@ BUCKET_SCHEME = "s3://"
 """Prefix of the address of a result that is saved in a bucket."""
 
 LETTERS = "abcdefghilmnoprstuvwy"
-"""The letters of ids, without those that a client's tokenizer seldom joins with others to one token."""
+"""The letters in ids; letters that clients' tokenizers seldom join with others to one token are left out."""
 TASK_ID = "t_[a-z0-9]{10,12}"
-"""Regular expression of a task's id; those of earlier versions had 12 letters or digits."""
+"""Regular expression of a task's id; ids of earlier versions had 12 letters or digits."""
 
 KEPT_FOR = 14 * 24 * 3600
 """Seconds for which KIE keeps the results and the record of a task."""
@@ -152,7 +152,7 @@ class Task:
     KIE continues a cancelled task, and the task costs the same.
     """
     parent: str | None = None
-    """Id of the whole to which this part belongs, and whose cost includes the part; None if the task is no part."""
+    """If this task is a part, the id of its whole, which has the cost of all its parts; otherwise None."""
     confirmed: bool = False
     """Whether a person agreed to the cost of the task, and a confirmation id was used for it."""
 
@@ -185,7 +185,7 @@ class Task:
     def refused(self) -> bool:
         """Whether the task failed before KIE accepted it, so that the task cost nothing."""
         # A missing id does not show that KIE refused the task: on some routes, KIE gives tasks no ids. So the error
-        # counts.
+        # decides.
         never_sent = self.kie_id is None and (self.error or {}).get("billed") is False
         return self.state == "failed" and never_sent
 
@@ -211,8 +211,9 @@ class Task:
 def new_id(prefix: str) -> str:
     """Return a random id such as `t_lomapshevi`, of 44 bits.
 
-    The id is short and has no digits, because an answer has it up to six times: many tokenizers need a token for each
-    digit, whereas letters often share one. Without digits and capital letters, no two of its letters look alike.
+    An answer contains the id up to six times, so the id has to cost few tokens: it is short, and it has no digits,
+    because many tokenizers need one token for each digit, but only one token for several letters. Without digits and
+    capital letters, no two characters of an id look alike.
 
     Args:
         prefix: The letters before `_`, which say what the id is for, such as `t` for a task.

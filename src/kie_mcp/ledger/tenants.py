@@ -70,21 +70,21 @@ class Reservations:
             await connection.execute(changed)
 
     async def list_orphaned(self, now: float) -> list[str]:
-        """Return the names of the tenants whose unfinished tasks have no live process."""
+        """Return the names of the tenants that have unfinished tasks which no live process runs."""
         async with self._database.reading() as connection:
             now = await self._database.read_time(connection, now)
             query = sa.select(reservations.c.tenant).where(self._is_orphaned(now)).distinct()
             return [row["tenant"] for row in await fetch_rows(connection, query)]
 
     async def hold(self, tenant: str, now: float) -> None:
-        """Record that this process now runs the unfinished tasks of a tenant that no live process ran."""
+        """Record that this process now runs those unfinished tasks of a tenant that no live process runs."""
         async with self._database.writing() as connection:
             now = await self._database.read_time(connection, now)
             theirs = sa.and_(reservations.c.tenant == tenant, self._is_orphaned(now))
             await connection.execute(sa.update(reservations).where(theirs).values(holder=self._holder))
 
     async def end(self, tenant: str) -> None:
-        """Record that no process follows the tasks of a removed tenant; their credits still count."""
+        """Record that no process follows the tasks of a removed tenant; their credits still count against the cap."""
         ended = sa.update(reservations).where(reservations.c.tenant == tenant).values(ended=True)
         async with self._database.writing() as connection:
             await connection.execute(ended)
@@ -96,8 +96,8 @@ class Reservations:
 
 
 async def _sum_credits(connection: AsyncConnection, since: float) -> float:
-    # An impossible value of a broken row counts as 0. Otherwise, it could lift the cap, or make it seem reached for a
-    # day.
+    # An impossible value of a broken row is treated as 0. Otherwise, a value below 0 would leave room above the cap,
+    # and a huge value would make the cap seem reached for a day.
     counted = sa.case((reservations.c.credits.between(0, MAX_CREDITS), reservations.c.credits), else_=0)
     query = sa.select(sa.func.coalesce(sa.func.sum(counted), 0)).where(reservations.c.created > since)
     return float(await connection.scalar(query) or 0)

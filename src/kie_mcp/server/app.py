@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 
 _MEND_FOLDERS = "Give KIE_MCP_DATA_DIR and KIE_MCP_OUTPUT_DIR as whole paths, or start the server in another folder."
 SETTLE_SECONDS = 1
-"""Maximum seconds that a stopping server waits for KIE's answers to create requests which were sent already."""
+"""Maximum seconds that a stopping server waits for KIE's answers to create requests that were already sent."""
 TAKEOVER_SECONDS = 1
 """Seconds between two searches for tasks of dead processes, if this server may be one of several replicas."""
 
@@ -85,7 +85,7 @@ class App:
         self.observers: list[Change] = []
         """Functions that are called with a task each time its new state has been written to the ledger."""
         self.observe_request: Observe | None = None
-        """A function that is called after each request to KIE; None if nothing counts them."""
+        """A function that is called after each request to KIE; None if no function is set."""
         self.running_calls = 0
         """Number of tool calls that are being answered."""
         self._task_group: TaskGroup
@@ -153,7 +153,7 @@ class App:
 
     @property
     def opened_runner(self) -> "Runner | None":
-        """The runner of tasks, if a call has opened it."""
+        """The runner of tasks; None if no call has opened it yet."""
         return self._runner
 
     def start_soon(self, function: Callable[..., Coroutine[Any, Any, None]], *arguments: object) -> None:
@@ -361,7 +361,7 @@ class App:
         return (await self.runner()).callbacks.is_address(name, token)
 
     async def handle_callback(self, id_: str) -> None:
-        """Poll a task whose callback has arrived, in this process or in the process that watches the task."""
+        """Let the process that watches a task (this or another process) poll it, because its callback has arrived."""
         runner = await self.runner()
         if runner.handle_callback(id_) or not (task := await runner.ledger.find(id_)) or task.final:
             return

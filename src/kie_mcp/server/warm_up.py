@@ -19,7 +19,7 @@ Opening imports SQLAlchemy and the catalogue, which takes 0.3 s. Because of the 
 handshake first.
 """
 PAUSE_SECONDS = 0.1
-"""Seconds between two looks whether calls are still running."""
+"""Seconds between two checks whether calls are still running."""
 MAX_PAUSES = 10
 """Largest number of pauses before a step of the warm-up, if calls are always running."""
 
@@ -29,7 +29,8 @@ async def open_early(app: App, *, rehearses: bool) -> None:
 
     Args:
         app: The app.
-        rehearses: Whether to rehearse a paid call, too: a server on stdio gets its first call soon, and only a few.
+        rehearses: Whether to rehearse a paid call, too. This helps on stdio, where the first call comes soon and there
+            are only a few calls.
     """
     await app.clock.sleep(OPEN_DELAY_SECONDS)
     with _log_errors():

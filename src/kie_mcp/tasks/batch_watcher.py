@@ -29,7 +29,7 @@ MAX_AT_ONCE = 10
 
 
 REOPEN_SECONDS = 14 * 24 * 3600
-"""Age in seconds up to which a new process looks at an ended batch again; KIE keeps results no longer."""
+"""Age in seconds up to which a new process looks at an ended batch again; KIE deletes results after this time."""
 
 
 class BatchWatcher(BaseWatcher):
@@ -88,13 +88,13 @@ class BatchWatcher(BaseWatcher):
         await self._note_change()
 
     async def _run_item(self, item: Item) -> None:
-        """Start an item, unless it was started already by any process, and follow the item to its end."""
+        """Start an item if no process has started it yet, and follow the item to its end."""
         try:
             async with self._sending:
                 started = await self._find_or_start(item)
         except (KieMcpError, ValueError) as error:
-            # The call cannot be built again from the row: the call's file is gone, or a newer kie-mcp no longer accepts
-            # the call's fields.
+            # The call cannot be built again from the row: a file that the call needs is gone, or a newer kie-mcp no
+            # longer accepts the call's fields.
             told = error if isinstance(error, KieMcpError) else InvalidCall(f"{error}.", "Call the tool by itself.")
             item.state, item.error, item.credits = "failed", told.as_dict(), 0
             await self._note_change()
@@ -155,8 +155,8 @@ class BatchWatcher(BaseWatcher):
         task.credits = round(sum(known), 2) if len(known) == len(charges) else None
         task.reserved = self._batch.committed
         task.estimate = (round(sum(known), 2), task.reserved)
-        # The batch shows only one of its items' errors. An error whose charge is unknown (`billed` is None) comes
-        # first.
+        # The batch shows only one error of its items, preferably one of a task whose charge is unknown (`billed` is
+        # None).
         errors = sorted((item.error for item in items if item.error), key=lambda error: error["billed"] is not None)
         task.error = errors[0] if errors and not made else None
         task.state = "succeeded" if made else "failed"
@@ -174,8 +174,8 @@ class BatchWatcher(BaseWatcher):
 async def reopen(ledger: Ledger, task: Task) -> Task:
     """Set an ended batch to `running` again if the state or the results of an item have changed; return the batch.
 
-    An item changes after its batch has ended when its unknown outcome becomes known, or when its missing results
-    arrive.
+    After the end of a batch, an item changes if its outcome was unknown and becomes known, or if its results were
+    missing and arrive.
     """
     unsettled = _find_unsettled(task, Batch.read(task))
     found = {item.task_id: await ledger.find(item.task_id) for item in unsettled}
@@ -185,7 +185,7 @@ async def reopen(ledger: Ledger, task: Task) -> Task:
     def set_running(row: Task, _: Sequence[Task]) -> bool:
         batch = Batch.read(row)
         changed = [item for item in _find_unsettled(row, batch) if _has_changed(item, found.get(item.task_id))]
-        # Another process may have reopened the batch, which may even have ended again.
+        # Another process may have reopened the batch meanwhile, and the batch may even have ended a second time.
         if not row.saved or not changed:
             return False
         for item in changed:
@@ -233,6 +233,6 @@ def name_item(number: int) -> str:
 
 
 def label_results(number: int, item: Item, results: Sequence[Result]) -> list[Result]:
-    """Return the results of an item, each with a label of the item's number, counted from 1, and its prompt."""
+    """Return an item's results; the label of each has the item's number, counted from 1, and the item's prompt."""
     named = [(f"{name_item(number)}: {item.label}", "" if each.label == item.label else each.label) for each in results]
     return [replace(each, label=", ".join(filter(None, parts))) for each, parts in zip(results, named, strict=True)]

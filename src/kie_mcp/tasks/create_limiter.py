@@ -10,7 +10,7 @@ from kie_mcp.tasks import failures
 
 
 class LedgerCreateLimiter:
-    """A `CreateLimiter` for a `KieClient`; all processes with the same ledger share its rate limit."""
+    """A `CreateLimiter` for a `KieClient`; all processes with the same ledger share the rate limit."""
 
     def __init__(self, ledger: Ledger, clock: Clock, common: Ledger | None = None) -> None:
         """Store the arguments.
@@ -18,7 +18,7 @@ class LedgerCreateLimiter:
         Args:
             ledger: The ledger with the tasks.
             clock: The source of time.
-            common: The common ledger of all tenants, because several of them may use one KIE account; None without
+            common: The common ledger of all tenants, because several tenants may use one KIE account; None without
                 tenants.
         """
         self._ledger = ledger

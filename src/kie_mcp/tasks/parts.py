@@ -18,7 +18,7 @@ class Plan:
     """
 
     series: str
-    """Id of the first whole with these parts; if it failed, the next whole of the same call reuses the parts."""
+    """Id of the first whole with these parts; if this whole failed, the next whole of the call reuses the parts."""
     orders: tuple[Order, ...]
     """The order of each part."""
 
@@ -71,7 +71,7 @@ async def make_plan(ledger: Ledger, order: Order, idempotency_key: str) -> Plan 
 def count_credits(whole: Task, parts: Sequence[Task]) -> None:
     """Set the reservation and the charge of a whole to the sum of the costs of its parts.
 
-    For a part of unknown charge, its reservation counts. The charge of the whole is then unknown as well.
+    The cost of a part with unknown charge is its reservation. The charge of the whole is then unknown as well.
     """
     counted = [0 if part.refused else part.reserved if part.credits is None else part.credits for part in parts]
     is_known = all(part.credits is not None or part.refused for part in parts)

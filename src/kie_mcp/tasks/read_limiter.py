@@ -24,7 +24,8 @@ class LedgerSlotLender:
         self._slots = ledger.read_slots
         self._clock = clock
         self._account = account
-        # A later lender of this process must not renew these leases, because it does not know when a slot was used.
+        # Each lender has an id of its own: a later lender of this process must not renew the leases of this lender,
+        # because it does not know when their slots were used.
         self._holder = new_id("s")
 
     async def lend(self, kind: str, slots: int, wanted: int) -> Sequence[Slot]:
@@ -37,9 +38,11 @@ class LedgerSlotLender:
         except LedgerError as error:
             logger.warning("The slots for status reads cannot be leased: %s", failures.describe_cause(error))
             now = self._clock.monotonic()
-            # Some reads need slots of two limits. The first slot must not end before the second limit has failed, too.
+            # Some reads need a slot of each of two limits. The slot of the first limit must last until the second call
+            # of this method has failed, too.
             return [Slot(OUTSIDE, now, now + PERIOD_SECONDS + 2 * (now - asked))]
-        # The lease was made between the two times, so it neither begins earlier nor ends later here than in the ledger.
+        # The lease was made between `asked` and `answered`, so a `Slot` neither begins before nor ends after its lease
+        # in the ledger.
         answered = self._clock.monotonic()
         return [Slot(lease.number, answered + lease.start, asked + lease.end) for lease in leases]
 

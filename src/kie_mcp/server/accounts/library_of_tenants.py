@@ -28,7 +28,7 @@ TENANT = "tenant"
 """Name of the query parameter that contains the tenant's name; the link's signature covers this parameter."""
 
 Protect = Callable[[ASGIApp], ASGIApp]
-"""The type of a function that puts a check of the caller before an application."""
+"""The type of a function that wraps an application in a check of the caller."""
 
 
 class LibraryOfTenants:
@@ -47,8 +47,8 @@ class LibraryOfTenants:
         Args:
             tenants: The tenants.
             secret: The secret of the links' signatures, the same for all replicas of the server.
-            protect_data: Puts authentication before an application, which then gets only known callers.
-            protect_page: Puts a login before the page itself, which has no data.
+            protect_data: Wraps the application that has the data, so that it gets only requests of known callers.
+            protect_page: Wraps the page itself, which has no data, so that people have to log in first.
             account: Path of the page of the caller's account; empty if there is none.
         """
         self._tenants = tenants
@@ -71,7 +71,7 @@ class LibraryOfTenants:
             await self._find_linked(Request(scope))(scope, receive, send)
 
     def _find_linked(self, request: Request) -> ASGIApp:
-        """Return the page of the tenant in a signed link; for all other requests, return the page without data."""
+        """Return the page of the tenant that a signed link names; for other requests, return the page without data."""
         (name,) = parse_qs(request.url.query).get(TENANT, [""])[:1]
         is_signed = name and self._sign_for(name).is_signed(request.url.path, request.url.query)
         return self._find_reader(name) if is_signed else self._empty
@@ -99,7 +99,7 @@ class LibraryOfTenants:
         return page
 
     def _build_reader(self, name: str) -> ASGIApp:
-        """Build a page that sends files at any replica, also if only another one knows the tenant's KIE key."""
+        """Build a page that sends a tenant's files, even from a replica that does not know the tenant's KIE key."""
         return self._build_page(name, self._tenants.build_reader(name), partial(self._tenants.read_ledger, name))
 
     def _build_page(self, name: str, app: App, open_ledger: OpenLedger) -> ASGIApp:
@@ -120,7 +120,7 @@ class LibraryOfTenants:
 
 
 def _build_empty_page() -> ASGIApp:
-    """Build a page for requests that name no tenant in a signed link; it sends only the HTML shell, without data."""
+    """Build a page for requests without a valid signed link; the page sends only the HTML shell, without data."""
 
     async def open_ledger() -> Ledger:
         raise ConfigurationError("This link names no tenant.", "Load the library again.")

@@ -1,7 +1,8 @@
 """Log people in at the provider with their browsers; a signed cookie keeps a login for `SESSION_SECONDS`.
 
-A login gives a browser the same rights as the person's other clients have: the provider issues an access token for it,
-which is checked as every other one and then forgotten. The cookie has the tenant's name, and no token.
+A login gives a browser the same rights as the person's other clients have: the provider issues an access token for the
+login. This token is checked like the tokens of other clients, and then forgotten. The cookie has the tenant's name, and
+no token.
 """
 
 import hmac
@@ -72,7 +73,7 @@ class Login:
             settings: The settings, with this server's id at the provider.
             provider: The OAuth provider.
             tokens: Checks the access tokens that the provider issues.
-            resource: The address for which the provider has to issue them.
+            resource: The address for which the provider has to issue these tokens.
 
         Raises:
             ConfigurationError: When the file with the tenant secret cannot be used.
@@ -88,14 +89,14 @@ class Login:
         """Address of the page with the person's account."""
 
     def build_routes(self) -> list[BaseRoute]:
-        """Return the routes of the login; they need `keep_sessions()` before them."""
+        """Return the routes of the login; an application with these routes must be wrapped by `keep_sessions()`."""
         return [
             Route(f"{PATH}/login", self._begin, methods=["GET"]),
             Route(f"{PATH}/callback", self._end, methods=["GET"]),
         ]
 
     def keep_sessions(self, app: ASGIApp) -> ASGIApp:
-        """Return the application behind the check of the cookie; a session is valid at all replicas."""
+        """Wrap an application in the check of the session's cookie; all replicas of the server accept the cookie."""
         is_https = self.server.startswith("https://")
         return SessionMiddleware(
             app,
@@ -108,11 +109,11 @@ class Login:
         )
 
     def redirect(self, page: str) -> Response:
-        """Return the answer that sends a browser to the login, and afterwards back to `page`: its path."""
+        """Return the answer that sends a browser to the login, and afterwards back to the page with the path `page`."""
         return RedirectResponse(f"{self.page}/login?{urlencode({'to': page})}", 303, HEADERS)
 
     async def find_provider_logout(self) -> str:
-        """Return the address at which a person logs out of the provider, too; empty if there is none."""
+        """Return the address at which a person logs out of the provider, too; empty if the provider has none."""
         metadata = (await self._provider.describe()).metadata
         address = str(metadata.get("end_session_endpoint", ""))
         is_safe = urlsplit(address).scheme in ("https", urlsplit(self._provider.issuer).scheme)
@@ -149,7 +150,8 @@ class Login:
         """Return the checked access token from the provider's answer.
 
         Raises:
-            LoginFailed: When the token is not valid here, is of another subject, or does not allow to read.
+            LoginFailed: When the token is not valid here, belongs to another person than the ID token, or has no scope
+                to read.
         """
         token = await self._tokens.verify_token(str(given["access_token"]))
         if not token or token.subject != given["userinfo"]["sub"]:
@@ -181,12 +183,13 @@ class Login:
 def find_person(request: Request) -> Person | None:
     """Return the person of a request's session; None if nobody is logged in."""
     session = request.session
-    # The cookie itself may be written anew, and would then be valid for another hour.
+    # The end of the session is checked here, because the cookie's own time limit begins again whenever a response sets
+    # the cookie.
     if not session.get("tenant") or session["ends"] < time.time():
         return None
     return Person(session["tenant"], may_spend=session["spends"] is True, form=session["form"])
 
 
 def _name_fault(error: Exception) -> str:
-    """Return a short text about a failed login for the log; an error of OAuth comes from a URL, so it is cut."""
+    """Return a short text about a failed login for the log; an OAuth error comes from a URL, so it is shortened."""
     return repr(error.error[:40]) if isinstance(error, OAuthError) and error.error else type(error).__name__

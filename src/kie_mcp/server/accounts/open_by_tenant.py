@@ -1,7 +1,7 @@
 """Objects of tenants, such as their apps: the first use opens the object of a tenant, which is closed when it is idle.
 
-Uses of different tenants never wait for each other, except that the one who opens an object beyond the limit waits
-until an idle object is closed.
+Requests of different tenants never wait for each other, with one exception: a request that has to open an object beyond
+the limit waits until an idle object is closed.
 """
 
 import logging
@@ -89,14 +89,14 @@ class OpenByTenant(Generic[T]):
         return place.opened if place else None
 
     async def close_idle(self, seconds: float = 0) -> None:
-        """Close the objects that were not used for some seconds, one after the other."""
+        """Close the idle objects whose last use was at least this many seconds ago, one after the other."""
         before = self._clock.monotonic() - seconds
         for name, place in [*self._places.items()]:
             if place.used <= before and self._may_close(place):
                 await self._close_unused(name)
 
     async def _make_room(self) -> None:
-        """Close the object that was not used for the longest time, if there are too many places."""
+        """If there are too many places, close the idle object whose last use was longest ago."""
         if len(self._places) <= MAX_OPEN:
             return
         closable = [name for name, place in self._places.items() if self._may_close(place)]
@@ -110,7 +110,8 @@ class OpenByTenant(Generic[T]):
 
     async def _close_unused(self, name: str) -> None:
         place = self._places[name]
-        # There is no `await` between the caller's check and this line, so nobody can begin to use the object here.
+        # There is no `await` between the check in the calling function and this line, so nobody can begin to use the
+        # object in between.
         place.lock.acquire_nowait()
         try:
             await self._close(place)

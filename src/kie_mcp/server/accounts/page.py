@@ -1,4 +1,4 @@
-"""The page `/account`: who is logged in opens the library, logs out, and stores or deletes the KIE key that pays."""
+"""The page `/account`, where people log out, open the library, and store or delete the KIE key that pays."""
 
 import hmac
 from collections.abc import Awaitable, Callable

@@ -43,7 +43,7 @@ class Description:
 
 
 class Provider:
-    """Reads the metadata and signing keys of the OpenID provider, and caches them for times when it does not answer."""
+    """Reads the metadata and signing keys of the OpenID provider, and caches them for times without an answer."""
 
     def __init__(self, issuer: str, clock: Clock) -> None:
         """Store the arguments; nothing is read yet.
@@ -113,7 +113,7 @@ async def _read_description(issuer: str) -> Description:
 
     Raises:
         httpx2.HTTPError: When the provider does not answer, or answers with an error.
-        ValueError: When an answer is no JSON, or the metadata is missing, wrong or names another issuer.
+        ValueError: When an answer is not JSON, or the metadata is missing, wrong or names another issuer.
         KeyError: When the metadata names no issuer, or has no address of the keys.
         PyJWTError: When the provider publishes no key.
     """

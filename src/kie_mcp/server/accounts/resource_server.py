@@ -97,12 +97,12 @@ class ResourceServer:
                 return
 
             async def send_after_close(message: Message) -> None:
-                # After this message, the process may end at once.
+                # The process may end at once after this message, so the ledger of stored keys is closed first.
                 if message["type"].startswith("lifespan.shutdown"):
                     await self.close()
                 await send(message)
 
-            # Lifespan events have no token, because they are no requests.
+            # Lifespan events have no token, because they are not requests.
             await app(scope, receive, send_after_close)
 
         return protected
@@ -113,9 +113,9 @@ class ResourceServer:
         return PAGE if self._login else ""
 
     def protect_data(self, app: ASGIApp) -> ASGIApp:
-        """Return the application, which has data for the library page, behind a check of the browser's session.
+        """Wrap an application, which has data for the library page, in a check of the browser's session.
 
-        A request with an `Authorization` header is checked by its access token instead, as every other request is.
+        If a request has an `Authorization` header, its access token is checked instead, as `protect()` does.
         """
         by_token = self.protect(app)
         if not self._login:
@@ -153,7 +153,7 @@ class ResourceServer:
         return login.keep_sessions(show)
 
     def share_ledger(self, open_ledger: Callable[[], Awaitable[Ledger]]) -> None:
-        """Read stored keys from a ledger that the server opens anyway; keys then need no connections of their own."""
+        """Read stored keys from a ledger that the server opens anyway; no other connections are then needed."""
         if self._stored:
             self._stored.open_shared = open_ledger
 
@@ -178,7 +178,7 @@ class ResourceServer:
         return Caller(tenant, key=key) if key else None
 
     def _name_caller(self, app: ASGIApp) -> ASGIApp:
-        """Return middleware that answers a request whose access token was checked."""
+        """Return middleware that finds the caller of a request by the access token, which was checked before."""
 
         async def named(scope: Scope, receive: Receive, send: Send) -> None:
             token = scope["user"].access_token

@@ -14,7 +14,7 @@ from kie_mcp.tasks.permission import Permission
 
 
 class StepUp:
-    """ASGI middleware that applies the permission of a caller's token, and answers 403 if a call needs more."""
+    """ASGI middleware that answers with status 403 if a call does something that the caller's token does not permit."""
 
     def __init__(self, app: ASGIApp, build_refusal: Callable[[], Response]) -> None:
         """Store the application, and a function that builds the answer with status 403."""

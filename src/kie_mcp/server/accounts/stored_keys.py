@@ -36,7 +36,7 @@ class StoredKeys:
         self._lock = anyio.Lock()
         self._ledger: Ledger | None = None
         self.open_shared: Callable[[], Awaitable[Ledger]] | None = None
-        """Returns the ledger that this process has open already; if None, this object opens the ledger by itself."""
+        """Function that returns the ledger that the server has opened; if None, this object opens the ledger itself."""
 
     async def find(self, tenant: str) -> SecretStr | None:
         """Return a tenant's KIE key; None if the tenant has stored none.

@@ -104,7 +104,8 @@ class Tenants:
             app: The app of the server, with the settings, tools and transport for all tenants' apps. This app itself is
                 never opened.
             find_caller: Finds the KIE key of a tenant whose process has ended, so that this process can take the
-                tenant's tasks over at once. None if only calls contain keys; the tasks then wait for the next call.
+                tenant's tasks over at once. None if KIE keys come only with calls; the tasks then wait for the tenant's
+                next call.
         """
         self._app = app
         self._find_caller = find_caller
@@ -117,7 +118,7 @@ class Tenants:
         self._process = new_id("s")
         self._open = OpenByTenant[_OpenTenant](app.clock, _OpenTenant.close, lambda each: each.is_idle)
         self._readers = OpenByTenant[Ledger](app.clock, Ledger.close)
-        """The ledgers that are open to be read without an app."""
+        """The ledgers that are open without an app, only for reading."""
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
@@ -156,11 +157,11 @@ class Tenants:
         return self._app.clock
 
     def build_reader(self, name: str) -> App:
-        """Return an app of a tenant that is never opened: it is there for its settings and its storage."""
+        """Return an app of a tenant that is never opened; only its settings and its storage are used."""
         return App(self._app.settings.for_tenant(name, None, None), local_files=False, clock=self.clock)
 
     async def read_ledger(self, name: str) -> Ledger:
-        """Return the ledger of a tenant whose KIE key this process may not know, so that its results can be read.
+        """Return a tenant's ledger for reading results; this process need not know the tenant's KIE key.
 
         The ledger stays open for `IDLE_SECONDS` at least, whether or not the tenant's app is open.
 
@@ -217,7 +218,7 @@ class Tenants:
         return Callbacks(settings.public_url, secret.encode()).is_address(name, token)
 
     async def handle_callback(self, name: str) -> None:
-        """Poll a task whose callback has arrived, in this process or in the process that watches the task."""
+        """Let the process that watches a task (this or another process) poll it, because its callback has arrived."""
         if not self._hear(name) and not await (await self.open_common_ledger()).database.send_callback(name):
             WakeFiles(self._app.settings.state_dir, self._app.clock).send(name)
 
@@ -262,7 +263,7 @@ class Tenants:
             return await common.database.has_other(*self._find_place(name))
 
     def _find_place(self, name: str) -> tuple[Path, str]:
-        """Return the folder and the database schema of a tenant's ledger; the database uses one of them."""
+        """Return the folder (for SQLite) and the database schema (for PostgreSQL) of a tenant's ledger."""
         settings = self._app.settings
         # A tenant's name has no underscore, so no two tenants have the same schema.
         return settings.for_tenant(name, None, None).state_dir, f"{settings.ledger_schema}_{name.replace('-', '_')}"
@@ -274,7 +275,7 @@ class Tenants:
             await self._readers.close_idle(IDLE_SECONDS)
 
     async def _repeat(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Do some work once at each heartbeat, in an endless loop; its errors must not end the apps of all tenants."""
+        """Do some work at each heartbeat, endlessly; its errors are only logged, so that the apps of tenants go on."""
         while True:
             try:
                 await work()
@@ -295,10 +296,11 @@ class Tenants:
             await self._take_over_tenant(name, find_caller)
 
     async def _take_over_tenant(self, name: str, find_caller: FindCaller) -> None:
-        """Open the app of one tenant; an error is only logged, because it must not hinder the others."""
+        """Open the app of one tenant; an error is only logged, so that the other tenants are taken over too."""
         try:
             if not await self._has_ledger(name):
-                # The tenant was removed. Its tasks cannot be followed, and without this, it would get a new ledger.
+                # The tenant was removed, so its tasks cannot be followed. Without this check, a new ledger would be
+                # created for the tenant.
                 await self._reservations.end(name)
             elif caller := await find_caller(name):
                 async with self.use(caller) as app:

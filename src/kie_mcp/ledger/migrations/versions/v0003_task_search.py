@@ -1,4 +1,4 @@
-"""Revision 3: numbers of tasks, an index of the prompts, and other indexes, so that queries need not read all rows."""
+"""Revision 3: a running number for each task, an index of the prompts, and other indexes, which make queries fast."""
 
 import sqlalchemy as sa
 from alembic import op

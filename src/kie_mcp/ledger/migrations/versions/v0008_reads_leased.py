@@ -1,4 +1,4 @@
-"""Revision 8: the time when a slot for status reads was leased, by which a clock that was set back is noticed."""
+"""Revision 8: the column `reads.leased`, the time when a slot was leased; it shows whether the clock was set back."""
 
 import sqlalchemy as sa
 from alembic import op
