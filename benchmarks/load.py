@@ -26,6 +26,7 @@ import httpx2
 import sqlalchemy as sa
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from kie_mcp.background import Background
 from kie_mcp.catalog.registry import MODELS
 from kie_mcp.clock import Clock
 from kie_mcp.kie import routes
@@ -194,7 +195,7 @@ async def run_server(folder: Path, app: ASGIApp, clock: HastyClock) -> AsyncIter
                 ledger,
                 uploader,
                 downloader,
-                group,
+                Background(group),
                 storage=storage,
                 usual_seconds=ESTIMATED_SECONDS,
                 clock=clock,

@@ -371,3 +371,9 @@ def test_a_model_without_a_price_is_never_below_a_limit() -> None:
     unknown = {id_ for id_, model in MODELS.items() if model.default_estimate().low is None}
     assert unknown
     assert not unknown & {entry.model.id for entry in search.find_models(max_credits=1e9).entries}
+
+
+def test_an_id_that_no_model_has_is_no_key() -> None:
+    assert "no-such-model" not in MODELS
+    with pytest.raises(KeyError):
+        MODELS["no-such-model"]

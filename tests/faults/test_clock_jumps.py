@@ -174,3 +174,19 @@ async def test_a_balance_from_before_the_clock_was_set_back_and_forward_does_not
         song = await run_to_end(one, await one.submit(order(tool="suno_music")))
         assert (picture.state, song.state) == ("succeeded", "succeeded")
         assert song.credits == before - 4 - sandbox.balance
+
+
+async def test_a_balance_that_was_read_while_a_task_ran_does_not_count(
+    sandbox: Sandbox, clock: WallClock, tmp_path: Path
+) -> None:
+    """That task may end at a time before the reading, if the clock is set back meanwhile."""
+    async with run_runner(tmp_path, sandbox.app, clock) as one, run_runner(tmp_path, sandbox.app, clock) as two:
+        first = await two.submit(order(tool="suno_music"))
+        await one.balance.read()
+        clock.ahead = -HOUR
+        assert (await run_to_end(two, first)).state == "succeeded"
+        clock.ahead = 0
+        sandbox._credits += 100
+        before = sandbox.balance
+        song = await run_to_end(one, await one.submit(order("another heron", tool="suno_music")))
+        assert song.credits in (None, before - sandbox.balance)

@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 from reconciliation import locked, order, settle, tasks
-from support.clock import JumpingClock, wait_until
+from support.clock import JumpingClock, pass_time_until
 from support.runners import full_disk, run_runner
 
 from kie_mcp.errors import KieMcpError
@@ -16,6 +16,7 @@ from kie_mcp.ledger.ledger import Ledger, LedgerError
 from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.caps import Rules
+from kie_mcp.tasks.failures import lacks_result
 
 pytestmark = pytest.mark.anyio
 
@@ -83,11 +84,39 @@ async def test_while_a_row_is_written_again_a_task_says_that_it_is_not_written_d
         with pytest.raises(KieMcpError, match="the ledger cannot be written"):
             await runner.submit(order())
         (row,) = tasks(tmp_path)
-        await wait_until(lambda: stuck[0].attempts > 1)
+        await pass_time_until(lambda: stuck[0].attempts > 1, clock)
         assert "Not written down: " in (await runner.get(row["id"])).note
         stuck[0].go_on.set()
         await settle(clock, tmp_path)
         assert (await runner.get(row["id"])).note == ""
+
+
+class OnceFullLedger(Ledger):
+    """A ledger that cannot write a success at first."""
+
+    is_full = True
+
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__(ledger.database)
+
+    async def save(self, task: Task, *, watcher: str = "") -> None:
+        if task.state == "succeeded" and self.is_full:
+            self.is_full = False
+            raise LedgerError("database or disk is full")
+        await super().save(task, watcher=watcher)
+
+
+async def test_the_note_of_a_success_without_a_result_outlives_a_write_that_failed(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
+) -> None:
+    """By this note, resolve_task knows that a link may still be given."""
+    sandbox.inject_fault("create", "no-urls")
+    async with run_runner(tmp_path, sandbox.app, clock, rules=Rules(), wrap_ledger=OnceFullLedger) as runner:
+        task = await runner.submit(order())
+        await settle(clock, tmp_path)
+        assert lacks_result(await runner.get(task.id))
+        resolved = await runner.resolve(task.id, "https://files.example/heron.png")
+        assert [result.url for result in resolved.results] == ["https://files.example/heron.png"]
 
 
 @EITHER

@@ -11,6 +11,7 @@ import httpx2
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from kie_mcp.background import Background
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.registry import FAMILIES
 from kie_mcp.clock import Clock
@@ -131,7 +132,7 @@ async def run_runner(
                 ledger,
                 publisher,
                 saver,
-                group,
+                Background(group),
                 storage=storage,
                 rules=rules,
                 callbacks=callbacks,

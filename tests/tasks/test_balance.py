@@ -5,7 +5,7 @@ from pathlib import Path
 import anyio
 import pytest
 from starlette.responses import Response
-from support.clock import JumpingClock
+from support.clock import JumpingClock, wait_until
 from support.fake_kie import envelope
 from support.runners import InterceptedKie, model_call, run_runner, run_to_end
 
@@ -35,7 +35,10 @@ async def test_a_remembered_balance_spares_a_request_in_front_of_the_create(
     async def note(path: str) -> None:
         asked.append(path)
 
-    async with run_runner(tmp_path, InterceptedKie(sandbox.app, get=note, post=note), clock) as runner:
+    kie = InterceptedKie(sandbox.app, get=note, post=note)
+    async with run_runner(tmp_path, kie, clock) as runner:
+        # The read at the start, which goes on beside this, is over.
+        await wait_until(lambda: kie.balance_reads == 1)
         assert await runner.balance.read() == 1000
         asked.clear()
         assert (await sing(runner)).credits == SONG

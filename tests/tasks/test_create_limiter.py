@@ -8,6 +8,7 @@ from support.clock import JumpingClock
 from support.ledgers import open_ledger
 from support.runners import NO_REPEATS, model_call, run_runner, run_to_end, task_rows
 
+from kie_mcp.background import Background
 from kie_mcp.errors import KieMcpError
 from kie_mcp.kie.rate_limit import CREATE_LIMIT
 from kie_mcp.ledger.task import Task
@@ -74,7 +75,7 @@ async def test_a_second_runner_on_the_same_client_takes_nothing_from_the_first(
 ) -> None:
     async with run_runner(tmp_path, sandbox.app, clock) as first, anyio.create_task_group() as group:
         uploader = Uploader(first.client, first.ledger, folders=AllowedFolders([tmp_path]), clock=clock)
-        parts = (first.client, first.ledger, uploader, None, group)
+        parts = (first.client, first.ledger, uploader, None, Background(group))
         second = Runner(*parts, storage=first.storage, rules=NO_REPEATS, clock=clock)
         for runner in (first, second, first):
             task = await runner.submit(Order("veo_video", model_call("veo_video")))

@@ -11,7 +11,16 @@ import stamina
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from support.clock import JumpingClock, let_others_run
-from support.runners import InterceptedKie, full_disk, model_call, run_runner, run_to_end, saved_files, task_rows
+from support.runners import (
+    NO_REPEATS,
+    InterceptedKie,
+    full_disk,
+    model_call,
+    run_runner,
+    run_to_end,
+    saved_files,
+    task_rows,
+)
 
 from kie_mcp.errors import ApiError, InsufficientCredits, KieMcpError
 from kie_mcp.kie.advice import SANDBOX
@@ -20,6 +29,7 @@ from kie_mcp.ledger.leases import LEASE_SECONDS
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import KEPT_FOR, State, Task
 from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.tasks.caps import Rules
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.runner import Runner
 
@@ -221,7 +231,7 @@ async def test_the_id_is_kept_when_the_server_ends_as_kie_answers(
             ends[0].cancel()
 
     async with run_runner(tmp_path, answer_and_end, clock) as runner:
-        ends.append(runner._task_group.cancel_scope)
+        ends.append(runner._background._group.cancel_scope)
         await runner.submit(Order("veo_video", model_call("veo_video")))
     assert [row[1:3] for row in task_rows(tmp_path)] == [("running", sandbox.accepted[0].id)]
 
@@ -242,7 +252,7 @@ async def test_what_waits_for_its_turn_when_the_server_ends_was_not_sent_and_is_
     # No time passes, so nobody's turn comes.
     with JumpingClock.hold():
         async with run_runner(tmp_path, answer_and_end, clock) as runner, anyio.create_task_group() as callers:
-            ends.append(runner._task_group.cancel_scope)
+            ends.append(runner._background._group.cancel_scope)
             for number in range(CREATE_LIMIT[0] + 5):
                 callers.start_soon(ask, runner, number)
     left = Counter(
@@ -257,11 +267,12 @@ async def test_what_waits_for_its_turn_when_the_server_ends_was_not_sent_and_is_
     assert len(sandbox.accepted) == CREATE_LIMIT[0]
 
 
-async def test_a_call_that_comes_while_the_server_ends_sends_nothing_and_does_not_keep_it(
-    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
+@pytest.mark.parametrize("rules", [NO_REPEATS, Rules()], ids=["each call is new", "a call again is the same"])
+async def test_a_call_that_comes_while_the_server_ends_leaves_nothing_and_does_not_keep_it(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, rules: Rules
 ) -> None:
-    async with run_runner(tmp_path, sandbox.app, clock) as runner:
-        group = runner._task_group
+    async with run_runner(tmp_path, sandbox.app, clock, rules=rules) as runner:
+        group = runner._background._group
         goes_on = anyio.Event()
 
         async def end_slowly() -> None:
@@ -285,12 +296,38 @@ async def test_a_call_that_comes_while_the_server_ends_sends_nothing_and_does_no
             await let_others_run()
             group.cancel_scope.cancel()
     assert sandbox.accepted == []
-    async with run_runner(tmp_path, sandbox.app, clock) as runner:
-        assert len(task_rows(tmp_path)) == 2
-        for id_, *_ in task_rows(tmp_path):
-            task = await run_to_end(runner, await runner.get(id_))
-            assert (task.state, task.kie_id) == ("failed", None)
-            assert "before KIE was asked" in str(task.error)
+    assert task_rows(tmp_path) == []
+
+
+async def test_a_server_that_ends_waits_for_a_create_that_gets_its_turn_meanwhile(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
+) -> None:
+    first, last, settled = anyio.Event(), anyio.Event(), anyio.Event()
+    asked = 0
+
+    async def hold(_: str) -> None:
+        nonlocal asked
+        asked += 1
+        await (first if asked <= CREATE_LIMIT[0] else last).wait()
+
+    async with run_runner(tmp_path, InterceptedKie(sandbox.app, post=hold), clock) as runner:
+        call = model_call("nano_banana_image")
+        orders = [Order("nano_banana_image", call) for _ in range(CREATE_LIMIT[0] + 1)]
+        tasks = [await runner.submit(each, seconds=0.01) for each in orders]
+        runner._background.end()
+
+        async def settle() -> None:
+            await runner.settle_creates()
+            settled.set()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(settle)
+            await clock.sleep(CREATE_LIMIT[1] + 1)
+            first.set()
+            await clock.sleep(1)
+            assert not settled.is_set()
+            last.set()
+        assert all(task.kie_id for task in tasks)
 
 
 async def test_a_create_is_left_to_its_server_while_that_is_alive(

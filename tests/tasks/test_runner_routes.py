@@ -141,7 +141,7 @@ async def test_an_answer_is_kept_when_the_server_ends_as_kie_gives_it(
             ends[0].cancel()
 
     async with run_runner(tmp_path, answer_and_end, clock) as runner:
-        ends.append(runner._task_group.cancel_scope)
+        ends.append(runner._background._group.cancel_scope)
         await runner.submit(Order("run_model", call(STYLE, prompt="a slow waltz")))
     ((id_, *_),) = task_rows(tmp_path)
     async with run_runner(tmp_path, sandbox.app, clock) as runner:

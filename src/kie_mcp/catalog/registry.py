@@ -57,7 +57,13 @@ class Models(Mapping[str, type[KieModel]]):
         return _import_family(FAMILIES.places[_load_tools()[id_]])
 
     def __getitem__(self, id_: str) -> type[KieModel]:
-        return next(model for model in self.find_family(id_).models if model.id == id_)
+        for model in self.find_family(id_).models:
+            if model.id == id_:
+                return model
+        raise KeyError(id_)
+
+    def __contains__(self, id_: object) -> bool:
+        return id_ in _load_tools()
 
     def __iter__(self) -> Iterator[str]:
         return iter(_load_tools())

@@ -2,6 +2,7 @@
 
 import os
 import ssl
+from contextlib import suppress
 from functools import lru_cache
 from threading import Lock
 from urllib.parse import SplitResult, urlsplit
@@ -26,7 +27,7 @@ def open_http(transport: httpx2.AsyncBaseTransport | None = None) -> httpx2.Asyn
     """Open an HTTP client; if `transport` is None, it uses the network and the proxies in the environment.
 
     Raises:
-        ConfigurationError: When the environment names a proxy that cannot be used.
+        ConfigurationError: When the environment names a proxy or a file of certificates that cannot be used.
     """
     try:
         if transport:
@@ -39,6 +40,11 @@ def open_http(transport: httpx2.AsyncBaseTransport | None = None) -> httpx2.Asyn
             "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names a proxy that kie-mcp cannot use.",
             "Give an HTTP proxy, such as http://proxy.example:3128 (SOCKS is not supported), then restart the server.",
         ) from None
+    except OSError as error:
+        raise ConfigurationError(
+            f"The certificates that SSL_CERT_FILE or SSL_CERT_DIR names cannot be read: {error.strerror or error}.",
+            "Correct or unset these variables, then restart the server.",
+        ) from None
 
 
 async def preload_certificates() -> None:
@@ -46,7 +52,9 @@ async def preload_certificates() -> None:
 
     Most of this work runs outside Python's global lock, so this thread can do other things meanwhile.
     """
-    await anyio.to_thread.run_sync(_load_certificates)
+    # `open_http()` reports an error.
+    with suppress(OSError):
+        await anyio.to_thread.run_sync(_load_certificates)
 
 
 def _load_certificates() -> ssl.SSLContext:

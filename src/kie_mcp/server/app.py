@@ -11,11 +11,10 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
-from anyio.abc import TaskGroup
 from mcp.server.context import ServerRequestContext
 from mcp_types import CallToolRequestParams
 
-from kie_mcp.background import start_unless_ending
+from kie_mcp.background import Background
 from kie_mcp.clock import Clock
 from kie_mcp.errors import ConfigurationError, KieMcpError
 from kie_mcp.server.roots import Roots
@@ -88,7 +87,7 @@ class App:
         """A function that is called after each request to KIE; None if no function is set."""
         self.running_calls = 0
         """Number of tool calls that are being answered."""
-        self._task_group: TaskGroup
+        self._background: Background
         self._discovery: Discovery
 
     @property
@@ -124,15 +123,17 @@ class App:
         """
         if on_change:
             self.observers.append(on_change)
-        async with self._stack, anyio.create_task_group() as self._task_group:
+        async with self._stack, anyio.create_task_group() as group:
+            self._background = Background(group)
             try:
                 yield self
             finally:
+                self._background.end()
                 # If a create request is cancelled, it is unknown whether KIE accepted the task.
                 with anyio.move_on_after(SETTLE_SECONDS, shield=True):
                     if self._runner:
                         await self._runner.settle_creates()
-                self._task_group.cancel_scope.cancel()
+                group.cancel_scope.cancel()
 
     async def runner(self) -> "Runner":
         """Return the runner of tasks; the first call opens the ledger and the connection to KIE.
@@ -165,7 +166,7 @@ class App:
             except Exception:
                 logger.exception("in the background")
 
-        start_unless_ending(self._task_group, run)
+        self._background.start(run)
 
     async def learn_roots(self, context: "Context") -> None:
         """Ask the client for the folders that it declares, if this server may read local files."""
@@ -194,11 +195,9 @@ class App:
         return choose_storage(settings.storage, settings.output_dir, settings.state_dir, settings.link_hours)
 
     async def _open(self) -> "Runner":
-        """Open all parts; if a part cannot be opened, close the opened parts, so that the next call can try again.
-
-        Raises:
-            ConfigurationError: When a part cannot be opened.
-        """
+        """Open all parts; if a part cannot be opened, close the opened parts, so that the next call can try again."""
+        if self._background.is_ending:
+            raise ConfigurationError("This server is ending.", "Call again.", retryable=True)
         async with AsyncExitStack() as opened:
             try:
                 runner = await self._open_parts(opened)
@@ -252,7 +251,7 @@ class App:
             ledger,
             Uploader(client, ledger, folders=folders, clock=self.clock, keep_metadata=keeps, guarded=guarded),
             Downloader(client, storage, guarded=guarded) if settings.save else None,
-            self._task_group,
+            self._background,
             storage=storage,
             rules=rules,
             callbacks=callbacks,

@@ -15,8 +15,7 @@ logger = logging.getLogger(__name__)
 OPEN_DELAY_SECONDS = 0.2
 """Seconds after the server's start at which the server opens its parts and takes over unfinished tasks.
 
-Opening imports SQLAlchemy and the catalogue, which takes 0.3 s. Because of the delay, the SDK can answer a client's
-handshake first.
+Opening imports SQLAlchemy, which takes 0.1 s. Because of the delay, the SDK can answer a client's handshake first.
 """
 PAUSE_SECONDS = 0.1
 """Seconds between two checks whether calls are still running."""
@@ -50,11 +49,13 @@ async def warm_up(app: App) -> None:
     with _log_errors():
         await _pause_for_calls(app)
         await anyio.to_thread.run_sync(_import_tools)
-        from kie_mcp.catalog.registry import FAMILIES
+        from kie_mcp.catalog.registry import STANDARD
 
-        for tool in FAMILIES.places:
+        for tool in STANDARD.places:
             await _pause_for_calls(app)
             await anyio.to_thread.run_sync(_prepare_family, tool)
+        await _pause_for_calls(app)
+        await anyio.to_thread.run_sync(_import_families)
 
 
 @contextmanager
@@ -94,7 +95,7 @@ async def _rehearse_call(app: App) -> None:
 
 
 def _import_tools() -> None:
-    """Import what most calls need; the first call of a model does not wait for the modules that handle files."""
+    """Import what later calls need: the tools, and the modules for files, films and price texts."""
     from kie_mcp.catalog import price_text
     from kie_mcp.media import facts, fit, integrity
     from kie_mcp.server import answers, generate
@@ -105,8 +106,13 @@ def _import_tools() -> None:
 
 
 def _prepare_family(tool: str) -> None:
-    from kie_mcp.catalog.registry import FAMILIES, STANDARD
+    from kie_mcp.catalog.registry import STANDARD
 
-    family = FAMILIES.find(tool)
-    if family and tool in STANDARD.places:
+    if family := STANDARD.find(tool):
         _ = family.input_schema
+
+
+def _import_families() -> None:
+    from kie_mcp.catalog.registry import FAMILIES
+
+    _ = FAMILIES[:]

@@ -4,9 +4,8 @@ from contextlib import suppress
 from typing import NamedTuple
 
 import anyio
-from anyio.abc import TaskGroup
 
-from kie_mcp.background import start_unless_ending
+from kie_mcp.background import Background
 from kie_mcp.catalog.credits import format_credits
 from kie_mcp.clock import Clock
 from kie_mcp.errors import ApiError
@@ -23,7 +22,7 @@ REFUND_SECONDS = 60
 
 
 class Known(NamedTuple):
-    """A balance that KIE returned, and the time at which KIE was asked."""
+    """A balance that KIE returned while no task was running, and the time at which KIE was asked."""
 
     credits: float
     asked: float
@@ -44,11 +43,11 @@ class BalanceBefore(NamedTuple):
 class Balance:
     """Reads the balance in credits, and remembers it until a task in the ledger begins or ends."""
 
-    def __init__(self, client: KieClient, ledger: Ledger, clock: Clock, task_group: TaskGroup) -> None:
+    def __init__(self, client: KieClient, ledger: Ledger, clock: Clock, background: Background) -> None:
         self._client = client
         self._ledger = ledger
         self._clock = clock
-        self._task_group = task_group
+        self._background = background
         self._known: Known | None = None
         self._parallel: BalanceBefore | None = None
         """The balance that was read in parallel with the latest create request; None if no such balance was read.
@@ -58,19 +57,26 @@ class Balance:
         """
 
     async def read(self) -> float:
-        """Return the balance from KIE, and remember it.
+        """Return the balance from KIE, and remember it if no task runs.
 
         Raises:
             ApiError: When KIE does not answer, or when the answer has no valid number of credits.
         """
-        asked, newest_number = self._clock.time(), 0
+        asked, newest_number = self._clock.time(), await self._find_newest_if_idle()
+        balance = await self._client.read_balance()
+        if newest_number is not None:
+            self._known = Known(balance, asked, newest_number)
+        return balance
+
+    async def _find_newest_if_idle(self) -> int | None:
+        """Return the number of the newest task; None if a task runs, or if the ledger cannot be read."""
         with suppress(LedgerError):
-            newest_number = await self._ledger.statistics.newest_number()
-        self._known = Known(await self._client.read_balance(), asked, newest_number)
-        return self._known.credits
+            if await self._ledger.statistics.is_idle():
+                return await self._ledger.statistics.newest_number()
+        return None
 
     async def find(self) -> float | None:
-        """Return the balance from KIE, and remember it; None if KIE does not answer within `READ_SECONDS`."""
+        """Return the balance from KIE, as `read()` does; None if KIE does not answer within `READ_SECONDS`."""
         with anyio.move_on_after(READ_SECONDS), suppress(ApiError):
             return await self.read()
         return None
@@ -91,11 +97,11 @@ class Balance:
             if known and await self._still_holds(known, task):
                 task.balance = known.credits
             elif not states_charge and await self._ledger.statistics.ran_alone(task):
-                start_unless_ending(self._task_group, self._read_in_parallel, task.id)
+                self._background.start(self._read_in_parallel, task.id)
 
     async def _read_in_parallel(self, task_id: str) -> None:
-        if (found := await self.find()) is not None:
-            self._parallel = BalanceBefore(task_id, found, is_parallel=True)
+        with anyio.move_on_after(READ_SECONDS), suppress(ApiError):
+            self._parallel = BalanceBefore(task_id, await self._client.read_balance(), is_parallel=True)
 
     def _recall_before(self, task: Task) -> BalanceBefore | None:
         if task.balance is not None:
@@ -111,12 +117,11 @@ class Balance:
 
     def refresh_soon(self) -> None:
         """Read the balance in the background, to remember it for the next task; do nothing while a task runs."""
-        start_unless_ending(self._task_group, self._refresh)
+        self._background.start(self._refresh)
 
     async def _refresh(self) -> None:
-        with suppress(LedgerError):
-            if await self._ledger.statistics.is_idle():
-                await self.find()
+        if await self._find_newest_if_idle() is not None:
+            await self.find()
 
     async def measure_charge(self, task: Task) -> float | None:
         """Return by how many credits the balance has fallen since a task's create request.

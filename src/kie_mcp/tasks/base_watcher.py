@@ -34,6 +34,14 @@ class BaseWatcher:
         """
         self._services = services
 
+    @property
+    def is_submitting(self) -> bool:
+        """Whether the create request was sent, and its outcome is not settled yet."""
+        return self.task.state == "submitting" and not self.create_settled.is_set()
+
+    def stop(self) -> None:
+        """Stop making a film; do nothing for other tasks, because KIE cannot stop them."""
+
     async def wait_for_create(self, seconds: float | None) -> None:
         """Wait until the outcome of the create request is settled, at most for `seconds`; None means no limit."""
         if seconds is None:

@@ -9,9 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
-from anyio.abc import TaskGroup
-
-from kie_mcp.background import start_unless_ending
+from kie_mcp.background import Background
 from kie_mcp.catalog.fields import parse_task_id
 from kie_mcp.clock import Clock
 from kie_mcp.kie.client import KieClient
@@ -56,7 +54,7 @@ class Runner:
         ledger: Ledger,
         uploader: Uploader,
         downloader: Downloader | None,
-        task_group: TaskGroup,
+        background: Background,
         *,
         storage: Storage,
         rules: Rules | None = None,
@@ -74,7 +72,7 @@ class Runner:
             ledger: The ledger, which all processes may share.
             uploader: Uploads local files to KIE.
             downloader: Downloads results; if None, results stay at KIE.
-            task_group: The AnyIO task group in which the watchers run.
+            background: Runs the watchers.
             storage: Keeps the saved results.
             rules: The operator's rules on spending and repeated calls.
             callbacks: The URLs that KIE calls when a task has ended; if None, KIE sends no callbacks.
@@ -91,15 +89,15 @@ class Runner:
         self.id = process or new_id("s")
         """The id of this process in the ledger, under which the process holds its lease."""
         self._pricing = Pricing(ledger, self.references, clock, self.id)
-        self.balance = Balance(client, ledger, clock, task_group)
+        self.balance = Balance(client, ledger, clock, background)
         self.callbacks = callbacks or Callbacks()
         parts = (client, ledger, uploader, self.references, downloader, self.balance, clock, on_change)
         self._services = Services(*parts, self.callbacks, self.id)
-        self._task_group = task_group
+        self._background = background
         self._rules = rules or Rules()
         self._repeats = Repeats(ledger, self.references, uploader.folders, self._rules.repeat_window, clock)
         self._usual_seconds = usual_seconds
-        self._searches = Searches(client, ledger, clock, task_group, find_kind)
+        self._searches = Searches(client, ledger, clock, background, find_kind)
         self._watchers = Watchers()
         self._takeover = Takeover(ledger, self.id, clock)
         self._waiting = Waiting(self._watchers, self.get, self._takeover.wait_for_change, clock)
@@ -303,23 +301,21 @@ class Runner:
 
     def stop_edit(self, id_: str) -> None:
         """Stop an edit that this process makes. Do nothing for other tasks, because KIE cannot stop them."""
-        self._watchers.stop_edit(id_)
+        if watcher := self._watchers.get(id_):
+            watcher.stop()
 
     def is_busy(self, task: Task) -> bool:
         """Return True while a task runs, and while its files are downloaded for the first time."""
         return not task.final or (task.id in self._watchers and not task.note)
 
     async def resume(self, look_seconds: float = HEARTBEAT_SECONDS) -> None:
-        """Take over the tasks of dead processes, and start the background work of this process.
-
-        The background work repeats the takeover, reads the balance once, deletes leftovers, and listens for changes
-        that other processes make in the ledger.
-        """
+        """Take over the tasks of dead processes, delete leftovers, and start to listen for changes in the ledger."""
         self.balance.refresh_soon()
-        self._task_group.start_soon(self._services.remove_leftovers)
-        self._task_group.start_soon(self.ledger.database.listen)
-        await self._task_group.start(self._takeover.run, self._watchers, self._take_over, look_seconds)
-        self._task_group.start_soon(reopen_ended_batches, self.ledger, self, self.clock.time())
+        self._background.start(self._services.remove_leftovers)
+        self._background.start(self.ledger.database.listen)
+        await self._takeover.take_over_claimable(self._watchers, self._take_over)
+        self._background.start(self._takeover.run, self._watchers, self._take_over, look_seconds)
+        self._background.start(reopen_ended_batches, self.ledger, self, self.clock.time())
 
     @property
     def is_watching(self) -> bool:
@@ -328,8 +324,9 @@ class Runner:
 
     async def settle_creates(self) -> None:
         """Wait until all create requests that were sent are settled: answered by KIE, or of unknown outcome."""
-        for watcher in [each for each in self._watchers.values() if each.task.state == "submitting"]:
-            await watcher.create_settled.wait()
+        # Meanwhile, another task may get its slot in the rate limit, and send its create request.
+        while sent := [each for each in self._watchers.values() if each.is_submitting]:
+            await sent[0].create_settled.wait()
 
     async def release_lease(self) -> None:
         """Release this process's lease, so that other processes can take over its tasks at once."""
@@ -342,6 +339,8 @@ class Runner:
         self, watcher: AnyWatcher, repeats_since: float | None, confirm: str = "", check: Check | None = None
     ) -> Task | None:
         """Save a new task's row, and keep its watcher; for a repeated call, return the earlier task instead."""
+        if self._background.is_ending:
+            raise failures.not_sent_error()
         # The watcher is stored before the row is saved, because `get()` must find a watcher for each saved task.
         self._watchers[watcher.task.id] = watcher
         is_added = False
@@ -354,10 +353,7 @@ class Runner:
                 del self._watchers[watcher.task.id]
 
     async def _record(self, watcher: AnyWatcher, confirm: str, rules: Rules) -> Task | None:
-        """Save the row of a watcher's task, if caps and confirmation allow the task; a confirmation is then used up.
-
-        Returns:
-            The existing task if the call turned out to be a repeated one, else None.
+        """Save the row of a watcher's task, and use its confirmation up; for a repeated call, return the earlier task.
 
         Raises:
             CapReached: When the task exceeds a cap.
@@ -370,8 +366,8 @@ class Runner:
 
     async def _take_over(self, known: Task) -> None:
         """Watch a task that no live process watches, and store in the ledger that this process watches it now."""
-        if known.final and not self._services.downloader:
-            # The task has ended, and only its files are missing. Without a downloader, this process cannot get them.
+        if (known.final and not self._services.downloader) or self._background.is_ending:
+            # A task that has ended lacks only its files, which this process cannot get without a downloader.
             return
         await self._takeover.renew_lease()
         task = await self.ledger.leases.claim(known.id, self.id, self.clock.time())
@@ -381,7 +377,8 @@ class Runner:
             self._start(watcher)
 
     def _start(self, watcher: AnyWatcher, order: Order | None = None) -> None:
-        if not start_unless_ending(self._task_group, self._run, watcher, order):
+        """Run a watcher; if this server is ending, refuse a new order, and leave other tasks to another process."""
+        if not self._background.start(self._run, watcher, order):
             self._watchers.remove(watcher)
             if order:
                 raise failures.not_sent_error()

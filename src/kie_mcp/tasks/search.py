@@ -4,9 +4,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import anyio
-from anyio.abc import TaskGroup
 
-from kie_mcp.background import start_unless_ending
+from kie_mcp.background import Background
 from kie_mcp.clock import Clock
 from kie_mcp.errors import ApiError
 from kie_mcp.kie.client import KieClient
@@ -30,12 +29,12 @@ class Searches:
     """The running searches of this process, at most one for each id."""
 
     def __init__(
-        self, client: KieClient, ledger: Ledger, clock: Clock, task_group: TaskGroup, find_kind: KindFinder | None
+        self, client: KieClient, ledger: Ledger, clock: Clock, background: Background, find_kind: KindFinder | None
     ) -> None:
         self._client = client
         self._ledger = ledger
         self._clock = clock
-        self._task_group = task_group
+        self._background = background
         self._find_kind = find_kind
         self._searches: dict[str, _Search] = {}
 
@@ -53,7 +52,7 @@ class Searches:
         search = self._searches.get(id_)
         if not search:
             self._searches[id_] = search = _Search()
-            if not start_unless_ending(self._task_group, self._run, id_, search):
+            if not self._background.start(self._run, id_, search):
                 search.ended.set()
         await self._clock.wait_for_first(search.ended.wait, partial(self._clock.sleep, seconds))
         if not search.ended.is_set():

@@ -5,9 +5,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
 
-from anyio import TASK_STATUS_IGNORED
-from anyio.abc import TaskStatus
-
 from kie_mcp.clock import Clock
 from kie_mcp.ledger.leases import LEASE_SECONDS
 from kie_mcp.ledger.ledger import Ledger, LedgerError
@@ -47,10 +44,8 @@ class Takeover:
         watched: Mapping[str, object],
         take_over: TakeOver,
         look_seconds: float = HEARTBEAT_SECONDS,
-        *,
-        task_status: TaskStatus[None] = TASK_STATUS_IGNORED,
     ) -> None:
-        """Take over tasks of dead processes and renew the lease, once at the start and then in an endless loop.
+        """Take over tasks of dead processes and renew the lease, at regular times in an endless loop.
 
         The lease is renewed only while this process watches tasks.
 
@@ -58,10 +53,7 @@ class Takeover:
             watched: The tasks that this process watches; the keys are the ids of the tasks.
             take_over: A function that makes this process watch a task.
             look_seconds: Seconds between two searches for tasks of dead processes, at most `HEARTBEAT_SECONDS`.
-            task_status: AnyIO's signal to the caller that the first search and its takeovers are done.
         """
-        await self.take_over_claimable(watched, take_over)
-        task_status.started()
         while True:
             await self._clock.idle(look_seconds)
             await self.take_over_claimable(watched, take_over)

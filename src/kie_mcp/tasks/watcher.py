@@ -72,6 +72,8 @@ class Watcher(BaseWatcher):
         self._failed_polls = 0
         self._ledger_error: Exception | None = None
         """The error of the last attempt to save the task; None if the last attempt was successful."""
+        self._own_notes: dict[str, str] = {}
+        """The task's own note, by the note that callers see instead while the task cannot be saved."""
         self._last_poll = self._last_progress
         self._woken = anyio.Event()
         self._expects_callback = False
@@ -331,14 +333,14 @@ class Watcher(BaseWatcher):
                 callers see no unsaved value before.
         """
         task = self.task
-        if self._ledger_error:
-            changes["note"] = ""
+        changes["note"] = note = self._own_notes.get(task.note, task.note)
         try:
             await self._services.save(replace(task, **changes), as_watcher=True)
         except LedgerError as error:
             logger.warning("task %s cannot be written down: %s", task.id, failures.describe_cause(error))
             self._ledger_error = error
             changes["note"] = f"Not written down: {failures.describe_cause(error)}."
+            self._own_notes = {changes["note"]: note}
         else:
             self._ledger_error = None
         for name, value in changes.items():

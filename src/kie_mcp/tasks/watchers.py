@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from kie_mcp.tasks.edits import EditWatcher
 
 AnyWatcher = Union[Watcher, WholeWatcher, BatchWatcher, "EditWatcher"]
-OF_KIE = (Watcher, WholeWatcher, BatchWatcher)
-"""The watchers of tasks that KIE runs: all but those of edits."""
 
 
 class Watchers(dict[str, AnyWatcher]):
@@ -36,12 +34,6 @@ class Watchers(dict[str, AnyWatcher]):
         if isinstance(watcher, Watcher):
             watcher.handle_callback()
         return watcher is not None
-
-    def stop_edit(self, id_: str) -> None:
-        """If a film is made on this machine, stop making it; do nothing for other tasks."""
-        watcher = self.get(id_)
-        if watcher and not isinstance(watcher, OF_KIE):
-            watcher.stop()
 
 
 def build_watcher(task: Task, services: Services, duration: DurationEstimate, runner: PartRunner) -> AnyWatcher:
@@ -73,12 +65,15 @@ async def prepared(watcher: AnyWatcher, order: Order, watched: Mapping[str, obje
     Raises:
         InvalidCall: When the film cannot be made.
     """
-    if isinstance(watcher, OF_KIE) or not isinstance(order.call, Timeline):
-        yield
-        return
-    await watcher.prepare(order.call)
-    try:
-        yield
-    finally:
-        if watcher.task.id not in watched:
-            watcher.discard()
+    if isinstance(order.call, Timeline):
+        from kie_mcp.tasks.edits import EditWatcher
+
+        if isinstance(watcher, EditWatcher):
+            await watcher.prepare(order.call)
+            try:
+                yield
+            finally:
+                if watcher.task.id not in watched:
+                    watcher.discard()
+            return
+    yield
