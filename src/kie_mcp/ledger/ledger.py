@@ -209,8 +209,8 @@ class Ledger:
         async with self.database.reading() as connection:
             return await _sum_spent(connection, at)
 
-    async def save(self, task: Task, *, watcher: str = "") -> None:
-        """Save all attributes of a task except `cancelled`, which another process may have changed in the ledger.
+    async def save(self, task: Task, *, watcher: str = "") -> bool:
+        """Save all attributes of a task except `cancelled`, which another process may have changed; return if saved.
 
         Args:
             task: The task.
@@ -231,7 +231,7 @@ class Ledger:
                 # If the row has KIE's id but this process does not know it, the state in this process is older than the
                 # row.
                 statement = statement.where(tasks.c.kie_id.is_(None))
-        await self._execute(statement)
+        return await self._execute(statement)
 
     async def change(self, id_: str, change: Change) -> Task | None:
         """Read a task from its row, and change the task; no other process can change the row in between.
@@ -345,9 +345,9 @@ class Ledger:
             query = query.where(sa.tuple_(tasks.c.listed, tasks.c.id) < before)
         return await self._select_tasks(query)
 
-    async def _execute(self, statement: sa.Update) -> None:
+    async def _execute(self, statement: sa.Update) -> bool:
         async with self.database.writing() as connection:
-            await connection.execute(statement)
+            return (await connection.execute(statement)).rowcount > 0
 
     async def _select_tasks(self, query: sa.Select[Any]) -> list[Task]:
         return [task_from_row(row) for row in await self.database.select(query)]
