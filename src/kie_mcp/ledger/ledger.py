@@ -210,23 +210,24 @@ class Ledger:
             return await _sum_spent(connection, at)
 
     async def save(self, task: Task, *, watcher: str = "") -> bool:
-        """Save all attributes of a task except `cancelled`, which another process may have changed; return if saved.
+        """Save a task, except for `cancelled`, which another process may have changed; return whether a row was saved.
 
         Args:
             task: The task.
             watcher: The id of this process; empty to save in any case. Another process may have taken the task over, so
                 that this process has an older state. Therefore, if the row is a success with saved files, it is only
-                overwritten by another such success, and only by the process that watches the task.
+                overwritten by another such success, and only by the process that watches the task. A batch that has
+                ended, even as failed, is not overwritten by an earlier state of the batch.
         """
         statement = update_task(task)
         if watcher:
-            # This process may overwrite each final state except a saved success, because the state may be wrong:
-            # another process may have recorded a task as unknown, although this process has received KIE's id of the
-            # task.
-            is_open = sa.or_(sa.not_(tasks.c.saved), tasks.c.state != "succeeded")
-            is_saved = task.saved and task.state not in WITHOUT_RESULT
-            is_ours = tasks.c.watcher == watcher if is_saved else sa.false()
-            statement = statement.where(sa.or_(is_open, is_ours))
+            # This process may overwrite the other final states, because they may be wrong: another process may have
+            # recorded a task as unknown, although this process has received KIE's id of the task.
+            is_open = sa.not_(tasks.c.saved)
+            if task.saved or task.route != BATCH:
+                is_open = sa.or_(is_open, tasks.c.state != "succeeded")
+            is_success = task.saved and task.state == "succeeded"
+            statement = statement.where(sa.or_(is_open, tasks.c.watcher == watcher) if is_success else is_open)
             if not task.kie_id:
                 # If the row has KIE's id but this process does not know it, the state in this process is older than the
                 # row.
