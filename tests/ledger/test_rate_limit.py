@@ -46,6 +46,16 @@ async def test_a_clock_that_is_set_back_neither_frees_a_slot_nor_keeps_it_for_lo
         assert await ledger.create_slots.acquire("key", clock.time, 4, 10) == wait
 
 
+async def test_an_account_moves_no_slot_of_another_one_when_the_clock_was_set_back(
+    ledger: Ledger, clock: JumpingClock
+) -> None:
+    assert await ledger.create_slots.acquire("key", clock.time, 1, 10) == 0
+    clock.now = NOW - 5
+    assert await ledger.create_slots.acquire("other key", clock.time, 1, 10) == 0
+    clock.now = NOW + 6
+    assert await ledger.create_slots.acquire("key", clock.time, 1, 10) == 4
+
+
 async def test_many_at_once_acquire_no_more_slots_than_there_are(ledger: Ledger, clock: JumpingClock) -> None:
     waits: list[float] = []
 

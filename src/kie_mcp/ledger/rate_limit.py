@@ -46,16 +46,18 @@ class CreateSlots:
         """
         async with self._database.exclusive(f"creates of {account}") as connection:
             now = await self._database.read_time(connection, time())
+            # These rows limit no account any more, so the locks of the other accounts are not needed.
             await connection.execute(sa.delete(creates).where(creates.c.at <= now - window))
+            ours = creates.c.account == account
             # If a row's time is in the future, the clock was set back after the request. The row gets the time now,
             # because its request was not sent later than now.
-            await connection.execute(sa.update(creates).where(creates.c.at > now).values(at=now))
-            query = sa.select(creates.c.at).where(creates.c.account == account).order_by(creates.c.at.desc())
+            await connection.execute(sa.update(creates).where(ours, creates.c.at > now).values(at=now))
+            query = sa.select(creates.c.at).where(ours).order_by(creates.c.at.desc())
             taken = (await connection.execute(query.limit(slots))).scalars().all()
             if len(taken) < slots:
                 if task:
-                    ours = update_task(task).where(tasks.c.watcher == task.session)
-                    if not (await connection.execute(ours)).rowcount:
+                    update = update_task(task).where(tasks.c.watcher == task.session)
+                    if not (await connection.execute(update)).rowcount:
                         return None
                 await connection.execute(sa.insert(creates).values(account=account, at=now))
                 return 0
