@@ -94,3 +94,15 @@ async def test_a_batch_that_was_reopened_by_a_process_that_died_is_found_by_othe
         await ledger.change(made.id, reopen)
         assert await dead.find() == (40, False)
         assert await process.reservations.list_orphaned(NOW) == ["ann"]
+
+
+async def test_only_reservations_that_no_live_process_holds_end_with_their_tenant(tmp_path: Path) -> None:
+    """A removed tenant may come back: its own call makes a ledger while another process finds that there is none."""
+    async with run_process("s_a", tmp_path) as (alive, ledger), run_process("s_b", tmp_path) as (process, _):
+        await alive.common.leases.renew("s_a", NOW)
+        await ledger.add(task("t_1", session="s_a", reserved=50.0), check=allow)
+        await process.reservations.end("ann", NOW)
+        assert await process.find() == (50, False)
+        await alive.common.leases.release("s_a")
+        await process.reservations.end("ann", NOW)
+        assert await process.find() == (50, True)

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kie_mcp.errors import KieMcpError
 from kie_mcp.ledger.database import Database, fetch_rows
+from kie_mcp.ledger.leases import is_alive
 from kie_mcp.ledger.ledger import Change, Check, Ledger
 from kie_mcp.ledger.rows import MAX_CREDITS
 from kie_mcp.ledger.tables import reservations, servers
@@ -88,14 +89,15 @@ class Reservations:
             theirs = sa.and_(reservations.c.tenant == tenant, self._is_orphaned(now))
             await connection.execute(sa.update(reservations).where(theirs).values(holder=self._holder))
 
-    async def end(self, tenant: str) -> None:
-        """Record that no process follows the tasks of a removed tenant; their credits still count against the cap."""
-        ended = sa.update(reservations).where(reservations.c.tenant == tenant).values(ended=True)
+    async def end(self, tenant: str, now: float) -> None:
+        """End the reservations of a removed tenant's tasks that no live process runs; their credits still count."""
         async with self._database.writing() as connection:
-            await connection.execute(ended)
+            now = await self._database.read_time(connection, now)
+            theirs = sa.and_(reservations.c.tenant == tenant, self._is_orphaned(now))
+            await connection.execute(sa.update(reservations).where(theirs).values(ended=True))
 
     def _is_orphaned(self, now: float) -> sa.ColumnElement[bool]:
-        alive = sa.select(servers.c.id).where(servers.c.alive_until >= now)
+        alive = sa.select(servers.c.id).where(is_alive(now))
         held = sa.or_(reservations.c.holder == self._holder, reservations.c.holder.in_(alive))
         return sa.and_(~reservations.c.ended, ~held)
 

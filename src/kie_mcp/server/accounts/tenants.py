@@ -126,8 +126,9 @@ class Tenants:
         async with self._stack, anyio.create_task_group() as self._group:
             self._group.start_soon(self._close_idle)
             if self._find_caller:
-                self._group.start_soon(self._repeat, self._renew_lease)
-                self._group.start_soon(self._repeat, partial(self._take_over, self._find_caller))
+                self._group.start_soon(self._repeat, "renew the lease of this server", self._renew_lease)
+                take_over = partial(self._take_over, self._find_caller)
+                self._group.start_soon(self._repeat, "look for tenants whose server has ended", take_over)
             if self._app.settings.public_url and not self._app.settings.ledger_url:
                 wakes = WakeFiles(self._app.settings.state_dir, self._app.clock)
                 self._group.start_soon(wakes.run, self._hear)
@@ -274,15 +275,20 @@ class Tenants:
             await self._open.close_idle(IDLE_SECONDS)
             await self._readers.close_idle(IDLE_SECONDS)
 
-    async def _repeat(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Do some work at each heartbeat, endlessly; its errors are only logged, so that the apps of tenants go on."""
+    async def _repeat(self, purpose: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Do some work at each heartbeat, endlessly; its errors are only logged, so that the apps of tenants go on.
+
+        Args:
+            purpose: What the work is for, as a log message names it: a verb with its object.
+            work: The work.
+        """
         while True:
             try:
                 await work()
             except (KieMcpError, LedgerError) as error:
-                logger.warning("The ledger of all tenants cannot be used: %s", type(error).__name__)
+                logger.warning("The server cannot %s: %s", purpose, type(error).__name__)
             except Exception:
-                logger.exception("in the background")
+                logger.exception("The server cannot %s.", purpose)
             await self._app.clock.idle(HEARTBEAT_SECONDS)
 
     async def _renew_lease(self) -> None:
@@ -301,7 +307,7 @@ class Tenants:
             if not await self._has_ledger(name):
                 # The tenant was removed, so its tasks cannot be followed. Without this check, a new ledger would be
                 # created for the tenant.
-                await self._reservations.end(name)
+                await self._reservations.end(name, self._app.clock.time())
             elif caller := await find_caller(name):
                 async with self.use(caller) as app:
                     await app.runner()
