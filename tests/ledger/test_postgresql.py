@@ -204,15 +204,18 @@ async def test_a_single_query_is_one_statement_and_changes_nothing_for_the_next_
     common = await open_ledger(tmp_path)
     ann, bob = [Ledger(await common.database.open_other(tmp_path, f"kie_mcp_{name}")) for name in ("ann", "bob")]
     await ann.add(task("t_1", arguments={"prompt": "a heron"}))
-    statements: list[str] = []
+    autocommits: list[bool] = []
 
-    def note(*event: Any) -> None:
-        statements.append(event[2])
+    def note(connection: sa.Connection, *_: object) -> None:
+        driver_connection: Any = connection.connection.driver_connection
+        autocommits.append(driver_connection.autocommit)
 
+    # This event is not sent for `BEGIN` and `COMMIT`; psycopg sends them unless the connection has autocommit.
     sa.event.listen(sa.Engine, "before_cursor_execute", note)
     assert ids(await ann.page(words="heron")) == ["t_1"]
+    assert await common.database.has_other(tmp_path, "kie_mcp_ann")
     sa.event.remove(sa.Engine, "before_cursor_execute", note)
-    assert len(statements) == 1
+    assert autocommits == [True, True]
     assert await bob.page(words="heron") == await common.page() == []
 
     # The connection still has transactions, and each ledger its own schema.

@@ -88,6 +88,7 @@ async def test_the_closing_of_an_app_takes_no_ledger_from_those_who_read_it(
         reader = await tenants.read_ledger("ann")
         await clock.sleep(3 * LOOK_SECONDS)
         await wait_until(lambda: tenants.find_open("ann") is None)
+        assert tenants._readers.find("ann") is reader
         assert await reader.page() == []
 
 

@@ -108,7 +108,7 @@ class PostgresqlDatabase(Database):
     async def has_other(self, folder: Path, schema: str) -> bool:
         """Return whether another schema exists."""
         del folder
-        async with self.reading() as connection:
+        async with self._limit_time(), self._single_queries.connect() as connection:
             return bool(await connection.scalar(_FIND_SCHEMA, {"name": schema}))
 
     async def close(self) -> None:
