@@ -120,7 +120,9 @@ class ReadSlots:
             await connection.execute(moved.values(until=reads.c.until - reads.c.leased + now, leased=now))
             lent = {number: _Lent(number) for number in range(slots)}
             for row in (await connection.execute(sa.select(reads).where(ours))).mappings():
-                if row["number"] in lent and row["until"] <= now + LONGEST_QUEUE:
+                # Rows of an earlier version lack the time of their lease, so they cannot be moved as above.
+                longest = LONGEST_QUEUE if row["leased"] else slots * LONG_LEASE
+                if row["number"] in lent and row["until"] <= now + longest:
                     lent[row["number"]] = _Lent(row["number"], row["holder"], row["until"])
             chosen = _choose(list(lent.values()), holder, now, wanted)
             numbers = [each.number for each in chosen]
