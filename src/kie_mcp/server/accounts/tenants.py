@@ -116,6 +116,8 @@ class Tenants:
         self._reservations: Reservations
         self._read_limiters: ReadLimiters
         self._process = new_id("s")
+        self._has_lease = anyio.Event()
+        """Set when this process has its first lease."""
         self._open = OpenByTenant[_OpenTenant](app.clock, _OpenTenant.close, lambda each: each.is_idle)
         self._readers = OpenByTenant[Ledger](app.clock, Ledger.close)
         """The ledgers that are open without an app, only for reading."""
@@ -294,10 +296,12 @@ class Tenants:
     async def _renew_lease(self) -> None:
         """Renew this process's lease, so that other processes do not take its tenants over."""
         await (await self.open_common_ledger()).leases.renew(self._process, self._app.clock.time())
+        self._has_lease.set()
 
     async def _take_over(self, find_caller: FindCaller) -> None:
         """Open the apps of tenants whose process has ended."""
-        await self.open_common_ledger()
+        # Without a lease, other processes would take over the same tenants at the same time.
+        await self._has_lease.wait()
         for name in await self._reservations.list_orphaned(self._app.clock.time()):
             await self._take_over_tenant(name, find_caller)
 
