@@ -92,9 +92,9 @@ class PostgresqlDatabase(Database):
             raise
         return database
 
-    async def open_other(self, folder: Path, schema: str) -> Self:
+    async def open_other(self, folder: Path, schema: str, *, to_read: bool = False) -> Self:
         """Open another schema on the same connections."""
-        del folder
+        del folder, to_read
         database = type(self)(self._engine, schema, self._busy_seconds, self._heard)
         try:
             await database.upgrade(REVISIONS)

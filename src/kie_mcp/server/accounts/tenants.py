@@ -166,7 +166,8 @@ class Tenants:
     async def read_ledger(self, name: str) -> Ledger:
         """Return a tenant's ledger for reading results; this process need not know the tenant's KIE key.
 
-        The ledger stays open for `IDLE_SECONDS` at least, whether or not the tenant's app is open.
+        The ledger stays open for `IDLE_SECONDS` at least, whether or not the tenant's app is open. Only if more than
+        `MAX_OPEN` tenants have links opened in this time, the ledger whose last use was longest ago is closed earlier.
 
         Raises:
             InvalidCall: When the tenant has no ledger, such as after the tenant was removed.
@@ -176,7 +177,7 @@ class Tenants:
         async def open_existing() -> Ledger:
             if not await self._has_ledger(name):
                 raise InvalidCall("There is no such library any more.", "Load the library again.")
-            return await self._open_ledger(name)
+            return await self._open_ledger(name, to_read=True)
 
         async with self._readers.use(name, open_existing) as ledger:
             return ledger
@@ -254,9 +255,9 @@ class Tenants:
         has_ledger = partial(self._has_ledger, name)
         return self._app.build_tenant(own, Tenancy(name, session, caller.key is None, has_ledger, open_ledger, *shared))
 
-    async def _open_ledger(self, name: str) -> TenantLedger:
+    async def _open_ledger(self, name: str, *, to_read: bool = False) -> TenantLedger:
         common, settings = await self.open_common_ledger(), self._app.settings
-        database = await common.database.open_other(*self._find_place(name))
+        database = await common.database.open_other(*self._find_place(name), to_read=to_read)
         share = Share(name, self._reservations, settings.max_credits_per_day_all, check_cap_of_all)
         return TenantLedger(database, share)
 
