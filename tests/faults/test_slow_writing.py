@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 from reconciliation import locked, order, settle, tasks
-from support.clock import JumpingClock, wait_until
+from support.clock import JumpingClock, pass_time_until
 from support.runners import full_disk, run_runner
 
 from kie_mcp.errors import KieMcpError
@@ -83,7 +83,7 @@ async def test_while_a_row_is_written_again_a_task_says_that_it_is_not_written_d
         with pytest.raises(KieMcpError, match="the ledger cannot be written"):
             await runner.submit(order())
         (row,) = tasks(tmp_path)
-        await wait_until(lambda: stuck[0].attempts > 1)
+        await pass_time_until(lambda: stuck[0].attempts > 1, clock)
         assert "Not written down: " in (await runner.get(row["id"])).note
         stuck[0].go_on.set()
         await settle(clock, tmp_path)
