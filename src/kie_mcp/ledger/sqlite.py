@@ -56,8 +56,7 @@ class SqliteDatabase(Database):
             inode = _inode(path)
             engine = _create_engine(path, busy_seconds)
             try:
-                await _check_integrity(engine)
-                await _migrate(engine, revisions)
+                await _migrate(engine, revisions, check=True)
             except sa.exc.DBAPIError as error:
                 await dispose(engine)
                 # If two processes create the file at the same time, SQLite raises an error in one of them at once,
@@ -93,7 +92,7 @@ class SqliteDatabase(Database):
             return await self.open(folder)
         engine = _create_engine(folder / FILE_NAME, BUSY_SECONDS)
         try:
-            await _migrate(engine, REVISIONS)
+            await _migrate(engine, REVISIONS, check=False)
         except BaseException as error:
             await dispose(engine)
             if isinstance(error, sa.exc.DBAPIError):
@@ -171,10 +170,12 @@ def decode_text(content: bytes) -> str:
     return content.decode(errors="replace")
 
 
-async def _migrate(engine: AsyncEngine, revisions: Revisions) -> None:
+async def _migrate(engine: AsyncEngine, revisions: Revisions, *, check: bool) -> None:
     # The shield is needed because the driver's thread would never end if the caller were cancelled.
     with anyio.CancelScope(shield=True):
         async with engine.begin() as connection:
+            if check:
+                await _check_integrity(connection)
             if await connection.run_sync(find_version, revisions) != revisions.newest:
                 # Several processes may start a migration at the same time. The first process that gets the write lock
                 # migrates the file; the other processes then find the newest version and change nothing.
@@ -182,15 +183,13 @@ async def _migrate(engine: AsyncEngine, revisions: Revisions) -> None:
                 await connection.run_sync(migrate, revisions)
 
 
-async def _check_integrity(engine: AsyncEngine) -> None:
+async def _check_integrity(connection: AsyncConnection) -> None:
     """Check every page of the file, so that a broken page is found now, and not later while a paid task runs.
 
     Raises:
         sqlalchemy.exc.DatabaseError: When a page is broken.
     """
-    with anyio.CancelScope(shield=True):
-        async with engine.begin() as connection:
-            found = (await connection.execute(sa.text("PRAGMA quick_check(1)"))).scalar()
+    found = (await connection.execute(sa.text("PRAGMA quick_check(1)"))).scalar()
     if found != "ok":
         raise sa.exc.DatabaseError("PRAGMA quick_check(1)", None, Exception(f"{MALFORMED}: {found}"))
 
