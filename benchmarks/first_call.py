@@ -38,6 +38,8 @@ PAIRS = 8
 """Number of servers of each version in a comparison."""
 AWAY_SECONDS = 0.25
 IDLE_SECONDS = 3.0
+LONGEST_SECONDS = 60
+"""Maximum seconds from a server's start to its create request, in a comparison."""
 MAX_MILLISECONDS = 30
 """Most milliseconds of kie-mcp's own time from the call to the create request, 3 s after the start."""
 MAX_ROUND_TRIPS = 1.1
@@ -142,9 +144,12 @@ def measure_create(python: str, call: str) -> float:
         started = time.monotonic()
         with start_server(python, url) as server:
             send(server, "tools/call", name=tool, arguments=arguments)
-            while not kie.creates:
+            deadline = started + LONGEST_SECONDS
+            while not kie.creates and server.poll() is None and time.monotonic() < deadline:
                 time.sleep(0.001)
             server.kill()
+    if not kie.creates:
+        raise SystemExit(f"{python} sent no create request for the call {call}.")
     return (kie.creates[0] - started) * 1000
 
 

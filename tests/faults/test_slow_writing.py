@@ -33,10 +33,10 @@ class SlowLedger(Ledger):
         super().__init__(ledger.database)
         self.go_on = anyio.Event()
 
-    async def save(self, task: Task, *, watcher: str = "") -> None:
+    async def save(self, task: Task, *, watcher: str = "") -> bool:
         if task.kie_id:
             await self.go_on.wait()
-        await super().save(task, watcher=watcher)
+        return await super().save(task, watcher=watcher)
 
 
 async def test_a_task_is_told_as_running_only_when_kies_id_is_on_disk(
@@ -64,11 +64,11 @@ class StuckLedger(SlowLedger):
         super().__init__(ledger)
         self.attempts = 0
 
-    async def save(self, task: Task, *, watcher: str = "") -> None:
+    async def save(self, task: Task, *, watcher: str = "") -> bool:
         self.attempts += bool(task.kie_id)
         if self.attempts == 1:
             raise LedgerError("database or disk is full")
-        await super().save(task, watcher=watcher)
+        return await super().save(task, watcher=watcher)
 
 
 async def test_while_a_row_is_written_again_a_task_says_that_it_is_not_written_down(

@@ -15,7 +15,7 @@ from support.ledgers import NOW, ids, open_ledger, task
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.rows import row_from_task
 from kie_mcp.ledger.tables import tasks
-from kie_mcp.ledger.task import FINAL, TASK_ID, Result, State, Task, new_id
+from kie_mcp.ledger.task import BATCH, FINAL, TASK_ID, Result, State, Task, new_id
 
 pytestmark = [pytest.mark.anyio, pytest.mark.on_postgresql]
 
@@ -72,6 +72,21 @@ async def test_a_process_that_lost_a_task_does_not_write_over_what_its_new_watch
     again = dataclasses.replace(saved, results=[Result("https://kie.test/1.png", "/out/2.png")])
     await ledger.save(again, watcher="s_old")
     assert await ledger.find(written.id) == again
+    await ledger.save(dataclasses.replace(written, state="unknown", saved=True), watcher="s_old")
+    assert await ledger.find(written.id) == again
+
+
+@pytest.mark.parametrize("state", ["succeeded", "failed"])
+async def test_a_batch_that_has_ended_is_not_set_back_by_a_process_that_was_paused(
+    ledger: Ledger, state: State
+) -> None:
+    running = task("t_1", session="s_old", state="running", route=BATCH)
+    await ledger.add(running)
+    ended = dataclasses.replace(running, state=state, finished=NOW + 60, saved=True)
+    assert await ledger.save(ended, watcher="s_old")
+    for watcher in ("s_old", "s_new"):
+        assert not await ledger.save(running, watcher=watcher)
+        assert await ledger.find(running.id) == ended
 
 
 async def test_a_task_is_found_by_its_own_id_and_by_that_of_kie(ledger: Ledger) -> None:

@@ -1,6 +1,6 @@
 """What only PostgreSQL does: it tells of changes, has one time for all, and may be lost and come back."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ import anyio
 import pytest
 import sqlalchemy as sa
 from support.clock import JumpingClock, wait_until
-from support.ledgers import NOW, find_database, find_url, ids, open_ledger, task
+from support.ledgers import NOW, find_database, find_url, ids, open_ledger, select_rows, task
 from support.postgresql import PostgresqlServer, find_programs
 
 from kie_mcp.errors import ConfigurationError
@@ -16,6 +16,7 @@ from kie_mcp.ledger.ledger import Ledger, LedgerError
 from kie_mcp.ledger.postgresql import check_system
 from kie_mcp.ledger.rows import row_from_task
 from kie_mcp.ledger.tables import tasks
+from kie_mcp.ledger.task import Task
 
 pytestmark = [
     pytest.mark.anyio,
@@ -204,15 +205,18 @@ async def test_a_single_query_is_one_statement_and_changes_nothing_for_the_next_
     common = await open_ledger(tmp_path)
     ann, bob = [Ledger(await common.database.open_other(tmp_path, f"kie_mcp_{name}")) for name in ("ann", "bob")]
     await ann.add(task("t_1", arguments={"prompt": "a heron"}))
-    statements: list[str] = []
+    autocommits: list[bool] = []
 
-    def note(*event: Any) -> None:
-        statements.append(event[2])
+    def note(connection: sa.Connection, *_: object) -> None:
+        driver_connection: Any = connection.connection.driver_connection
+        autocommits.append(driver_connection.autocommit)
 
+    # This event is not sent for `BEGIN` and `COMMIT`; psycopg sends them unless the connection has autocommit.
     sa.event.listen(sa.Engine, "before_cursor_execute", note)
     assert ids(await ann.page(words="heron")) == ["t_1"]
+    assert await common.database.has_other(tmp_path, "kie_mcp_ann")
     sa.event.remove(sa.Engine, "before_cursor_execute", note)
-    assert len(statements) == 1
+    assert autocommits == [True, True]
     assert await bob.page(words="heron") == await common.page() == []
 
     # The connection still has transactions, and each ledger its own schema.
@@ -227,6 +231,21 @@ async def test_a_single_query_is_one_statement_and_changes_nothing_for_the_next_
     assert [ids(await each.page()) for each in (common, ann, bob)] == [[], ["t_1"], ["t_3"]]
     for ledger in (ann, bob, common):
         await ledger.close()
+
+
+async def test_while_a_task_is_changed_nobody_else_can_write_its_row(tmp_path: Path) -> None:
+    ledger = await open_ledger(tmp_path)
+    await ledger.add(task("t_1"))
+    await ledger.add(task("t_2"))
+    free: list[str] = []
+
+    def look(_: Task, __: Sequence[Task]) -> bool:
+        free.extend(row["id"] for row in select_rows(tmp_path, "SELECT id FROM tasks FOR UPDATE SKIP LOCKED"))
+        return False
+
+    await ledger.change("t_1", look)
+    assert free == ["t_2"]
+    await ledger.close()
 
 
 async def test_a_statement_without_the_name_of_a_schema_finds_no_ledger(tmp_path: Path) -> None:

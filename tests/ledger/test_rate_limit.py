@@ -46,6 +46,16 @@ async def test_a_clock_that_is_set_back_neither_frees_a_slot_nor_keeps_it_for_lo
         assert await ledger.create_slots.acquire("key", clock.time, 4, 10) == wait
 
 
+async def test_an_account_moves_no_slot_of_another_one_when_the_clock_was_set_back(
+    ledger: Ledger, clock: JumpingClock
+) -> None:
+    assert await ledger.create_slots.acquire("key", clock.time, 1, 10) == 0
+    clock.now = NOW - 5
+    assert await ledger.create_slots.acquire("other key", clock.time, 1, 10) == 0
+    clock.now = NOW + 6
+    assert await ledger.create_slots.acquire("key", clock.time, 1, 10) == 4
+
+
 async def test_many_at_once_acquire_no_more_slots_than_there_are(ledger: Ledger, clock: JumpingClock) -> None:
     waits: list[float] = []
 
@@ -126,8 +136,10 @@ async def test_a_process_that_comes_after_the_clock_was_set_back_waits_no_longer
     assert start <= LONG_LEASE + GUARD_SECONDS
 
 
-@pytest.mark.parametrize("until", [1e300, -1e300, NOW + 1e9, NOW + 2 * LONGEST_QUEUE])
-async def test_a_broken_row_keeps_nobody_waiting(ledger: Ledger, clock: JumpingClock, until: float) -> None:
+@pytest.mark.parametrize("until", [1e300, -1e300, NOW + 1e9, NOW + 2 * LONGEST_QUEUE, NOW + 600])
+async def test_a_broken_row_or_one_of_an_earlier_version_keeps_nobody_waiting(
+    ledger: Ledger, clock: JumpingClock, until: float
+) -> None:
     row = {"account": "account", "kind": "suno", "number": 0, "holder": "s_1", "until": until}
     async with ledger.database.writing() as connection:
         await connection.execute(sa.insert(reads).values(row))

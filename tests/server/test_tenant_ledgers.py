@@ -77,6 +77,18 @@ async def test_a_ledger_is_read_without_a_key_also_while_the_app_of_its_tenant_i
             assert {each.id for each in await reader.page()} == {later.id, made.id}
 
 
+async def test_a_broken_ledger_is_not_renamed_by_who_reads_it(
+    settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock
+) -> None:
+    file = find_folder(settings, "ann") / FILE_NAME
+    async with run_tenants(build_app(settings, transport, clock)) as tenants:
+        file.parent.mkdir(parents=True)
+        file.write_bytes(b"broken " * 1000)
+        with pytest.raises(ConfigurationError, match="not a database"):
+            await tenants.read_ledger("ann")
+        assert file.read_bytes() == b"broken " * 1000
+
+
 @pytest.mark.on_postgresql
 async def test_the_closing_of_an_app_takes_no_ledger_from_those_who_read_it(
     settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock
@@ -88,6 +100,7 @@ async def test_the_closing_of_an_app_takes_no_ledger_from_those_who_read_it(
         reader = await tenants.read_ledger("ann")
         await clock.sleep(3 * LOOK_SECONDS)
         await wait_until(lambda: tenants.find_open("ann") is None)
+        assert tenants._readers.find("ann") is reader
         assert await reader.page() == []
 
 

@@ -58,10 +58,16 @@ class Database(ABC):
         return False
 
     @abstractmethod
-    async def open_other(self, folder: Path, schema: str) -> Self:
+    async def open_other(self, folder: Path, schema: str, *, to_read: bool = False) -> Self:
         """Open the database of another ledger: the file in `folder` or, with PostgreSQL, a schema of this database.
 
         The ledger is created if it does not exist. One process may open a ledger several times.
+
+        Args:
+            folder: Folder of the file.
+            schema: Name of the schema in PostgreSQL.
+            to_read: True to read results of a ledger that exists. The file is then opened as it is: the whole file is
+                not checked, and a broken file is not renamed, because a running app may have the file open.
 
         Raises:
             ConfigurationError: When the database cannot be used, or when a newer kie-mcp wrote the ledger.
@@ -69,7 +75,7 @@ class Database(ABC):
 
     @abstractmethod
     async def has_other(self, folder: Path, schema: str) -> bool:
-        """Return whether another ledger exists; the arguments are those of `open_other()`."""
+        """Return whether another ledger exists; `folder` and `schema` are those of `open_other()`."""
 
     @abstractmethod
     async def lock(self, connection: AsyncConnection, purpose: str) -> None:

@@ -26,7 +26,7 @@ class Leases:
         """
         async with self._database.exclusive("leases") as connection:
             now = await self._database.read_time(connection, now)
-            await connection.execute(sa.delete(servers).where(sa.or_(servers.c.id == server, ~_is_alive(now))))
+            await connection.execute(sa.delete(servers).where(sa.or_(servers.c.id == server, ~is_alive(now))))
             await connection.execute(sa.insert(servers).values(id=server, alive_until=now + LEASE_SECONDS))
 
     async def release(self, server: str) -> None:
@@ -68,13 +68,13 @@ class Leases:
             return [row["id"] for row in await fetch_rows(connection, query)]
 
 
-def _is_alive(now: float) -> sa.ColumnElement[bool]:
-    """Return an SQL condition that is true for the leases of live processes."""
+def is_alive(now: float) -> sa.ColumnElement[bool]:
+    """Return an SQL condition for the leases (rows of the table `servers`) of live processes."""
     # A lease that ends later than LEASE_SECONDS from now is ignored, because it was written while the clock was wrong.
     return servers.c.alive_until.between(now, now + LEASE_SECONDS)
 
 
 def _is_claimable(server: str, now: float) -> sa.ColumnElement[bool]:
     """Return an SQL condition for tasks that need polling or downloading and that no other live process watches."""
-    others = sa.select(servers.c.id).where(servers.c.id != server, _is_alive(now))
+    others = sa.select(servers.c.id).where(servers.c.id != server, is_alive(now))
     return sa.and_(tasks.c.saved == sa.false(), sa.or_(tasks.c.watcher.is_(None), tasks.c.watcher.not_in(others)))

@@ -209,29 +209,30 @@ class Ledger:
         async with self.database.reading() as connection:
             return await _sum_spent(connection, at)
 
-    async def save(self, task: Task, *, watcher: str = "") -> None:
-        """Save all attributes of a task except `cancelled`, which another process may have changed in the ledger.
+    async def save(self, task: Task, *, watcher: str = "") -> bool:
+        """Save a task, except for `cancelled`, which another process may have changed; return whether a row was saved.
 
         Args:
             task: The task.
             watcher: The id of this process; empty to save in any case. Another process may have taken the task over, so
                 that this process has an older state. Therefore, if the row is a success with saved files, it is only
-                overwritten by another such success, and only by the process that watches the task.
+                overwritten by another such success, and only by the process that watches the task. A batch that has
+                ended, even as failed, is not overwritten by an earlier state of the batch.
         """
         statement = update_task(task)
         if watcher:
-            # This process may overwrite each final state except a saved success, because the state may be wrong:
-            # another process may have recorded a task as unknown, although this process has received KIE's id of the
-            # task.
-            is_open = sa.or_(sa.not_(tasks.c.saved), tasks.c.state != "succeeded")
-            is_saved = task.saved and task.state not in WITHOUT_RESULT
-            is_ours = tasks.c.watcher == watcher if is_saved else sa.false()
-            statement = statement.where(sa.or_(is_open, is_ours))
+            # This process may overwrite the other final states, because they may be wrong: another process may have
+            # recorded a task as unknown, although this process has received KIE's id of the task.
+            is_open = sa.not_(tasks.c.saved)
+            if task.saved or task.route != BATCH:
+                is_open = sa.or_(is_open, tasks.c.state != "succeeded")
+            is_success = task.saved and task.state == "succeeded"
+            statement = statement.where(sa.or_(is_open, tasks.c.watcher == watcher) if is_success else is_open)
             if not task.kie_id:
                 # If the row has KIE's id but this process does not know it, the state in this process is older than the
                 # row.
                 statement = statement.where(tasks.c.kie_id.is_(None))
-        await self._execute(statement)
+        return await self._execute(statement)
 
     async def change(self, id_: str, change: Change) -> Task | None:
         """Read a task from its row, and change the task; no other process can change the row in between.
@@ -345,9 +346,9 @@ class Ledger:
             query = query.where(sa.tuple_(tasks.c.listed, tasks.c.id) < before)
         return await self._select_tasks(query)
 
-    async def _execute(self, statement: sa.Update) -> None:
+    async def _execute(self, statement: sa.Update) -> bool:
         async with self.database.writing() as connection:
-            await connection.execute(statement)
+            return (await connection.execute(statement)).rowcount > 0
 
     async def _select_tasks(self, query: sa.Select[Any]) -> list[Task]:
         return [task_from_row(row) for row in await self.database.select(query)]

@@ -92,9 +92,9 @@ class PostgresqlDatabase(Database):
             raise
         return database
 
-    async def open_other(self, folder: Path, schema: str) -> Self:
+    async def open_other(self, folder: Path, schema: str, *, to_read: bool = False) -> Self:
         """Open another schema on the same connections."""
-        del folder
+        del folder, to_read
         database = type(self)(self._engine, schema, self._busy_seconds, self._heard)
         try:
             await database.upgrade(REVISIONS)
@@ -108,7 +108,7 @@ class PostgresqlDatabase(Database):
     async def has_other(self, folder: Path, schema: str) -> bool:
         """Return whether another schema exists."""
         del folder
-        async with self.reading() as connection:
+        async with self._limit_time(), self._single_queries.connect() as connection:
             return bool(await connection.scalar(_FIND_SCHEMA, {"name": schema}))
 
     async def close(self) -> None:

@@ -46,16 +46,18 @@ class CreateSlots:
         """
         async with self._database.exclusive(f"creates of {account}") as connection:
             now = await self._database.read_time(connection, time())
+            # These rows limit no account any more, so the locks of the other accounts are not needed.
             await connection.execute(sa.delete(creates).where(creates.c.at <= now - window))
+            ours = creates.c.account == account
             # If a row's time is in the future, the clock was set back after the request. The row gets the time now,
             # because its request was not sent later than now.
-            await connection.execute(sa.update(creates).where(creates.c.at > now).values(at=now))
-            query = sa.select(creates.c.at).where(creates.c.account == account).order_by(creates.c.at.desc())
+            await connection.execute(sa.update(creates).where(ours, creates.c.at > now).values(at=now))
+            query = sa.select(creates.c.at).where(ours).order_by(creates.c.at.desc())
             taken = (await connection.execute(query.limit(slots))).scalars().all()
             if len(taken) < slots:
                 if task:
-                    ours = update_task(task).where(tasks.c.watcher == task.session)
-                    if not (await connection.execute(ours)).rowcount:
+                    update = update_task(task).where(tasks.c.watcher == task.session)
+                    if not (await connection.execute(update)).rowcount:
                         return None
                 await connection.execute(sa.insert(creates).values(account=account, at=now))
                 return 0
@@ -118,7 +120,9 @@ class ReadSlots:
             await connection.execute(moved.values(until=reads.c.until - reads.c.leased + now, leased=now))
             lent = {number: _Lent(number) for number in range(slots)}
             for row in (await connection.execute(sa.select(reads).where(ours))).mappings():
-                if row["number"] in lent and row["until"] <= now + LONGEST_QUEUE:
+                # Rows of an earlier version lack the time of their lease, so they cannot be moved as above.
+                longest = LONGEST_QUEUE if row["leased"] else slots * LONG_LEASE
+                if row["number"] in lent and row["until"] <= now + longest:
                     lent[row["number"]] = _Lent(row["number"], row["holder"], row["until"])
             chosen = _choose(list(lent.values()), holder, now, wanted)
             numbers = [each.number for each in chosen]

@@ -35,7 +35,7 @@ class RehearsalDatabase(Database):
         """Return the time that all processes use."""
         return await self._real.read_time(connection, now)
 
-    async def open_other(self, folder: Path, schema: str) -> "RehearsalDatabase":
+    async def open_other(self, folder: Path, schema: str, *, to_read: bool = False) -> "RehearsalDatabase":
         """Not possible in a rehearsal."""
         raise NotImplementedError
 

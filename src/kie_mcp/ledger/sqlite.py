@@ -56,7 +56,7 @@ class SqliteDatabase(Database):
             inode = _inode(path)
             engine = _create_engine(path, busy_seconds)
             try:
-                await _check_and_migrate(engine, revisions)
+                await _migrate(engine, revisions, check=True)
             except sa.exc.DBAPIError as error:
                 await dispose(engine)
                 # If two processes create the file at the same time, SQLite raises an error in one of them at once,
@@ -85,10 +85,20 @@ class SqliteDatabase(Database):
             async with self._writers, self.reading() as connection:
                 yield connection
 
-    async def open_other(self, folder: Path, schema: str) -> Self:
+    async def open_other(self, folder: Path, schema: str, *, to_read: bool = False) -> Self:
         """Open the database file in another folder."""
         del schema
-        return await self.open(folder)
+        if not to_read:
+            return await self.open(folder)
+        engine = _create_engine(folder / FILE_NAME, BUSY_SECONDS)
+        try:
+            await _migrate(engine, REVISIONS, check=False)
+        except BaseException as error:
+            await dispose(engine)
+            if isinstance(error, sa.exc.DBAPIError):
+                raise _refusal(folder, error.orig) from None
+            raise
+        return type(self)(engine)
 
     async def has_other(self, folder: Path, schema: str) -> bool:
         """Return whether there is a database file in another folder."""
@@ -160,11 +170,12 @@ def decode_text(content: bytes) -> str:
     return content.decode(errors="replace")
 
 
-async def _check_and_migrate(engine: AsyncEngine, revisions: Revisions) -> None:
+async def _migrate(engine: AsyncEngine, revisions: Revisions, *, check: bool) -> None:
     # The shield is needed because the driver's thread would never end if the caller were cancelled.
     with anyio.CancelScope(shield=True):
         async with engine.begin() as connection:
-            await _check_integrity(connection)
+            if check:
+                await _check_integrity(connection)
             if await connection.run_sync(find_version, revisions) != revisions.newest:
                 # Several processes may start a migration at the same time. The first process that gets the write lock
                 # migrates the file; the other processes then find the newest version and change nothing.

@@ -5,7 +5,7 @@ rows. The table `reservations` is in a common ledger. It has the credits of all 
 tenants, and the id of the process that runs each task. Only this module reads and writes this table.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kie_mcp.errors import KieMcpError
 from kie_mcp.ledger.database import Database, fetch_rows
+from kie_mcp.ledger.leases import is_alive
 from kie_mcp.ledger.ledger import Change, Check, Ledger
 from kie_mcp.ledger.rows import MAX_CREDITS
 from kie_mcp.ledger.tables import reservations, servers
@@ -63,9 +64,14 @@ class Reservations:
             await connection.execute(sa.delete(reservations).where(reservations.c.id == id_))
 
     async def settle(self, task: Task) -> None:
-        """Record the cost of a task that has ended, and whether it needs no more polling or downloading."""
-        cost = 0 if task.refused else task.reserved if task.credits is None else task.credits
-        changed = sa.update(reservations).where(reservations.c.id == task.id).values(credits=cost, ended=task.saved)
+        """Record the cost of a task that has ended, and whether it needs no more polling or downloading.
+
+        The reservation of a batch that was reopened is not changed: it includes the items that are made now.
+        """
+        changed = sa.update(reservations).where(reservations.c.id == task.id).values(ended=task.saved)
+        if task.final:
+            cost = 0 if task.refused else task.reserved if task.credits is None else task.credits
+            changed = changed.values(credits=cost)
         async with self._database.writing() as connection:
             await connection.execute(changed)
 
@@ -83,14 +89,15 @@ class Reservations:
             theirs = sa.and_(reservations.c.tenant == tenant, self._is_orphaned(now))
             await connection.execute(sa.update(reservations).where(theirs).values(holder=self._holder))
 
-    async def end(self, tenant: str) -> None:
-        """Record that no process follows the tasks of a removed tenant; their credits still count against the cap."""
-        ended = sa.update(reservations).where(reservations.c.tenant == tenant).values(ended=True)
+    async def end(self, tenant: str, now: float) -> None:
+        """End the reservations of a removed tenant's tasks that no live process runs; their credits still count."""
         async with self._database.writing() as connection:
-            await connection.execute(ended)
+            now = await self._database.read_time(connection, now)
+            theirs = sa.and_(reservations.c.tenant == tenant, self._is_orphaned(now))
+            await connection.execute(sa.update(reservations).where(theirs).values(ended=True))
 
     def _is_orphaned(self, now: float) -> sa.ColumnElement[bool]:
-        alive = sa.select(servers.c.id).where(servers.c.alive_until >= now)
+        alive = sa.select(servers.c.id).where(is_alive(now))
         held = sa.or_(reservations.c.holder == self._holder, reservations.c.holder.in_(alive))
         return sa.and_(~reservations.c.ended, ~held)
 
@@ -148,15 +155,23 @@ class TenantLedger(Ledger):
             await self.share.reservations.remove(task.id)
         return repeated
 
-    async def save(self, task: Task, *, watcher: str = "") -> None:
+    async def save(self, task: Task, *, watcher: str = "") -> bool:
         """Save a task as `Ledger.save()` does; if the task has ended, replace its reservation by its cost."""
-        await super().save(task, watcher=watcher)
-        if task.final:
+        is_saved = await super().save(task, watcher=watcher)
+        if is_saved and task.final:
             await self.share.reservations.settle(task)
+        return is_saved
 
     async def change(self, id_: str, change: Change) -> Task | None:
-        """Change a task as `Ledger.change()` does; if the task has ended, replace its reservation by its cost."""
-        changed = await super().change(id_, change)
-        if changed and changed.final:
-            await self.share.reservations.settle(changed)
-        return changed
+        """Change a task as `Ledger.change()` does; if the task was changed, change its reservation as well."""
+        is_changed = False
+
+        def note_change(task: Task, parts: Sequence[Task]) -> bool:
+            nonlocal is_changed
+            is_changed = change(task, parts)
+            return is_changed
+
+        task = await super().change(id_, note_change)
+        if task and is_changed:
+            await self.share.reservations.settle(task)
+        return task

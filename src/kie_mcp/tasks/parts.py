@@ -87,8 +87,9 @@ async def recount(ledger: Ledger, part: Task) -> None:
             count_credits(whole, parts)
         return whole.final
 
-    if part.parent:
-        await ledger.change(part.parent, count)
+    # Most parts end before their whole. The whole is read first, because `change()` has to wait for a lock.
+    if part.parent and (whole := await ledger.find(part.parent)) and whole.final:
+        await ledger.change(whole.id, count)
 
 
 def _read_part(whole: Task, plan: Mapping[str, Any], fields: Mapping[str, Any]) -> Order:

@@ -17,7 +17,6 @@ from kie_mcp.library_page.signed_links import SignedLinks
 from kie_mcp.library_page.thumbnails import FOLDER
 from kie_mcp.server.accounts.app_of_caller import AppOfCaller, find_app
 from kie_mcp.server.accounts.caller import SCOPE
-from kie_mcp.server.accounts.open_by_tenant import MAX_OPEN
 from kie_mcp.server.accounts.tenants import Tenants
 from kie_mcp.server.app import App
 from kie_mcp.server.path_filter import PathFilter
@@ -26,6 +25,8 @@ from kie_mcp.tasks.storage import FolderStorage
 
 TENANT = "tenant"
 """Name of the query parameter that contains the tenant's name; the link's signature covers this parameter."""
+MAX_READERS = 1000
+"""Maximum number of tenants whose pages for signed links are kept; a page that is not kept is built again."""
 
 Protect = Callable[[ASGIApp], ASGIApp]
 """The type of a function that wraps an application in a check of the caller."""
@@ -59,7 +60,7 @@ class LibraryOfTenants:
         self._data = protect_data(AppOfCaller(self._answer_caller, tenants))
         self._empty = _build_empty_page()
         self._start = protect_page(self._empty)
-        self._find_reader = lru_cache(MAX_OPEN)(self._build_reader)
+        self._find_reader = lru_cache(MAX_READERS)(self._build_reader)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request for data with the data of the caller's tenant; send a file only for a signed link."""

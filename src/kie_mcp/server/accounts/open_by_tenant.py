@@ -57,7 +57,10 @@ class OpenByTenant(Generic[T]):
     async def use(
         self, name: str, open_: Callable[[], Awaitable[T]], fits: Callable[[T], bool] = lambda _: True
     ) -> AsyncIterator[T]:
-        """Yield the object of a tenant, which is not closed before the `async with` block ends.
+        """Yield the object of a tenant, which does not count as idle before the `async with` block ends.
+
+        A call for which the open object does not fit, such as a call with another KIE key, closes the object at once,
+        even if other calls of the tenant use it.
 
         Args:
             name: The tenant's name.

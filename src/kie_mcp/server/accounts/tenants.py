@@ -116,6 +116,8 @@ class Tenants:
         self._reservations: Reservations
         self._read_limiters: ReadLimiters
         self._process = new_id("s")
+        self._has_lease = anyio.Event()
+        """Set when this process has its first lease."""
         self._open = OpenByTenant[_OpenTenant](app.clock, _OpenTenant.close, lambda each: each.is_idle)
         self._readers = OpenByTenant[Ledger](app.clock, Ledger.close)
         """The ledgers that are open without an app, only for reading."""
@@ -126,8 +128,9 @@ class Tenants:
         async with self._stack, anyio.create_task_group() as self._group:
             self._group.start_soon(self._close_idle)
             if self._find_caller:
-                self._group.start_soon(self._repeat, self._renew_lease)
-                self._group.start_soon(self._repeat, partial(self._take_over, self._find_caller))
+                self._group.start_soon(self._repeat, "renew the lease of this server", self._renew_lease)
+                take_over = partial(self._take_over, self._find_caller)
+                self._group.start_soon(self._repeat, "look for tenants whose server has ended", take_over)
             if self._app.settings.public_url and not self._app.settings.ledger_url:
                 wakes = WakeFiles(self._app.settings.state_dir, self._app.clock)
                 self._group.start_soon(wakes.run, self._hear)
@@ -163,7 +166,8 @@ class Tenants:
     async def read_ledger(self, name: str) -> Ledger:
         """Return a tenant's ledger for reading results; this process need not know the tenant's KIE key.
 
-        The ledger stays open for `IDLE_SECONDS` at least, whether or not the tenant's app is open.
+        The ledger stays open for `IDLE_SECONDS` at least, whether or not the tenant's app is open. Only if more than
+        `MAX_OPEN` tenants have links opened in this time, the ledger whose last use was longest ago is closed earlier.
 
         Raises:
             InvalidCall: When the tenant has no ledger, such as after the tenant was removed.
@@ -173,7 +177,7 @@ class Tenants:
         async def open_existing() -> Ledger:
             if not await self._has_ledger(name):
                 raise InvalidCall("There is no such library any more.", "Load the library again.")
-            return await self._open_ledger(name)
+            return await self._open_ledger(name, to_read=True)
 
         async with self._readers.use(name, open_existing) as ledger:
             return ledger
@@ -251,9 +255,9 @@ class Tenants:
         has_ledger = partial(self._has_ledger, name)
         return self._app.build_tenant(own, Tenancy(name, session, caller.key is None, has_ledger, open_ledger, *shared))
 
-    async def _open_ledger(self, name: str) -> TenantLedger:
+    async def _open_ledger(self, name: str, *, to_read: bool = False) -> TenantLedger:
         common, settings = await self.open_common_ledger(), self._app.settings
-        database = await common.database.open_other(*self._find_place(name))
+        database = await common.database.open_other(*self._find_place(name), to_read=to_read)
         share = Share(name, self._reservations, settings.max_credits_per_day_all, check_cap_of_all)
         return TenantLedger(database, share)
 
@@ -274,24 +278,31 @@ class Tenants:
             await self._open.close_idle(IDLE_SECONDS)
             await self._readers.close_idle(IDLE_SECONDS)
 
-    async def _repeat(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Do some work at each heartbeat, endlessly; its errors are only logged, so that the apps of tenants go on."""
+    async def _repeat(self, purpose: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Do some work at each heartbeat, endlessly; its errors are only logged, so that the apps of tenants go on.
+
+        Args:
+            purpose: What the work is for, as a log message names it: a verb with its object.
+            work: The work.
+        """
         while True:
             try:
                 await work()
             except (KieMcpError, LedgerError) as error:
-                logger.warning("The ledger of all tenants cannot be used: %s", type(error).__name__)
+                logger.warning("The server cannot %s: %s", purpose, type(error).__name__)
             except Exception:
-                logger.exception("in the background")
+                logger.exception("The server cannot %s.", purpose)
             await self._app.clock.idle(HEARTBEAT_SECONDS)
 
     async def _renew_lease(self) -> None:
         """Renew this process's lease, so that other processes do not take its tenants over."""
         await (await self.open_common_ledger()).leases.renew(self._process, self._app.clock.time())
+        self._has_lease.set()
 
     async def _take_over(self, find_caller: FindCaller) -> None:
         """Open the apps of tenants whose process has ended."""
-        await self.open_common_ledger()
+        # Without a lease, other processes would take over the same tenants at the same time.
+        await self._has_lease.wait()
         for name in await self._reservations.list_orphaned(self._app.clock.time()):
             await self._take_over_tenant(name, find_caller)
 
@@ -301,7 +312,7 @@ class Tenants:
             if not await self._has_ledger(name):
                 # The tenant was removed, so its tasks cannot be followed. Without this check, a new ledger would be
                 # created for the tenant.
-                await self._reservations.end(name)
+                await self._reservations.end(name, self._app.clock.time())
             elif caller := await find_caller(name):
                 async with self.use(caller) as app:
                     await app.runner()

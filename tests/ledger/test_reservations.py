@@ -1,0 +1,108 @@
+"""The reservations for the cap of all tenants, while several processes save the same task."""
+
+import dataclasses
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from support.ledgers import NOW, open_ledger, task
+
+from kie_mcp.ledger.ledger import Ledger, Spent
+from kie_mcp.ledger.tables import reservations
+from kie_mcp.ledger.task import BATCH, Task
+from kie_mcp.ledger.tenants import Reservations, Share, TenantLedger
+from kie_mcp.tasks.caps import check_cap_of_all
+
+pytestmark = [pytest.mark.anyio, pytest.mark.on_postgresql]
+
+
+class Process:
+    """A process that has the common ledger and the ledger of one tenant open."""
+
+    def __init__(self, name: str, common: Ledger, folder: Path) -> None:
+        self.name, self.common, self._folder = name, common, folder
+        self.reservations = Reservations(common.database, name)
+
+    async def open(self) -> TenantLedger:
+        """Open the ledger of the tenant."""
+        database = await self.common.database.open_other(self._folder / "ann", "kie_mcp_ann")
+        return TenantLedger(database, Share("ann", self.reservations, None, check_cap_of_all))
+
+    async def find(self) -> tuple[float, bool]:
+        """Return the credits of the only reservation, and whether the reservation has ended."""
+        (row,) = await self.common.database.select(sa.select(reservations))
+        return row["credits"], row["ended"]
+
+
+@asynccontextmanager
+async def run_process(name: str, folder: Path) -> AsyncIterator[tuple[Process, TenantLedger]]:
+    common = await open_ledger(folder)
+    process = Process(name, common, folder)
+    ledger = await process.open()
+    yield process, ledger
+    await ledger.close()
+    await common.close()
+
+
+def allow(_: Spent) -> None:
+    """Allow every task."""
+
+
+def refuse_change(_: Task, __: Sequence[Task]) -> bool:
+    return False
+
+
+@pytest.mark.parametrize("stale", [{"state": "failed", "credits": 0.0, "saved": True}, {"state": "succeeded"}])
+async def test_a_process_that_lost_a_task_does_not_change_the_reservation_of_the_task(
+    tmp_path: Path, stale: dict[str, Any]
+) -> None:
+    async with run_process("s_a", tmp_path) as (_, paused), run_process("s_b", tmp_path) as (process, ledger):
+        made = task("t_1", session="s_a", reserved=50.0, state="running")
+        await paused.add(made, check=allow)
+        assert await ledger.leases.claim(made.id, "s_b", NOW)
+        saved = dataclasses.replace(made, state="succeeded", credits=40.0, saved=True)
+        assert await ledger.save(saved, watcher="s_b")
+        assert await process.find() == (40, True)
+        for writer, name in ((paused, "s_a"), (ledger, "s_b")):
+            assert not await writer.save(dataclasses.replace(made, **stale), watcher=name)
+            assert await process.find() == (40, True)
+
+
+async def test_a_change_that_saves_nothing_leaves_the_reservation_as_it_is(tmp_path: Path) -> None:
+    async with run_process("s_a", tmp_path) as (process, ledger):
+        made = task("t_1", session="s_a", reserved=50.0)
+        await ledger.add(made, check=allow)
+        await Ledger(ledger.database).save(dataclasses.replace(made, state="succeeded", credits=40.0))
+        await ledger.change(made.id, refuse_change)
+        assert await process.find() == (50, False)
+
+
+async def test_a_batch_that_was_reopened_by_a_process_that_died_is_found_by_others(tmp_path: Path) -> None:
+    def reopen(row: Task, _: Sequence[Task]) -> bool:
+        row.state, row.finished, row.saved = "running", None, False
+        return True
+
+    async with run_process("s_a", tmp_path) as (dead, ledger), run_process("s_b", tmp_path) as (process, _):
+        made = task("t_1", session="s_a", reserved=50.0, route=BATCH)
+        await ledger.add(made, check=allow)
+        made.state, made.credits, made.saved = "succeeded", 40.0, True
+        await ledger.save(made, watcher="s_a")
+        assert await process.reservations.list_orphaned(NOW) == []
+        await ledger.change(made.id, reopen)
+        assert await dead.find() == (40, False)
+        assert await process.reservations.list_orphaned(NOW) == ["ann"]
+
+
+async def test_only_reservations_that_no_live_process_holds_end_with_their_tenant(tmp_path: Path) -> None:
+    """A removed tenant may come back: its own call makes a ledger while another process finds that there is none."""
+    async with run_process("s_a", tmp_path) as (alive, ledger), run_process("s_b", tmp_path) as (process, _):
+        await alive.common.leases.renew("s_a", NOW)
+        await ledger.add(task("t_1", session="s_a", reserved=50.0), check=allow)
+        await process.reservations.end("ann", NOW)
+        assert await process.find() == (50, False)
+        await alive.common.leases.release("s_a")
+        await process.reservations.end("ann", NOW)
+        assert await process.find() == (50, True)
