@@ -99,11 +99,11 @@ class OnceFullLedger(Ledger):
     def __init__(self, ledger: Ledger) -> None:
         super().__init__(ledger.database)
 
-    async def save(self, task: Task, *, watcher: str = "") -> None:
+    async def save(self, task: Task, *, watcher: str = "") -> bool:
         if task.state == "succeeded" and self.is_full:
             self.is_full = False
             raise LedgerError("database or disk is full")
-        await super().save(task, watcher=watcher)
+        return await super().save(task, watcher=watcher)
 
 
 async def test_the_note_of_a_success_without_a_result_outlives_a_write_that_failed(
