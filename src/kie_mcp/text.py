@@ -42,7 +42,7 @@ _KEPT = "|".join(
         rf"(?<=[^\x00-\x7f\s{_HIDDEN}])[{_JOINERS}](?=[^\x00-\x7f\s{_HIDDEN}])",
         rf"(?<=[{_SHAPED}])[{_JOINERS}](?![{_HIDDEN}])",
         rf"(?<![{_HIDDEN}])[{_JOINERS}](?=[{_SHAPED}])",
-        # A joiner is also kept after an emoji with a selector.
+        # A zero-width joiner is also kept after an emoji that has a variation selector.
         rf"(?<=[^\x00-\x7f\s{_HIDDEN}]\ufe0f)\u200d(?=[^\x00-\x7f\s{_HIDDEN}])",
         rf"(?<=[^\x00-\x7f\s{_HIDDEN}])[{_SELECTORS}]",
         r"(?<=[0-9#*])\ufe0f(?=\u20e3)",

@@ -1,4 +1,4 @@
-"""Types for the fields of model classes: files, earlier tasks, limits of files, and how a field is sent to KIE."""
+"""Types for the fields of model classes: of files and earlier tasks, with a file's limits and how a field is sent."""
 
 import re
 from collections.abc import Mapping

@@ -158,7 +158,7 @@ NEEDS = (
         "ai-music-api/validation-phrase ai-music-api/create-voice",
         "Only Suno clones a voice, for singing; no model clones one for speech.",
     ),
-    # Things that no model makes
+    # What people ask for although no model makes it
     _need(
         "face swap, faceswap, swap face",
         "wan/2-2-animate-replace ideogram/character nano_banana_image",

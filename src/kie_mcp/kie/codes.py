@@ -87,7 +87,7 @@ TROUBLE = Code(next_step=TRY_AGAIN, retryable=True)
 ACCOUNT = replace(REFUSED, without_record="request", with_record="request")
 """Base of the codes with which KIE refuses a request because of the key, balance, rate limit or maintenance."""
 FAILED = Code(without_record="failed", with_record="failed")
-"""Base of the codes with which KIE says that a task ended without a result."""
+"""What all codes have in common with which KIE says that a task ended without a result."""
 FAILED_AT_KIE = replace(FAILED, refused=True, failure_retryable=True)
 """Base of the codes with which KIE says that it started a task, failed to finish it, and did not charge for it."""
 

@@ -1,4 +1,4 @@
-"""Rehearse the record of a paid task: run its statements once, and roll all of them back.
+"""Rehearse how a paid task is recorded: run the SQL statements once, and roll all of them back.
 
 SQLAlchemy compiles a statement when the statement runs for the first time, which takes 1 to 3 ms. A rehearsal in the
 background spares the first paid call the compilation of a dozen statements.

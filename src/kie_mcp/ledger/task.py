@@ -116,7 +116,7 @@ class Task:
     reserved: float = 0
     """Credits that count against the caps until the charge is known."""
     price_key: str = ""
-    """Key that is equal for all calls of a model with the same price per price unit; the column is `tariff`."""
+    """A text that is equal for all calls of a model whose price per unit is the same; the column is `tariff`."""
     units: float = 1
     """Number of price units that the call pays for, such as seconds or pictures."""
     balance: float | None = None

@@ -170,7 +170,7 @@ class StatusRecord:
     def moved_urls(self) -> list[str]:
         """URLs of the result files if the task has the fault `moved-urls`, else an empty list.
 
-        A status answer with this fault has these URLs in a field that KIE has never used for URLs.
+        With this fault, the status answer contains these URLs in another field, which KIE does not use for URLs.
         """
         return [*self._all_urls.values()] if self.task.fault == "moved-urls" else []
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 FEWEST_DURATIONS, NEWEST_DURATIONS = 5, 20
-"""The fewest durations from which a spread is estimated, and the number of newest durations that are used."""
+"""How many measured durations of tasks a spread needs at least, and how many of the newest are used at most."""
 SPREAD, WIDEST_SPREAD = 0.25, 1.0
 """The spread (see `DurationEstimate`) that is assumed for one model, and the upper limit of an estimated spread."""
 QUARTILES = 1.349

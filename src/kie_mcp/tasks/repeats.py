@@ -37,8 +37,8 @@ class Repeats:
         """Find out whether an order repeats an earlier call.
 
         Returns:
-            For each file or task that the arguments name, a string that identifies its content; the idempotency key;
-            and the task of the earlier call, or None.
+            Three values. First, a string for each file or task that the arguments name, which identifies its content.
+            Second, the idempotency key. Third, the task of the earlier call, or None.
 
         Raises:
             InvalidCall: When a file that an argument names cannot be read, or the model does not accept the file.

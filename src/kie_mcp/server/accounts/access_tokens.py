@@ -1,4 +1,4 @@
-"""Check access tokens: signed tokens (JWT) with the provider's public keys, other tokens by asking the provider."""
+"""Check access tokens: the signature of a JWT with the provider's public keys, other tokens by asking the provider."""
 
 import base64
 import hashlib

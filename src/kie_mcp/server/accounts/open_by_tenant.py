@@ -87,7 +87,7 @@ class OpenByTenant(Generic[T]):
             self._forget_empty(name)
 
     def find(self, name: str) -> T | None:
-        """Return the open object of a tenant; None if it is not open."""
+        """Return the object (an app or a ledger) that is open for a tenant; None if there is none."""
         place = self._places.get(name)
         return place.opened if place else None
 

@@ -15,7 +15,7 @@ PROMPTS = (
 
 
 def upgrade() -> None:
-    """Add the columns and indexes, with SQL for SQLite only, because every PostgreSQL ledger is newer."""
+    """Add the columns and indexes, with SQL for SQLite only: ledgers on PostgreSQL begin with a later revision."""
     for columns in (("model", "state", "finished"), ("model", "tariff", "finished"), ("finished",), ("session",)):
         op.create_index(f"ix_tasks_{'_'.join(columns)}", "tasks", columns)
     op.add_column("tasks", sa.Column("number", sa.Integer))
