@@ -134,7 +134,7 @@ class WholeWatcher(BaseWatcher):
         try:
             started = await self._find_or_start(number)
         except KieMcpError as error:
-            # The part has no row, because the ledger could not be written. So no part can fail, and the whole task fails.
+            # The part has no row, because the ledger could not be written. So the whole task fails in its place.
             await self._wait_for_parts()
             await self._fail(error, number)
             return
