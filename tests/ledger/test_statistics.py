@@ -70,10 +70,13 @@ async def test_a_task_of_unknown_outcome_counts_as_running_until_kie_cannot_char
 
 
 async def test_a_task_that_was_recorded_later_did_not_run_alone_whatever_time_it_tells(ledger: Ledger) -> None:
-    assert await ledger.statistics.newest_number() == 0
+    assert await ledger.statistics.newest_number_if_idle() == 0
     await add(ledger, 5)
-    newest = await ledger.statistics.newest_number()
+    newest = await ledger.statistics.newest_number_if_idle()
     await ledger.add(alone := task("t_alone", created=NOW + 100))
+    alone.state = "running"
+    await ledger.save(alone)
+    assert await ledger.statistics.newest_number_if_idle() is None
     assert await ledger.statistics.ran_alone(alone, newest_number=newest)
     # The clock was set back for this one.
     await ledger.add(task("t_other", created=NOW - 1000, finished=NOW - 990, state="succeeded"))

@@ -60,7 +60,7 @@ async def rehearse_task(ledger: Ledger, task: Task) -> None:
     async with ledger.database.exclusive("tasks") as connection:
         trial = Ledger(RehearsalDatabase(ledger.database, connection))
         await trial.add(task, repeats_since=task.created, check=lambda _: None)
-        newest_number = await trial.statistics.newest_number()
+        newest_number = await trial.statistics.newest_number_if_idle()
         await trial.statistics.ran_alone(task, newest_number=newest_number)
         await trial.create_slots.acquire("rehearsal", lambda: task.created, 1, 1, replace(task, state="submitting"))
         await connection.rollback()

@@ -53,10 +53,12 @@ class Statistics:
             and row["arguments"].get("duration") == duration
         ]
 
-    async def newest_number(self) -> int:
-        """Return the number of the task that was recorded last in the ledger; 0 without tasks."""
-        (row,) = await self._database.select(sa.select(sa.func.max(tasks.c.number).label("number")))
-        return row["number"] or 0
+    async def newest_number_if_idle(self) -> int | None:
+        """Return the number of the task that was recorded last; 0 without tasks, None if a task of any process runs."""
+        running = sa.select(tasks.c.id).where(tasks.c.finished.is_(None), tasks.c.state != "prepared").exists()
+        newest = sa.select(sa.func.max(tasks.c.number)).scalar_subquery()
+        (row,) = await self._database.select(sa.select(newest.label("number"), running.label("is_busy")))
+        return None if row["is_busy"] else row["number"] or 0
 
     async def ran_alone(
         self, task: Task, *, since: float | None = None, newest_number: int | None = None, refund_seconds: float = 0
@@ -66,8 +68,8 @@ class Statistics:
         Args:
             task: The task that is left out of the search.
             since: The given time, in seconds since 1970; None for the time when `task` was created.
-            newest_number: What `newest_number()` returned at the given time: tasks with higher numbers were recorded
-                later. If None, the number of `task` is used.
+            newest_number: What `newest_number_if_idle()` returned at the given time: tasks with higher numbers were
+                recorded later. If None, the number of `task` is used.
             refund_seconds: Seconds for which a failed task counts as running after its end.
         """
         since = task.created if since is None else since
@@ -95,11 +97,6 @@ class Statistics:
             if await self._database.select(query):
                 return False
         return True
-
-    async def is_idle(self) -> bool:
-        """Return whether no task in the ledger runs now, in any process."""
-        running = tasks.c.finished.is_(None), tasks.c.state != "prepared"
-        return not await self._database.select(sa.select(tasks.c.id).where(*running).limit(1))
 
     async def spending(self, by: By, since: float) -> list[Spending]:
         """Return sums over the tasks that were created at `since` or later, grouped by `by` and by outcome.

@@ -62,7 +62,11 @@ class Balance:
         Raises:
             ApiError: When KIE does not answer, or when the answer has no valid number of credits.
         """
-        asked, newest_number = self._clock.time(), await self._find_newest_if_idle()
+        return await self._read_after(await self._find_newest_if_idle())
+
+    async def _read_after(self, newest_number: int | None) -> float:
+        """Read the balance after the ledger was asked for its newest task; None means that a task runs."""
+        asked = self._clock.time()
         balance = await self._client.read_balance()
         if newest_number is not None:
             self._known = Known(balance, asked, newest_number)
@@ -71,14 +75,13 @@ class Balance:
     async def _find_newest_if_idle(self) -> int | None:
         """Return the number of the newest task; None if a task runs, or if the ledger cannot be read."""
         with suppress(LedgerError):
-            if await self._ledger.statistics.is_idle():
-                return await self._ledger.statistics.newest_number()
+            return await self._ledger.statistics.newest_number_if_idle()
         return None
 
     async def find(self) -> float | None:
-        """Return the balance from KIE, as `read()` does; None if KIE does not answer within `READ_SECONDS`."""
+        """Return the balance from KIE without remembering it; None if KIE does not answer within `READ_SECONDS`."""
         with anyio.move_on_after(READ_SECONDS), suppress(ApiError):
-            return await self.read()
+            return await self._client.read_balance()
         return None
 
     async def note_before(self, task: Task, *, states_charge: bool) -> None:
@@ -100,8 +103,8 @@ class Balance:
                 self._background.start(self._read_in_parallel, task.id)
 
     async def _read_in_parallel(self, task_id: str) -> None:
-        with anyio.move_on_after(READ_SECONDS), suppress(ApiError):
-            self._parallel = BalanceBefore(task_id, await self._client.read_balance(), is_parallel=True)
+        if (found := await self.find()) is not None:
+            self._parallel = BalanceBefore(task_id, found, is_parallel=True)
 
     def _recall_before(self, task: Task) -> BalanceBefore | None:
         if task.balance is not None:
@@ -120,8 +123,9 @@ class Balance:
         self._background.start(self._refresh)
 
     async def _refresh(self) -> None:
-        if await self._find_newest_if_idle() is not None:
-            await self.find()
+        if (newest_number := await self._find_newest_if_idle()) is not None:
+            with anyio.move_on_after(READ_SECONDS), suppress(ApiError):
+                await self._read_after(newest_number)
 
     async def measure_charge(self, task: Task) -> float | None:
         """Return by how many credits the balance has fallen since a task's create request.
