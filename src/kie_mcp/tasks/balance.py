@@ -59,10 +59,18 @@ class Balance:
     async def read(self) -> float:
         """Return the balance from KIE, and remember it if no task runs.
 
+        The ledger is asked only if the balance is not the remembered one, because most readings show no change.
+
         Raises:
             ApiError: When KIE does not answer, or when the answer has no valid number of credits.
         """
+        known = self._known
+        if known and self._is_fresh(known) and await self._client.read_balance() == known.credits:
+            return known.credits
         return await self._read_after(await self._find_newest_if_idle())
+
+    def _is_fresh(self, known: Known) -> bool:
+        return 0 <= self._clock.time() - known.asked <= FRESH_SECONDS
 
     async def _read_after(self, newest_number: int | None) -> float:
         """Read the balance after the ledger was asked for its newest task; None means that a task runs."""
@@ -112,9 +120,8 @@ class Balance:
         return self._parallel if self._parallel and self._parallel.task_id == task.id else None
 
     async def _still_holds(self, known: Known, task: Task) -> bool:
-        is_fresh = 0 <= self._clock.time() - known.asked <= FRESH_SECONDS
         since = min(known.asked, task.created)
-        return is_fresh and await self._ledger.statistics.ran_alone(
+        return self._is_fresh(known) and await self._ledger.statistics.ran_alone(
             task, since=since, newest_number=known.newest_number, refund_seconds=REFUND_SECONDS
         )
 
