@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import psycopg
 import pytest
 import sqlalchemy as sa
 from support.clock import JumpingClock, wait_until
@@ -14,6 +15,7 @@ from support.postgresql import PostgresqlServer, find_programs
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.ledger.ledger import Ledger, LedgerError
 from kie_mcp.ledger.postgresql import check_system
+from kie_mcp.ledger.postgresql_dialect import is_silent
 from kie_mcp.ledger.rows import row_from_task
 from kie_mcp.ledger.tables import tasks
 from kie_mcp.ledger.task import Task
@@ -115,6 +117,23 @@ async def test_a_restart_of_the_server_between_two_calls_is_not_noticed(own_serv
     assert await ledger.find("t_1") == kept
     await ledger.add(task("t_2"))
     await ledger.close()
+
+
+async def test_a_connection_that_the_database_has_closed_is_recognized_and_replaced(tmp_path: Path) -> None:
+    ledger, other = await open_ledger(tmp_path), await open_ledger(tmp_path)
+    await ledger.add(kept := task("t_1"))
+    async with ledger.database.reading() as connection:
+        idle = (await connection.get_raw_connection()).driver_connection
+        process = (await connection.execute(sa.text("SELECT pg_backend_pid()"))).scalar_one()
+    assert isinstance(idle, psycopg.AsyncConnection)
+    assert is_silent(idle)
+    async with other.database.reading() as connection:
+        # Returns when the process has ended, or after 5 s.
+        await connection.execute(sa.text(f"SELECT pg_terminate_backend({process}, 5000)"))
+    assert not is_silent(idle)
+    assert await ledger.find("t_1") == kept
+    for each in (ledger, other):
+        await each.close()
 
 
 async def test_the_sandbox_has_a_ledger_of_its_own_in_the_same_database(tmp_path: Path) -> None:

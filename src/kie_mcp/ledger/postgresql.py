@@ -22,6 +22,8 @@ try:
     import psycopg
     import tzlocal
     from psycopg.types.string import StrDumper
+
+    from kie_mcp.ledger.postgresql_dialect import DRIVER
 except ImportError:
     raise ConfigurationError(
         "KIE_MCP_DATABASE_URL is set, and what kie-mcp needs for PostgreSQL is not installed.",
@@ -285,11 +287,13 @@ def create_engine(url: str, busy_seconds: float) -> AsyncEngine:
         "application_name": "kie-mcp",
         "connect_timeout": str(CONNECT_SECONDS),
         "keepalives_idle": "10",
+        "keepalives_interval": "10",
+        "keepalives_count": "3",
         **parsed.query,
         "options": " ".join([str(parsed.query.get("options", "")), *options]),
     }
     engine = create_async_engine(
-        parsed.set(drivername="postgresql+psycopg", query=given),
+        parsed.set(drivername=f"postgresql+{DRIVER}", query=given),
         isolation_level="READ COMMITTED",
         # The parameters of statements are hidden in error messages, so that prompts do not get into the log.
         hide_parameters=True,
@@ -297,6 +301,7 @@ def create_engine(url: str, busy_seconds: float) -> AsyncEngine:
         max_overflow=0,
         pool_timeout=busy_seconds,
         # A connection is tested before each use, because a firewall, or a restart of the database, may have closed it.
+        # See `LedgerDialect.do_ping()`.
         pool_pre_ping=True,
     )
     sa.event.listen(engine.sync_engine, "connect", _configure)

@@ -1,0 +1,43 @@
+"""The SQLAlchemy dialect of the ledger's PostgreSQL databases, which tests idle connections without a round trip."""
+
+import selectors
+
+import psycopg
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql.psycopg import PGDialectAsync_psycopg
+from sqlalchemy.engine.interfaces import DBAPIConnection
+
+DRIVER = "kie_mcp"
+"""Name of `LedgerDialect` in URLs."""
+
+
+class LedgerDialect(PGDialectAsync_psycopg):
+    """SQLAlchemy's dialect for psycopg, which asks the database only about connections that may have ended."""
+
+    supports_statement_cache = True
+
+    @classmethod
+    def get_async_dialect_cls(cls, _: sa.URL) -> type[sa.Dialect]:
+        """Return this class; SQLAlchemy's method returns its own dialect."""
+        return cls
+
+    def do_ping(self, dbapi_connection: DBAPIConnection) -> bool:
+        """Return True if a connection can be used; otherwise raise psycopg's error, and SQLAlchemy opens another one.
+
+        The database sends nothing to an idle connection until it closes it, for example because it restarts.
+        """
+        if is_silent(dbapi_connection.driver_connection):
+            return True
+        return bool(super().do_ping(dbapi_connection))  # type: ignore[no-untyped-call]
+
+
+def is_silent(connection: psycopg.AsyncConnection) -> bool:
+    """Return whether nothing has arrived on an idle connection, not even its end."""
+    if connection.closed:
+        return False
+    with selectors.DefaultSelector() as selector:
+        selector.register(connection.fileno(), selectors.EVENT_READ)
+        return not selector.select(0)
+
+
+sa.dialects.registry.register(f"postgresql.{DRIVER}", __name__, LedgerDialect.__name__)
