@@ -14,11 +14,11 @@ from xml.parsers import expat
 from kie_mcp.media import containers, mpeg_audio
 
 OPEN_RIFF_SIZE = 0x3FFF_F000
-"""A RIFF header with this size or a larger one is from a program that did not know the size yet."""
+"""If a RIFF header states this size or more, the program that wrote the header did not know the file's size yet."""
 FLAC_TAIL_BYTES = 1 << 20
 """Number of bytes at the end of a FLAC file that are searched for the start of the last frame."""
 GIF_TAIL_BYTES = 64
-"""Number of bytes at the end of a GIF file that are searched for the GIF's last byte."""
+"""Number of bytes at the end of a GIF file that are searched for the end mark, a semicolon."""
 
 JPEG_PIXELS = 0xDA
 """The marker of the JPEG segment after which the compressed pixels follow."""
@@ -129,7 +129,7 @@ def check_zip(file: IO[bytes], size: int) -> None:  # noqa: ARG001 - every check
 
 
 def check_svg(file: IO[bytes], size: int) -> None:  # noqa: ARG001 - every check takes the size
-    """Check that an SVG does not end inside an element; other XML errors do not mean that the file was cut off."""
+    """Check that an SVG does not end inside an element; other XML errors are ignored."""
     file.seek(0)
     try:
         expat.ParserCreate().ParseFile(file)
@@ -172,7 +172,7 @@ def check_jpeg(file: IO[bytes], size: int) -> None:
 
 
 def check_gif(file: IO[bytes], size: int) -> None:
-    """Check that a GIF has its last byte, a semicolon."""
+    """Check that a GIF has its end mark, a semicolon."""
     _require_in_tail(file, size, b";", GIF_TAIL_BYTES)
 
 
@@ -255,7 +255,7 @@ def _flac_frame_number(header: bytes) -> int | None:
     """Return the number in the header of a FLAC frame; None if the bytes only look like a header."""
     if len(header) < 16:
         return None
-    # The number has the same encoding as a character in UTF-8, but may have up to seven bytes.
+    # The number of the frame has the same encoding as a character in UTF-8, but may have up to seven bytes.
     ones = 8 - (header[4] ^ 0xFF).bit_length()
     if ones in (1, 8):
         return None
@@ -279,7 +279,7 @@ def check_frames(file: IO[bytes], size: int) -> None:
     """Check that the last frame of an MP3 or AAC file is whole, and that the file is as long as a Xing header says."""
     begin = mpeg_audio.skip_id3(file)
     _require_end(begin, size)
-    # The first frame may not follow the tag immediately, because some programs write zeros or notes before the sound.
+    # Some programs write zeros or notes between the ID3 tag and the first frame.
     found = mpeg_audio.find_first_frame(file, begin)
     if not found:
         raise BrokenMedia("has no sound")

@@ -19,7 +19,7 @@ from typing import IO
 from kie_mcp.media import containers, mpeg_audio
 
 HEAD_BYTES = 65_536
-"""Number of bytes that `detect_mime_type()` reads from a file's start, or gets from a caller without an open file."""
+"""Number of bytes at a file's start that `detect_mime_type()` reads, or that callers pass instead of an open file."""
 MAGIC_BYTES = 32
 """Number of bytes at the start of a file that may contain a magic number."""
 

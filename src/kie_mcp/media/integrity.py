@@ -74,8 +74,8 @@ def find_damage(file: IO[bytes], mime_type: str) -> str:
             _decode_picture(file, mime_type)
     except BrokenMedia as error:
         return str(error)
-    # Any error means damage: Pillow does not document its errors for broken files, and a broken number may make any
-    # check fail.
+    # Any error means damage: Pillow does not document its errors for broken files, and a wrong number in a broken file
+    # may cause any kind of error.
     except Exception as error:  # noqa: BLE001
         return f"cannot be decoded ({type(error).__name__})"
     return ""
@@ -100,8 +100,8 @@ def _decode_picture(file: IO[bytes], mime_type: str) -> None:
     except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning):
         return
     except ValueError as error:
-        # Pillow also refuses a PNG that contains a very long text. The picture in it may be whole, so this is no
-        # damage.
+        # Pillow also raises this error for a PNG that contains a very long text. The pixels may be complete, so this
+        # error does not mean damage.
         if "too large" not in str(error):
             raise
     except PIL.UnidentifiedImageError:

@@ -17,7 +17,7 @@ HEADER_BYTES = 7
 MAX_FRAME_BYTES = 8191
 """Size in bytes of the largest frame: an AAC header stores the size in 13 bits."""
 
-# Bit rates in kbit/s (ISO/IEC 11172-3 and 13818-3). The key says whether the frame is MPEG-1, and which layer.
+# Bit rates in kbit/s (ISO/IEC 11172-3 and 13818-3). A key says whether the frame is MPEG-1, and its layer.
 _BIT_RATES = {
     (True, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
     (True, 3): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),

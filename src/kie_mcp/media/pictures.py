@@ -26,7 +26,7 @@ HALVED_PIXELS, HALVED_HEIC_PIXELS = 34_000_000, 25_000_000
 STRIPPED_PIXELS = 4_000_000
 """Number of pixels above which a PNG or HEIC picture is decoded in strips, a few rows at a time."""
 BAND_ROWS, BAND_OVERLAP = 256, 4
-"""Number of rows that are computed at once when a picture is resized, and of extra rows above and below them."""
+"""Number of rows that are resized at once, and number of extra rows above and below them that are resized with them."""
 BYTES_PER_PIXEL = {"WEBP": 16, "AVIF": 10, "TIFF": 8, "HEIF": 8, "F": 16, "I": 16, "I;16": 12, "P": 5}
 """Bytes of memory for decoding one pixel, by Pillow's format or mode; 4 bytes for other formats and modes.
 
@@ -34,7 +34,7 @@ These values were measured. They are high for decoders that hold a second copy, 
 channel, which are converted in several steps.
 """
 RETURNED_BYTES = 4_000_000
-"""Minimum size in bytes of a freed block that glibc immediately gives back to the operating system (only on Linux)."""
+"""Size in bytes from which glibc gives a freed block back to the operating system at once (only on Linux)."""
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 """Numbers of two settings for glibc's `mallopt()`, from malloc.h."""
 SUBFILE_TYPE, ORIENTATION, MAKE, MODEL, GPS = 0x00FE, 0x0112, 0x010F, 0x0110, 0x8825
@@ -124,7 +124,7 @@ def name_metadata(image: PIL.Image.Image) -> str:
     """Return the kinds of metadata in a picture, such as `location and camera data`; empty if none is found."""
     exif = read_exif(image)
     names = ["location"] * bool(exif.get_ifd(GPS)) + ["camera data"] * bool(exif.get(MAKE) or exif.get(MODEL))
-    # Other tags of a TIFF are not regarded as metadata, because every TIFF has tags that describe its pixels.
+    # For a TIFF, only location and camera data are reported, because every TIFF has tags that describe its pixels.
     has_more = image.format != "TIFF" and set(exif) - {ORIENTATION}
     return " and ".join(names) or "metadata" * bool(has_more)
 
@@ -201,12 +201,12 @@ def estimate_bytes(image: PIL.Image.Image, whole: tuple[int, int], *, in_rows: b
     """
     pixels, whole_pixels = image.width * image.height, whole[0] * whole[1]
     if in_rows:
-        # libheif holds a picture twice: as stored, with 1.5 bytes a pixel, and in RGB. For a PNG, only a few rows
-        # are in memory.
+        # libheif holds two copies of a HEIC picture: in the file's colour format, with 1.5 bytes a pixel, and in RGB.
+        # Of a PNG, only a few rows are in memory.
         return whole_pixels * 4 if image.format == "HEIF" else 0
     if image.info.get("progressive"):
-        # For a progressive JPEG, the decoder holds all coefficients, with 2 bytes each, even if it decodes the picture
-        # in a small size.
+        # The decoder holds all coefficients of a progressive JPEG, with 2 bytes each, even if it scales the picture
+        # down.
         samples = [each[1] * each[2] for each in image.layer]  # type: ignore[attr-defined]
         return float(2 * whole_pixels * sum(samples) / max(samples) + 4 * pixels)
     return pixels * max(BYTES_PER_PIXEL.get(image.format or "", 4), BYTES_PER_PIXEL.get(image.mode, 4))
@@ -226,7 +226,7 @@ def _resize(image: PIL.Image.Image, size: tuple[int, int]) -> PIL.Image.Image:
 
 
 def to_8_bits(image: PIL.Image.Image) -> PIL.Image.Image:
-    """Return a picture in RGB, RGBA, L or CMYK; larger values than 255 are scaled down: Pillow would make them 255."""
+    """Return a picture in RGB, RGBA, L or CMYK, and scale values above 255 down; Pillow would cut them off at 255."""
     if image.mode == "F" or image.mode.startswith("I"):
         values = image.convert("F")
         low, high = (float(each) for each in values.getextrema())  # type: ignore[arg-type]
@@ -314,8 +314,8 @@ def prepare_pillow() -> None:
 
         pi_heif.register_heif_opener(thumbnails=False)
     if glibc := _find_glibc():
-        # By default, glibc keeps freed blocks of up to 32 MB for later use. After a few pictures, it would keep 170 MB,
-        # so this limit of 32 MB is lowered.
+        # By default, glibc keeps freed blocks of up to 32 MB for later use: 170 MB after a few pictures. So this limit
+        # of 32 MB is lowered.
         glibc.mallopt(_M_MMAP_THRESHOLD, RETURNED_BYTES)
         glibc.mallopt(_M_TRIM_THRESHOLD, RETURNED_BYTES)
     _give_memory_back()

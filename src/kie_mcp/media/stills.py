@@ -252,7 +252,7 @@ def _pcm_levels(content: bytes, columns: int) -> tuple[Levels, float]:
 def _decode_samples(content: bytes, width: int) -> "array[int]":
     """Decode samples of `width` bytes to signed numbers of 8 or 16 bits; longer samples lose their lower bits."""
     if width == 1:
-        # Samples of 8 bits are unsigned numbers in a WAV file.
+        # In a WAV file, samples of 8 bits are unsigned, from 0 to 255; they become signed, from -128 to 127.
         return array("b", content.translate(bytes((value + 128) % 256 for value in range(256))))
     # Only the upper two bytes of each sample are used, which are exact enough for a picture.
     upper = bytearray(len(content) // width * 2)

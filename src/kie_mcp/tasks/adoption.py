@@ -89,7 +89,7 @@ async def adopt(client: KieClient, id_: str, *, now: float, find_kind: KindFinde
 
 
 async def settle(client: KieClient, ledger: Ledger, task: Task, outcome: str, *, now: float) -> None:
-    """Set the outcome of a task whose outcome is unknown, or the results of a succeeded task without results.
+    """Set the outcome of a task whose outcome is unknown, or the results of a task that succeeded without results.
 
     Args:
         client: The client of KIE's API.

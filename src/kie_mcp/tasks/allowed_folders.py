@@ -77,7 +77,7 @@ class AllowedFolders:
     def find_file(self, text: str) -> bool:
         """Tell whether a text is the path of a file that may be read.
 
-        For any other file, the answer is the same whether or not the file exists.
+        If a file may not be read, the answer is False, as if the file did not exist.
         """
         if not self._fixed or not any(PATH.fullmatch(each) for each in unwrap(text)):
             return False

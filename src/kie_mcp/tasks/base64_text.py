@@ -42,7 +42,8 @@ def _join(text: str) -> str:
         return "".join(words)
     widths = {len(line) for line in lines[:-1]}
     if len(widths) != 1 or widths.pop() % 4:
-        # Lines of base64 text have equal widths. These lines do not, so the blanks at their ends are only indentation.
+        # In base64 text with line breaks, the lines have equal widths. These lines do not, so blanks at the start or
+        # end of a line are only indentation.
         lines = [line.strip() for line in lines]
     return "".join(lines).replace(" ", "+")
 

@@ -90,7 +90,7 @@ class Item:
         )
 
     def note(self, task: Task) -> None:
-        """Copy the state, error and charge of the task to the item, which stays `running` until the files are saved."""
+        """Copy state, error and charge of the task to the item; the item stays `running` until the files are saved."""
         self.task_id, self.error = task.id, task.error
         match task.state:
             case "succeeded" | "failed" | "expired" | "unknown" as state if task.done:
@@ -109,9 +109,9 @@ class Batch:
     max_credits: float
     """The most credits that all items together may cost."""
     repairs: str = ""
-    """The id of the earlier batch whose items without a result this batch makes again; empty if there is none."""
+    """The id of an earlier batch, if this batch makes the items that have no result there; otherwise, empty."""
     id: str = field(default_factory=lambda: new_id("t"))
-    """The ledger's id of the batch; a repeated call returns an existing batch, whose id differs."""
+    """The ledger's id of the batch; it is not used if the call is a repeated one, which returns the earlier batch."""
 
     @classmethod
     def read(cls, task: Task) -> Self:

@@ -2,7 +2,7 @@
 
 All guarantees about money hold for the items, because each item is a task with its own row, create request and watcher.
 The batch itself sends nothing to KIE. The task id of each item is saved before the item is started. So a process that
-takes a batch over finds the items that were started, and starts only the others.
+takes a batch over finds the items that were started, and starts only the items that were not.
 """
 
 import logging

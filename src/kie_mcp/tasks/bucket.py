@@ -115,7 +115,7 @@ class BucketStorage(Storage):
         return "/".join(self._find_base().split("/")[:3])
 
     def find_reference(self, url: str) -> str:
-        """Return `task:<id>#<n>` for a URL of a result in this bucket, even if expired; return other URLs unchanged."""
+        """Return `task:<id>#<n>` for a valid or expired URL of a result in this bucket; return other URLs unchanged."""
         if not url.startswith(("https://", "http://")):
             return url
         base, path = self._find_base(), unquote(url.partition("?")[0])
@@ -130,7 +130,10 @@ class BucketStorage(Storage):
         return self._base
 
     def find_constant_name(self, result: Result) -> str:
-        """Return the address of a result's object (no object is ever changed); empty if it is not in this bucket."""
+        """Return a result's address in this bucket, under which caches may keep it; empty for results elsewhere.
+
+        This is safe, because an object in the bucket is never changed.
+        """
         return result.path if self._owns(result.path) else ""
 
     async def is_there(self, result: Result) -> bool:

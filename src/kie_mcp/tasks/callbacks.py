@@ -14,7 +14,10 @@ class Callbacks:
     """The URLs for KIE's callbacks; if this process receives the callbacks, each task has its own URL."""
 
     url: str = ""
-    """The public URL of this server; if `secret` is empty, the URL of the operator's own receiver, or empty."""
+    """The public URL of this server; empty if KIE is to send no callbacks.
+
+    If `secret` is empty, this is instead the URL of another receiver of callbacks, which the operator runs.
+    """
     secret: bytes = field(default=b"", repr=False)
     """The secret from which the tasks' URLs are derived; empty if this process receives no callbacks."""
     tenant: str = ""

@@ -1,6 +1,6 @@
 """Download results to the storage, and continue broken downloads.
 
-The modules that check and describe files are imported inside functions, because the first call need not wait for them.
+The modules that check and describe files are imported inside functions, so that the first call does not wait for them.
 """
 
 import base64

@@ -116,7 +116,7 @@ def extension(mime_type: str) -> str:
 
 
 def abbreviate(reference: str) -> str:
-    """Shorten a reference for a message: of a long path the last 60 characters remain, of a long URL the first 60."""
+    """Shorten a reference for a message: keep the last 60 characters of a long path, or the first 60 of a long URL."""
     if len(reference) <= 80:
         return reference
     return f"{reference[:60]}…" if re.match(r"https?:|data:", reference) else f"…{reference[-60:]}"

@@ -34,7 +34,7 @@ class Order:
     notes: tuple[str, ...] = ()
     """Sentences that are added to the answer for the user, for example that a field is newer than the model class."""
     id: str = field(default_factory=lambda: new_id("t"))
-    """The ledger's id of a new task; a repeated call returns an existing task, whose id differs."""
+    """The ledger's id of the new task; it is not used if the call is a repeated one, which returns the earlier task."""
 
     def idempotency_key(self, contents: Mapping[Ref, str]) -> str:
         """Return the idempotency key, which is equal for two calls if the second one repeats the first.

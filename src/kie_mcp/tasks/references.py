@@ -42,7 +42,7 @@ class References:
         self._ledger = ledger
         self._clock = clock
         self._changes: dict[int, str] = {}
-        """Texts that say how the file or URL of a reference was changed before it was sent, by the reference's hash."""
+        """For the hash of each reference, a text that says how its file or URL was changed before it was sent."""
 
     def explain_changes(self, refs: Sequence[Ref]) -> str:
         """Return sentences about the changes to files and URLs before they were sent; empty if nothing was changed."""

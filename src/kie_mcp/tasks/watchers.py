@@ -52,10 +52,10 @@ def build_watcher(task: Task, services: Services, duration: DurationEstimate, ru
 
 @asynccontextmanager
 async def prepared(watcher: AnyWatcher, order: Order, watched: Mapping[str, object]) -> AsyncIterator[None]:
-    """Prepare the files of an edit before the `with` block, and check that its film can be made; skip other tasks.
+    """Prepare the files of an edit before the `with` block, and check that its film can be made.
 
-    The caller saves the task's row inside the block. The prepared files are deleted if the edit is not in `watched`
-    after the block: then the call was a repeated one, or the row could not be saved.
+    For other tasks, do nothing. The caller saves the task's row inside the block. The prepared files are deleted if the
+    edit is not in `watched` after the block: then the call was a repeated one, or the row could not be saved.
 
     Args:
         watcher: The watcher of the new task.
