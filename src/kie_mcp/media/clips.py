@@ -57,7 +57,7 @@ async def fit_clip(content: Content, limits: Limits, *, keep_metadata: bool = Fa
         The converted file; it is deleted when the `with` block ends.
 
     Raises:
-        ValueError: The file is broken; the message is a sentence without a subject, such as `is broken or cut off`.
+        ValueError: The file is broken; the message begins with a verb, such as `is broken or cut off`.
         InvalidCall: ffmpeg cannot be started, or does not finish in time.
     """
     target_type = choose_type(content.mime_type, limits)

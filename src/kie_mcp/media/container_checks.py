@@ -30,7 +30,7 @@ _XML_ENDS_EARLY = (3, 5, 6, 20)
 
 
 class BrokenMedia(Exception):
-    """A media file is broken or cut off; the message is a predicate without a subject, such as `breaks off`."""
+    """A media file is broken or cut off; the message begins with a verb, such as `breaks off`."""
 
 
 def _read_at(file: IO[bytes], at: int, count: int) -> bytes:
@@ -65,7 +65,7 @@ def _require_in_tail(file: IO[bytes], size: int, mark: bytes, tail_bytes: int = 
 
 
 def check_boxes(file: IO[bytes], size: int) -> None:
-    """Check an MP4, MOV, HEIC or AVIF file: all boxes must be whole, and an index and media data must exist."""
+    """Check an MP4, MOV, HEIC or AVIF file: all boxes must be complete, and an index and media data must exist."""
     boxes = list(containers.walk_boxes(file, (0, size)))
     end = boxes[-1][1][1] if boxes else 0
     _require_end(end, size)
@@ -76,7 +76,7 @@ def check_boxes(file: IO[bytes], size: int) -> None:
 
 
 def check_ebml(file: IO[bytes], size: int) -> None:
-    """Check a WebM or Matroska file: all elements must be whole, and tracks and a cluster of media data must exist."""
+    """Check a WebM or Matroska file: all elements must be complete; tracks and a cluster of media data must exist."""
     segment = next((span for id_, span in containers.walk_elements(file, (0, size)) if id_ == containers.SEGMENT), None)
     if not segment:
         raise BrokenMedia("has no segment")
@@ -177,7 +177,7 @@ def check_gif(file: IO[bytes], size: int) -> None:
 
 
 def check_tiff(file: IO[bytes], size: int) -> None:
-    """Check that the first directory of a TIFF is whole; it may be at the end of the file."""
+    """Check that the first directory of a TIFF is complete; it may be at the end of the file."""
     head = _read_at(file, 0, 16)
     order = ">" if head.startswith(b"MM") else "<"
     # BigTIFF, the variant for files above 4 GB, has 8-byte positions.
@@ -199,7 +199,7 @@ def check_midi(file: IO[bytes], size: int) -> None:
 
 
 def check_ogg(file: IO[bytes], size: int) -> None:
-    """Check that the pages of an Ogg file are whole (RFC 3533)."""
+    """Check that the pages of an Ogg file are complete (RFC 3533)."""
     at, ended = 0, False
     while at < size:
         if at and _is_padding_or_tag(_peek(file, at, 10), ended=ended):
@@ -276,7 +276,7 @@ def _crc8(content: bytes) -> int:
 
 
 def check_frames(file: IO[bytes], size: int) -> None:
-    """Check that the last frame of an MP3 or AAC file is whole, and that the file is as long as a Xing header says."""
+    """Check that an MP3 or AAC file has a complete last frame, and is as long as its Xing header (if any) says."""
     begin = mpeg_audio.skip_id3(file)
     _require_end(begin, size)
     # Some programs write zeros or notes between the ID3 tag and the first frame.

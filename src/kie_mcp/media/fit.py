@@ -48,7 +48,7 @@ def fit_picture(content: Content, limits: Limits, *, keep_metadata: bool = False
         keep_metadata: True to keep EXIF and other metadata in the picture.
 
     Raises:
-        ValueError: The picture cannot be read; the message has no subject, as in `is broken or cut off`.
+        ValueError: The picture cannot be read; the message begins with a verb, such as `is broken or cut off`.
     """
     try:
         with pictures.open_picture(content.file) as image:

@@ -1,8 +1,8 @@
 """Detect the MIME type of a media file by its content, and map MIME types to file extensions.
 
-The extension of a file is often wrong, and KIE relies on the extension, so the type is detected by the content. Uploads
-are public, so a file with the magic number of a format must also have the structure of this format: other files, such
-as texts, must not be taken for media.
+The extension of a file is often wrong, and KIE relies on the extension, so the type is detected by the content. Anybody
+can open an upload, so only media files may be uploaded. A magic number alone does not make a file a media file: the
+file must also have the structure of the format.
 
 This module does not use a library (puremagic, filetype), because these libraries do not read the tracks of a container:
 they take a voice memo in MP4 or WebM for a video, and a HEIC picture for an MP4.
@@ -304,7 +304,7 @@ def _detect_frames(source: _Source) -> str | None:
         return None
     source.file.seek(start)
     before = source.file.read(found[0] - start).strip(b"\0")
-    # Zeros, an incomplete frame, or a header frame with the file's length may precede the first whole frame.
+    # Zeros, an incomplete frame, or a header frame with the file's length may precede the first complete frame.
     return found[1] if len(before) <= mpeg_audio.MAX_FRAME_BYTES else None
 
 

@@ -10,7 +10,7 @@ from typing import IO
 
 MPEG, AAC = "audio/mpeg", "audio/aac"
 SEARCH_BYTES = 1_000_000
-"""Maximum number of bytes, such as padding or an incomplete frame, that may precede the first whole frame."""
+"""Maximum number of bytes, such as padding or an incomplete frame, that may precede the first complete frame."""
 FRAMES_FOR_CERTAINTY = 3
 """Number of consecutive frames that prove a stream; any file may contain a single sync word by chance."""
 HEADER_BYTES = 7
@@ -70,7 +70,7 @@ def skip_id3(file: IO[bytes]) -> int:
 
 
 def find_first_frame(file: IO[bytes], start: int = 0) -> tuple[int, str] | None:
-    """Find the first whole frame of a stream.
+    """Find the first complete frame of a stream.
 
     Args:
         file: The open file; its read position changes.

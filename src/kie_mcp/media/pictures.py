@@ -34,7 +34,7 @@ These values were measured. They are high for decoders that hold a second copy, 
 channel, which are converted in several steps.
 """
 RETURNED_BYTES = 4_000_000
-"""Size in bytes from which glibc gives a freed block back to the operating system at once (only on Linux)."""
+"""glibc gives freed blocks of at least this many bytes back to the operating system at once (only on Linux)."""
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 """Numbers of two settings for glibc's `mallopt()`, from malloc.h."""
 SUBFILE_TYPE, ORIENTATION, MAKE, MODEL, GPS = 0x00FE, 0x0112, 0x010F, 0x0110, 0x8825
@@ -56,7 +56,7 @@ one_at_a_time = threading.RLock()
 
 
 class UnreadablePicture(ValueError):
-    """The picture cannot be read; the message is a sentence without a subject, such as `is broken or cut off`."""
+    """The picture cannot be read; the message begins with a verb, such as `is broken or cut off`."""
 
 
 @contextmanager
@@ -196,7 +196,7 @@ def estimate_bytes(image: PIL.Image.Image, whole: tuple[int, int], *, in_rows: b
 
     Args:
         image: The open picture, after `draft()` has set the size to which a JPEG is decoded.
-        whole: Width and height of the whole picture, before `draft()`.
+        whole: Width and height of the picture before `draft()`.
         in_rows: True if the picture is decoded a few rows at a time.
     """
     pixels, whole_pixels = image.width * image.height, whole[0] * whole[1]

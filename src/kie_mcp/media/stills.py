@@ -95,7 +95,7 @@ async def render_still(file: IO[bytes], path: Path, max_side_px: int) -> Still:
 
 
 async def render_frames(file: IO[bytes], path: Path, count: int, max_side_px: int) -> list[Still]:
-    """Render frames from the whole length of a video; the `facts` of each frame say its time.
+    """Render frames at equal distances over the length of a video; the `facts` of each frame say its time.
 
     Args:
         file: An open file; its read position changes.

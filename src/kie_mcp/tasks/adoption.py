@@ -184,7 +184,7 @@ async def _build_task(
 ) -> Task:
     request = _find_request(record)
     arguments = _find_arguments(request)
-    # Some of KIE's status answers have the model's name only in the request, or only in the request's arguments.
+    # Some of KIE's status answers have the model's name only in a copy of the create request, or in its arguments.
     name = as_line(record.get("model") or request.get("model") or arguments.get("model"))
     model = _find_model(route_id, name)
     kind = model.kind if model else await find_kind(name) if find_kind and name else None

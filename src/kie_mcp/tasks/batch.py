@@ -147,7 +147,7 @@ class Batch:
         return round(self.committed + item.reserved - self.max_credits, 6) <= 0
 
     def find_missing(self) -> list[Item]:
-        """Return the items without a result, for another batch that makes only these."""
+        """Return the items without a result, for another batch that makes only these items."""
         return [item for item in self.items if item.state in WITHOUT_RESULT]
 
     def find_unknown(self) -> list[int]:

@@ -60,8 +60,8 @@ class BatchWatcher(BaseWatcher):
             async with anyio.create_task_group() as group:
                 for item in self._batch.items:
                     if item.state in OPEN and await self._find_room(item):
-                        # The state is set here, before the item starts, so that the budget counts the item when the
-                        # next item looks for room.
+                        # The state is set here, before the item starts, so that the item's credits are subtracted
+                        # from the budget when the next item is checked.
                         item.state = "running"
                         group.start_soon(self._run_item, item)
             await self._finish()

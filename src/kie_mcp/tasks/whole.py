@@ -103,7 +103,7 @@ class WholeWatcher(BaseWatcher):
             self.create_settled.set()
 
     async def follow(self, *, poll_now: bool) -> None:
-        """Make the parts that are missing, wait for all, and join their files.
+        """Make the parts that are missing, wait until all parts have ended, and join their files.
 
         Args:
             poll_now: True after a takeover.
