@@ -52,12 +52,13 @@ class AllowedFolders:
         roots: Callable[[], Iterable[Path]] = tuple,
         server_url: str = "",
     ) -> None:
-        """Store the folders, whose subfolders are allowed as well; without any folder, every local file is refused.
+        """Store the allowed folders, which include their subfolders; without any folder, every local file is refused.
 
         Args:
             named: Folders that the operator named; they are allowed even if they are private, such as the home folder.
             found: Other folders; each key is a `Folder.source`. A private place among these folders is not allowed.
-            roots: Returns the folders that the client declares now; a private place among them is not allowed either.
+            roots: A function that returns the folders that the client declares now. A private place among these folders
+                is not allowed either.
             server_url: The URL to which callers on other machines upload files; empty if the URL is not known.
         """
         self._server_url = server_url

@@ -22,7 +22,7 @@ REFUND_SECONDS = 60
 
 
 class Known(NamedTuple):
-    """A balance that KIE returned while no task was running, and the time at which KIE was asked."""
+    """A balance that KIE returned while no task was running, and the time of the request."""
 
     credits: float
     asked: float

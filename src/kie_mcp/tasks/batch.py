@@ -109,7 +109,7 @@ class Batch:
     max_credits: float
     """The most credits that all items together may cost."""
     repairs: str = ""
-    """The id of an earlier batch, if this batch makes the items that have no result there; otherwise, empty."""
+    """The id of an earlier batch, if this batch makes that batch's items without a result again; otherwise, empty."""
     id: str = field(default_factory=lambda: new_id("t"))
     """The ledger's id of the batch; it is not used if the call is a repeated one, which returns the earlier batch."""
 

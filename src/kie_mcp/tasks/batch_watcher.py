@@ -1,4 +1,4 @@
-"""Watcher of a batch: starts each item when the budget has room for it, and records the states of the items.
+"""Watcher of a batch: starts each item for which the budget is enough, and records the states of the items.
 
 All guarantees about money hold for the items, because each item is a task with its own row, create request and watcher.
 The batch itself sends nothing to KIE. The task id of each item is saved before the item is started. So a process that

@@ -25,7 +25,8 @@ class Callbacks:
     arrive: bool = False
     """Whether KIE's callbacks arrive at the moment, so that tasks are polled only rarely.
 
-    The first callback sets the value to True. A poll that finds an ended task without a callback sets it to False.
+    The first callback sets the value to True. If a poll finds that a task has ended, and no callback has arrived for
+    this task, the value becomes False.
     """
 
     @property

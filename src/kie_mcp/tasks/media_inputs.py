@@ -20,7 +20,7 @@ from kie_mcp.tasks.public_urls import check_public, hide_password
 from kie_mcp.tasks.share_pages import find_direct_url
 
 NO_MEDIA = frozenset({"pdf", "svg", "html", "htm", "zip", "rar", "7z", "doc", "docx", "ppt", "pptx", "psd", "eps"})
-"""File extensions of files that are certainly no picture, clip or sound that a model takes."""
+"""File extensions of files that no model takes as a picture, clip or sound."""
 
 
 def identify_file(file: IO[bytes], name: str) -> Content:

@@ -80,7 +80,7 @@ def count_credits(whole: Task, parts: Sequence[Task]) -> None:
 
 
 async def recount(ledger: Ledger, part: Task) -> None:
-    """After a part has ended, compute the cost of its whole (the task in parts) again if the whole ended before it."""
+    """If a part has ended after its whole (the task in parts), compute the cost of the whole again."""
 
     def count(whole: Task, parts: Sequence[Task]) -> bool:
         if whole.final:

@@ -293,7 +293,7 @@ def _is_local(ref: Ref) -> TypeGuard[MediaRef]:
 
 
 def _measure_content(content: Content) -> float | None:
-    # This import takes 4 ms, which a call without files need not wait for.
+    # This import takes 4 ms, and only calls with files need it.
     from kie_mcp.media.lengths import measure_seconds
 
     return 0 if content.mime_type.startswith("image/") else measure_seconds(content.file, content.mime_type)

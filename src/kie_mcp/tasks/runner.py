@@ -175,8 +175,8 @@ class Runner:
             task = await self._pricing.build_task(order, idempotency_key, {})
             task.parent, task.confirmed = whole.id if whole.in_parts else None, whole.confirmed
             watcher = await self._build_watcher(task)
-            # Repeated calls are searched from the creation of the batch, or from the start of the repeat window if that
-            # is earlier: if the clock was set back, an item may seem to be older than its batch.
+            # The search for an earlier equal call begins at the creation of the batch, or at the start of the repeat
+            # window if that is earlier: if the clock was set back, an item may seem to be older than its batch.
             since = min(whole.created, whole.created if self._repeats.since is None else self._repeats.since)
             if repeated := await self._add(watcher, repeats_since=0 if whole.in_parts else since):
                 return Started(await self.get(repeated.id, seconds=None))

@@ -18,7 +18,8 @@ def choose_storage(address: str, output_dir: Path, state_dir: Path, link_hours: 
         link_hours: Hours for which links to results in a bucket work.
 
     Raises:
-        ConfigurationError: When the extra for buckets is not installed, or environment variables of AWS are not valid.
+        ConfigurationError: When the optional packages for buckets are not installed, or when environment variables of
+            AWS are not valid.
     """
     if not address:
         return FolderStorage(output_dir)

@@ -54,7 +54,7 @@ class Transition:
     charged: float | None = None
     """Credits that KIE charged for the task; None if KIE's answer has no charge or the task still runs."""
     progresses: bool = False
-    """True if KIE said that the task runs; the caller then sets `Times.silence` to 0."""
+    """True if KIE said that the task runs; the next `Times.silence` is measured from this answer."""
     misses: int = 0
     """Number of status answers in a row, up to this one, in which KIE did not know the task."""
 

@@ -1,4 +1,4 @@
-"""Watchers: keep the watchers of a process, and choose their class: for a whole, a batch, an edit or another task."""
+"""Watchers: keep the watchers of a process, and choose a class for each: tasks in parts, batches, edits, other tasks."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -37,9 +37,9 @@ class Watchers(dict[str, AnyWatcher]):
 
 
 def build_watcher(task: Task, services: Services, duration: DurationEstimate, runner: PartRunner) -> AnyWatcher:
-    """Return a new watcher for a task. The watcher of a whole or batch starts the parts or items through the runner."""
+    """Return a new watcher for a task; if the task has parts or items, the watcher starts them through the runner."""
     if task.is_edit:
-        # This import takes 8 ms, which the first call of a model need not wait for.
+        # This import takes 8 ms, and only edits need it.
         from kie_mcp.tasks.edits import EditWatcher
 
         return EditWatcher(task, services, duration)
