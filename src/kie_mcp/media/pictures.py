@@ -108,7 +108,7 @@ def upright_size(image: PIL.Image.Image) -> tuple[int, int]:
 
 
 def measure_picture(file: IO[bytes]) -> tuple[int, int]:
-    """Return width and height, in pixels, of a picture after it is turned upright; then rewind the file.
+    """Return width and height, in pixels, of a picture after it is turned upright; also rewind the file.
 
     Raises:
         UnreadablePicture: The picture cannot be read.
@@ -135,7 +135,7 @@ def render_picture(image: PIL.Image.Image, file: IO[bytes], scale: float) -> PIL
     Args:
         image: The open picture; its own pixels must not be used afterwards.
         file: The file from which the picture was opened.
-        scale: Factor for width and height, at most 1; a picture with more than HALVED_PIXELS gets at most 0.5.
+        scale: Factor for width and height, at most 1; for a picture with more than HALVED_PIXELS, at most 0.5 is used.
 
     Raises:
         UnreadablePicture: Decoding the picture would take too much memory, or it is a camera's raw picture.
@@ -155,8 +155,7 @@ def render_picture(image: PIL.Image.Image, file: IO[bytes], scale: float) -> PIL
     if plain.size != size:
         plain = _resize(plain, size)
     if plain is not image:
-        # The decoded pixels of the given picture are replaced by a single pixel, to free their memory. The file stays
-        # open.
+        # To free memory, the decoded pixels of the given picture are replaced by a single pixel. The file stays open.
         image.im = PIL.Image.new("L", (1, 1)).im
     plain = _to_srgb(plain, profile)
     return plain.transpose(turn) if turn is not None else plain

@@ -101,7 +101,7 @@ class Connection:
                 raise
 
     def check(self, stream: Any) -> None:
-        """Raise `InvalidCall` if a network stream of httpx2 leads to a private address; ignore a stream that is None."""
+        """Raise `InvalidCall` if a network stream of httpx2 leads to a private address; ignore the value None."""
         if self._host and stream and (address := stream.get_extra_info("server_addr")):
             _refuse_private_address(str(address[0]))
 

@@ -235,7 +235,7 @@ class Runner:
     ) -> Task:
         """Return a task, and make sure that this process or another one watches the task.
 
-        A task that is not in the ledger is searched at KIE and added to the ledger (adopted). A search that takes
+        A task that is not in the ledger is searched for at KIE and added to the ledger (adopted). A search that takes
         longer than `search_seconds` continues in the background, and the next call gets its result.
 
         Args:

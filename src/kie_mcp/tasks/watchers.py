@@ -1,4 +1,4 @@
-"""Watchers: keep the watchers of a process, and choose a class for each: tasks in parts, batches, edits, other tasks."""
+"""Watchers: keep the watchers of a process, and choose the class of a watcher by the kind of its task."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
