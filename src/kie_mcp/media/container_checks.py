@@ -155,8 +155,8 @@ def check_png(file: IO[bytes], size: int) -> None:
 def check_jpeg(file: IO[bytes], size: int) -> None:
     """Check that a JPEG has an end mark after its header segments.
 
-    Compressed pixels never contain the end mark. The end mark of a thumbnail is not mistaken for the picture's end
-    mark, because it is inside a segment, which is skipped.
+    Compressed pixels never contain the end mark. A thumbnail has an end mark too, but a thumbnail is inside a header
+    segment, and the header segments are skipped.
     """
     at = 2
     while (header := _read_at(file, at, 4))[1] != JPEG_PIXELS:

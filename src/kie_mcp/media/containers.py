@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import IO
 
 MAX_PARTS = 100_000
-"""Maximum number of boxes, elements or chunks that are read on one level, which limits the time for broken files."""
+"""Maximum number of boxes, elements or chunks that are read on one level; this limits the time for broken files."""
 
 _EBML_HEADER, _DOC_TYPE = 0x1A45DFA3, 0x4282
 SEGMENT, TRACKS, CLUSTER, _INFO = 0x18538067, 0x1654AE6B, 0x1F43B675, 0x1549A966

@@ -100,7 +100,7 @@ MIME_TYPES = {extension: mime_type for mime_type, extension in EXTENSIONS.items(
     "aifc": "audio/aiff",
     "rf64": "audio/wav",
 }
-"""The MIME type for each file extension, which is written without a dot."""
+"""The MIME type for each file extension (without a dot)."""
 
 _ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _W64 = bytes.fromhex("726966662e91cf11a5d628db04c10000")
@@ -138,7 +138,7 @@ _ARCHIVE = re.compile(rb"PK\x03\x04|Rar!|.{257}ustar", re.DOTALL)
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
 _SOUND_BRANDS = {b"M4A ", b"M4B ", b"M4P "}
 _MOVIE_BOXES = {b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"uuid", b"meta", b"pdin", b"moof", b"sidx"}
-# Bit rates in kbit/s, by the code in the header of a frame (ATSC A/52). A frame has 1536 samples.
+# For each code in the header of a frame, the bit rate in kbit/s (ATSC A/52). A frame has 1536 samples.
 _AC3_BIT_RATES = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640)
 _OGG_VIDEO = (b"\x80theora", b"BBCD\0")
 _OGG_AUDIO = (b"\1vorbis", b"OpusHead", b"\x7fFLAC", b"Speex   ")

@@ -117,7 +117,7 @@ def _decode_frames(picture: PIL.Image.Image, file: IO[bytes]) -> None:
     whole, rows = picture.size, None
     # To save memory, `draft()` makes Pillow decode a JPEG at an eighth of its size; Pillow still reads the whole file.
     # `draft()` is called only for files with one picture, because it does not work for the second picture in an MPO.
-    # An MPO is a JPEG file with several pictures, which phones write.
+    # An MPO is a JPEG file with several pictures; phones write such files.
     if not getattr(picture, "is_animated", False):
         rows = pictures.find_rows(picture, file)
         picture.draft(picture.mode, (1, 1))

@@ -34,7 +34,7 @@ async def join_sounds(paths: Sequence[Path], target: IO[bytes]) -> str:
 
     Args:
         paths: The files to join, in their order.
-        target: The open file to write to, which is empty.
+        target: An open, empty file, to which the joined sounds are written.
 
     Returns:
         The MIME type; empty if the sounds need ffmpeg, and ffmpeg is not installed or fails.

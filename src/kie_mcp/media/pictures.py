@@ -28,7 +28,7 @@ STRIPPED_PIXELS = 4_000_000
 BAND_ROWS, BAND_OVERLAP = 256, 4
 """Number of rows that are resized at once, and number of extra rows above and below them that are resized with them."""
 BYTES_PER_PIXEL = {"WEBP": 16, "AVIF": 10, "TIFF": 8, "HEIF": 8, "F": 16, "I": 16, "I;16": 12, "P": 5}
-"""Bytes of memory for decoding one pixel, by Pillow's format or mode; 4 bytes for other formats and modes.
+"""For some of Pillow's formats and modes, the bytes of memory for decoding one pixel; all others take 4 bytes.
 
 These values were measured. They are high for decoders that hold a second copy, and for pictures with more than 8 bits a
 channel, which are converted in several steps.
@@ -238,7 +238,7 @@ def to_8_bits(image: PIL.Image.Image) -> PIL.Image.Image:
 
 
 def _is_jpeg(image: PIL.Image.Image) -> bool:
-    # MPO is Pillow's name for a JPEG file with several pictures, which phones write.
+    # MPO is Pillow's name for a JPEG file with several pictures; phones write such files.
     return image.format in ("JPEG", "MPO")
 
 

@@ -254,7 +254,7 @@ def _decode_samples(content: bytes, width: int) -> "array[int]":
     if width == 1:
         # In a WAV file, samples of 8 bits are unsigned, from 0 to 255; they become signed, from -128 to 127.
         return array("b", content.translate(bytes((value + 128) % 256 for value in range(256))))
-    # Only the upper two bytes of each sample are used, which are exact enough for a picture.
+    # Only the upper two bytes of each sample are used. They are exact enough for a picture.
     upper = bytearray(len(content) // width * 2)
     upper[0::2] = content[width - 2 : len(upper) // 2 * width : width]
     upper[1::2] = content[width - 1 : len(upper) // 2 * width : width]

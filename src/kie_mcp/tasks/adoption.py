@@ -20,7 +20,7 @@ from kie_mcp.ledger.task import Result, Task, new_id
 from kie_mcp.tasks import failures, money
 
 KIE_ID = re.compile(r"(?!t_)[\w-]{8,100}", re.ASCII)
-"""Matches a text that may be KIE's id of a task, but not the ledger's id of a task, which begins with `t_`."""
+"""Matches a text that may be KIE's id of a task; the ledger's ids begin with `t_` and do not match."""
 NOT_CREATED = "not created"
 """Value of the argument `outcome` of `resolve_task` for a task that KIE never accepted."""
 DAY = 24 * 3600

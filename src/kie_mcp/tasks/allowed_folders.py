@@ -25,7 +25,7 @@ from kie_mcp.tasks.upload_command import build_upload_command
 PATH = re.compile(r"(?:~|\.{0,2}|[a-z]:)[\\/](?![\\/])[^\n]+|[^\n:]+\.\w{2,5}", re.IGNORECASE)
 """Matches a text that may be the path of a local file."""
 NAMED = "KIE_MCP_READ_DIRS"
-"""Value of `Folder.source` if the operator named the folder; it is then allowed even if it is a private place."""
+"""Value of `Folder.source` if the operator named the folder; such a folder is allowed even if it is private."""
 ROOT = "a root of the client"
 """Value of `Folder.source` if the client declared the folder (MCP roots)."""
 

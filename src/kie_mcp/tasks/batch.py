@@ -17,7 +17,7 @@ from kie_mcp.tasks.order import Order, read_call
 from kie_mcp.text import one_line, shorten
 
 MODEL = "batch"
-"""The model id in the row of a batch, which belongs to no single model."""
+"""The model id in the row of a batch, because a batch belongs to no single model."""
 LONGEST_LABEL = 40
 """Maximum number of characters of an item's prompt in the label of a file."""
 
@@ -40,7 +40,7 @@ class Item:
     key: str
     """The idempotency key of the call."""
     reserved: float
-    """The most credits that the call may cost; 0 for a call that repeats an earlier call, which costs nothing."""
+    """The most credits that the call may cost; 0 for a call that repeats an earlier call and so costs nothing."""
     route: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
     variation: int = 1

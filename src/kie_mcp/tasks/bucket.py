@@ -2,8 +2,9 @@
 
 A result is first downloaded to a file on this machine, and the complete file is checked. Then one PUT request streams
 the file to the bucket. S3 stores such a request (up to 5 GB) completely or not at all, so a killed process leaves
-nothing in the bucket. A multipart upload could leave parts there, which cost money. An object's name consists of the
-task and the number of the result, so a process that saves the same result again replaces the object by equal bytes.
+nothing in the bucket. A multipart upload could leave parts in the bucket, and these cost money. An object's name
+consists of the task and the number of the result, so a process that saves the same result again replaces the object by
+equal bytes.
 
 All requests use signed URLs: obstore finds the credentials and signs the URLs, but sends no request itself.
 """

@@ -37,7 +37,7 @@ class FileCache:
 
         Args:
             name: The name of the file.
-            write: A function that writes the content to an open file, which is its argument.
+            write: A function that gets an open file as its argument, and writes the content to this file.
 
         Raises:
             OSError: When the copy cannot be written.

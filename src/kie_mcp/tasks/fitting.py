@@ -112,7 +112,7 @@ def check_kind(mime_type: str, ref: MediaRef) -> None:
 
 
 async def check_limits(content: Content, limits: Limits, name: str) -> None:
-    """Check that a file, which is already converted if necessary, is within the limits of a model's field.
+    """Check that a file is within the limits of a model's field; a necessary conversion must be done before.
 
     Raises:
         InvalidCall: The file exceeds the limits.

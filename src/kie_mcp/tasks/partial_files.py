@@ -123,7 +123,7 @@ def _open_alone(place: Path, *, private: bool) -> IO[bytes]:
     """
     file = disk.open_own_file(place, private=private)
     try:
-        # Windows has no `flock()`. It needs no lock, because an open file cannot be renamed or deleted there.
+        # Windows has no `flock()`, but no lock is needed: on Windows, an open file cannot be renamed or deleted.
         if sys.platform != "win32":
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if not disk.is_same_file(file, place):
@@ -212,8 +212,7 @@ def _link(place: Path, final: Path) -> None:
     except FileExistsError:
         raise
     except (OSError, NotImplementedError):
-        # Some file systems, such as FAT, have no hard links. There, an empty file is made first, which reserves the
-        # name.
+        # Some file systems, such as FAT, have no hard links. So an empty file is made first, to reserve the name.
         disk.create_file(final).close()
         place.replace(final)
 

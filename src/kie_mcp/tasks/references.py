@@ -58,8 +58,7 @@ class References:
         Raises:
             InvalidCall: When a file or task does not exist, may not be read, or is not accepted by the model.
         """
-        # A file may be given for several fields with different limits. It is then checked once for each of these
-        # limits.
+        # If a file is given for several fields with different limits, it is checked once for each of these limits.
         unique = {(ref, type(ref), getattr(ref, "limits", None)): ref for ref in refs}
         return {ref: await self._identify(ref) for ref in unique.values()}
 

@@ -141,7 +141,7 @@ def refuse_unknown_path(text: str, folders: Sequence[Path]) -> InvalidCall:
 
 
 def find_elsewhere(text: str, folders: Sequence[Path]) -> str:
-    """Return where a file is, or why this server cannot open its path; empty if the path shows neither.
+    """Return where a file is, or why this server cannot open its path; empty if the path does not show this.
 
     Args:
         text: The path as it is written.

@@ -96,8 +96,8 @@ def _decide_succeeded(route: Route, answer: Status, times: Times, advice: Advice
     # On some routes, status answers never contain a result. A task on such a route succeeds without a result.
     if answer.media or answer.texts or not status.SHAPES[route.shape].makes_results:
         return Transition("succeeded", media=answer.media, texts=answer.texts, charged=answer.credits)
-    # A result is missing. A later status answer may contain it, except on a route that answers at once, which has no
-    # later answers.
+    # A result is missing. A later status answer may contain it, but a route that answers at once has no later status
+    # answers.
     if not route.at_once and times.silence <= GRACE_SECONDS:
         return Transition("running")
     return Transition(

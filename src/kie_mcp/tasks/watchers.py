@@ -20,7 +20,7 @@ AnyWatcher = Union[Watcher, WholeWatcher, BatchWatcher, "EditWatcher"]
 
 
 class Watchers(dict[str, AnyWatcher]):
-    """The watchers of one process, by the ids of their tasks in the ledger."""
+    """The watchers of one process; the keys are the ids of their tasks in the ledger."""
 
     def remove(self, watcher: AnyWatcher) -> None:
         """Remove a watcher, and wake up the callers that wait for its task."""
