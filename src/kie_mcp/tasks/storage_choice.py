@@ -14,7 +14,7 @@ def choose_storage(address: str, output_dir: Path, state_dir: Path, link_hours: 
     Args:
         address: The bucket, as `s3://bucket/prefix`; empty if there is none.
         output_dir: The output folder.
-        state_dir: The data folder with the ledger; copies of results in the bucket are stored here too.
+        state_dir: The data folder with the ledger; copies of results in the bucket are stored in it too.
         link_hours: Hours for which links to results in a bucket work.
 
     Raises:
