@@ -279,7 +279,7 @@ def check_frames(file: IO[bytes], size: int) -> None:
     """Check that an MP3 or AAC file has a complete last frame, and is as long as its Xing header (if any) says."""
     begin = mpeg_audio.skip_id3(file)
     _require_end(begin, size)
-    # Some programs write zeros or notes between the ID3 tag and the first frame.
+    # Some programs write zeros or comments between the ID3 tag and the first frame.
     found = mpeg_audio.find_first_frame(file, begin)
     if not found:
         raise BrokenMedia("has no sound")
