@@ -57,7 +57,7 @@ async def fit_clip(content: Content, limits: Limits, *, keep_metadata: bool = Fa
         The converted file; it is deleted when the `with` block ends.
 
     Raises:
-        ValueError: The file is broken; the message is a sentence without a subject, such as `is broken or cut off`.
+        ValueError: The file is broken; the message begins with a verb, such as `is broken or cut off`.
         InvalidCall: ffmpeg cannot be started, or does not finish in time.
     """
     target_type = choose_type(content.mime_type, limits)
@@ -83,7 +83,7 @@ async def fit_clip(content: Content, limits: Limits, *, keep_metadata: bool = Fa
 
 
 def choose_type(mime_type: str, limits: Limits) -> str:
-    """Return the MIME type to which a file must be converted; it is the file's own type if the model accepts it."""
+    """Return the MIME type to which a file must be converted; this is the file's own type if the model accepts it."""
     medium, _, subtype = mime_type.partition("/")
     named = tuple(each for each in limits.formats.split() if f"{medium}/{each}" in formats.EXTENSIONS)
     accepted = named or USUAL_FORMATS[medium]

@@ -14,11 +14,11 @@ from xml.parsers import expat
 from kie_mcp.media import containers, mpeg_audio
 
 OPEN_RIFF_SIZE = 0x3FFF_F000
-"""A RIFF header with this size or a larger one is from a program that did not know the size yet."""
+"""If a RIFF header states this size or more, the program that wrote the header did not know the file's size yet."""
 FLAC_TAIL_BYTES = 1 << 20
 """Number of bytes at the end of a FLAC file that are searched for the start of the last frame."""
 GIF_TAIL_BYTES = 64
-"""Number of bytes at the end of a GIF file that are searched for the GIF's last byte."""
+"""Number of bytes at the end of a GIF file that are searched for the end mark, a semicolon."""
 
 JPEG_PIXELS = 0xDA
 """The marker of the JPEG segment after which the compressed pixels follow."""
@@ -30,7 +30,7 @@ _XML_ENDS_EARLY = (3, 5, 6, 20)
 
 
 class BrokenMedia(Exception):
-    """A media file is broken or cut off; the message is a predicate without a subject, such as `breaks off`."""
+    """A media file is broken or cut off; the message begins with a verb, such as `breaks off`."""
 
 
 def _read_at(file: IO[bytes], at: int, count: int) -> bytes:
@@ -65,7 +65,7 @@ def _require_in_tail(file: IO[bytes], size: int, mark: bytes, tail_bytes: int = 
 
 
 def check_boxes(file: IO[bytes], size: int) -> None:
-    """Check an MP4, MOV, HEIC or AVIF file: all boxes must be whole, and an index and media data must exist."""
+    """Check an MP4, MOV, HEIC or AVIF file: all boxes must be complete, and an index and media data must exist."""
     boxes = list(containers.walk_boxes(file, (0, size)))
     end = boxes[-1][1][1] if boxes else 0
     _require_end(end, size)
@@ -76,7 +76,7 @@ def check_boxes(file: IO[bytes], size: int) -> None:
 
 
 def check_ebml(file: IO[bytes], size: int) -> None:
-    """Check a WebM or Matroska file: all elements must be whole, and tracks and a cluster of media data must exist."""
+    """Check a WebM or Matroska file: all elements must be complete; tracks and a cluster of media data must exist."""
     segment = next((span for id_, span in containers.walk_elements(file, (0, size)) if id_ == containers.SEGMENT), None)
     if not segment:
         raise BrokenMedia("has no segment")
@@ -129,7 +129,7 @@ def check_zip(file: IO[bytes], size: int) -> None:  # noqa: ARG001 - every check
 
 
 def check_svg(file: IO[bytes], size: int) -> None:  # noqa: ARG001 - every check takes the size
-    """Check that an SVG does not end inside an element; other XML errors do not mean that the file was cut off."""
+    """Check that an SVG does not end inside an element; other XML errors are ignored."""
     file.seek(0)
     try:
         expat.ParserCreate().ParseFile(file)
@@ -155,8 +155,8 @@ def check_png(file: IO[bytes], size: int) -> None:
 def check_jpeg(file: IO[bytes], size: int) -> None:
     """Check that a JPEG has an end mark after its header segments.
 
-    Compressed pixels never contain the end mark. The end mark of a thumbnail is not mistaken for the picture's end
-    mark, because it is inside a segment, which is skipped.
+    Compressed pixels never contain the end mark. A thumbnail has an end mark too, but a thumbnail is inside a header
+    segment, and the header segments are skipped.
     """
     at = 2
     while (header := _read_at(file, at, 4))[1] != JPEG_PIXELS:
@@ -172,12 +172,12 @@ def check_jpeg(file: IO[bytes], size: int) -> None:
 
 
 def check_gif(file: IO[bytes], size: int) -> None:
-    """Check that a GIF has its last byte, a semicolon."""
+    """Check that a GIF has its end mark, a semicolon."""
     _require_in_tail(file, size, b";", GIF_TAIL_BYTES)
 
 
 def check_tiff(file: IO[bytes], size: int) -> None:
-    """Check that the first directory of a TIFF is whole; it may be at the end of the file."""
+    """Check that the first directory of a TIFF is complete; it may be at the end of the file."""
     head = _read_at(file, 0, 16)
     order = ">" if head.startswith(b"MM") else "<"
     # BigTIFF, the variant for files above 4 GB, has 8-byte positions.
@@ -199,7 +199,7 @@ def check_midi(file: IO[bytes], size: int) -> None:
 
 
 def check_ogg(file: IO[bytes], size: int) -> None:
-    """Check that the pages of an Ogg file are whole (RFC 3533)."""
+    """Check that the pages of an Ogg file are complete (RFC 3533)."""
     at, ended = 0, False
     while at < size:
         if at and _is_padding_or_tag(_peek(file, at, 10), ended=ended):
@@ -255,7 +255,7 @@ def _flac_frame_number(header: bytes) -> int | None:
     """Return the number in the header of a FLAC frame; None if the bytes only look like a header."""
     if len(header) < 16:
         return None
-    # The number has the same encoding as a character in UTF-8, but may have up to seven bytes.
+    # The number of the frame has the same encoding as a character in UTF-8, but may have up to seven bytes.
     ones = 8 - (header[4] ^ 0xFF).bit_length()
     if ones in (1, 8):
         return None
@@ -276,10 +276,10 @@ def _crc8(content: bytes) -> int:
 
 
 def check_frames(file: IO[bytes], size: int) -> None:
-    """Check that the last frame of an MP3 or AAC file is whole, and that the file is as long as a Xing header says."""
+    """Check that an MP3 or AAC file has a complete last frame, and is as long as its Xing header (if any) says."""
     begin = mpeg_audio.skip_id3(file)
     _require_end(begin, size)
-    # The first frame may not follow the tag immediately, because some programs write zeros or notes before the sound.
+    # Some programs write zeros or comments between the ID3 tag and the first frame.
     found = mpeg_audio.find_first_frame(file, begin)
     if not found:
         raise BrokenMedia("has no sound")

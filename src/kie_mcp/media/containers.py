@@ -1,7 +1,7 @@
 """Read the structure of media files: the boxes of MP4, the elements of Matroska, the chunks of RIFF, and the tracks.
 
-Only the headers of boxes, elements and chunks are read. If a header says that a box ends after the
-end of the file, the functions return this end unchanged: it tells `container_checks` that the file is cut off.
+Only the headers of boxes, elements and chunks are read. The functions return the end of a box as its header states it.
+If this position is after the end of the file, `container_checks` regards the file as cut off.
 """
 
 import struct
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import IO
 
 MAX_PARTS = 100_000
-"""Maximum number of boxes, elements or chunks that are read on one level, which limits the time for broken files."""
+"""Maximum number of boxes, elements or chunks that are read on one level; this limits the time for broken files."""
 
 _EBML_HEADER, _DOC_TYPE = 0x1A45DFA3, 0x4282
 SEGMENT, TRACKS, CLUSTER, _INFO = 0x18538067, 0x1654AE6B, 0x1F43B675, 0x1549A966
@@ -30,7 +30,7 @@ class Matroska:
     doc_type: str = ""
     """Name of the format: `matroska` or `webm`."""
     track_types: set[int] = field(default_factory=set)
-    """Numbers of the kinds of tracks in the file: 1 is video, 2 is audio."""
+    """The kinds of tracks in the file: 1 means video, and 2 means audio."""
     seconds: float = 0
     """Length in seconds; 0 if unknown, as in a live recording."""
 

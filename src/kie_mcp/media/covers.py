@@ -18,7 +18,7 @@ def read_cover(file: IO[bytes], side_px: int, max_bytes: int) -> bytes:
 
     Args:
         file: The open sound file.
-        side_px: Largest length in pixels of the longer side.
+        side_px: Largest length in pixels of the JPEG's longer side.
         max_bytes: Largest size of the JPEG in bytes.
     """
     with suppress(mutagen.MutagenError, OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError):

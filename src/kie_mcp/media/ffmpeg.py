@@ -73,7 +73,7 @@ _frames, _conversions = anyio.Lock(), anyio.Lock()
 def find_ffmpeg(folders: Iterable[str] = FOLDERS) -> str | None:
     """Return the path of ffmpeg, or None if ffmpeg is not installed.
 
-    The function searches in the folders of PATH, then in the given folders, then in the Python package imageio-ffmpeg.
+    The function searches in the folders of PATH, then in `folders`, then in the Python package imageio-ffmpeg.
     """
     more = (os.path.expanduser(folder) for folder in folders)  # noqa: PTH111 (Path's version may raise)
     program = shutil.which("ffmpeg") or shutil.which("ffmpeg", path=os.pathsep.join(more))
@@ -112,9 +112,9 @@ class Frame:
     """One frame of a video, scaled down, with facts about the video."""
 
     ppm: bytes
-    """The frame as a PPM picture; empty if the video has no frame at this position."""
+    """The frame as a PPM picture; empty if the video has no frame at the requested position."""
     size: tuple[int, int]
-    """Width and height of the whole video as players show it, in pixels; (0, 0) if unknown."""
+    """Width and height in pixels at which players show the video; (0, 0) if unknown."""
     seconds: float
     """The length of the video in seconds; 0 if unknown."""
 
@@ -139,7 +139,7 @@ async def extract_frame(
         timeout_seconds: Maximum seconds for the run of ffmpeg.
 
     Raises:
-        InvalidCall: ffmpeg cannot be started, does not finish in time, or the video's frames have more than
+        InvalidCall: ffmpeg cannot be started or does not finish in time, or a frame of the video has more than
             MAX_FRAME_PIXELS.
     """
     # The pixels of a video need not be square: `sar` is the width of a pixel divided by its height, or 1 if unknown.
@@ -273,8 +273,8 @@ def _read_open(path: Path, *options: str) -> tuple[str, ...]:
 def _rewind(file: IO[bytes] | None) -> None:
     """Set the read position of an open file to the first byte, also for a child process that inherits the file."""
     if file:
-        # The child process uses the operating system's read position. If Python has the first byte in its buffer, a
-        # seek to this byte does not change that position. After a seek to the end, it does.
+        # The child process reads from the operating system's read position. `seek(0)` alone does not change this
+        # position if Python still has the first byte in its buffer. The seek to the end empties the buffer.
         file.seek(0, os.SEEK_END)
         file.seek(0)
 

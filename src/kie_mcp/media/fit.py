@@ -15,14 +15,14 @@ from kie_mcp.media.integrity import find_damage
 PICTURE_FORMATS = ("jpeg", "png", "webp")
 """MIME subtypes of pictures that a model probably accepts; used if KIE lists no formats for the model."""
 STRIPPED_FORMATS = ("jpeg", "png", "webp", "bmp")
-"""MIME subtypes of pictures from which metadata can be removed without encoding again; BMP has no metadata."""
+"""MIME subtypes of pictures whose metadata can be removed without encoding them again; BMP has no metadata."""
 MAX_PIXELS = 4096 * 4096
 """Maximum number of pixels of a picture that is encoded again; larger pictures are scaled down.
 
 No model uses more pixels.
 """
 PIXEL_FACTS = ("icc_profile", "transparency")
-"""Pillow's names of the values that are kept as a part of the picture, because they say how to show the pixels."""
+"""Pillow's names of the values that are not removed with the metadata, because they say how to show the pixels."""
 PLAIN_MODES = ("RGB", "RGBA", "L", "LA", "P", "1")
 """Pillow's modes of pictures that look the same in every program; pictures in other modes are encoded again."""
 
@@ -48,7 +48,7 @@ def fit_picture(content: Content, limits: Limits, *, keep_metadata: bool = False
         keep_metadata: True to keep EXIF and other metadata in the picture.
 
     Raises:
-        ValueError: The picture cannot be read; the message has no subject, as in `is broken or cut off`.
+        ValueError: The picture cannot be read; the message begins with a verb, such as `is broken or cut off`.
     """
     try:
         with pictures.open_picture(content.file) as image:

@@ -1,8 +1,8 @@
 """Detect the MIME type of a media file by its content, and map MIME types to file extensions.
 
-The extension of a file is often wrong, and KIE relies on the extension, so the type is detected by the content. Uploads
-are public, so a file with the magic number of a format must also have the structure of this format: other files, such
-as texts, must not be taken for media.
+The extension of a file is often wrong, and KIE relies on the extension, so the type is detected by the content. Anybody
+can open an upload, so only media files may be uploaded. A magic number alone does not make a file a media file: the
+file must also have the structure of the format.
 
 This module does not use a library (puremagic, filetype), because these libraries do not read the tracks of a container:
 they take a voice memo in MP4 or WebM for a video, and a HEIC picture for an MP4.
@@ -19,7 +19,7 @@ from typing import IO
 from kie_mcp.media import containers, mpeg_audio
 
 HEAD_BYTES = 65_536
-"""Number of bytes that `detect_mime_type()` reads from a file's start, or gets from a caller without an open file."""
+"""Number of bytes at a file's start that `detect_mime_type()` reads, or that callers pass instead of an open file."""
 MAGIC_BYTES = 32
 """Number of bytes at the start of a file that may contain a magic number."""
 
@@ -100,7 +100,7 @@ MIME_TYPES = {extension: mime_type for mime_type, extension in EXTENSIONS.items(
     "aifc": "audio/aiff",
     "rf64": "audio/wav",
 }
-"""The MIME type for each file extension, which is written without a dot."""
+"""The MIME type for each file extension (without a dot)."""
 
 _ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _W64 = bytes.fromhex("726966662e91cf11a5d628db04c10000")
@@ -138,7 +138,7 @@ _ARCHIVE = re.compile(rb"PK\x03\x04|Rar!|.{257}ustar", re.DOTALL)
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
 _SOUND_BRANDS = {b"M4A ", b"M4B ", b"M4P "}
 _MOVIE_BOXES = {b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"uuid", b"meta", b"pdin", b"moof", b"sidx"}
-# Bit rates in kbit/s, by the code in the header of a frame (ATSC A/52). A frame has 1536 samples.
+# For each code in the header of a frame, the bit rate in kbit/s (ATSC A/52). A frame has 1536 samples.
 _AC3_BIT_RATES = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640)
 _OGG_VIDEO = (b"\x80theora", b"BBCD\0")
 _OGG_AUDIO = (b"\1vorbis", b"OpusHead", b"\x7fFLAC", b"Speex   ")
@@ -304,7 +304,7 @@ def _detect_frames(source: _Source) -> str | None:
         return None
     source.file.seek(start)
     before = source.file.read(found[0] - start).strip(b"\0")
-    # Zeros, an incomplete frame, or a header frame with the file's length may precede the first whole frame.
+    # Zeros, an incomplete frame, or a header frame with the file's length may precede the first complete frame.
     return found[1] if len(before) <= mpeg_audio.MAX_FRAME_BYTES else None
 
 

@@ -1,4 +1,4 @@
-"""Check whether a media file is whole: the sizes in its container are checked, and a picture is decoded to its end.
+"""Check whether a media file is complete: the sizes in its container are checked, and a picture is decoded to its end.
 
 If a container states no total size, and the file is cut off exactly between two parts, the damage is not detected.
 """
@@ -17,7 +17,7 @@ MAX_FRAMES = 1000
 """Maximum number of frames of an animation that are decoded."""
 
 ALWAYS_READABLE = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp")
-"""MIME types that every build of Pillow can read; files of other types may be whole even if Pillow cannot read them."""
+"""MIME types that every build of Pillow can read; if Pillow cannot read another type, this does not mean damage."""
 
 CONTAINERS: dict[str, Callable[[IO[bytes], int], None]] = {
     "image/jpeg": container_checks.check_jpeg,
@@ -62,7 +62,7 @@ def find_damage(file: IO[bytes], mime_type: str) -> str:
         mime_type: The file's MIME type, detected by its content.
 
     Returns:
-        A predicate without a subject, such as `breaks off`.
+        A message that begins with a verb, such as `breaks off`.
     """
     size = file.seek(0, os.SEEK_END)
     if not size:
@@ -74,8 +74,8 @@ def find_damage(file: IO[bytes], mime_type: str) -> str:
             _decode_picture(file, mime_type)
     except BrokenMedia as error:
         return str(error)
-    # Any error means damage: Pillow does not document its errors for broken files, and a broken number may make any
-    # check fail.
+    # Any error means damage: Pillow does not document its errors for broken files, and a wrong number in a broken file
+    # may cause any kind of error.
     except Exception as error:  # noqa: BLE001
         return f"cannot be decoded ({type(error).__name__})"
     return ""
@@ -92,7 +92,7 @@ def _decode_picture(file: IO[bytes], mime_type: str) -> None:
     try:
         file.seek(0)
         with pictures.one_at_a_time, PIL.Image.open(file) as picture:
-            # For a PNG, `verify()` compares the checksums of the file.
+            # For a PNG, `verify()` checks the checksums in the file.
             picture.verify()
         file.seek(0)
         with pictures.one_at_a_time, PIL.Image.open(file) as picture:
@@ -100,8 +100,8 @@ def _decode_picture(file: IO[bytes], mime_type: str) -> None:
     except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning):
         return
     except ValueError as error:
-        # Pillow also refuses a PNG that contains a very long text. The picture in it may be whole, so this is no
-        # damage.
+        # Pillow also raises this error for a PNG that contains a very long text. The pixels may be complete, so this
+        # error does not mean damage.
         if "too large" not in str(error):
             raise
     except PIL.UnidentifiedImageError:
@@ -117,7 +117,7 @@ def _decode_frames(picture: PIL.Image.Image, file: IO[bytes]) -> None:
     whole, rows = picture.size, None
     # To save memory, `draft()` makes Pillow decode a JPEG at an eighth of its size; Pillow still reads the whole file.
     # `draft()` is called only for files with one picture, because it does not work for the second picture in an MPO.
-    # An MPO is a JPEG file with several pictures, which phones write.
+    # An MPO is a JPEG file with several pictures; phones write such files.
     if not getattr(picture, "is_animated", False):
         rows = pictures.find_rows(picture, file)
         picture.draft(picture.mode, (1, 1))

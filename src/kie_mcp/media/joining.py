@@ -34,7 +34,7 @@ async def join_sounds(paths: Sequence[Path], target: IO[bytes]) -> str:
 
     Args:
         paths: The files to join, in their order.
-        target: The open file to write to, which is empty.
+        target: An open, empty file, to which the joined sounds are written.
 
     Returns:
         The MIME type; empty if the sounds need ffmpeg, and ffmpeg is not installed or fails.
@@ -137,8 +137,8 @@ def _build_length_frame(header: bytes, frames: int, size: int) -> bytes:
     is_mono, is_mpeg1 = header[3] >> 6 == _MONO, header[1] >> 3 & 3 == 3
     place = (21 if is_mono else 36) if is_mpeg1 else (13 if is_mono else 21)
     fields = b"Xing" + struct.pack(">III", _LENGTH_FIELDS, frames, size)
-    # The bit that `header[1] | 1` sets means that the frame has no checksum. The loop finds the lowest bit rate at
-    # which the frame has room for the fields.
+    # The loop finds the lowest bit rate at which a frame is large enough for `fields`. `| 1` sets the bit that means
+    # that the frame has no checksum.
     for bit_rate in range(1, 15):
         start = bytes([header[0], header[1] | 1, bit_rate << 4 | header[2] & 0x0D, header[3]])
         parsed = mpeg_audio.parse_frame(start.ljust(mpeg_audio.HEADER_BYTES, b"\0"))

@@ -17,7 +17,7 @@ from kie_mcp.media import containers, ffmpeg, formats, mpeg_audio
 MAX_SECONDS = 86_400
 """Longest plausible length in a header, in seconds; a longer length is regarded as wrong."""
 MIN_BYTES_PER_SECOND = 20
-"""Minimum number of bytes per second of a plausible file; even speech codecs need at least 80 bytes per second."""
+"""A length is regarded as wrong if the file has fewer bytes for each second; even speech codecs need 80."""
 
 _PCM_CODECS = (1, 3, 6, 7, 0xFFFE)
 """Numbers of the WAV codecs whose samples have a fixed size: integers, floats, A-law, mu-law, extensible."""
@@ -170,8 +170,8 @@ def _measure_wav(file: IO[bytes], size: int) -> float | None:
             by_bytes = (min(end, size) - start) / per_second if per_second else 0
             by_samples = samples / rate if rate and end <= size else 0
             fixed = codec in _PCM_CODECS and per_second == rate * block
-            # The length of compressed samples is computed from their number, because the byte rate is often too high or
-            # 0. If the length by the byte rate is more than 10 % longer, the length is unknown (0).
+            # For compressed sound, the number of samples gives the length, because the byte rate in the header is often
+            # too high or 0. If the byte rate gives a length that is over 10 % longer, the length is unknown (0).
             measured = by_bytes if fixed else by_samples if by_bytes <= by_samples * 1.1 else 0
         elif kind in (b"data", b"RIFF"):
             return None

@@ -17,7 +17,7 @@ def find_problems(content: Content, limits: Limits) -> list[str]:
         limits: The limits of the model's field that takes the file.
 
     Returns:
-        Sentences without a subject, such as `is gif; the model takes png`.
+        The reasons; each begins with a verb, such as `is gif; the model takes png`.
     """
     kind, _, subtype = content.mime_type.partition("/")
     problems: list[str] = []

@@ -10,14 +10,14 @@ from typing import IO
 
 MPEG, AAC = "audio/mpeg", "audio/aac"
 SEARCH_BYTES = 1_000_000
-"""Maximum number of bytes, such as padding or an incomplete frame, that may precede the first whole frame."""
+"""Maximum number of bytes, such as padding or an incomplete frame, that may precede the first complete frame."""
 FRAMES_FOR_CERTAINTY = 3
 """Number of consecutive frames that prove a stream; any file may contain a single sync word by chance."""
 HEADER_BYTES = 7
 MAX_FRAME_BYTES = 8191
 """Size in bytes of the largest frame: an AAC header stores the size in 13 bits."""
 
-# Bit rates in kbit/s (ISO/IEC 11172-3 and 13818-3). The key says whether the frame is MPEG-1, and which layer.
+# Bit rates in kbit/s (ISO/IEC 11172-3 and 13818-3). A key says whether the frame is MPEG-1, and its layer.
 _BIT_RATES = {
     (True, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
     (True, 3): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
@@ -70,7 +70,7 @@ def skip_id3(file: IO[bytes]) -> int:
 
 
 def find_first_frame(file: IO[bytes], start: int = 0) -> tuple[int, str] | None:
-    """Find the first whole frame of a stream.
+    """Find the first complete frame of a stream.
 
     Args:
         file: The open file; its read position changes.

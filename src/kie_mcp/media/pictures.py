@@ -26,15 +26,15 @@ HALVED_PIXELS, HALVED_HEIC_PIXELS = 34_000_000, 25_000_000
 STRIPPED_PIXELS = 4_000_000
 """Number of pixels above which a PNG or HEIC picture is decoded in strips, a few rows at a time."""
 BAND_ROWS, BAND_OVERLAP = 256, 4
-"""Number of rows that are computed at once when a picture is resized, and of extra rows above and below them."""
+"""Number of rows that are resized at once, and number of extra rows above and below them that are resized with them."""
 BYTES_PER_PIXEL = {"WEBP": 16, "AVIF": 10, "TIFF": 8, "HEIF": 8, "F": 16, "I": 16, "I;16": 12, "P": 5}
-"""Bytes of memory for decoding one pixel, by Pillow's format or mode; 4 bytes for other formats and modes.
+"""For some of Pillow's formats and modes, the bytes of memory for decoding one pixel; all others take 4 bytes.
 
 These values were measured. They are high for decoders that hold a second copy, and for pictures with more than 8 bits a
 channel, which are converted in several steps.
 """
 RETURNED_BYTES = 4_000_000
-"""Minimum size in bytes of a freed block that glibc immediately gives back to the operating system (only on Linux)."""
+"""glibc gives freed blocks of at least this many bytes back to the operating system at once (only on Linux)."""
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 """Numbers of two settings for glibc's `mallopt()`, from malloc.h."""
 SUBFILE_TYPE, ORIENTATION, MAKE, MODEL, GPS = 0x00FE, 0x0112, 0x010F, 0x0110, 0x8825
@@ -56,7 +56,7 @@ one_at_a_time = threading.RLock()
 
 
 class UnreadablePicture(ValueError):
-    """The picture cannot be read; the message is a sentence without a subject, such as `is broken or cut off`."""
+    """The picture cannot be read; the message begins with a verb, such as `is broken or cut off`."""
 
 
 @contextmanager
@@ -108,7 +108,7 @@ def upright_size(image: PIL.Image.Image) -> tuple[int, int]:
 
 
 def measure_picture(file: IO[bytes]) -> tuple[int, int]:
-    """Return width and height, in pixels, of a picture after it is turned upright; then rewind the file.
+    """Return width and height, in pixels, of a picture after it is turned upright; also rewind the file.
 
     Raises:
         UnreadablePicture: The picture cannot be read.
@@ -124,7 +124,7 @@ def name_metadata(image: PIL.Image.Image) -> str:
     """Return the kinds of metadata in a picture, such as `location and camera data`; empty if none is found."""
     exif = read_exif(image)
     names = ["location"] * bool(exif.get_ifd(GPS)) + ["camera data"] * bool(exif.get(MAKE) or exif.get(MODEL))
-    # Other tags of a TIFF are not regarded as metadata, because every TIFF has tags that describe its pixels.
+    # For a TIFF, only location and camera data are reported, because every TIFF has tags that describe its pixels.
     has_more = image.format != "TIFF" and set(exif) - {ORIENTATION}
     return " and ".join(names) or "metadata" * bool(has_more)
 
@@ -135,7 +135,7 @@ def render_picture(image: PIL.Image.Image, file: IO[bytes], scale: float) -> PIL
     Args:
         image: The open picture; its own pixels must not be used afterwards.
         file: The file from which the picture was opened.
-        scale: Factor for width and height, at most 1; a picture with more than HALVED_PIXELS gets at most 0.5.
+        scale: Factor for width and height, at most 1; for a picture with more than HALVED_PIXELS, at most 0.5 is used.
 
     Raises:
         UnreadablePicture: Decoding the picture would take too much memory, or it is a camera's raw picture.
@@ -155,8 +155,7 @@ def render_picture(image: PIL.Image.Image, file: IO[bytes], scale: float) -> PIL
     if plain.size != size:
         plain = _resize(plain, size)
     if plain is not image:
-        # The decoded pixels of the given picture are replaced by a single pixel, to free their memory. The file stays
-        # open.
+        # To free memory, the decoded pixels of the given picture are replaced by a single pixel. The file stays open.
         image.im = PIL.Image.new("L", (1, 1)).im
     plain = _to_srgb(plain, profile)
     return plain.transpose(turn) if turn is not None else plain
@@ -196,17 +195,17 @@ def estimate_bytes(image: PIL.Image.Image, whole: tuple[int, int], *, in_rows: b
 
     Args:
         image: The open picture, after `draft()` has set the size to which a JPEG is decoded.
-        whole: Width and height of the whole picture, before `draft()`.
+        whole: Width and height of the picture before `draft()`.
         in_rows: True if the picture is decoded a few rows at a time.
     """
     pixels, whole_pixels = image.width * image.height, whole[0] * whole[1]
     if in_rows:
-        # libheif holds a picture twice: as stored, with 1.5 bytes a pixel, and in RGB. For a PNG, only a few rows
-        # are in memory.
+        # libheif holds two copies of a HEIC picture: in the file's colour format, with 1.5 bytes a pixel, and in RGB.
+        # Of a PNG, only a few rows are in memory.
         return whole_pixels * 4 if image.format == "HEIF" else 0
     if image.info.get("progressive"):
-        # For a progressive JPEG, the decoder holds all coefficients, with 2 bytes each, even if it decodes the picture
-        # in a small size.
+        # The decoder holds all coefficients of a progressive JPEG, with 2 bytes each, even if it scales the picture
+        # down.
         samples = [each[1] * each[2] for each in image.layer]  # type: ignore[attr-defined]
         return float(2 * whole_pixels * sum(samples) / max(samples) + 4 * pixels)
     return pixels * max(BYTES_PER_PIXEL.get(image.format or "", 4), BYTES_PER_PIXEL.get(image.mode, 4))
@@ -226,7 +225,7 @@ def _resize(image: PIL.Image.Image, size: tuple[int, int]) -> PIL.Image.Image:
 
 
 def to_8_bits(image: PIL.Image.Image) -> PIL.Image.Image:
-    """Return a picture in RGB, RGBA, L or CMYK; larger values than 255 are scaled down: Pillow would make them 255."""
+    """Return a picture in RGB, RGBA, L or CMYK, and scale values above 255 down; Pillow would cut them off at 255."""
     if image.mode == "F" or image.mode.startswith("I"):
         values = image.convert("F")
         low, high = (float(each) for each in values.getextrema())  # type: ignore[arg-type]
@@ -239,7 +238,7 @@ def to_8_bits(image: PIL.Image.Image) -> PIL.Image.Image:
 
 
 def _is_jpeg(image: PIL.Image.Image) -> bool:
-    # MPO is Pillow's name for a JPEG file with several pictures, which phones write.
+    # MPO is Pillow's name for a JPEG file with several pictures; phones write such files.
     return image.format in ("JPEG", "MPO")
 
 
@@ -314,8 +313,8 @@ def prepare_pillow() -> None:
 
         pi_heif.register_heif_opener(thumbnails=False)
     if glibc := _find_glibc():
-        # By default, glibc keeps freed blocks of up to 32 MB for later use. After a few pictures, it would keep 170 MB,
-        # so this limit of 32 MB is lowered.
+        # By default, glibc keeps freed blocks of up to 32 MB for later use: 170 MB after a few pictures. So this limit
+        # of 32 MB is lowered.
         glibc.mallopt(_M_MMAP_THRESHOLD, RETURNED_BYTES)
         glibc.mallopt(_M_TRIM_THRESHOLD, RETURNED_BYTES)
     _give_memory_back()

@@ -19,11 +19,11 @@ from kie_mcp.media.stills import INK, LINE, PAPER, Still, render_frames, render_
 MAX_BYTES = 45_000
 """Maximum size of a preview in bytes. As base64 text, it has up to 60,000 characters, the limit of several hosts."""
 MAX_LARGE_BYTES = 200_000
-"""Maximum size in bytes of a preview that the caller wants to be large; hosts cut off larger answers."""
+"""Maximum size in bytes of a preview if the caller asks for a large one; hosts cut off larger answers."""
 MAX_SIDE_PX = 1024
 """Maximum length in pixels of a preview's longer side."""
 MAX_FILES, FEW_FILES = 50, 9
-"""Maximum number of files on a contact sheet; with more than FEW_FILES, all files are rendered at half size."""
+"""Maximum number of files on a contact sheet; if it has more than FEW_FILES files, all are rendered at half size."""
 
 # Previews are JPEG files: all AI models that see previews can read JPEG, but some of them cannot read WebP.
 MIME_TYPE = "image/jpeg"
@@ -82,7 +82,7 @@ async def render_preview(
 async def render_clip(
     file: IO[bytes], path: Path, *, max_bytes: int = MAX_BYTES, max_side_px: int = MAX_SIDE_PX
 ) -> Preview:
-    """Render a video as a JPEG of several frames side by side; a short video or another file becomes one picture.
+    """Render several frames of a video side by side as one JPEG; render a short video or another file as one picture.
 
     The arguments and errors are those of `render_preview()`.
     """
@@ -150,7 +150,7 @@ def _lay_out(cells: Sequence[tuple[Still, str]], max_bytes: int, max_side_px: in
         pen.text((left + INSET_PX, top + 2), number, fill=PAPER, font=font)
         facts = still.facts.rstrip(".") if still.image else "not shown"
         words, room = f"{label}  {facts}".strip(), left + width - edge - INSET_PX
-        # If there is no room for label and facts, only the label is shown. The preview's `note` has all facts.
+        # If there is no room for both label and facts, only the label is shown. The preview's `note` has all facts.
         words = words if not label or font.getlength(words) <= room else label
         pen.text((edge + INSET_PX, top + 2), _shorten(words, room, font), fill=INK, font=font)
         if still.image:
@@ -180,7 +180,7 @@ def _grid(sizes: Sequence[tuple[int, int]], count: int, max_side_px: int) -> tup
         width = min((max_side_px - GAP_PX) / tried - GAP_PX, height * ratio)
         if width > best:
             best, columns = width, tried
-    # A cell need not be wider than the widest picture or the caption, because small pictures are not enlarged.
+    # Small pictures are not enlarged, so a cell needs only the width of the widest picture, but at least MIN_CELL_PX.
     largest = max(max(width, height * ratio) for width, height in sizes)
     width = max(int(min(best, max(largest, MIN_CELL_PX))), 1)
     return columns, width, max(int(width / ratio), 1)

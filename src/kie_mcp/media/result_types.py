@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from kie_mcp.media import formats
 
 HEAD_BYTES = 4096
-"""Number of bytes at the start of a file that show its signature, or whether the file is a text."""
+"""Number of bytes at the start of a file that are read to find its signature, or to see whether it is a text."""
 
 EXTENSIONS = formats.EXTENSIONS | {
     "image/svg+xml": "svg",
@@ -32,7 +32,7 @@ EXTENSIONS = formats.EXTENSIONS | {
     "application/pdf": "pdf",
     "model/gltf-binary": "glb",
 }
-"""The file extension, without a dot, of each MIME type, also of results that no model accepts as an input."""
+"""The file extension, without a dot, of each MIME type that an input or a result may have."""
 
 SIGNATURES = (
     (b"PK\x03\x04", "application/zip"),
@@ -47,9 +47,9 @@ SIGNATURES = (
 
 TEXT_EXTENSIONS = ("txt", "json", "srt", "vtt", "lrc", "csv")
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
-# A text contains none of these control characters. Tabs, line breaks and ESC (for colours) are not among them.
+# Control characters that no text contains. A text may contain tabs, line breaks and ESC (for colours).
 _CONTROL_CHARACTER = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
-# A bracket alone does not mean JSON, because lyrics may begin with one: `[Verse]`.
+# A bracket alone does not mean JSON, because lyrics may begin with a bracket: `[Verse]`.
 _JSON = re.compile(r'\{\s*["}]|\[\s*(["{\[\]\d-]|true|false|null)')
 _SUBTITLES = re.compile(r"\d+\s+\d\d:\d\d:\d\d,\d{3} -->")
 _TIMED_LYRICS = re.compile(r"(\[[a-z]+:[^\]]*\]\s*)*\[\d+:\d\d([.:]\d+)?\]")
@@ -67,7 +67,7 @@ def identify(file: IO[bytes], *, declared: str, url: str, takes_text: bool) -> s
         file: The open file; its read position changes.
         declared: The MIME type that the host declared; may be empty.
         url: The address of the file; its extension helps to identify texts and unknown files.
-        takes_text: Whether the task makes text, so that JSON and plain text are results.
+        takes_text: True if JSON and plain text are results too, because the task makes text.
     """
     file.seek(0)
     head = file.read(HEAD_BYTES)

@@ -95,7 +95,7 @@ async def render_still(file: IO[bytes], path: Path, max_side_px: int) -> Still:
 
 
 async def render_frames(file: IO[bytes], path: Path, count: int, max_side_px: int) -> list[Still]:
-    """Render frames from the whole length of a video; the `facts` of each frame say its time.
+    """Render frames at equal distances over the length of a video; the `facts` of each frame say its time.
 
     Args:
         file: An open file; its read position changes.
@@ -252,9 +252,9 @@ def _pcm_levels(content: bytes, columns: int) -> tuple[Levels, float]:
 def _decode_samples(content: bytes, width: int) -> "array[int]":
     """Decode samples of `width` bytes to signed numbers of 8 or 16 bits; longer samples lose their lower bits."""
     if width == 1:
-        # Samples of 8 bits are unsigned numbers in a WAV file.
+        # In a WAV file, samples of 8 bits are unsigned, from 0 to 255; they become signed, from -128 to 127.
         return array("b", content.translate(bytes((value + 128) % 256 for value in range(256))))
-    # Only the upper two bytes of each sample are used, which are exact enough for a picture.
+    # Only the upper two bytes of each sample are used. They are exact enough for a picture.
     upper = bytearray(len(content) // width * 2)
     upper[0::2] = content[width - 2 : len(upper) // 2 * width : width]
     upper[1::2] = content[width - 1 : len(upper) // 2 * width : width]

@@ -24,8 +24,8 @@ class AddressGuard:
 
         Args:
             trusted: Beginnings of the URLs that the user has configured; the hosts of these URLs may have any address.
-            proxied: True if connections may go through a proxy. Names are then not resolved before the connection,
-                because perhaps only the proxy can resolve them.
+            proxied: True if connections may go through a proxy. Host names are then not resolved before the
+                connection, because perhaps only the proxy can resolve them.
         """
         self._trusted = trusted
         self._proxied = proxied
@@ -89,7 +89,7 @@ class Connection:
         self._proxied = proxied
 
     async def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """Check a new connection before anything is sent; httpx2 calls this method by its extension `trace`."""
+        """Check a new connection before anything is sent; httpx2 calls this method as its extension `trace`."""
         if self._proxied and event.endswith("connect_tcp.started") and info["host"] != self._host:
             # This connection does not lead to the link's host, so it leads to a proxy, whose address may be private.
             self._host = ""
@@ -101,7 +101,7 @@ class Connection:
                 raise
 
     def check(self, stream: Any) -> None:
-        """Raise `InvalidCall` if a network stream of httpx2 leads to a private address; do nothing if it is None."""
+        """Raise `InvalidCall` if a network stream of httpx2 leads to a private address; ignore the value None."""
         if self._host and stream and (address := stream.get_extra_info("server_addr")):
             _refuse_private_address(str(address[0]))
 

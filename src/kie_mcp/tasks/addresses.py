@@ -4,11 +4,11 @@ import ipaddress
 import re
 
 NAME = re.compile(r"([a-z0-9_-]{1,63}\.)+[a-z][a-z0-9-]{0,62}")
-"""Matches a host name of the internet, whose last part begins with a letter, such as `example.xn--p1ai`."""
+"""Matches an internet host name, such as `example.xn--p1ai`; its last part has to begin with a letter."""
 LOCAL_ENDS = (".localhost", ".local", ".internal", ".home.arpa")
 """Ends of host names that are never public (RFC 6761, 6762 and 8375; `.internal` is reserved by ICANN)."""
 GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
-"""The public IPv6 addresses; all others are reserved, local or multicast, or hold an IPv4 address (NAT64)."""
+"""The public IPv6 addresses; all other IPv6 addresses are reserved, local or multicast, or hold an IPv4 address."""
 SPECIAL_PURPOSE = tuple(
     map(
         ipaddress.ip_network,

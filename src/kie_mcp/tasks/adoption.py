@@ -20,7 +20,7 @@ from kie_mcp.ledger.task import Result, Task, new_id
 from kie_mcp.tasks import failures, money
 
 KIE_ID = re.compile(r"(?!t_)[\w-]{8,100}", re.ASCII)
-"""Matches a text that may be KIE's id of a task, but not the ledger's id of a task, which begins with `t_`."""
+"""Matches a text that may be KIE's id of a task; the ledger's ids begin with `t_` and do not match."""
 NOT_CREATED = "not created"
 """Value of the argument `outcome` of `resolve_task` for a task that KIE never accepted."""
 DAY = 24 * 3600
@@ -89,7 +89,7 @@ async def adopt(client: KieClient, id_: str, *, now: float, find_kind: KindFinde
 
 
 async def settle(client: KieClient, ledger: Ledger, task: Task, outcome: str, *, now: float) -> None:
-    """Set the outcome of a task whose outcome is unknown, or the results of a succeeded task without results.
+    """Set the outcome of a task whose outcome is unknown, or the results of a task that succeeded without results.
 
     Args:
         client: The client of KIE's API.
@@ -184,7 +184,7 @@ async def _build_task(
 ) -> Task:
     request = _find_request(record)
     arguments = _find_arguments(request)
-    # Some of KIE's status answers have the model's name only in the request, or only in the request's arguments.
+    # Some of KIE's status answers have the model's name only in a copy of the create request, or in its arguments.
     name = as_line(record.get("model") or request.get("model") or arguments.get("model"))
     model = _find_model(route_id, name)
     kind = model.kind if model else await find_kind(name) if find_kind and name else None

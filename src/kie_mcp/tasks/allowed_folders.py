@@ -25,7 +25,7 @@ from kie_mcp.tasks.upload_command import build_upload_command
 PATH = re.compile(r"(?:~|\.{0,2}|[a-z]:)[\\/](?![\\/])[^\n]+|[^\n:]+\.\w{2,5}", re.IGNORECASE)
 """Matches a text that may be the path of a local file."""
 NAMED = "KIE_MCP_READ_DIRS"
-"""Value of `Folder.source` if the operator named the folder; it is then allowed even if it is a private place."""
+"""Value of `Folder.source` if the operator named the folder; such a folder is allowed even if it is private."""
 ROOT = "a root of the client"
 """Value of `Folder.source` if the client declared the folder (MCP roots)."""
 
@@ -52,12 +52,13 @@ class AllowedFolders:
         roots: Callable[[], Iterable[Path]] = tuple,
         server_url: str = "",
     ) -> None:
-        """Store the folders, whose subfolders are allowed as well; without any folder, every local file is refused.
+        """Store the allowed folders, which include their subfolders; without any folder, every local file is refused.
 
         Args:
             named: Folders that the operator named; they are allowed even if they are private, such as the home folder.
             found: Other folders; each key is a `Folder.source`. A private place among these folders is not allowed.
-            roots: Returns the folders that the client declares now; a private place among them is not allowed either.
+            roots: A function that returns the folders that the client declares now. A private place among these folders
+                is not allowed either.
             server_url: The URL to which callers on other machines upload files; empty if the URL is not known.
         """
         self._server_url = server_url
@@ -77,7 +78,7 @@ class AllowedFolders:
     def find_file(self, text: str) -> bool:
         """Tell whether a text is the path of a file that may be read.
 
-        For any other file, the answer is the same whether or not the file exists.
+        If a file may not be read, the answer is False, as if the file did not exist.
         """
         if not self._fixed or not any(PATH.fullmatch(each) for each in unwrap(text)):
             return False

@@ -22,13 +22,13 @@ REFUND_SECONDS = 60
 
 
 class Known(NamedTuple):
-    """A balance that KIE returned while no task was running, and the time at which KIE was asked."""
+    """A balance that KIE returned while no task was running, and the time of the request."""
 
     credits: float
     asked: float
     """The time of the request for the balance, in seconds since 1970."""
     newest_number: int
-    """The number of the newest task in the ledger at that time. Unlike a time, it stays right when the clock is set."""
+    """The number of the newest task in the ledger at that time. Numbers stay in order even if the clock is set back."""
 
 
 class BalanceBefore(NamedTuple):

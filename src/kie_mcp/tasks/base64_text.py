@@ -16,7 +16,7 @@ def decode_base64_text(text: str) -> bytes:
     """Decode base64 text.
 
     Raises:
-        InvalidCall: The text was cut, or is not base64.
+        InvalidCall: The text was shortened, or is not base64.
     """
     plain = _ESCAPES.sub("\n", text.strip(" \t\r\n\"'`"))
     plain = unquote(plain) if "%" in plain else plain
@@ -36,13 +36,14 @@ def decode_base64_text(text: str) -> bytes:
 def _join(text: str) -> str:
     """Remove line breaks, and replace blanks inside a line by `+`, because web forms decode `+` to a blank."""
     lines, words = text.splitlines(), text.split()
-    # A web form replaces all plus signs by blanks. So if the text still has a plus sign, all its blanks are line
-    # breaks.
+    # A web form replaces all plus signs by blanks. So if the text still has a plus sign, each blank in it stands for a
+    # line break.
     if "+" in text or (len(lines) == 1 and _are_lines(words)):
         return "".join(words)
     widths = {len(line) for line in lines[:-1]}
     if len(widths) != 1 or widths.pop() % 4:
-        # Lines of base64 text have equal widths. These lines do not, so the blanks at their ends are only indentation.
+        # In base64 text with line breaks, the lines have equal widths. These lines do not, so blanks at the start or
+        # end of a line are only indentation.
         lines = [line.strip() for line in lines]
     return "".join(lines).replace(" ", "+")
 

@@ -17,7 +17,7 @@ from kie_mcp.tasks.order import Order, read_call
 from kie_mcp.text import one_line, shorten
 
 MODEL = "batch"
-"""The model id in the row of a batch, which belongs to no single model."""
+"""The model id in the row of a batch, because a batch belongs to no single model."""
 LONGEST_LABEL = 40
 """Maximum number of characters of an item's prompt in the label of a file."""
 
@@ -40,7 +40,7 @@ class Item:
     key: str
     """The idempotency key of the call."""
     reserved: float
-    """The most credits that the call may cost; 0 for a call that repeats an earlier call, which costs nothing."""
+    """The most credits that the call may cost; 0 for a call that repeats an earlier call and so costs nothing."""
     route: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
     variation: int = 1
@@ -90,7 +90,7 @@ class Item:
         )
 
     def note(self, task: Task) -> None:
-        """Copy the state, error and charge of the task to the item, which stays `running` until the files are saved."""
+        """Copy state, error and charge of the task to the item; the item stays `running` until the files are saved."""
         self.task_id, self.error = task.id, task.error
         match task.state:
             case "succeeded" | "failed" | "expired" | "unknown" as state if task.done:
@@ -109,9 +109,9 @@ class Batch:
     max_credits: float
     """The most credits that all items together may cost."""
     repairs: str = ""
-    """The id of the earlier batch whose items without a result this batch makes again; empty if there is none."""
+    """The id of an earlier batch, if this batch makes that batch's items without a result again; otherwise, empty."""
     id: str = field(default_factory=lambda: new_id("t"))
-    """The ledger's id of the batch; a repeated call returns an existing batch, whose id differs."""
+    """The ledger's id of the batch; it is not used if the call is a repeated one, which returns the earlier batch."""
 
     @classmethod
     def read(cls, task: Task) -> Self:
@@ -147,7 +147,7 @@ class Batch:
         return round(self.committed + item.reserved - self.max_credits, 6) <= 0
 
     def find_missing(self) -> list[Item]:
-        """Return the items without a result, for another batch that makes only these."""
+        """Return the items without a result, for another batch that makes only these items."""
         return [item for item in self.items if item.state in WITHOUT_RESULT]
 
     def find_unknown(self) -> list[int]:

@@ -1,8 +1,8 @@
-"""Watcher of a batch: starts each item when the budget has room for it, and records the states of the items.
+"""Watcher of a batch: starts each item for which the budget is enough, and records the states of the items.
 
 All guarantees about money hold for the items, because each item is a task with its own row, create request and watcher.
 The batch itself sends nothing to KIE. The task id of each item is saved before the item is started. So a process that
-takes a batch over finds the items that were started, and starts only the others.
+takes a batch over finds the items that were started, and starts only the items that were not.
 """
 
 import logging
@@ -60,8 +60,8 @@ class BatchWatcher(BaseWatcher):
             async with anyio.create_task_group() as group:
                 for item in self._batch.items:
                     if item.state in OPEN and await self._find_room(item):
-                        # The state is set here, before the item starts, so that the budget counts the item when the
-                        # next item looks for room.
+                        # The state is set here, before the item starts, so that the item's credits are subtracted
+                        # from the budget when the next item is checked.
                         item.state = "running"
                         group.start_soon(self._run_item, item)
             await self._finish()

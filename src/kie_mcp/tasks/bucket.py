@@ -2,8 +2,9 @@
 
 A result is first downloaded to a file on this machine, and the complete file is checked. Then one PUT request streams
 the file to the bucket. S3 stores such a request (up to 5 GB) completely or not at all, so a killed process leaves
-nothing in the bucket. A multipart upload could leave parts there, which cost money. An object's name consists of the
-task and the number of the result, so a process that saves the same result again replaces the object by equal bytes.
+nothing in the bucket. A multipart upload could leave parts in the bucket, and these cost money. An object's name
+consists of the task and the number of the result, so a process that saves the same result again replaces the object by
+equal bytes.
 
 All requests use signed URLs: obstore finds the credentials and signs the URLs, but sends no request itself.
 """
@@ -115,7 +116,7 @@ class BucketStorage(Storage):
         return "/".join(self._find_base().split("/")[:3])
 
     def find_reference(self, url: str) -> str:
-        """Return `task:<id>#<n>` for a URL of a result in this bucket, even if expired; return other URLs unchanged."""
+        """Return `task:<id>#<n>` for a valid or expired URL of a result in this bucket; return other URLs unchanged."""
         if not url.startswith(("https://", "http://")):
             return url
         base, path = self._find_base(), unquote(url.partition("?")[0])
@@ -130,7 +131,10 @@ class BucketStorage(Storage):
         return self._base
 
     def find_constant_name(self, result: Result) -> str:
-        """Return the address of a result's object (no object is ever changed); empty if it is not in this bucket."""
+        """Return a result's address in this bucket, under which caches may keep it; empty for results elsewhere.
+
+        This is safe, because an object in the bucket is never changed.
+        """
         return result.path if self._owns(result.path) else ""
 
     async def is_there(self, result: Result) -> bool:

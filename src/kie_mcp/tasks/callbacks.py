@@ -14,7 +14,10 @@ class Callbacks:
     """The URLs for KIE's callbacks; if this process receives the callbacks, each task has its own URL."""
 
     url: str = ""
-    """The public URL of this server; if `secret` is empty, the URL of the operator's own receiver, or empty."""
+    """The public URL of this server; empty if KIE is to send no callbacks.
+
+    If `secret` is empty, this is instead the URL of another receiver of callbacks, which the operator runs.
+    """
     secret: bytes = field(default=b"", repr=False)
     """The secret from which the tasks' URLs are derived; empty if this process receives no callbacks."""
     tenant: str = ""
@@ -22,7 +25,8 @@ class Callbacks:
     arrive: bool = False
     """Whether KIE's callbacks arrive at the moment, so that tasks are polled only rarely.
 
-    The first callback sets the value to True. A poll that finds an ended task without a callback sets it to False.
+    The first callback sets the value to True. If a poll finds that a task has ended, and no callback has arrived for
+    this task, the value becomes False.
     """
 
     @property

@@ -55,7 +55,7 @@ def check_cap_of_all(cap: float | None, task: Task, spent: float) -> None:
     """Raise an error if a task's reservation exceeds what is left of the cap of all tenants together.
 
     Args:
-        cap: The most credits that all tenants may spend together in 24 hours; None for no cap.
+        cap: The most credits that all tenants may spend together in 24 hours; None means no cap.
         task: The task to check, with its reservation.
         spent: Credits that the earlier tasks of all tenants cost or have reserved in these 24 hours.
 
@@ -78,7 +78,7 @@ class Rules:
     confirm_above: float = float("inf")
     """Number of credits above which a person has to confirm the cost of a task before the task is created."""
     confirm_hourly: float = 0
-    """Number of credits in an hour above which a person has to confirm the next task; 0 for never.
+    """Number of credits in an hour above which a person has to confirm the next task; 0 means never.
 
     The count starts again at 0 with each task that a person has confirmed.
     """

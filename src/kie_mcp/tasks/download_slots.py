@@ -23,7 +23,7 @@ class DownloadSlots:
     async def acquire(self, host: str) -> AsyncIterator[None]:
         """Wait for a slot for a download from a host, and keep it until the `async with` block ends."""
         limiter = self._hosts.setdefault(host, anyio.CapacityLimiter(CONCURRENT_DOWNLOADS_PER_HOST))
-        # The slot of the host comes first. Otherwise, downloads that wait for a slow host would occupy the common
-        # slots.
+        # The slot of the host is acquired first. Otherwise, downloads that wait for a slow host would occupy the slots
+        # that all hosts share.
         async with limiter, self._all:
             yield

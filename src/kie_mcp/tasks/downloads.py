@@ -1,6 +1,6 @@
 """Download results to the storage, and continue broken downloads.
 
-The modules that check and describe files are imported inside functions, because the first call need not wait for them.
+The modules that check and describe files are imported inside functions, so that the first call does not wait for them.
 """
 
 import base64
@@ -224,7 +224,7 @@ class Downloader:
             await self._guard.check_link(url)
             connection = self._guard.watch_connection(url)
             # The validator is read from a file on disk, which somebody may have changed. So it is checked before it is
-            # sent.
+            # sent in a header.
             have = part.size if part.validator and part.validator.isascii() else 0
             # Compression is switched off, because the length of a compressed answer is not the length of the file. Each
             # request has a connection of its own, because the guard checks only new connections.

@@ -107,8 +107,8 @@ class EditWatcher(BaseWatcher):
             self.task.seconds = None if poll_now else self._services.clock.monotonic() - began
             self.task.credits = 0
             await self._save()
-            # Another process may have made the film meanwhile. Then the row keeps the result of that process, so the
-            # task is read again, even if this process failed.
+            # Another process may have made the film meanwhile, and its result is then kept in the row. So the task is
+            # read again, even if this process failed.
             self.task = await self._services.ledger.find(self.task.id) or self.task
         except Exception:
             # The row keeps its last saved state. So a process takes the edit over again later.

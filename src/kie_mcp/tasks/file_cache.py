@@ -37,7 +37,7 @@ class FileCache:
 
         Args:
             name: The name of the file.
-            write: A function that writes the content to an open file, which is its argument.
+            write: A function that gets an open file as its argument, and writes the content to this file.
 
         Raises:
             OSError: When the copy cannot be written.
@@ -56,7 +56,7 @@ class FileCache:
         return place
 
     def trim(self) -> None:
-        """Delete the least recently used copies until the total size of the others is within the limit."""
+        """Delete the least recently used copies until the total size of the remaining copies is within the limit."""
         # Partial copies of killed processes are deleted here too, when they are the oldest files. Errors are ignored,
         # because another process may delete copies at the same time.
         with suppress(OSError):

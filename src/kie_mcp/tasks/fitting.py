@@ -1,7 +1,7 @@
 """Check local files before an upload, and convert them so that they fit the limits of a model's field.
 
-The modules that read and convert files take 15 ms to import. They are imported inside functions, because a call without
-files need not wait for them.
+The modules that read and convert files take 15 ms to import. They are imported inside functions, so that a call
+without files does not wait for them.
 """
 
 from collections.abc import AsyncIterator
@@ -87,7 +87,7 @@ async def check_file(content: Content, ref: MediaRef, *, keep_metadata: bool) ->
 
 
 def describe_changes(content: Content, fitted: "Fitted") -> str:
-    """Return where a file was found if it was named without a folder, and how it was converted; else an empty text."""
+    """Return where a file was found, if the caller gave only its name, and how it was converted; may be empty."""
     return "; ".join(filter(None, (content.found_at and f"taken from {content.found_at}", fitted.done)))
 
 
@@ -112,7 +112,7 @@ def check_kind(mime_type: str, ref: MediaRef) -> None:
 
 
 async def check_limits(content: Content, limits: Limits, name: str) -> None:
-    """Check that a file, which is already converted if necessary, is within the limits of a model's field.
+    """Check that a file is within the limits of a model's field; a necessary conversion must be done before.
 
     Raises:
         InvalidCall: The file exceeds the limits.

@@ -30,7 +30,7 @@ ABANDONED_SECONDS = 86400.0
 
 
 async def remove_leftovers(folder: Path, ledger: Ledger, now: float) -> None:
-    """Delete what dead processes left of downloads and edits, if the files of the task are saved.
+    """Delete what downloads and edits of dead processes left behind, if the files of the task are saved.
 
     Partial files of tasks that are not in the ledger stay, because they may belong to another ledger. The folder of an
     edit that is not in the ledger stays for `ABANDONED_SECONDS`, because a process creates the folder before it saves

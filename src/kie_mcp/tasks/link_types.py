@@ -71,7 +71,7 @@ async def _judge(response: httpx2.Response) -> str:
     found = formats.detect_mime_type(bytes(head[:HEAD_BYTES])) or ""
     if not found:
         return declared if declared == PAGE or declared.startswith(("image/", "video/", "audio/")) else ""
-    # Only the end of some MP4 files shows whether the file is a clip or a sound. So if the two types disagree, the type
-    # is unknown.
+    # Some MP4 files show only at their end whether they are a clip or a sound. So if `found` is one of the two and
+    # `declared` is the other, the type is unknown.
     kinds = {found.partition("/")[0], declared.partition("/")[0]}
     return "" if kinds == {"audio", "video"} else found

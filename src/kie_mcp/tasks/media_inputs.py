@@ -20,7 +20,7 @@ from kie_mcp.tasks.public_urls import check_public, hide_password
 from kie_mcp.tasks.share_pages import find_direct_url
 
 NO_MEDIA = frozenset({"pdf", "svg", "html", "htm", "zip", "rar", "7z", "doc", "docx", "ppt", "pptx", "psd", "eps"})
-"""File extensions of files that are certainly no picture, clip or sound that a model takes."""
+"""File extensions of files that no model takes as a picture, clip or sound."""
 
 
 def identify_file(file: IO[bytes], name: str) -> Content:
@@ -116,7 +116,7 @@ def extension(mime_type: str) -> str:
 
 
 def abbreviate(reference: str) -> str:
-    """Shorten a reference for a message: of a long path the last 60 characters remain, of a long URL the first 60."""
+    """Shorten a reference for a message: keep the last 60 characters of a long path, or the first 60 of a long URL."""
     if len(reference) <= 80:
         return reference
     return f"{reference[:60]}…" if re.match(r"https?:|data:", reference) else f"…{reference[-60:]}"

@@ -11,7 +11,7 @@ MIDI_MODEL = "ai-music-api/generate-midi-from-audio"
 async def write_notes(task: Task, downloader: Downloader) -> None:
     """Convert a task's text results (musical notes as JSON) to MIDI files, and save the files.
 
-    If one of the texts has no notes, the task stays as it is.
+    If one of the texts has no notes, the task is not changed.
     """
     try:
         files = [midi.build_midi_file(text) for text in task.texts]

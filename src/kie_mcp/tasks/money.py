@@ -84,7 +84,10 @@ def _quote_without_charges(call: KieModel, live_price: str, lengths: Lengths) ->
 
 
 def highest_similar_estimate(call: KieModel) -> float:
-    """Return the highest price, in credits, of all models of the same tool; if it is 0, of all of the same kind."""
+    """Return the highest price, in credits, of all models of the same tool.
+
+    If this price is 0, return the highest price of all models that make the same kind of results.
+    """
     family = MODELS.find_family(call.id).models if call.id in MODELS else ()
     return _highest_estimate(family) or highest_estimate_of_kind(call.kind)
 
@@ -101,7 +104,7 @@ def _highest_estimate(models: Iterable[type[KieModel]]) -> float:
 
 
 def combine_tasks(tasks: Sequence[Task]) -> Task:
-    """Return one task with the total cost of several tasks, which serves only to check this total against the caps."""
+    """Return one task with the total cost of several tasks. It is never run, only checked against the caps."""
     first, *_ = tasks
     reserved = sum(task.reserved for task in tasks)
     return replace(

@@ -26,15 +26,15 @@ class Order:
     route: str = ""
     """The id of the only route to try; empty to try the model's routes one after the other."""
     extra: Mapping[str, Any] = field(default_factory=dict)
-    """Additional fields of the create request, under KIE's names, which the model class does not define."""
+    """Additional fields of the create request that the model class does not define, under KIE's names."""
     variation: int = 1
-    """A number in the idempotency key: an equal call with another variation creates a new task, which costs again."""
+    """A number in the idempotency key: an equal call with another variation creates a new task and costs again."""
     live_price: str = ""
     """KIE's price text from its list of models; empty if the list was not read."""
     notes: tuple[str, ...] = ()
     """Sentences that are added to the answer for the user, for example that a field is newer than the model class."""
     id: str = field(default_factory=lambda: new_id("t"))
-    """The ledger's id of a new task; a repeated call returns an existing task, whose id differs."""
+    """The ledger's id of the new task; it is not used if the call is a repeated one, which returns the earlier task."""
 
     def idempotency_key(self, contents: Mapping[Ref, str]) -> str:
         """Return the idempotency key, which is equal for two calls if the second one repeats the first.
@@ -53,12 +53,12 @@ class Order:
     def build_bodies(
         self, resolved: Mapping[Ref, str], *, service: bool, callback_url: str = ""
     ) -> dict[str, dict[str, Any]]:
-        """Return the body of the create request for each route, by route id; the route to try first comes first.
+        """Return for each route id the body of the create request; the route to try first comes first.
 
         Args:
             resolved: For each file or earlier task that the arguments name, KIE's URL or id.
             service: Whether to use the routes of KIE's model list instead of KIE's documented API.
-            callback_url: URL that KIE calls when the task has ended; empty for none.
+            callback_url: URL that KIE calls when the task has ended; empty if KIE calls no URL.
         """
         route_ids = (self.route,) if self.route else routes.route_ids(self.call, service=service)
         build = partial(routes.build_body, self.call, callback_url=callback_url, extra=self.extra)

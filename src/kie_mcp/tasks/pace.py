@@ -12,13 +12,13 @@ from kie_mcp.errors import KieMcpError
 T = TypeVar("T")
 
 WINDOW_SECONDS = 30
-"""Length in seconds of the windows in which a download has to receive `LOWEST_SPEED` bytes a second.
+"""Seconds between two checks of the speed of a download, which must be at least `LOWEST_SPEED` bytes a second.
 
-The first window begins before the first byte arrives.
+The first of these periods begins before the first byte arrives.
 """
 LOWEST_SPEED = 1_000
 SECONDS_FREE = 300
-"""Seconds by which a download may last longer than its bytes need at the speed `LOWEST_AVERAGE`."""
+"""A download may last this number of seconds plus the time that its bytes need at the speed `LOWEST_AVERAGE`."""
 LOWEST_AVERAGE = 50_000
 """Minimum average speed of a whole download, in bytes a second; see `SECONDS_FREE`."""
 

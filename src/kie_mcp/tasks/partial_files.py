@@ -123,7 +123,7 @@ def _open_alone(place: Path, *, private: bool) -> IO[bytes]:
     """
     file = disk.open_own_file(place, private=private)
     try:
-        # Windows has no `flock()`. It needs no lock, because an open file cannot be renamed or deleted there.
+        # Windows has no `flock()`, but no lock is needed: on Windows, an open file cannot be renamed or deleted.
         if sys.platform != "win32":
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if not disk.is_same_file(file, place):
@@ -135,7 +135,7 @@ def _open_alone(place: Path, *, private: bool) -> IO[bytes]:
 
 
 def remove_partial_file(place: Path) -> None:
-    """Delete a partial file and its version, unless a process is downloading into it or it cannot be deleted."""
+    """Delete a partial file and the file with its version; do nothing if another process is using the partial file."""
     # An error means that another process is using the file: it is locked, or on Windows it cannot be deleted.
     with suppress(OSError):
         _open_alone(place, private=True).close()
@@ -161,14 +161,14 @@ def write_file(content: bytes, folder: Path, stem: str, extension: str, *, priva
 
 @contextmanager
 def open_complete_file(place: Path) -> Iterator[PartialFile]:
-    """Open a complete file that was made on this machine like a partial file, so that it can get its final name."""
+    """Open a complete file of this machine as a `PartialFile`, which has the methods to give it its final name."""
     # On Windows, `os.fsync()` needs a file that is open for writing.
     with disk.open_file(place, writable=True) as file:
         yield PartialFile(file, place)
 
 
 def replace_file(content: bytes, place: Path) -> None:
-    """Replace a file that `write_file()` wrote with `private=True`; a crash leaves the old or the new file complete.
+    """Replace a file that `write_file()` wrote with `private=True`; a crash leaves either the old or the new file.
 
     The partial file has the same name as in `write_file()`, so that the next call reuses a partial file that a crash
     has left behind.
@@ -212,8 +212,7 @@ def _link(place: Path, final: Path) -> None:
     except FileExistsError:
         raise
     except (OSError, NotImplementedError):
-        # Some file systems, such as FAT, have no hard links. There, an empty file is made first, which reserves the
-        # name.
+        # Some file systems, such as FAT, have no hard links. So an empty file is made first, to reserve the name.
         disk.create_file(final).close()
         place.replace(final)
 

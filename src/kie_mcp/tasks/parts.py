@@ -1,4 +1,4 @@
-"""Parts: the plan for a call whose text is too long for one task at KIE, so that several tasks make it."""
+"""Parts: the plan that divides a call into several tasks, because its text is too long for one task at KIE."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ class Plan:
     """
 
     series: str
-    """Id of the first whole with these parts; if this whole failed, the next whole of the call reuses the parts."""
+    """Id of the first whole (a task in parts) with these parts; if it failed, a repeated call reuses the parts."""
     orders: tuple[Order, ...]
     """The order of each part."""
 
@@ -69,7 +69,7 @@ async def make_plan(ledger: Ledger, order: Order, idempotency_key: str) -> Plan 
 
 
 def count_credits(whole: Task, parts: Sequence[Task]) -> None:
-    """Set the reservation and the charge of a whole to the sum of the costs of its parts.
+    """Set the reservation and the charge of a whole (a task in parts) to the sum of the costs of its parts.
 
     The cost of a part with unknown charge is its reservation. The charge of the whole is then unknown as well.
     """
@@ -80,14 +80,15 @@ def count_credits(whole: Task, parts: Sequence[Task]) -> None:
 
 
 async def recount(ledger: Ledger, part: Task) -> None:
-    """Compute the cost of a whole again when one of its parts ends, if the whole ended earlier than this part."""
+    """If a part has ended after its whole (the task in parts), compute the cost of the whole again."""
 
     def count(whole: Task, parts: Sequence[Task]) -> bool:
         if whole.final:
             count_credits(whole, parts)
         return whole.final
 
-    # Most parts end before their whole. The whole is read first, because `change()` has to wait for a lock.
+    # Most parts end before their whole, and then nothing has to be done. So the whole is read first, without the lock
+    # for which `change()` waits.
     if part.parent and (whole := await ledger.find(part.parent)) and whole.final:
         await ledger.change(whole.id, count)
 

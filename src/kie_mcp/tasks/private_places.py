@@ -81,7 +81,7 @@ def _is_marked(place: Path) -> bool:
         windows, macos = _HIDDEN_FLAGS
         if getattr(status, "st_file_attributes", 0) & windows:
             return True
-        # The mark of macOS is used only in home folders, because macOS also marks the folder of temporary files, which
-        # is not private.
+        # macOS marks even the folder of temporary files as hidden, although this folder is not private. So the mark of
+        # macOS is used only in home folders.
         return bool(getattr(status, "st_flags", 0) & macos) and any(map(place.is_relative_to, _find_homes()))
     return False

@@ -25,7 +25,7 @@ class LedgerSlotLender:
         self._clock = clock
         self._account = account
         # Each lender has an id of its own: a later lender of this process must not renew the leases of this lender,
-        # because it does not know when their slots were used.
+        # because only this lender knows when it used the slots.
         self._holder = new_id("s")
 
     async def lend(self, kind: str, slots: int, wanted: int) -> Sequence[Slot]:
@@ -38,11 +38,11 @@ class LedgerSlotLender:
         except LedgerError as error:
             logger.warning("The slots for status reads cannot be leased: %s", failures.describe_cause(error))
             now = self._clock.monotonic()
-            # Some reads need a slot of each of two limits. The slot of the first limit must last until the second call
-            # of this method has failed, too.
+            # A read that is subject to two limits needs two slots, so it calls this method twice. The first slot must
+            # still be valid when the second call has failed too. So twice the time of a failed call is added.
             return [Slot(OUTSIDE, now, now + PERIOD_SECONDS + 2 * (now - asked))]
-        # The lease was made between `asked` and `answered`, so a `Slot` neither begins before nor ends after its lease
-        # in the ledger.
+        # The lease was made at an unknown time between `asked` and `answered`. So the start is counted from
+        # `answered`, and the end from `asked`.
         answered = self._clock.monotonic()
         return [Slot(lease.number, answered + lease.start, asked + lease.end) for lease in leases]
 

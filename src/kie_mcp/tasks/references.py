@@ -42,7 +42,7 @@ class References:
         self._ledger = ledger
         self._clock = clock
         self._changes: dict[int, str] = {}
-        """Texts that say how the file or URL of a reference was changed before it was sent, by the reference's hash."""
+        """For the hash of each reference, a text that says how its file or URL was changed before it was sent."""
 
     def explain_changes(self, refs: Sequence[Ref]) -> str:
         """Return sentences about the changes to files and URLs before they were sent; empty if nothing was changed."""
@@ -58,8 +58,7 @@ class References:
         Raises:
             InvalidCall: When a file or task does not exist, may not be read, or is not accepted by the model.
         """
-        # A file may be given for several fields with different limits. It is then checked once for each of these
-        # limits.
+        # If a file is given for several fields with different limits, it is checked once for each of these limits.
         unique = {(ref, type(ref), getattr(ref, "limits", None)): ref for ref in refs}
         return {ref: await self._identify(ref) for ref in unique.values()}
 
@@ -293,7 +292,7 @@ def _is_local(ref: Ref) -> TypeGuard[MediaRef]:
 
 
 def _measure_content(content: Content) -> float | None:
-    # This import takes 4 ms, which a call without files need not wait for.
+    # This import takes 4 ms, and only calls with files need it.
     from kie_mcp.media.lengths import measure_seconds
 
     return 0 if content.mime_type.startswith("image/") else measure_seconds(content.file, content.mime_type)

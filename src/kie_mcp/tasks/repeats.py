@@ -37,7 +37,7 @@ class Repeats:
         """Find out whether an order repeats an earlier call.
 
         Returns:
-            Three values. First, a string for each file or task that the arguments name, which identifies its content.
+            Three values. First, for each file or task that the arguments name, a string that identifies its content.
             Second, the idempotency key. Third, the task of the earlier call, or None.
 
         Raises:

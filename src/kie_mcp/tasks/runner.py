@@ -170,13 +170,13 @@ class Runner:
         return watcher.task
 
     async def start_part(self, order: Order, whole: Task, idempotency_key: str) -> Started:
-        """Start a part of a whole, or an item of a batch, as the docstring of `PartRunner.start_part()` says."""
+        """Start a part of a task in parts, or an item of a batch; `PartRunner.start_part()` has the description."""
         with failures.explain_ledger_errors():
             task = await self._pricing.build_task(order, idempotency_key, {})
             task.parent, task.confirmed = whole.id if whole.in_parts else None, whole.confirmed
             watcher = await self._build_watcher(task)
-            # The search for repeats begins at the earlier of two times. With `whole.created` alone, it would miss an
-            # item that seems older than its batch because the clock was set back.
+            # The search for an earlier equal call begins at the creation of the batch, or at the start of the repeat
+            # window if that is earlier: if the clock was set back, an item may seem to be older than its batch.
             since = min(whole.created, whole.created if self._repeats.since is None else self._repeats.since)
             if repeated := await self._add(watcher, repeats_since=0 if whole.in_parts else since):
                 return Started(await self.get(repeated.id, seconds=None))
@@ -235,7 +235,7 @@ class Runner:
     ) -> Task:
         """Return a task, and make sure that this process or another one watches the task.
 
-        A task that is not in the ledger is searched at KIE and added to the ledger (adopted). A search that takes
+        A task that is not in the ledger is searched for at KIE and added to the ledger (adopted). A search that takes
         longer than `search_seconds` continues in the background, and the next call gets its result.
 
         Args:
@@ -265,7 +265,7 @@ class Runner:
         return watcher.task
 
     def handle_callback(self, id_: str) -> bool:
-        """Poll a task at once, because its callback has arrived; return False if this process does not watch it."""
+        """Poll a task at once, because its callback arrived; return False if this process does not watch the task."""
         return self._watchers.handle_callback(id_)
 
     async def wait(
@@ -275,7 +275,7 @@ class Runner:
         return await self._waiting.wait(tasks, seconds, report, first=first)
 
     async def resolve(self, id_: str, outcome: str) -> Task:
-        """Set the outcome of a task whose outcome is unknown, or the results of a succeeded task without results.
+        """Set the outcome of a task whose outcome is unknown, or the results of a task that succeeded without results.
 
         Args:
             id_: The task's id in the ledger, or KIE's id of the task.
@@ -324,7 +324,7 @@ class Runner:
 
     async def settle_creates(self) -> None:
         """Wait until all create requests that were sent are settled: answered by KIE, or of unknown outcome."""
-        # Meanwhile, another task may get its slot in the rate limit, and send its create request.
+        # During each wait, another task may send its create request, so the watchers are looked at again.
         while sent := [each for each in self._watchers.values() if each.is_submitting]:
             await sent[0].create_settled.wait()
 
@@ -367,7 +367,7 @@ class Runner:
     async def _take_over(self, known: Task) -> None:
         """Watch a task that no live process watches, and store in the ledger that this process watches it now."""
         if (known.final and not self._services.downloader) or self._background.is_ending:
-            # A task that has ended lacks only its files, which this process cannot get without a downloader.
+            # The task has ended, so only its files may be missing. Without a downloader, they cannot be downloaded.
             return
         await self._takeover.renew_lease()
         task = await self.ledger.leases.claim(known.id, self.id, self.clock.time())

@@ -21,7 +21,7 @@ class Page:
     path: str = r".*"
     """Regular expression for the encoded path and the query, such as `/file/d/x/view?usp=sharing`."""
     direct: str = ""
-    """Template for the file's own URL, with placeholders for the groups of `path` and for the host; empty for none."""
+    """Template for the file's own URL, with placeholders for the groups of `path` and for the host; may be empty."""
     keep_query: tuple[str, ...] = ()
     """Query parameters of the page's URL that are added to the URL that `direct` gives."""
     set_query: tuple[tuple[str, str], ...] = ()

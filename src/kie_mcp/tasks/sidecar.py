@@ -1,4 +1,4 @@
-"""Sidecar: a JSON file in the same folder as a downloaded file, which says how the downloaded file was made."""
+"""Sidecar: a JSON file that says how a downloaded file was made; it is in the same folder as the downloaded file."""
 
 import json
 from collections.abc import Sequence

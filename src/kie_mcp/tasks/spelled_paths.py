@@ -141,12 +141,12 @@ def refuse_unknown_path(text: str, folders: Sequence[Path]) -> InvalidCall:
 
 
 def find_elsewhere(text: str, folders: Sequence[Path]) -> str:
-    """Return where a file is, or why this server cannot open its path; empty if the path shows neither.
+    """Return where a file is, or why this server cannot open its path; empty if the path does not show this.
 
     Args:
         text: The path as it is written.
-        folders: The allowed folders. If an explanation (such as "it lies in a container") would also be given for an
-            allowed folder, the explanation is wrong, and an empty text is returned.
+        folders: The allowed folders, which this server can open. If an explanation (such as "it lies in a container")
+            would fit one of them too, the explanation is wrong, and an empty text is returned.
     """
     where = next(filter(None, map(explain_elsewhere, (*unwrap(text), *spell_paths(text)))), "")
     return "" if where in map(explain_elsewhere, map(str, folders)) else where

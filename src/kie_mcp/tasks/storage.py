@@ -44,7 +44,7 @@ class Storage(ABC):
 
         Args:
             folder: The folder on this machine for partial files.
-            to_day: Converts a time in seconds since 1970 to a day, with which the name of a result begins.
+            to_day: Converts a time in seconds since 1970 to a day; the name of a result begins with this day.
         """
         self.folder = folder.expanduser().absolute()
         self._to_day = to_day

@@ -1,4 +1,4 @@
-"""Choose where results are kept, by the settings."""
+"""Choose where results are kept, as the settings say."""
 
 from pathlib import Path
 
@@ -14,11 +14,12 @@ def choose_storage(address: str, output_dir: Path, state_dir: Path, link_hours: 
     Args:
         address: The bucket, as `s3://bucket/prefix`; empty if there is none.
         output_dir: The output folder.
-        state_dir: The data folder, which also contains the ledger, for copies of results in the bucket.
+        state_dir: The data folder with the ledger; copies of results in the bucket are stored in it too.
         link_hours: Hours for which links to results in a bucket work.
 
     Raises:
-        ConfigurationError: When the extra for buckets is not installed, or environment variables of AWS are not valid.
+        ConfigurationError: When the optional packages for buckets are not installed, or when environment variables of
+            AWS are not valid.
     """
     if not address:
         return FolderStorage(output_dir)

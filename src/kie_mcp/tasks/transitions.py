@@ -17,7 +17,7 @@ from kie_mcp.ledger.task import FINAL, KEPT_FOR, State
 from kie_mcp.tasks import failures
 
 GRACE_SECONDS = 90
-"""Seconds until KIE surely knows a new task, and until KIE surely sends the results of a succeeded task."""
+"""The most seconds that KIE needs to know a new task, or to send the results of a succeeded task."""
 MISSES_UNTIL_EXPIRED = 3
 """A task becomes `expired` after this number of status answers in a row in which KIE does not know the task."""
 REPEATED_FOR = 3600
@@ -54,7 +54,7 @@ class Transition:
     charged: float | None = None
     """Credits that KIE charged for the task; None if KIE's answer has no charge or the task still runs."""
     progresses: bool = False
-    """True if KIE said that the task runs; the caller then sets `Times.silence` to 0."""
+    """True if KIE said that the task runs; the next `Times.silence` is measured from this answer."""
     misses: int = 0
     """Number of status answers in a row, up to this one, in which KIE did not know the task."""
 
@@ -96,8 +96,8 @@ def _decide_succeeded(route: Route, answer: Status, times: Times, advice: Advice
     # On some routes, status answers never contain a result. A task on such a route succeeds without a result.
     if answer.media or answer.texts or not status.SHAPES[route.shape].makes_results:
         return Transition("succeeded", media=answer.media, texts=answer.texts, charged=answer.credits)
-    # A result is missing. A later status answer may contain it, except on a route that answers at once, which has no
-    # later answers.
+    # A result is missing. A later status answer may contain it, but a route that answers at once has no later status
+    # answers.
     if not route.at_once and times.silence <= GRACE_SECONDS:
         return Transition("running")
     return Transition(

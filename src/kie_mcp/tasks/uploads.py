@@ -63,7 +63,7 @@ class Uploader:
         self.link_types = LinkTypes(client, guarded=guarded)
         self.keep_metadata = keep_metadata
         self.changes: dict[str, str] = {}
-        """Texts that say how the file or URL of an upload was changed, by the upload's id; `upload()` adds no text."""
+        """For the id of each upload, a text that says how its file or URL was changed; `upload()` adds no text."""
         self.own_urls = (client.base_url, client.upload_url)
         """The base URLs of KIE, or of a sandbox on this machine; KIE can open all URLs that begin with one of them."""
         self.folders = folders
@@ -168,7 +168,7 @@ class Uploader:
         return upload
 
     async def forget(self, urls: Iterable[str]) -> bool:
-        """Mark the uploads with these URLs as expired, because KIE has deleted them; False if no URL is known."""
+        """Mark the uploads with these URLs as expired, because KIE has deleted them; return False if none is known."""
         return bool(await self._ledger.uploads.expire([url for url in urls if url]))
 
     async def _upload_fitted(self, content: Content, name: str, send: Callable[[Content], Awaitable[Upload]]) -> Upload:

@@ -27,7 +27,7 @@ class Waiting:
         """Store the arguments.
 
         Args:
-            watched: The watcher of each task that this process watches, by the id of the task.
+            watched: For the id of each task that this process watches, the watcher.
             get: Returns a task by its id, and makes sure that a process watches it.
             wait_for_change: Waits until another process has changed a task, or until the task's row should be read
                 again. The arguments are the id of the task and the maximum seconds to wait.

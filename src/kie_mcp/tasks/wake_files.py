@@ -26,7 +26,7 @@ KEPT_SECONDS = 30
 
 
 class WakeFiles:
-    """Sends wake-ups to other processes that use the same folder, and receives theirs; a wake-up is an empty file."""
+    """Sends wake-ups (empty files) to other processes that use the same folder, and receives wake-ups from them."""
 
     def __init__(self, folder: Path, clock: Clock) -> None:
         """Store the arguments; the first wake-up creates the folder."""

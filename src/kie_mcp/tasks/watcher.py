@@ -34,7 +34,7 @@ from kie_mcp.tasks.transitions import Times, Transition
 logger = logging.getLogger(__name__)
 
 CLOCK_TOLERANCE = 1
-"""Seconds by which the time of day may lag behind the monotonic clock; with a longer lag, the clock was set back."""
+"""If the time of day lags behind the monotonic clock by more than this number of seconds, it was set back."""
 FRESH_SECONDS = 3
 """Seconds after a poll in which `Watcher.poll_soon()` does not poll again; see also `REPEAT_SECONDS`."""
 CALLBACK_GAP_SECONDS = 1
@@ -65,7 +65,7 @@ class Watcher(BaseWatcher):
         Before the first such answer, this is the time at which this watcher was made.
         """
         self._created_at = self._last_progress - age
-        """Time, by the monotonic clock, at which KIE accepted the task, or of the tool call if that is unknown."""
+        """Time, by the monotonic clock, at which KIE accepted the task; if it is unknown, the time of the tool call."""
         self._running_at: float | None = None
         """Time, by the monotonic clock, of KIE's last answer that the task runs; None before such an answer."""
         self._misses = 0
@@ -73,7 +73,7 @@ class Watcher(BaseWatcher):
         self._ledger_error: Exception | None = None
         """The error of the last attempt to save the task; None if the last attempt was successful."""
         self._own_notes: dict[str, str] = {}
-        """The task's own note, by the note that callers see instead while the task cannot be saved."""
+        """If the task could not be saved, the key is the note about this, and the value is the task's own note."""
         self._last_poll = self._last_progress
         self._woken = anyio.Event()
         self._expects_callback = False

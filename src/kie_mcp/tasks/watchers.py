@@ -1,4 +1,4 @@
-"""Watchers: keep the watchers of a process, and choose their class: for a whole, a batch, an edit or another task."""
+"""Watchers: keep the watchers of a process, and choose the class of a watcher by the kind of its task."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -20,7 +20,7 @@ AnyWatcher = Union[Watcher, WholeWatcher, BatchWatcher, "EditWatcher"]
 
 
 class Watchers(dict[str, AnyWatcher]):
-    """The watchers of one process, by the ids of their tasks in the ledger."""
+    """The watchers of one process; the keys are the ids of their tasks in the ledger."""
 
     def remove(self, watcher: AnyWatcher) -> None:
         """Remove a watcher, and wake up the callers that wait for its task."""
@@ -37,9 +37,9 @@ class Watchers(dict[str, AnyWatcher]):
 
 
 def build_watcher(task: Task, services: Services, duration: DurationEstimate, runner: PartRunner) -> AnyWatcher:
-    """Return a new watcher for a task. The watcher of a whole or batch starts the parts or items through the runner."""
+    """Return a new watcher for a task; if the task has parts or items, the watcher starts them through the runner."""
     if task.is_edit:
-        # This import takes 8 ms, which the first call of a model need not wait for.
+        # This import takes 8 ms, and only edits need it.
         from kie_mcp.tasks.edits import EditWatcher
 
         return EditWatcher(task, services, duration)
@@ -52,10 +52,10 @@ def build_watcher(task: Task, services: Services, duration: DurationEstimate, ru
 
 @asynccontextmanager
 async def prepared(watcher: AnyWatcher, order: Order, watched: Mapping[str, object]) -> AsyncIterator[None]:
-    """Prepare the files of an edit before the `with` block, and check that its film can be made; skip other tasks.
+    """Prepare the files of an edit before the `with` block, and check that its film can be made.
 
-    The caller saves the task's row inside the block. The prepared files are deleted if the edit is not in `watched`
-    after the block: then the call was a repeated one, or the row could not be saved.
+    For other tasks, do nothing. The caller saves the task's row inside the block. The prepared files are deleted if the
+    edit is not in `watched` after the block: then the call was a repeated one, or the row could not be saved.
 
     Args:
         watcher: The watcher of the new task.

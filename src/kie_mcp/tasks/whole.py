@@ -34,7 +34,7 @@ LONGEST_WAIT = 3600
 """Maximum seconds to wait for a part before its row in the ledger is read again."""
 
 ERROR_FIELDS = ("message", "next_step", "billed")
-"""The fields of an error that differ between the error of the whole and the error of its part."""
+"""If a part fails, the whole gets the error of the part, but with other values of these fields."""
 
 
 class Started(NamedTuple):
@@ -45,23 +45,23 @@ class Started(NamedTuple):
 
 
 class PartRunner(Protocol):
-    """The methods of the runner through which the watchers of wholes and batches start and read their tasks."""
+    """The methods of the runner with which the watchers of tasks in parts and of batches start and read other tasks."""
 
     async def start_part(self, order: Order, whole: Task, idempotency_key: str) -> Started:
         """Start a part, or return the existing task with this idempotency key.
 
-        Caps and confirmation are not checked again, because the whole has passed these checks for all its parts.
+        Caps and confirmation are not checked again, because `whole` has passed these checks for all its parts.
 
         Args:
             order: The order of the part.
-            whole: The whole, whose cost includes the cost of the part.
+            whole: The task that has the part; its cost includes the cost of the part.
             idempotency_key: The key from the whole's plan.
 
         Returns:
             The part, after KIE has accepted or refused it.
 
         Raises:
-            KieMcpError: When the ledger cannot be written, so that KIE was not asked.
+            KieMcpError: When the ledger cannot be written, so that nothing was sent to KIE.
         """
         ...
 
@@ -75,7 +75,7 @@ class PartRunner(Protocol):
 
 
 class WholeWatcher(BaseWatcher):
-    """Follows one whole to its end."""
+    """Follows one whole (a task in parts) to its end."""
 
     def __init__(self, task: Task, services: Services, duration: DurationEstimate, runner: PartRunner) -> None:
         super().__init__(task, services, duration)
@@ -103,7 +103,7 @@ class WholeWatcher(BaseWatcher):
             self.create_settled.set()
 
     async def follow(self, *, poll_now: bool) -> None:
-        """Make the parts that are missing, wait for all, and join their files.
+        """Make the parts that are missing, wait until all parts have ended, and join their files.
 
         Args:
             poll_now: True after a takeover.
@@ -134,7 +134,8 @@ class WholeWatcher(BaseWatcher):
         try:
             started = await self._find_or_start(number)
         except KieMcpError as error:
-            # The part has no row, because the ledger could not be written. So the whole task fails in its place.
+            # The part has no row that could store the error, because the ledger could not be written. So the whole gets
+            # the error.
             await self._wait_for_parts()
             await self._fail(error, number)
             return
@@ -296,8 +297,8 @@ class WholeWatcher(BaseWatcher):
         kept = "".join(f" Part {each + 1} is lost as well." for each in others)
         kept += f" {made} of {count} parts are made and kept." if made else ""
         again = "Afterwards the same call makes only the missing parts, and pays only for these."
-        # If the outcome of a part is unknown, 0 credits become None (unknown): KIE may have charged for this part, and
-        # this charge may belong to an earlier whole with the same part.
+        # If the outcome of the part is unknown, a cost of 0 is not certain, so it becomes None (unknown). KIE may have
+        # charged for the part, and an earlier whole with the same part may have this charge.
         credits_ = self.task.credits or (None if is_unknown else self.task.credits)
         return {
             "message": f"{name} {state}: {error['message'].rstrip('. ')}.{kept}",
