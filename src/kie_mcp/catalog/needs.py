@@ -239,7 +239,7 @@ def _finds(phrase: str, text: str) -> bool:
 
 
 def find_needs(words: list[str]) -> list[tuple[Need, list[str]]]:
-    """Find the things that a search asks to make, such as a music video; the longest phrase that was found comes first.
+    """Find the things that a search asks for, such as a music video; the thing with the longest phrase comes first.
 
     A search asks for a need if it contains one of the need's phrases. A phrase is ignored inside a longer phrase, such
     as "video" in "music video".

@@ -74,7 +74,7 @@ def unwrap(text: str) -> Iterator[str]:
 
 
 def name_task(reference: str) -> str:
-    """Return `task:t_ab12#1` for `t_ab12#1`, `kie://tasks/t_ab12/media/1` or `TASK:t_ab12#1`; keep other texts."""
+    """Return `task:t_ab12#1` for `t_ab12#1` or `kie://tasks/t_ab12/media/1`; return other texts unchanged."""
     text = reference.strip()
     found = _RESOURCE.fullmatch(text) or _TASK.fullmatch(text)
     if found and found.groupdict().get("kind", "tasks").lower() == "tasks":

@@ -122,7 +122,7 @@ STANDARD = Families(
 )
 """The families whose tools clients see by default: those with models in KIE's model list.
 
-`suno_studio.SOUNDS` is not in the list. It is added, because the listed `elevenlabs.SOUND_EFFECT` is a legacy family.
+`suno_studio.SOUNDS` is added although KIE's list lacks it, because the listed `elevenlabs.SOUND_EFFECT` is legacy.
 """
 
 FAMILIES = Families(

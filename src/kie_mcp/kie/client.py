@@ -175,7 +175,7 @@ class KieClient:
         return await self._read_once("GET", self.base_url + path, params={"taskId": task_id}, is_status=True)
 
     async def expect_status_reads(self) -> None:
-        """Lease slots for many status reads on all routes, before these reads come."""
+        """Lease slots in advance, because many status reads on all routes will follow."""
         await self._read_limiter.expect_burst()
 
     async def read_discovery(self, path: str) -> Any:

@@ -87,7 +87,7 @@ class Discovery:
         self._last_request = float("-inf")
 
     async def read_models(self) -> dict[str, OfferedModel]:
-        """Return KIE's models, with their ids as keys; without an answer, those in the cache or else the snapshot."""
+        """Return a dict of KIE's models by id; if KIE does not answer, the models in the cache or else in the snapshot."""
         try:
             return await self._read_cached(LIST_PATH, self._cache_seconds, _read_models)
         except ApiError as error:
@@ -118,7 +118,7 @@ class Discovery:
             raise
 
     async def recall_models(self) -> dict[str, OfferedModel]:
-        """Return the models in the cache or else the snapshot, without asking KIE; empty if there is neither."""
+        """Return the models in the cache or else in the snapshot, without asking KIE; empty if there is neither."""
         if cached := await anyio.to_thread.run_sync(_read_cache, self._cache_file(LIST_PATH)):
             return _read_models(cached["data"])
         return dict(self._snapshot.models) if self._snapshot else {}

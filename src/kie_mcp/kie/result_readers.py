@@ -170,7 +170,7 @@ def _strip_brackets(url: str) -> str:
 
 
 def files(*paths: str, label: str = "") -> MediaReader:
-    """Return a reader for files: it returns the URLs at the first of these paths that has any URLs."""
+    """Return a reader for files: it returns the URLs at the first of these paths at which there are URLs."""
 
     def read_files(result: Any) -> list[Media]:
         each = (

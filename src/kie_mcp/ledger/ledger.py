@@ -54,7 +54,7 @@ class Spent:
     session: float
     """Credits charged or reserved for all tasks of one session (one server process)."""
     hour: float = 0
-    """Credits charged or reserved in the last hour, in all sessions, for tasks after the last confirmed task."""
+    """Credits charged or reserved for tasks of the last hour, in all sessions, that came after the last confirmed task."""
 
 
 Check = Callable[[Spent], None]
@@ -180,7 +180,7 @@ class Ledger:
         return whole.confirmed
 
     async def find_repeated(self, idempotency_key: str, since: float) -> Task | None:
-        """Return the task of an earlier call that a repeated call with this idempotency key returns again.
+        """Return the task that a repeated call with this idempotency key gets, instead of a new task.
 
         Args:
             idempotency_key: Idempotency key of the call.
@@ -205,7 +205,7 @@ class Ledger:
         return await self._select_tasks(_select_parts(id_))
 
     async def spent(self, at: Task | Moment) -> Spent:
-        """Return the credits that count against the caps in the day and hour before `at` and in the session of `at`."""
+        """Return the credits that count against the caps: in the day and the hour before `at`, and in its session."""
         async with self.database.reading() as connection:
             return await _sum_spent(connection, at)
 
@@ -214,10 +214,10 @@ class Ledger:
 
         Args:
             task: The task.
-            watcher: The id of this process; empty to save in any case. Another process may have taken the task over, so
-                that this process has an older state. Therefore, if the row is a success with saved files, it is only
-                overwritten by another such success, and only by the process that watches the task. A batch that has
-                ended, even as failed, is not overwritten by an earlier state of the batch.
+            watcher: The id of this process; empty to save in any case. This process may have an older state, if another
+                process has taken the task over. Therefore, a successful task with saved files is only overwritten by
+                another success with saved files, and only by the process that watches the task. A batch that has ended,
+                even as failed, is not overwritten by an earlier state of the batch.
         """
         statement = update_task(task)
         if watcher:
@@ -257,7 +257,7 @@ class Ledger:
             return task
 
     async def cancel(self, task: Task) -> None:
-        """Save only the attribute `cancelled` of a task, the time at which the caller stopped waiting for the task."""
+        """Save only a task's attribute `cancelled`: the time at which the caller stopped waiting for the task."""
         await self._execute(sa.update(tasks).where(tasks.c.id == task.id).values(cancelled=task.cancelled))
 
     async def find(self, id_: str) -> Task | None:
@@ -277,7 +277,7 @@ class Ledger:
         return next((each for each in results if each.url == url), None)
 
     async def sources_of(self, task: Task) -> list[str]:
-        """Return the ids of the tasks that a task's arguments name: KIE's id for a task that is not in the ledger."""
+        """Return the ids of the tasks that a task's arguments name: the ledger's ids, or KIE's if there are none."""
         return (await self.sources_by_task([task]))[task.id]
 
     async def sources_by_task(self, task_list: Sequence[Task]) -> dict[str, list[str]]:
@@ -368,8 +368,8 @@ async def _find_repeated(connection: AsyncConnection, idempotency_key: str, sinc
 
 async def _sum_spent(connection: AsyncConnection, at: Task | Moment) -> Spent:
     """Return the credits charged or reserved in the day and the hour before `at`, and in the session of `at`."""
-    # A refused create request costs nothing. If a task failed later and its charge is unknown, its reservation is
-    # added.
+    # A failed task that KIE did not bill adds nothing. Any other task adds its charge or, if the charge is unknown, its
+    # reservation.
     refused = sa.and_(tasks.c.state == "failed", NEVER_BILLED)
     reserved = sa.case((refused, 0), else_=tasks.c.reserved)
     # The items of a batch have rows of their own with their costs. Until the batch ends, the reservation in the row of

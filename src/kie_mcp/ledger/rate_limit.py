@@ -49,8 +49,8 @@ class CreateSlots:
             # These rows limit no account any more, so the locks of the other accounts are not needed.
             await connection.execute(sa.delete(creates).where(creates.c.at <= now - window))
             ours = creates.c.account == account
-            # If a row's time is in the future, the clock was set back after the request. The row gets the time now,
-            # because its request was not sent later than now.
+            # If a row's time is in the future, the clock was set back after the request. The row then gets the
+            # current time, because its request was not sent later than now.
             await connection.execute(sa.update(creates).where(ours, creates.c.at > now).values(at=now))
             query = sa.select(creates.c.at).where(ours).order_by(creates.c.at.desc())
             taken = (await connection.execute(query.limit(slots))).scalars().all()
@@ -139,7 +139,7 @@ def _choose(lent: list[_Lent], holder: str, now: float, wanted: int) -> list[Boo
     chosen = (mine + free)[:wanted]
     left = len(free) - max(len(chosen) - len(mine), 0)
     seconds = LONG_LEASE if left > len(lent) / 2 else SHORT_LEASE
-    # If a lease of this holder has not begun yet, it may already end later than `seconds` from now, and keeps this end.
+    # A lease of this holder that has not begun yet may end later than `seconds` from now. It then keeps its end.
     leases = [Booking(each.number, 0, max(seconds, each.until - now)) for each in chosen]
     others = sorted((each for each in lent if each not in mine + free), key=lambda each: each.until)
     counts = Counter(each.holder for each in others)

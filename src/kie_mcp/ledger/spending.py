@@ -27,7 +27,7 @@ class Spending:
     refused: bool
     """Whether KIE never accepted these tasks (see `Task.refused`)."""
     free: bool | None
-    """True if the charge of each task is 0; None if the charges are not known."""
+    """True if the charge of each task is 0, False if no charge is 0, and None if no charge is known."""
     tasks: int
     """Number of the tasks."""
     charged: float

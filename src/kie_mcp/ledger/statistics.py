@@ -109,7 +109,7 @@ class Statistics:
             since: Only tasks that were created at this time or later, in seconds since 1970.
         """
         day = sa.func.coalesce(LocalDay(tasks.c.created), "unknown")
-        # The columns are cast to text, because a broken row may have a value of another type there.
+        # The columns are cast to text, because their values in a broken row may have another type.
         of = {"day": day, "model": sa.cast(tasks.c.model, sa.Text), "kind": sa.cast(tasks.c.kind, sa.Text)}[by]
         refused = sa.and_(
             tasks.c.state == "failed", tasks.c.kie_id.is_(None), sa.func.coalesce(NEVER_BILLED, sa.false())
@@ -123,7 +123,7 @@ class Statistics:
             ),
         ]
         query = sa.select(*parts, *sums).where(tasks.c.created >= since, IS_NO_PART, tasks.c.route != BATCH)
-        # The query groups by column names: PostgreSQL treats two equal expressions with parameters as different
-        # expressions.
+        # The query groups by column names, because PostgreSQL treats two equal expressions with parameters as
+        # different expressions.
         query = query.group_by(*(part.name for part in parts))
         return [Spending(**row) for row in await self._database.select(query)]

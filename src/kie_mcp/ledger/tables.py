@@ -141,7 +141,7 @@ IS_NO_PART = tasks.c.parent.is_(None)
 prompts = sa.Table("prompts", sa.MetaData(), sa.Column("rowid", sa.Integer), sa.Column("prompt", sa.Text))
 """The index of the prompts, which `prompts.py` describes; `rowid` is the task's `number`.
 
-The table has metadata of its own, because the statements below create it.
+This table is not in `metadata`, from which the other tables are created; the statements below create it.
 """
 _EXTRA_STATEMENTS = {
     "sqlite": ("CREATE VIRTUAL TABLE prompts USING fts5 (prompt, content='', tokenize='trigram case_sensitive 1')",),
@@ -240,7 +240,7 @@ reservations = sa.Table(
     sa.Column("credits", sa.Float, nullable=False),
     sa.Column("ended", sa.Boolean, nullable=False, index=True),
 )
-"""The charges and reservations of all tenants' paid tasks, one row each; only the tenants' common ledger uses it.
+"""The charges and reservations of all tenants' paid tasks, one row each; only the tenants' common ledger has such rows.
 
 `id` is the task's id in the ledger of its tenant, and `holder` is the id of the process that runs the task.
 """

@@ -34,7 +34,7 @@ BUCKET_SCHEME = "s3://"
 """Prefix of the address of a result that is saved in a bucket."""
 
 LETTERS = "abcdefghilmnoprstuvwy"
-"""The letters in ids; letters that clients' tokenizers seldom join with others to one token are left out."""
+"""The letters in ids. Letters that clients' tokenizers seldom join with others into one token are left out."""
 TASK_ID = "t_[a-z0-9]{10,12}"
 """Regular expression of a task's id; ids of earlier versions had 12 letters or digits."""
 
@@ -209,7 +209,7 @@ class Task:
 
 
 def new_id(prefix: str) -> str:
-    """Return a random id such as `t_lomapshevi`, of 44 bits.
+    """Return an id with 44 random bits, such as `t_lomapshevi`.
 
     An answer contains the id up to six times, so the id has to cost few tokens: it is short, and it has no digits,
     because many tokenizers need one token for each digit, but only one token for several letters. Without digits and

@@ -76,21 +76,21 @@ class Reservations:
             await connection.execute(changed)
 
     async def list_orphaned(self, now: float) -> list[str]:
-        """Return the names of the tenants that have unfinished tasks which no live process runs."""
+        """Return the names of the tenants with orphaned tasks (unfinished tasks that no live process runs)."""
         async with self._database.reading() as connection:
             now = await self._database.read_time(connection, now)
             query = sa.select(reservations.c.tenant).where(self._is_orphaned(now)).distinct()
             return [row["tenant"] for row in await fetch_rows(connection, query)]
 
     async def hold(self, tenant: str, now: float) -> None:
-        """Record that this process now runs those unfinished tasks of a tenant that no live process runs."""
+        """Record that this process now runs a tenant's orphaned tasks (unfinished tasks that no live process ran)."""
         async with self._database.writing() as connection:
             now = await self._database.read_time(connection, now)
             theirs = sa.and_(reservations.c.tenant == tenant, self._is_orphaned(now))
             await connection.execute(sa.update(reservations).where(theirs).values(holder=self._holder))
 
     async def end(self, tenant: str, now: float) -> None:
-        """End the reservations of a removed tenant's tasks that no live process runs; their credits still count."""
+        """Mark a removed tenant's tasks as ended if no live process runs them; their credits still count."""
         async with self._database.writing() as connection:
             now = await self._database.read_time(connection, now)
             theirs = sa.and_(reservations.c.tenant == tenant, self._is_orphaned(now))
