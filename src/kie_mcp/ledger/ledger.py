@@ -54,7 +54,7 @@ class Spent:
     session: float
     """Credits charged or reserved for all tasks of one session (one server process)."""
     hour: float = 0
-    """Credits charged or reserved for tasks of the last hour, in all sessions, that came after the last confirmed task."""
+    """Credits charged or reserved in the last hour, in all sessions, for tasks that follow the last confirmed task."""
 
 
 Check = Callable[[Spent], None]
