@@ -28,7 +28,7 @@ class Amount:
 
     @property
     def known(self) -> bool:
-        """Whether the number of price units is known exactly, so that `low` and `high` are equal."""
+        """Whether the number of price units is known exactly; then `low` and `high` are equal."""
         return self.low == self.high
 
 

@@ -13,7 +13,7 @@ Schema = dict[str, Any]
 
 
 class Options(BaseModel):
-    """The options of every tool for a model: arguments that say how to run the model, and not what to make."""
+    """The options of every tool that runs a model: arguments that say how to run the model, and not what to make."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 

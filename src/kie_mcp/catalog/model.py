@@ -180,7 +180,7 @@ class KieModel(BaseModel):
 
     @classmethod
     def received(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Convert the fields of a request to KIE into tool arguments; people copy such requests from KIE's web pages.
+        """Convert the fields of a KIE request into tool arguments; people copy such requests from KIE's web pages.
 
         Args:
             fields: A request's fields under KIE's names, in camel or snake case, or under the names in this class.
@@ -225,7 +225,7 @@ class KieModel(BaseModel):
                 return exactly(1)
 
     def seconds_of(self, name: str, lengths: Lengths) -> Amount:
-        """Return the seconds that a field or property adds to the price units: its value, or the length of its files.
+        """Return the seconds that are paid for one field or property: its value, or the length of its files.
 
         Args:
             name: Name of the field or property.
@@ -350,7 +350,7 @@ class TwoFrames(KieModel):
 
     @classmethod
     def received(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Convert the fields of a request to KIE into tool arguments; the second image in the list is `last_image`."""
+        """Convert the fields of a KIE request into tool arguments; the second image in the list is `last_image`."""
         match super().received(fields):
             case {"image": [first, last], **others}:
                 return {**others, "image": first, "last_image": last}
@@ -371,7 +371,7 @@ def names_at_kie(models: Iterable[type[BaseModel]]) -> dict[str, str]:
 
 
 def arguments_from_wire(model: type[BaseModel], fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Convert the fields of a request to KIE back to tool arguments: rename fields at any depth, and undo `InList`.
+    """Convert the fields of a KIE request into tool arguments: rename fields at any depth, and undo `InList`.
 
     Args:
         model: The class whose field names the arguments get.

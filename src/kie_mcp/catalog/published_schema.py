@@ -100,7 +100,7 @@ class _Reader:
             given["prefixItems"] = given.pop("items")
         read = dict(self._read_keywords(given))
         read |= self._read_parts(given, lambda part: self.read(part, within, depth + 1))
-        # Some of KIE's schemas have the `enum` for the items of a list beside `type: array`. It is moved into `items`.
+        # In some of KIE's schemas, the `enum` of a list's items is beside `type: array`; it is moved into `items`.
         if read.get("type") == "array" and "enum" in read and not any(isinstance(each, list) for each in read["enum"]):
             read["items"] = _cast_values({**read.get("items", {}), "enum": read.pop("enum")})
         return _cast_values(read)

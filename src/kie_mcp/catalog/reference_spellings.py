@@ -47,8 +47,8 @@ _ADDRESS_KEYS = (
 def read_reference(text: str) -> str:
     """Return a reference in kie-mcp's own spelling, such as `task:t_ab12#1` for `"kie://tasks/t_ab12/media/1"`.
 
-    Outer blanks are removed from a path, and nothing else: only the disk shows which quotes, backslashes and dots
-    belong to the file's name.
+    From a path, only outer blanks are removed, because only the disk shows which quotes, backslashes and dots belong to
+    the file's name.
 
     Args:
         text: A URL, path, data URI or id, perhaps inside quotes, brackets or a Markdown link; base64 text; or a content

@@ -49,7 +49,7 @@ class Code:
     next_step: str | Callable[[Advice], str] = CHANGE_ARGUMENTS
     """What the caller can do next: a sentence, or a function if the sandbox and the real KIE need different texts."""
     refused: bool = False
-    """Whether a create request with this answer certainly created no task, so that nothing was billed."""
+    """Whether a create request with this answer certainly created no task and cost nothing."""
     retryable: bool = False
     """Whether the same request may succeed later."""
     accepted: bool = False

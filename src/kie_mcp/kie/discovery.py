@@ -87,7 +87,10 @@ class Discovery:
         self._last_request = float("-inf")
 
     async def read_models(self) -> dict[str, OfferedModel]:
-        """Map model ids to KIE's models; if KIE does not answer, to the models in the cache or else in the snapshot."""
+        """Return KIE's models; the key is the model's id.
+
+        If KIE does not answer, the models in the cache are returned or, without a cache, those in the snapshot.
+        """
         try:
             return await self._read_cached(LIST_PATH, self._cache_seconds, _read_models)
         except ApiError as error:

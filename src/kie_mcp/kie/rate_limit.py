@@ -23,9 +23,9 @@ KIE's limit is 20 create requests in 10 s, and KIE counts a request when it arri
 requests take longer than others: requests that are sent 10 s apart may arrive less than 10 s apart.
 """
 STATUS_READS = 10
-"""KIE's rate limit for most models: status reads per second."""
+"""Status reads per second that KIE allows for most models."""
 SLOW_READS = 3
-"""KIE's rate limit for Suno and, separately, for 4o images: status reads per second."""
+"""Status reads per second that KIE allows for Suno, and as many for 4o images."""
 SLOW_PATHS = {
     "suno": re.compile("/v1/(generate|lyrics|wav|mp4|vocal-removal|midi|suno|voice)/"),
     "4o": re.compile("/gpt4o-"),

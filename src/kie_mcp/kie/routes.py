@@ -35,9 +35,9 @@ class Route:
     method: Literal["GET", "POST"] = "POST"
     """HTTP method of the create request; a GET request sends the fields in its query."""
     at_once: bool = False
-    """Whether the answer to the create request contains the result, so that no task has to be polled."""
+    """Whether the answer to the create request contains the result; then no task has to be polled."""
     repeated: bool = False
-    """Whether tasks have no id, so that polling repeats the create request; KIE only bills the first request."""
+    """Whether tasks have no id. Polling then repeats the create request; KIE only bills the first request."""
 
     @property
     def states_charge(self) -> bool:

@@ -83,7 +83,7 @@ class Database(ABC):
 
     @abstractmethod
     async def read_time(self, connection: AsyncConnection, now: float) -> float:
-        """Return the time that all processes use, in seconds since 1970: `now` if all of them are on this machine."""
+        """Return the time in seconds since 1970: `now` if all processes are on this machine, else the database's."""
 
     @abstractmethod
     async def listen(self) -> None:

@@ -221,7 +221,7 @@ class Ledger:
         """
         statement = update_task(task)
         if watcher:
-            # This process may overwrite the other final states, because they may be wrong: another process may have
+            # Final states other than success may be overwritten, because they may be wrong: another process may have
             # recorded a task as unknown, although this process has received KIE's id of the task.
             is_open = sa.not_(tasks.c.saved)
             if task.saved or task.route != BATCH:
@@ -277,7 +277,7 @@ class Ledger:
         return next((each for each in results if each.url == url), None)
 
     async def sources_of(self, task: Task) -> list[str]:
-        """Return the ids of the tasks that a task's arguments name: the ledger's ids, or KIE's if there are none."""
+        """Return the ids of the tasks that a task's arguments name, with KIE's id for tasks that the ledger lacks."""
         return (await self.sources_by_task([task]))[task.id]
 
     async def sources_by_task(self, task_list: Sequence[Task]) -> dict[str, list[str]]:
@@ -376,8 +376,8 @@ async def _sum_spent(connection: AsyncConnection, at: Task | Moment) -> Spent:
     # the batch is for the items that have no row yet.
     of_batch = sa.case((tasks.c.finished.is_(None), tasks.c.reserved), else_=0)
     counted = sa.case((tasks.c.route == BATCH, of_batch), else_=sa.func.coalesce(tasks.c.credits, reserved))
-    # An impossible value of a broken row is treated as 0. Otherwise, a value below 0 would leave room above a cap, and
-    # a huge value would make a cap seem reached for a day.
+    # An impossible value of a broken row is treated as 0. Otherwise, a value below 0 would allow more spending than the
+    # caps, and a huge value would block paid tasks for a day.
     cost = sa.case((counted.between(0, MAX_CREDITS), counted), else_=0)
     in_session = sa.case((tasks.c.session == at.session, cost), else_=0)
     in_day = tasks.c.created > at.created - 24 * 3600

@@ -16,7 +16,7 @@ SHORTEST_WAIT = 0.01
 SHORT_LEASE, LONG_LEASE = 5.0, 30.0
 """Seconds for which a slot for status reads is leased; leases are long if more than half of the slots stay free."""
 GUARD_SECONDS = 1.0
-"""Seconds between two processes' leases of a slot, because the slot may be used only once a second."""
+"""Pause in seconds between two processes' leases of one slot, because the slot may be used only once a second."""
 LONGEST_QUEUE = 3600
 """Maximum seconds from now to the end of a slot's last lease; a row with a later end is broken."""
 
@@ -46,7 +46,7 @@ class CreateSlots:
         """
         async with self._database.exclusive(f"creates of {account}") as connection:
             now = await self._database.read_time(connection, time())
-            # These rows limit no account any more, so the locks of the other accounts are not needed.
+            # These rows limit no account any more, so they are deleted without the locks of the other accounts.
             await connection.execute(sa.delete(creates).where(creates.c.at <= now - window))
             ours = creates.c.account == account
             # If a row's time is in the future, the clock was set back after the request. The row then gets the
@@ -86,7 +86,7 @@ class ReadSlots:
     """The table of slots for status reads; a slot is the right to send one status read a second.
 
     A process leases slots for some seconds at a time, so that the ledger is not written for each read. If too few slots
-    are free, a process also leases slots of other processes, for the time after their leases. The other processes then
+    are free, a process also leases slots of other processes, for the time after the present leases. The others then
     cannot renew their leases of these slots. So each process gets its share of the slots, and if there are more
     processes than slots, they use the slots by turns.
     """
@@ -120,7 +120,7 @@ class ReadSlots:
             await connection.execute(moved.values(until=reads.c.until - reads.c.leased + now, leased=now))
             lent = {number: _Lent(number) for number in range(slots)}
             for row in (await connection.execute(sa.select(reads).where(ours))).mappings():
-                # Rows of an earlier version lack the time of their lease, so they cannot be moved as above.
+                # Rows of an earlier version lack the time of their lease, so the statement above cannot correct them.
                 longest = LONGEST_QUEUE if row["leased"] else slots * LONG_LEASE
                 if row["number"] in lent and row["until"] <= now + longest:
                     lent[row["number"]] = _Lent(row["number"], row["holder"], row["until"])

@@ -54,7 +54,7 @@ class Statistics:
         ]
 
     async def newest_number_if_idle(self) -> int | None:
-        """Return the number of the task that was recorded last; 0 without tasks, None if a task of any process runs."""
+        """Return the number of the task recorded last, or 0 if there is none; None while any process runs a task."""
         running = sa.select(tasks.c.id).where(tasks.c.finished.is_(None), tasks.c.state != "prepared").exists()
         newest = sa.select(sa.func.max(tasks.c.number)).scalar_subquery()
         (row,) = await self._database.select(sa.select(newest.label("number"), running.label("is_busy")))

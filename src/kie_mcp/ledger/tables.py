@@ -71,7 +71,7 @@ def parse_json(text: Any) -> Any:
 
 @compiles(sa.Computed, "postgresql")
 def _store_computed(column: sa.Computed, *_: object, **__: object) -> str:
-    # PostgreSQL before version 18 can only store computed columns, and not compute them in each query.
+    # PostgreSQL before version 18 can store computed columns, but it cannot compute them in each query.
     return f"GENERATED ALWAYS AS ({column.sqltext}) STORED"
 
 

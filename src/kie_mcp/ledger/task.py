@@ -16,7 +16,7 @@ after a crash in this state, it is unknown whether KIE accepted the task. `expir
 before they were saved. `unknown` means that the outcome is unknown, for example whether KIE accepted the task.
 """
 FINAL: frozenset[State] = frozenset({"succeeded", "failed", "expired", "unknown"})
-"""States of tasks that have ended, so that they are no longer polled."""
+"""States of tasks that have ended; such tasks are no longer polled."""
 PENDING: frozenset[State] = frozenset({"prepared", "submitting"})
 """States of tasks whose create request KIE has not answered yet."""
 
@@ -28,7 +28,7 @@ BATCH = "batch"
 EDIT = "edit"
 """The route of an edit: a film that is made on this machine and costs nothing."""
 WITHOUT_CREDITS = (IN_PARTS, BATCH, EDIT)
-"""The routes of tasks that send no create request themselves, so that KIE does not charge them."""
+"""The routes of tasks that send no create request themselves; KIE does not charge for these tasks."""
 
 BUCKET_SCHEME = "s3://"
 """Prefix of the address of a result that is saved in a bucket."""
@@ -147,12 +147,12 @@ class Task:
     session: str = ""
     """Id of the server process that received the tool call."""
     cancelled: float | None = None
-    """Time when the caller cancelled the call, so that nobody waits for the task; None if not cancelled.
+    """Time when the caller cancelled the call and stopped waiting for the task; None if not cancelled.
 
     KIE continues a cancelled task, and the task costs the same.
     """
     parent: str | None = None
-    """If this task is a part, the id of its whole, which has the cost of all its parts; otherwise None."""
+    """Id of the whole to which this part belongs; None if this task is no part. The whole has the cost of all parts."""
     confirmed: bool = False
     """Whether a person agreed to the cost of the task, and a confirmation id was used for it."""
 
@@ -173,7 +173,7 @@ class Task:
 
     @property
     def final(self) -> bool:
-        """Whether the task's state is final, so that the task is no longer polled."""
+        """Whether the task's state is final; such a task is no longer polled."""
         return self.state in FINAL
 
     @property
@@ -183,7 +183,7 @@ class Task:
 
     @property
     def refused(self) -> bool:
-        """Whether the task failed before KIE accepted it, so that the task cost nothing."""
+        """Whether the task failed before KIE accepted it; such a task cost nothing."""
         # A missing id does not show that KIE refused the task: on some routes, KIE gives tasks no ids. So the error
         # decides.
         never_sent = self.kie_id is None and (self.error or {}).get("billed") is False
@@ -191,7 +191,7 @@ class Task:
 
     @property
     def is_broken(self) -> bool:
-        """Whether the task's row in the ledger is broken, so that some of the task's data are lost."""
+        """Whether the task's row in the ledger is broken; some data of such a task are lost."""
         return bool(self.error and self.error.get("category") == BrokenRow.category)
 
     @property
