@@ -48,7 +48,7 @@ def read_value(value: Any, schema: Schema) -> Any:
 
 
 def is_placeholder(value: Any, schema: Schema) -> bool:
-    """Tell whether a value is a text such as "null" that means that the argument is not given.
+    """Tell whether a value is a text for "not given", such as "null".
 
     If the `enum` in the schema allows this text, the text is a normal value.
     """

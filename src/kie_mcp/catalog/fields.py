@@ -190,9 +190,9 @@ RandomLeftOut = BeforeValidator(lambda given: None if given == -1 else given)
 # The schema does not state the range of the seed, because agents do not need it, and the tool list has a token budget.
 Seed = Annotated[int | None, Field(ge=0, le=2147483647), RandomLeftOut, WithJsonSchema({"type": "integer"})]
 AnySeed = Annotated[int | None, RandomLeftOut, WithJsonSchema({"type": "integer"})]
-"""The type of the seed of a model for which KIE states no range of seeds."""
+"""Type of a model's seed if KIE states no range of seeds for the model."""
 RandomSeed = Annotated[int, Field(ge=-1, le=2147483647), WithJsonSchema({"type": "integer"})]
-"""The type of the seed of a model that knows -1 as "random"; -1 is sent to KIE."""
+"""Type of a model's seed if the model knows -1 as "random"; -1 is sent to KIE."""
 
 
 def snake_case(name: str) -> str:

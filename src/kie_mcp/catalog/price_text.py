@@ -2,7 +2,7 @@
 
 KIE writes these texts by hand. If a text is not understood, the cost is unknown; it is never guessed. A text is
 understood only if all its words are known and all its numbers are used, because an estimate that is too low would let a
-task past the spending caps.
+task exceed the spending caps.
 """
 
 import math
@@ -388,7 +388,7 @@ def _find_unit(own: str, before: str) -> tuple[Unit, float]:
         own: The words after the price that are about this price.
         before: The words before the price.
     """
-    # Directly after a price, `/ 10s` is the unit of this price. Elsewhere, the next price is for this length.
+    # Directly after a price, `/ 10s` is the unit of this price. Elsewhere, it means that the next price is for 10 s.
     if seconds := re.match(r" ?/ ?(\d+)s\b", own):
         return "second", float(seconds[1])
     for words in (

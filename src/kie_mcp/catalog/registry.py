@@ -49,7 +49,7 @@ class Models(Mapping[str, type[KieModel]]):
     """All model classes; the key is KIE's id of the model."""
 
     def find_family(self, id_: str) -> Family:
-        """Return the family of a model; if two families have a model with this id, the first of them.
+        """Return the family of a model; if two families have a model with this id, the first of these families.
 
         Raises:
             KeyError: When no model has this id.

@@ -224,7 +224,7 @@ def wire_name(name: str, route_id: str) -> str:
         route_id: The id of the route, such as `jobs` or `service`.
     """
     match route_id.partition(":"):
-        # On `jobs`, only the fields of this model have the same names as in the product API.
+        # On `jobs`, this is the only model whose fields have the same names as in the product API.
         case ("jobs", _, "veo/get-1080p-video"):
             return name
         case ("jobs", ":", _):

@@ -305,7 +305,7 @@ class Ledger:
         before: tuple[float, str] | None = None,
         limit: int = 20,
     ) -> list[Task]:
-        """Return a page of tasks, newest first; the parts of wholes are left out.
+        """Return a page of tasks, newest first; tasks that are parts of other tasks are left out.
 
         Args:
             states: Only tasks in these states; empty means all.

@@ -86,8 +86,8 @@ class ReadSlots:
     """The table of slots for status reads; a slot is the right to send one status read a second.
 
     A process leases slots for some seconds at a time, so that the ledger is not written for each read. If too few slots
-    are free, a process also leases slots of other processes, for the time after the present leases. The others then
-    cannot renew their leases of these slots. So each process gets its share of the slots, and if there are more
+    are free, a process also leases slots of other processes, for the time after the present leases. The present holders
+    then cannot renew their leases of these slots. So each process gets its share of the slots, and if there are more
     processes than slots, they use the slots by turns.
     """
 

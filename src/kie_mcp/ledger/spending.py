@@ -19,7 +19,7 @@ class Moment(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Spending:
-    """Sums over tasks of one day, model or kind that ended in the same way (same `state`, `refused` and `free`)."""
+    """Sums over those tasks of one day, model or kind that ended alike (with equal `state`, `refused` and `free`)."""
 
     of: str
     """The day, model or kind of the tasks: a local day such as `2026-07-28`, a model's id, or a kind of results."""

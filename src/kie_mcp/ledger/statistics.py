@@ -33,7 +33,7 @@ class Statistics:
         return [row["per_unit"] for row in rows if is_number(row["per_unit"], 0, MAX_CREDITS)]
 
     async def durations(self, model: str, duration: object, *, newest: int) -> list[float]:
-        """Return the durations, in seconds, of the last tasks of a model with the same clip length, newest task last.
+        """Return the durations, in seconds, of a model's last tasks for clips of the same length, newest task last.
 
         Args:
             model: KIE's id of the model.

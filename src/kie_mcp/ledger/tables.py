@@ -136,7 +136,7 @@ parts_index = sa.Index("ix_tasks_parent", tasks.c.parent, sqlite_where=IS_PART)
 here would import SQLAlchemy's PostgreSQL modules in every server.
 """
 IS_NO_PART = tasks.c.parent.is_(None)
-"""The SQL condition that leaves out the parts of wholes, because the row of a whole has the cost of all its parts."""
+"""The SQL condition that leaves out parts, because the row of the task that has these parts includes their cost."""
 
 prompts = sa.Table("prompts", sa.MetaData(), sa.Column("rowid", sa.Integer), sa.Column("prompt", sa.Text))
 """The index of the prompts, which `prompts.py` describes; `rowid` is the task's `number`.

@@ -152,7 +152,10 @@ class Task:
     KIE continues a cancelled task, and the task costs the same.
     """
     parent: str | None = None
-    """Id of the whole to which this part belongs; None if this task is no part. The whole has the cost of all parts."""
+    """If this task is a part, the id of its whole (the task that KIE makes in parts); None for any other task.
+
+    The cost of a whole includes the cost of all its parts.
+    """
     confirmed: bool = False
     """Whether a person agreed to the cost of the task, and a confirmation id was used for it."""
 
