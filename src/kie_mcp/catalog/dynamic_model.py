@@ -50,7 +50,7 @@ class DynamicModel(KieModel):
     """A model that is known only by the schema that KIE publishes."""
 
     __pydantic_extra__: dict[str, Value] = Field(init=False)
-    """Values of the fields that the class does not define; these values may contain files as well."""
+    """Values of fields that the class does not define; they have the type `Value`, because they may contain files."""
     input_schema: ClassVar[Schema] = {}
     """KIE's JSON Schema of the model's input, with alternatives such as `anyOf` merged into one list of fields."""
     check: ClassVar[SchemaCheck | None] = None

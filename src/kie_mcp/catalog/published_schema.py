@@ -84,7 +84,7 @@ class _Reader:
             node: The schema as KIE publishes it.
             within: The `$ref` values that lead to this schema. A `$ref` in this set is replaced by an empty schema,
                 because a schema that refers to itself would never end.
-            depth: Number of schemas around this schema.
+            depth: Number of schemas in which this schema is nested.
         """
         if depth > MAX_SCHEMA_DEPTH:
             raise UnusableSchema("it is nested too deeply")

@@ -34,7 +34,7 @@ REQUEST_INTERVAL = 1.1
 CACHE_SECONDS = 24 * 3600
 """Seconds for which a cached answer is used without asking KIE again."""
 SUCCESS_RATE_CACHE_SECONDS = 600
-"""Seconds for which a cached success rate is used; KIE publishes one rate for each ten minutes."""
+"""Seconds for which a cached success rate is used; KIE publishes one rate for each interval of ten minutes."""
 KIND_SECONDS = 5
 """Maximum seconds that `find_kind()` waits for KIE's answer."""
 HOUR = 3600

@@ -243,7 +243,7 @@ def tracks(path: str) -> MediaReader:
 
 
 def clips(result: Any) -> list[Media]:
-    """Return the video files of a Veo task; a task that extended a clip has two: the new part and the whole film."""
+    """Return the video files of a Veo task; a task that extended a clip has two: the new part and the whole clip."""
     own = files("resultUrls", "originUrls")(result)
     known = {clip.url for clip in own}
     return own + [film for film in files("fullResultUrls", label="whole film")(result) if film.url not in known]

@@ -156,7 +156,7 @@ def route_ids(call: KieModel, *, service: bool) -> tuple[str, ...]:
 
     Args:
         call: An instance of a model class.
-        service: Whether to use the routes of KIE's model list instead of KIE's documented API.
+        service: Whether to use the routes in KIE's model list instead of those in KIE's documented API.
     """
     return (f"service:{call.service}",) if service else call.route_ids()
 
@@ -165,7 +165,7 @@ def status_route_ids(*, service: bool) -> tuple[str, ...]:
     """Return one route id for each path on which a task's status can be read; `jobs` comes first.
 
     Args:
-        service: Whether to use the routes of KIE's model list instead of KIE's documented API.
+        service: Whether to use the routes in KIE's model list instead of those in KIE's documented API.
     """
     all_ids: Iterable[str] = ("jobs", *PRODUCTS)
     if service:

@@ -55,7 +55,7 @@ def task_from_row(row: Mapping[str, Any]) -> Task:
 
     A row is broken if a column has a value that no task can have, for example after a disk fault. The task of a broken
     row has an error that names the invalid columns, so that lists of tasks show the broken row too. The attribute
-    `saved` of the task is True, so that no process watches the task and overwrites the row.
+    `saved` of this task is True, so that no process watches the task and overwrites the row.
     """
     values = {ATTRIBUTE_NAMES.get(name, name): value for name, value in row.items() if name not in NOT_IN_TASK}
     broken = [name for name, value in values.items() if not CHECKS[name].fits(value)]
