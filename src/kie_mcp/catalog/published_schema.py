@@ -261,7 +261,7 @@ KEYWORDS: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems", "minContains", "maxContains"), _count),
     **dict.fromkeys(("minProperties", "maxProperties"), _count),
 }
-"""For each keyword whose value is not a schema, a function that cleans the value; None if the value is wrong."""
+"""For each keyword whose value is not a schema, a function that cleans the value, or returns None if it is wrong."""
 
 
 def _mappings(node: object) -> list[Schema]:

@@ -55,7 +55,7 @@ class Code:
     accepted: bool = False
     """Whether a create request with this answer created a task, provided that the answer has a task id."""
     not_ready: bool = False
-    """Whether a `repeated` route sends this code until the file is ready; a finished 4K clip may have it, too."""
+    """Whether a `repeated` route sends this code until the file is ready; finished 4K clips may have this code, too."""
     upload_gone: bool = False
     """Whether a create request that was refused with this code may succeed after a new upload of its files."""
     without_record: Verdict = "running"

@@ -83,7 +83,7 @@ class Database(ABC):
 
     @abstractmethod
     async def read_time(self, connection: AsyncConnection, now: float) -> float:
-        """Return the time in seconds since 1970: `now` if all processes are on this machine, else the database's."""
+        """Return the time in seconds since 1970: `now` with SQLite, and the database's own time with PostgreSQL."""
 
     @abstractmethod
     async def listen(self) -> None:
