@@ -175,7 +175,7 @@ class KieModel(BaseModel):
 
     @classmethod
     def hidden_fields(cls) -> frozenset[str]:
-        """Return KIE's names of fields that no tool shows for this model; if a call has such a field, it is sent to KIE."""
+        """Return KIE's names of fields that no tool shows for this model; if a call has one, it is sent to KIE."""
         return HIDDEN_FIELDS - {field.serialization_alias or name for name, field in cls.model_fields.items()}
 
     @classmethod
