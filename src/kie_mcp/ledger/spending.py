@@ -25,7 +25,7 @@ class Spending:
     """The day, model or kind of the tasks: a local day such as `2026-07-28`, a model's id, or a kind of results."""
     state: State
     refused: bool
-    """Whether KIE never accepted these tasks (see `Task.refused`)."""
+    """Whether these tasks failed before KIE accepted them (see `Task.refused`)."""
     free: bool | None
     """True if the charge of each task is 0, False if no charge is 0, and None if no charge is known."""
     tasks: int
