@@ -28,7 +28,7 @@ class Amount:
 
     @property
     def known(self) -> bool:
-        """Whether the number of price units is known exactly, so that `low` and `high` are equal."""
+        """Whether the number of price units is known exactly; then `low` and `high` are equal."""
         return self.low == self.high
 
 
@@ -50,7 +50,7 @@ def cover(amounts: Iterable[Amount]) -> Amount:
 
 
 def limit(amount: Amount, most: float | None) -> Amount:
-    """Limit both `low` and `high` of an amount to `most`: 3 to 8, limited to 5, gives 3 to 5; None means no limit."""
+    """Limit `low` and `high` of an amount to `most`: 3 to 8, limited to 5, gives 3 to 5. None sets no limit."""
     if most is None:
         return amount
     return Amount(min(amount.low, most), min(amount.high, most), amount.assumed)

@@ -14,7 +14,7 @@ SECONDS = re.compile(r"([-+]?\d+(?:\.\d+)?)\s*(?:s|secs?|seconds?)", re.IGNORECA
 RATIO = re.compile(r"(\d+)\s*[x×*/:：]\s*(\d+)")
 """Matches an aspect ratio or the size of a picture, such as 16:9, 16x9 or 1920x1080."""
 STARTS = r"[\"'`<]?(?i:https?://|data:|task:|kie://|file:)"
-"""Matches the beginning of a URL, data URI or result's name such as `task:t_ab12#1`, also after a quotation mark."""
+"""Matches the beginning of a URL, data URI or name such as `task:t_ab12#1`; a quotation mark may come first."""
 SEPARATOR = re.compile(rf"(?<!;base64)[\s,;]+(?={STARTS})")
 """Matches the separator between two texts, if the beginning of the second text matches `STARTS`.
 
@@ -48,7 +48,7 @@ def read_value(value: Any, schema: Schema) -> Any:
 
 
 def is_placeholder(value: Any, schema: Schema) -> bool:
-    """Tell whether a value is a text such as "null" that means that the argument is not given.
+    """Tell whether a value is a text for "not given", such as "null".
 
     If the `enum` in the schema allows this text, the text is a normal value.
     """
@@ -67,8 +67,8 @@ def _read_switch(value: Any) -> Any:
     if isinstance(value, str):
         word = value.strip().casefold()
         return SWITCH_WORDS.get(word, None if word == "null" else value)
-    # The number 1 is not converted to True here: options such as `anyway`, which may cost money, then refuse 1, and all
-    # other Boolean fields accept 1 as True.
+    # The number 1 is not converted to True here. As a result, options that may cost money, such as `anyway`, refuse the
+    # number 1. All other Boolean fields accept 1 as True.
     return False if value == 0 else value
 
 

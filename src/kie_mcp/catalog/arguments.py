@@ -13,7 +13,7 @@ Schema = dict[str, Any]
 
 
 class Options(BaseModel):
-    """The options of every tool for a model: arguments that say how to run the model, and not what to make."""
+    """The options of every tool that runs a model: arguments that say how to run the model, and not what to make."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
@@ -119,7 +119,13 @@ def _is_given(value: Any, schema: Schema) -> bool:
 
 
 def keep_required(given: Mapping[str, Any], named: Mapping[str, Any], required: Collection[str]) -> dict[str, Any]:
-    """Return `given`, plus each required argument that `given` lacks and that is not None in `named`."""
+    """Return the arguments that have a value, plus the required arguments that the caller sent without a value.
+
+    Args:
+        given: The arguments that have a value, as `keep_given()` returns them.
+        named: All arguments of the call; an argument that is None is treated as not sent.
+        required: The names of the required arguments.
+    """
     empty = {name: named[name] for name in required if name not in given and named.get(name) is not None}
     return {**given, **{name: "" if tidy(value) == "" else value for name, value in empty.items()}}
 

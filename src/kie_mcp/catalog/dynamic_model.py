@@ -50,7 +50,7 @@ class DynamicModel(KieModel):
     """A model that is known only by the schema that KIE publishes."""
 
     __pydantic_extra__: dict[str, Value] = Field(init=False)
-    """Values of the fields that the class does not define; these values may contain files as well."""
+    """Values of fields that the class does not define; they have the type `Value`, because they may contain files."""
     input_schema: ClassVar[Schema] = {}
     """KIE's JSON Schema of the model's input, with alternatives such as `anyOf` merged into one list of fields."""
     check: ClassVar[SchemaCheck | None] = None
@@ -134,8 +134,8 @@ def parse_call(model: type[DynamicModel], fields: Mapping[str, Any]) -> KieModel
     schema = model.input_schema
     known = schema.get("properties", {})
     given = {_match_spelling(name, known, shown): value for name, value in fields.items() if value is not None}
-    # The fields in ENVELOPE are not part of the input, so they are dropped, unless the model's input has a field of
-    # this name.
+    # The fields in ENVELOPE are outside of the input, so they are dropped. If the model's input has a field with such a
+    # name, this field is kept.
     given = {name: value for name, value in given.items() if name in known or name not in ENVELOPE}
     given = _read_fields(given, schema)
     given, problems = _check(model.check, given, known)

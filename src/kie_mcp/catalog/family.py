@@ -41,14 +41,14 @@ ANY_SEEDS = (0, -1)
 """Seeds that do not influence the choice of a model: many clients send 0 by default, and -1 means a random seed."""
 
 LONGEST_TEXT = 9_999
-"""Highest `maxLength` of a text that the tool's schema states; agents hardly ever write longer texts."""
+"""The tool's schema states the `maxLength` of a text only up to this value; agents hardly ever write longer texts."""
 
 FILES_NOTE = "Files: URL, path or task:id#n."
 """A sentence for the description of each tool that takes files; it tells the agent how to name a file."""
 
 
 LONGEST_NOTE = 32
-"""Maximum number of characters of a note about a text or list for which the models have different limits.
+"""Maximum number of characters of a note that says how the models' limits for a text or list differ.
 
 A longer note is replaced by `FEWER_NOTE`; error messages state the limits, too.
 """
@@ -290,10 +290,10 @@ class Family:
 
     @cached_property
     def names(self) -> dict[str, list[str]]:
-        """The names under which clients see the models; the value of each name is the list of its models' ids.
+        """The names under which clients see the models; for each name, the list of the ids of its models.
 
         Models that differ only in their mode share a name, because the arguments of a call decide which mode runs. If
-        all models of the family would share one name, each model has its id as its name instead.
+        all models of the family would share one name, the name of each model is its id instead.
         """
         modes: dict[str, list[type[KieModel]]] = {}
         for model in self.models:

@@ -1,4 +1,4 @@
-"""Types for the fields of model classes: of files and earlier tasks, with a file's limits and how a field is sent."""
+"""Types for the fields of model classes: files, earlier tasks, seeds, and values that KIE requires in another form."""
 
 import re
 from collections.abc import Mapping
@@ -82,7 +82,7 @@ class MediaRef(Ref):
     """A file: https URL, local path, data URI, or `task:<id>#<n>` for the n-th result of an earlier task."""
 
     def __new__(cls, reference: str) -> Self:
-        """Standardize the reference; refuse a text that names several files, because it would be read as one URL."""
+        """Standardize the reference; refuse a text that names several files instead of treating the text as one URL."""
         reference = read_reference(reference)
         if SEVERAL_FILES.search(reference):
             raise ValueError("one file is wanted here, and the text names several")
@@ -160,8 +160,8 @@ def aliases(names: Mapping[str, str]) -> BeforeValidator:
     """Make a field accept other spellings of its values.
 
     Args:
-        names: For each other spelling, in lower case, the value at KIE. Capital letters in a caller's value, and spaces
-            around it, are ignored.
+        names: KIE's value for each other spelling; the spellings are in lower case. Capital letters and outer spaces
+            in a caller's value are ignored.
     """
     return BeforeValidator(
         lambda given: names.get(given.strip().casefold(), given) if isinstance(given, str) else given
@@ -178,21 +178,21 @@ AsText = PlainSerializer(str)
 InList = WrapSerializer(lambda value, inner: [inner(value)])
 """Serializer for a field that KIE requires as a list with one item: x is sent as [x]."""
 
-# The text "5" is accepted for the number 5, because some clients send it, and a field of type Literal[5, 10] would
-# refuse it.
+# Some clients send the text "5" instead of the number 5. Without this validator, a field of type Literal[5, 10] would
+# refuse the text.
 Number = BeforeValidator(_parse_integer)
 """Validator for a field whose type is a Literal of integers: it converts "5" to 5."""
 
 Prompt = Annotated[str, Field(min_length=1)]
 # Many clients send -1 for a random seed. The request then has no seed, so that KIE chooses one at random.
 RandomLeftOut = BeforeValidator(lambda given: None if given == -1 else given)
-"""Validator for a seed of models for which -1 does not mean "random": it converts -1 to None, which is not sent."""
+"""Validator for the seed of a model that does not know -1 as "random": -1 becomes None, so that no seed is sent."""
 # The schema does not state the range of the seed, because agents do not need it, and the tool list has a token budget.
 Seed = Annotated[int | None, Field(ge=0, le=2147483647), RandomLeftOut, WithJsonSchema({"type": "integer"})]
 AnySeed = Annotated[int | None, RandomLeftOut, WithJsonSchema({"type": "integer"})]
-"""The type of a seed of models for which KIE states no range of seeds."""
+"""Type of a model's seed if KIE states no range of seeds for the model."""
 RandomSeed = Annotated[int, Field(ge=-1, le=2147483647), WithJsonSchema({"type": "integer"})]
-"""The type of a seed of models for which -1 means "random" at KIE; -1 is sent to KIE."""
+"""Type of a model's seed if the model knows -1 as "random"; -1 is sent to KIE."""
 
 
 def snake_case(name: str) -> str:
@@ -202,7 +202,7 @@ def snake_case(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class LongestRequest:
-    """Marks a text field that may be longer than KIE allows in one request; a longer text is sent in several parts."""
+    """Marks a field whose text may be too long for one request to KIE; a text that is too long is sent in parts."""
 
     characters: int
     """Largest number of characters that KIE takes in one request."""

@@ -15,9 +15,9 @@ PERHAPS_A_FILE_FIELD = re.compile(
     r"(^|_)(avatar|background|clip|cover|driving|face|file|footage|garment|img|input|logo|media|movie|music|path|photo"
     r"|picture|portrait|poster|product|reference|sample|song|sound|source|style|thumbnail|track)s?(_\d+)?$"
 )
-"""Matches the names of fields that take either a file or a word; the value shows which of them it is."""
+"""Matches the names of fields that take either a file or a word; only the value shows whether it is a file."""
 NOT_A_FILE_FIELD = re.compile(r"call_?back|webhook|notify")
-"""Matches the names of fields whose URL is not the URL of a file, such as `callBackUrl`."""
+"""Matches the names of fields that take a URL but no file, such as `callBackUrl`."""
 LOCAL_NAME = re.compile(
     r"task:[\w-]+(\#[\w-]+)? | t_\w+\#[\w-]+"
     r"| (kie://|file:|data:(image|video|audio)/).+ | (~|\.{0,2}|[a-z]:)[\\/](?![\\/]).+"

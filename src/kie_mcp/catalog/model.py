@@ -42,7 +42,7 @@ Resolve = Callable[[Ref], str]
 
 
 class Part(BaseModel):
-    """An object with fields in an argument: the argument's value or one item of it, such as one line of a dialogue."""
+    """An object with fields: the value of an argument, or one item of a list argument, such as a line of a dialogue."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
@@ -116,7 +116,7 @@ class KieModel(BaseModel):
 
     @classmethod
     def is_default(cls, name: str, value: object) -> bool:
-        """Tell whether a value is a field's default, so that a call without the field means the same.
+        """Tell whether a value is a field's default; if so, a call without the field means the same.
 
         If neither the class nor KIE's documentation states a default, `False` is taken as the default.
 
@@ -138,7 +138,7 @@ class KieModel(BaseModel):
 
     @classmethod
     def plain_schema(cls) -> dict[str, Any]:
-        """Return the JSON Schema of this class; callers must not change it, as it is made only once (in 4 ms)."""
+        """Return the JSON Schema of this class. All callers get the same object, and must not change it."""
         if "_plain_schema" not in vars(cls):
             cls._plain_schema = plain_schema(cls)
         return cls._plain_schema
@@ -175,12 +175,12 @@ class KieModel(BaseModel):
 
     @classmethod
     def hidden_fields(cls) -> frozenset[str]:
-        """Return KIE's names of fields that no tool shows for this model; given values are sent to KIE unchanged."""
+        """Return KIE's names of fields that no tool shows for this model; if a call has one, it is sent to KIE."""
         return HIDDEN_FIELDS - {field.serialization_alias or name for name, field in cls.model_fields.items()}
 
     @classmethod
     def received(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Convert the fields of a request to KIE into tool arguments; people copy such requests from KIE's web pages.
+        """Convert the fields of a KIE request into tool arguments; people copy such requests from KIE's web pages.
 
         Args:
             fields: A request's fields under KIE's names, in camel or snake case, or under the names in this class.
@@ -225,7 +225,7 @@ class KieModel(BaseModel):
                 return exactly(1)
 
     def seconds_of(self, name: str, lengths: Lengths) -> Amount:
-        """Return the seconds that a field or property adds to the price units: its value, or the length of its files.
+        """Return the seconds that are paid for one field or property: its value, or the length of its files.
 
         Args:
             name: Name of the field or property.
@@ -233,8 +233,8 @@ class KieModel(BaseModel):
         """
         field, given = type(self).model_fields.get(name), getattr(self, name, None)
         if field and (found := find_file_type(field)):
-            # Only `default_estimate()` makes calls without a required file. The missing file is treated as a file of
-            # unknown length.
+            # A required file is missing only in the call that `default_estimate()` makes. The missing file is treated
+            # as a file of unknown length.
             files = given if isinstance(given, tuple) else (given,) if given or field.is_required() else ()
             media, limits = found
             return _add_lengths(files, lengths, media, limits or Limits(), self.price.most)
@@ -350,7 +350,7 @@ class TwoFrames(KieModel):
 
     @classmethod
     def received(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Convert the fields of a request to KIE into tool arguments; the second image in the list is `last_image`."""
+        """Convert the fields of a KIE request into tool arguments; the second image in the list is `last_image`."""
         match super().received(fields):
             case {"image": [first, last], **others}:
                 return {**others, "image": first, "last_image": last}
@@ -371,7 +371,7 @@ def names_at_kie(models: Iterable[type[BaseModel]]) -> dict[str, str]:
 
 
 def arguments_from_wire(model: type[BaseModel], fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Convert the fields of a request to KIE back to tool arguments: rename fields at any depth, and undo `InList`.
+    """Convert the fields of a KIE request into tool arguments: rename fields at any depth, and undo `InList`.
 
     Args:
         model: The class whose field names the arguments get.

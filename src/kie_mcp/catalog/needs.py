@@ -239,16 +239,16 @@ def _finds(phrase: str, text: str) -> bool:
 
 
 def find_needs(words: list[str]) -> list[tuple[Need, list[str]]]:
-    """Find the things that a search asks to make, such as a music video; the longest phrase that was found comes first.
+    """Find the things that a search asks for, such as a music video; the thing with the longest phrase comes first.
 
-    A search asks for a need if it contains one of the need's phrases. A phrase is ignored inside a longer phrase, such
-    as "video" in "music video".
+    A search asks for a thing if it contains one of the phrases in the `Need` of this thing. A phrase is ignored inside
+    a longer phrase, such as "video" in "music video".
 
     Args:
         words: The words of the search, from `split_words()`.
 
     Returns:
-        A pair for each need that was found: the need, and the words of the search that are not in its phrase.
+        A pair for each thing: its `Need`, and the words of the search that are not in the phrase that was found.
     """
     text = taken = f" {' '.join(words)} "
     found: list[tuple[Need, list[str]]] = []

@@ -18,7 +18,7 @@ from kie_mcp.catalog.sentences import LONGEST_SPEECH
 QUANTITIES = ("duration", "count", "prompt", "images", "sequence", "frames", "fps", "lines")
 """Names of fields that may change the number of price units of a call, in addition to the fields in `Price.of`."""
 TELLING_FIELDS = ("resolution", "quality", "speed", "tier", "type", "result")
-"""Fields whose values are clear without the name of the field, such as 720p; the table shows only the values."""
+"""Fields whose values, such as 720p, are clear without the field's name; the table leaves these names out."""
 ANY_FILE = "https://files.example/a"
 LONGEST_TEXT = 5000
 """Number of characters that is assumed for the longest text of a field if KIE states no limit for the text."""
@@ -62,7 +62,7 @@ def _format_condition(field: str, value: object) -> str:
 
 
 def describe_open_lengths(model: type[KieModel]) -> str:
-    """Describe how many seconds are assumed when a length is unknown; return `-` if no length can be unknown."""
+    """Describe how many seconds are assumed when a length is unknown; return `-` if nothing has to be assumed."""
     assumptions = (words for each in _estimates(model) for words in each.assumed.split("; "))
     return "; ".join(dict.fromkeys(filter(None, assumptions))) or "-"
 

@@ -2,7 +2,7 @@
 
 KIE writes these texts by hand. If a text is not understood, the cost is unknown; it is never guessed. A text is
 understood only if all its words are known and all its numbers are used, because an estimate that is too low would let a
-task past the spending caps.
+task exceed the spending caps.
 """
 
 import math
@@ -348,7 +348,7 @@ def _normalize(text: str) -> str:
 
 def _find_figures(words: str, labels: Sequence[Label]) -> list[Figure]:
     """Find all prices in a text, with their units, and with the argument values in the words around them."""
-    # Prices in dollars are read only if the text has no prices in credits; they are converted to credits.
+    # If the text has no prices in credits, the prices in dollars are read and converted to credits.
     pattern, credits_ = (CREDITS, 1.0) if CREDITS.search(words) else (DOLLARS, 1 / LIST_USD_PER_CREDIT)
     found = [*pattern.finditer(words)]
     ends = [*(each.start() for each in found), len(words)][1:]
@@ -373,7 +373,7 @@ def _split(between: str, *, last: bool) -> tuple[str, str]:
     end = own.end() if own else 0
     if last or end < len(between) or CONNECTED.match(UNIT.sub("", NOTE.sub("", between), count=1)):
         return between[:end], between[end:]
-    # Without a comma, only the unit and the words in parentheses belong to the first price.
+    # If no comma separates two prices, only the unit and a note in parentheses belong to the first price.
     notes = [match.end() for match in (NOTE.match(between.lstrip()), UNIT.match(between.lstrip())) if match]
     cut = max(notes, default=0) + len(between) - len(between.lstrip())
     more = re.match(r" ?(?:/ ?s\b|\([^()]*\))", between[cut:])
@@ -388,8 +388,7 @@ def _find_unit(own: str, before: str) -> tuple[Unit, float]:
         own: The words after the price that are about this price.
         before: The words before the price.
     """
-    # Directly after a price, `/ 10s` is the unit of this price. At other places, `/ 10s` is the length of the next
-    # price.
+    # Directly after a price, `/ 10s` is the unit of this price. Elsewhere, it means that the next price is for 10 s.
     if seconds := re.match(r" ?/ ?(\d+)s\b", own):
         return "second", float(seconds[1])
     for words in (

@@ -84,7 +84,7 @@ class _Reader:
             node: The schema as KIE publishes it.
             within: The `$ref` values that lead to this schema. A `$ref` in this set is replaced by an empty schema,
                 because a schema that refers to itself would never end.
-            depth: Number of schemas around this schema.
+            depth: Number of schemas in which this schema is nested.
         """
         if depth > MAX_SCHEMA_DEPTH:
             raise UnusableSchema("it is nested too deeply")
@@ -100,7 +100,7 @@ class _Reader:
             given["prefixItems"] = given.pop("items")
         read = dict(self._read_keywords(given))
         read |= self._read_parts(given, lambda part: self.read(part, within, depth + 1))
-        # Some of KIE's schemas have the `enum` for the items of a list beside `type: array`. It is moved into `items`.
+        # In some of KIE's schemas, the `enum` of a list's items is beside `type: array`; it is moved into `items`.
         if read.get("type") == "array" and "enum" in read and not any(isinstance(each, list) for each in read["enum"]):
             read["items"] = _cast_values({**read.get("items", {}), "enum": read.pop("enum")})
         return _cast_values(read)
@@ -261,7 +261,7 @@ KEYWORDS: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems", "minContains", "maxContains"), _count),
     **dict.fromkeys(("minProperties", "maxProperties"), _count),
 }
-"""For each keyword that contains no schema, a function that returns the corrected value, or None for a wrong value."""
+"""For each keyword whose value is not a schema, a function that cleans the value, or returns None if it is wrong."""
 
 
 def _mappings(node: object) -> list[Schema]:

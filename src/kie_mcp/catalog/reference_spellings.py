@@ -47,8 +47,8 @@ _ADDRESS_KEYS = (
 def read_reference(text: str) -> str:
     """Return a reference in kie-mcp's own spelling, such as `task:t_ab12#1` for `"kie://tasks/t_ab12/media/1"`.
 
-    Outer blanks are removed from a path, and nothing else: only the disk shows which quotes, backslashes and dots
-    belong to the file's name.
+    From a path, only outer blanks are removed, because only the disk shows which quotes, backslashes and dots belong to
+    the file's name.
 
     Args:
         text: A URL, path, data URI or id, perhaps inside quotes, brackets or a Markdown link; base64 text; or a content
@@ -74,7 +74,7 @@ def unwrap(text: str) -> Iterator[str]:
 
 
 def name_task(reference: str) -> str:
-    """Return `task:t_ab12#1` for `t_ab12#1`, `kie://tasks/t_ab12/media/1` or `TASK:t_ab12#1`; keep other texts."""
+    """Return `task:t_ab12#1` for `t_ab12#1` or `kie://tasks/t_ab12/media/1`; return other texts unchanged."""
     text = reference.strip()
     found = _RESOURCE.fullmatch(text) or _TASK.fullmatch(text)
     if found and found.groupdict().get("kind", "tasks").lower() == "tasks":

@@ -49,7 +49,7 @@ class Models(Mapping[str, type[KieModel]]):
     """All model classes; the key is KIE's id of the model."""
 
     def find_family(self, id_: str) -> Family:
-        """Return the family of a model; if two families have a model with this id, the first of them.
+        """Return the family of a model; if two families have a model with this id, the first of these families.
 
         Raises:
             KeyError: When no model has this id.
@@ -122,7 +122,7 @@ STANDARD = Families(
 )
 """The families whose tools clients see by default: those with models in KIE's model list.
 
-`suno_studio.SOUNDS` is not in the list. It is added, because the listed `elevenlabs.SOUND_EFFECT` is a legacy family.
+`suno_studio.SOUNDS` is added although KIE's list lacks it, because the listed `elevenlabs.SOUND_EFFECT` is legacy.
 """
 
 FAMILIES = Families(

@@ -22,7 +22,7 @@ class PlainSchema(GenerateJsonSchema):
 
 
 def plain_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """Return a model's JSON Schema with this server's field names, but no `$ref` and no keys that hosts refuse."""
+    """Return a model's JSON Schema with this server's field names, but without `$ref` and keys that hosts refuse."""
     schema = model.model_json_schema(by_alias=False, schema_generator=PlainSchema)
     return _plain(schema, schema.get("$defs", {}))
 

@@ -8,10 +8,10 @@ from typing import Any
 def name_models(names: Collection[str], all_names: Sequence[str], *, whole: bool = False) -> str:
     """Name some models of a family in few words, such as `2.6, 2.1 and turbo models`.
 
-    The result lists the names of single models, and then words for several models each, followed by `models`. A word
-    means all models that have it in their name, between hyphens or slashes. The beginning that all names share is
-    removed from the names of single models. The algorithm is a greedy set cover: each step chooses the word that most
-    of the remaining names have.
+    The result lists the names of single models, and then words, followed by `models`. Each of these words stands for
+    all models whose names contain the word between hyphens or slashes. The beginning that all names share is removed
+    from the names of single models. The algorithm is a greedy set cover: each step chooses the word that is in most of
+    the remaining names.
 
     Args:
         names: The names of the models.

@@ -22,7 +22,7 @@ from kie_mcp.catalog.voices import Voice
 Description = dict[str, Any]
 
 LIVE_LABELS = {"live_price": "KIE's price today", "live": "KIE's list today", "live_changes": "KIE's schema today"}
-"""Labels of live data from KIE in the text of a model's description; the key is the data's key in the description."""
+"""For each key of a model's description that has live data from KIE, the label of these data in the text."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

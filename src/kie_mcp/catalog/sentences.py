@@ -94,7 +94,7 @@ def split_items(items: Sequence[ItemT], length: Callable[[ItemT], int], most: in
 def _find_cut(text: str, most: int) -> int:
     """Return the index where the first part ends in a text of more than `most` characters."""
     parts = math.ceil(len(text) / most)
-    # `even` is the minimum length of the first part with which the rest of the text fits into `parts - 1` parts.
+    # `even` is the minimum length of the first part: if it were shorter, the rest would not fit into `parts - 1` parts.
     even, smallest = max(len(text) - (parts - 1) * most, 1), max(most // SMALLEST_SHARE, 1)
     spans = [match.span() for match in _MARKUP.finditer(text)]
     for ends in (_sentence_ends, _clause_ends, _blanks, _characters):

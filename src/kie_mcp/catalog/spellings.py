@@ -105,4 +105,4 @@ CHOICE_WORDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("fullhd", "full hd", "fhd"), ("1080p",)),
     **dict.fromkeys(("uhd", "ultra hd", "2160p", "2160"), ("4K",)),
 }
-"""For each word, the values that it may mean, best first; the first of them that the argument's `enum` has is used."""
+"""For each word, the values that it may mean, best first; the first one in the argument's `enum` is used."""

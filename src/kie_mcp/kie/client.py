@@ -76,7 +76,7 @@ class KieClient:
             key: KIE's API key.
             base_url: URL of KIE's API.
             upload_url: URL of KIE's file upload API.
-            service: Whether to use the routes of KIE's model list instead of KIE's documented API.
+            service: Whether to use the routes in KIE's model list instead of those in KIE's documented API.
             transport: Sends the requests; when left out, httpx2's default is used.
             clock: The source of time; when left out, the machine's clock is used.
             read_seconds: Timeout of one attempt of a request that only reads, in seconds.
@@ -175,7 +175,7 @@ class KieClient:
         return await self._read_once("GET", self.base_url + path, params={"taskId": task_id}, is_status=True)
 
     async def expect_status_reads(self) -> None:
-        """Lease slots for many status reads on all routes, before these reads come."""
+        """Lease slots in advance, because many status reads on all routes will follow."""
         await self._read_limiter.expect_burst()
 
     async def read_discovery(self, path: str) -> Any:

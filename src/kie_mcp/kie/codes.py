@@ -49,13 +49,13 @@ class Code:
     next_step: str | Callable[[Advice], str] = CHANGE_ARGUMENTS
     """What the caller can do next: a sentence, or a function if the sandbox and the real KIE need different texts."""
     refused: bool = False
-    """Whether a create request with this answer certainly created no task, so that nothing was billed."""
+    """Whether a create request with this answer certainly created no task and cost nothing."""
     retryable: bool = False
     """Whether the same request may succeed later."""
     accepted: bool = False
     """Whether a create request with this answer created a task, provided that the answer has a task id."""
     not_ready: bool = False
-    """Whether a `repeated` route sends this code until the file is ready. For 4K clips, it comes with the file, too."""
+    """Whether a `repeated` route sends this code until the file is ready; finished 4K clips may have this code, too."""
     upload_gone: bool = False
     """Whether a create request that was refused with this code may succeed after a new upload of its files."""
     without_record: Verdict = "running"
@@ -79,17 +79,17 @@ class Code:
 
 
 OTHER = Code()
-"""Meaning of a missing code, or a code outside 3xx to 5xx that is not in `CODES`: a create has an unknown outcome."""
+"""Meaning of a missing code, and of codes outside 3xx to 5xx that are not in `CODES`: the outcome is unknown."""
 REFUSED = Code(refused=True)
 """Meaning of 3xx and 4xx codes that are not in `CODES`: KIE refused the request."""
 TROUBLE = Code(next_step=TRY_AGAIN, retryable=True)
 """Meaning of 5xx codes that are not in `CODES`: KIE had an error, and the same request may succeed later."""
 ACCOUNT = replace(REFUSED, without_record="request", with_record="request")
-"""Base of the codes with which KIE refuses a request because of the key, balance, rate limit or maintenance."""
+"""Common part of the codes with which KIE refuses a request because of the key, balance, rate limit or maintenance."""
 FAILED = Code(without_record="failed", with_record="failed")
-"""What all codes have in common with which KIE says that a task ended without a result."""
+"""Common part of the codes which say that a task ended without a result."""
 FAILED_AT_KIE = replace(FAILED, refused=True, failure_retryable=True)
-"""Base of the codes with which KIE says that it started a task, failed to finish it, and did not charge for it."""
+"""Common part of the codes which say that KIE started a task, failed to finish it, and did not charge for it."""
 
 CODES: Mapping[int, Code] = {
     SUCCESS: replace(OTHER, accepted=True),

@@ -24,7 +24,7 @@ _loading = Lock()
 
 
 def open_http(transport: httpx2.AsyncBaseTransport | None = None) -> httpx2.AsyncClient:
-    """Open an HTTP client; if `transport` is None, it uses the network and the proxies in the environment.
+    """Open an HTTP client; if `transport` is None, the client uses the network and the proxies in the environment.
 
     Raises:
         ConfigurationError: When the environment names a proxy or a file of certificates that cannot be used.
@@ -52,7 +52,7 @@ async def preload_certificates() -> None:
 
     Most of this work runs outside Python's global lock, so this thread can do other things meanwhile.
     """
-    # `open_http()` reports an error.
+    # The error is ignored here, because `open_http()` will report it.
     with suppress(OSError):
         await anyio.to_thread.run_sync(_load_certificates)
 
@@ -73,7 +73,7 @@ def _load_from(*_: str | None) -> ssl.SSLContext:
 
 
 def has_proxies() -> bool:
-    """Tell whether the environment names a proxy; NO_PROXY may exclude some or all hosts from using it."""
+    """Tell whether the environment names a proxy, even if NO_PROXY excludes some or all hosts from this proxy."""
     return not PROXY_SCHEMES.isdisjoint(getproxies())
 
 

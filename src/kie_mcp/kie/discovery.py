@@ -34,7 +34,7 @@ REQUEST_INTERVAL = 1.1
 CACHE_SECONDS = 24 * 3600
 """Seconds for which a cached answer is used without asking KIE again."""
 SUCCESS_RATE_CACHE_SECONDS = 600
-"""Seconds for which a cached success rate is used; KIE publishes one rate for each ten minutes."""
+"""Seconds for which a cached success rate is used; KIE publishes one rate for each interval of ten minutes."""
 KIND_SECONDS = 5
 """Maximum seconds that `find_kind()` waits for KIE's answer."""
 HOUR = 3600
@@ -87,7 +87,10 @@ class Discovery:
         self._last_request = float("-inf")
 
     async def read_models(self) -> dict[str, OfferedModel]:
-        """Return KIE's models, with their ids as keys; without an answer, those in the cache or else the snapshot."""
+        """Return KIE's models; the key is the model's id.
+
+        If KIE does not answer, the models in the cache are returned or, without a cache, those in the snapshot.
+        """
         try:
             return await self._read_cached(LIST_PATH, self._cache_seconds, _read_models)
         except ApiError as error:
@@ -118,7 +121,7 @@ class Discovery:
             raise
 
     async def recall_models(self) -> dict[str, OfferedModel]:
-        """Return the models in the cache or else the snapshot, without asking KIE; empty if there is neither."""
+        """Return the models in the cache or else in the snapshot, without asking KIE; empty if there is neither."""
         if cached := await anyio.to_thread.run_sync(_read_cache, self._cache_file(LIST_PATH)):
             return _read_models(cached["data"])
         return dict(self._snapshot.models) if self._snapshot else {}

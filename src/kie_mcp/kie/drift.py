@@ -30,13 +30,16 @@ class ModelDrift:
 
 @cache
 def list_built_in() -> dict[str, tuple[type[KieModel], str]]:
-    """Return the class and route id for each id under which KIE lists a built-in model; the first class of several."""
+    """Map each id under which KIE lists a built-in model to the class and the route id of the model.
+
+    If several classes have the same id, the first of them is used.
+    """
     models = reversed([*MODELS.values()])
     return {id_: (model, route_id) for model in models for id_, route_id in listed_ids(model).items()}
 
 
 async def compare_models(published: Discovery | Snapshot, only: Collection[str] = ()) -> AsyncIterator[ModelDrift]:
-    """Yield the drift of each model: first models that are new in KIE's list or gone from it, then all others.
+    """Yield the drift of each model; the models that are new in KIE's list, or gone from it, come first.
 
     Args:
         published: The source of KIE's schemas: the discovery API, which returns one schema a second, or a snapshot.

@@ -23,9 +23,9 @@ KIE's limit is 20 create requests in 10 s, and KIE counts a request when it arri
 requests take longer than others: requests that are sent 10 s apart may arrive less than 10 s apart.
 """
 STATUS_READS = 10
-"""KIE's rate limit for most models: status reads per second."""
+"""Status reads per second that KIE allows for most models."""
 SLOW_READS = 3
-"""KIE's rate limit for Suno and, separately, for 4o images: status reads per second."""
+"""Status reads per second that KIE allows for Suno, and as many for 4o images."""
 SLOW_PATHS = {
     "suno": re.compile("/v1/(generate|lyrics|wav|mp4|vocal-removal|midi|suno|voice)/"),
     "4o": re.compile("/gpt4o-"),
@@ -33,7 +33,7 @@ SLOW_PATHS = {
 PERIOD_SECONDS = 1.0
 """The period of the limits of status reads: each slot may be used once in this time."""
 ASK_SECONDS = 1.0
-"""Minimum seconds between two requests for slots, if the limiter has a slot and does not want more than before."""
+"""Seconds until a limiter asks for slots again; it asks earlier if it has no slot, or wants more slots than before."""
 
 
 class CreateLimiter(Protocol):
@@ -122,7 +122,7 @@ class _Window:
         min(self._find_usable() or self._held, key=lambda slot: slot.ready).used = self._clock.monotonic()
 
     async def refill(self) -> None:
-        """Ask the lender for more slots if more requests are waiting than slots are free."""
+        """Ask the lender for more slots if there are more waiting requests than free slots."""
         if not self._count_wanted():
             return
         async with self._asking:
@@ -178,7 +178,7 @@ class _Queue:
                     window.take()
 
     async def expect(self, requests: int) -> None:
-        """Lease slots for this number of requests, before the requests come."""
+        """Lease enough slots for this number of requests before the requests are sent."""
         with self._wait_for(requests):
             for window in self._windows:
                 await window.refill()
@@ -209,7 +209,7 @@ class ReadLimiter:
         await next(slow, self._queue).acquire()
 
     async def expect_burst(self) -> None:
-        """Lease slots of every limit before many status reads come at once, so that no read waits for a lease."""
+        """Lease slots of every limit in advance, so that many status reads need not wait for leases."""
         for queue in (self._queue, *self._slow.values()):
             await queue.expect(STATUS_READS)
 
@@ -222,8 +222,8 @@ class ReadLimiters:
 
         Args:
             clock: The source of time.
-            find_lender: Function that takes the name of an account and returns a new lender for its slots. Without it,
-                this process uses all slots of each account, as if there were no other process.
+            find_lender: Function that takes the name of an account and returns a new lender for its slots. If left
+                out, this process uses all slots of each account, as if there were no other process.
         """
         self._clock = clock
         self._find_lender = find_lender or (lambda _: _EverySlot(clock))

@@ -170,7 +170,7 @@ def _strip_brackets(url: str) -> str:
 
 
 def files(*paths: str, label: str = "") -> MediaReader:
-    """Return a reader for files: it returns the URLs at the first of these paths that has any URLs."""
+    """Return a reader for files: it returns the URLs at the first of these paths at which there are URLs."""
 
     def read_files(result: Any) -> list[Media]:
         each = (
@@ -243,7 +243,7 @@ def tracks(path: str) -> MediaReader:
 
 
 def clips(result: Any) -> list[Media]:
-    """Return the video files of a Veo task; a task that extended a clip has two: the new part and the whole film."""
+    """Return the video files of a Veo task; a task that extended a clip has two: the new part and the whole clip."""
     own = files("resultUrls", "originUrls")(result)
     known = {clip.url for clip in own}
     return own + [film for film in files("fullResultUrls", label="whole film")(result) if film.url not in known]

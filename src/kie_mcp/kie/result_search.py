@@ -83,7 +83,7 @@ class _Link(NamedTuple):
 
 
 def search(envelope: Mapping[str, Any]) -> Findings:
-    """Search the status answer of a task that succeeded for the task's results."""
+    """Find the results of a successful task in its status answer."""
     links = [*_find_links(envelope, (), {}, 0)]
     given = {link.url for link in links if _is_given(link.names)}
     found: dict[str, _Link] = {}

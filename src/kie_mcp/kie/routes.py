@@ -35,9 +35,9 @@ class Route:
     method: Literal["GET", "POST"] = "POST"
     """HTTP method of the create request; a GET request sends the fields in its query."""
     at_once: bool = False
-    """Whether the answer to the create request contains the result, so that no task has to be polled."""
+    """Whether the answer to the create request contains the result; then no task has to be polled."""
     repeated: bool = False
-    """Whether tasks have no id, so that polling repeats the create request; KIE only bills the first request."""
+    """Whether tasks have no id. Polling then repeats the create request; KIE only bills the first request."""
 
     @property
     def states_charge(self) -> bool:
@@ -156,7 +156,7 @@ def route_ids(call: KieModel, *, service: bool) -> tuple[str, ...]:
 
     Args:
         call: An instance of a model class.
-        service: Whether to use the routes of KIE's model list instead of KIE's documented API.
+        service: Whether to use the routes in KIE's model list instead of those in KIE's documented API.
     """
     return (f"service:{call.service}",) if service else call.route_ids()
 
@@ -165,7 +165,7 @@ def status_route_ids(*, service: bool) -> tuple[str, ...]:
     """Return one route id for each path on which a task's status can be read; `jobs` comes first.
 
     Args:
-        service: Whether to use the routes of KIE's model list instead of KIE's documented API.
+        service: Whether to use the routes in KIE's model list instead of those in KIE's documented API.
     """
     all_ids: Iterable[str] = ("jobs", *PRODUCTS)
     if service:
@@ -224,7 +224,7 @@ def wire_name(name: str, route_id: str) -> str:
         route_id: The id of the route, such as `jobs` or `service`.
     """
     match route_id.partition(":"):
-        # On `jobs`, only the fields of this model have the same names as in the product API.
+        # On `jobs`, this is the only model whose fields have the same names as in the product API.
         case ("jobs", _, "veo/get-1080p-video"):
             return name
         case ("jobs", ":", _):

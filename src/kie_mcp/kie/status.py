@@ -96,7 +96,7 @@ class Shape:
     full_progress: float = 1
     """Value of `data.progress` when the task is complete, such as 1 or 100."""
     at_once: bool = False
-    """Whether the answer to the create request contains the result, so that no task has to be polled."""
+    """Whether the answer to the create request contains the result; then no task has to be polled."""
 
     @property
     def makes_results(self) -> bool:
@@ -293,7 +293,7 @@ SHAPES = {
     "suno-voice": replace(VOICE, texts=(words("voiceId"),)),
     "suno-voice-check": Shape("isAvailable", done="true", failed="false", at_once=True),
     "timestamped-lyrics": Shape(texts=(timed_lyrics("alignedWords"),), at_once=True),
-    # KIE's documentation has digits as the states of this route, but the API answers with Chinese words.
+    # According to KIE's documentation, the states of this route are digits, but the API answers with Chinese words.
     "style": replace(FLAG, result_paths=("data",), texts=(words("result"),), at_once=True),
     "persona": Shape(texts=(words("personaId"),), at_once=True),
     "omni": Shape(

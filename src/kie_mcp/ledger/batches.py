@@ -1,4 +1,4 @@
-"""Find batches that have ended, so that a new process can look for items that were settled later."""
+"""Find ended batches: a new process checks whether the outcome of an item became known after the end of its batch."""
 
 import sqlalchemy as sa
 

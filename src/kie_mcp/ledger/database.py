@@ -47,7 +47,7 @@ class Database(ABC):
 
     @asynccontextmanager
     async def exclusive(self, purpose: str) -> AsyncIterator[AsyncConnection]:
-        """Open a transaction that writes and has the lock for a purpose; wait while another transaction has it."""
+        """Open a transaction that writes and holds the lock for `purpose`; wait while another one holds this lock."""
         async with self.writing() as connection:
             await self.lock(connection, purpose)
             yield connection
@@ -66,8 +66,8 @@ class Database(ABC):
         Args:
             folder: Folder of the file.
             schema: Name of the schema in PostgreSQL.
-            to_read: True to read results of a ledger that exists. The file is then opened as it is: the whole file is
-                not checked, and a broken file is not renamed, because a running app may have the file open.
+            to_read: True to read results of a ledger that exists. The file is then opened without a check of the whole
+                file, and is not renamed if it is broken, because a running app may have the file open.
 
         Raises:
             ConfigurationError: When the database cannot be used, or when a newer kie-mcp wrote the ledger.
@@ -79,15 +79,15 @@ class Database(ABC):
 
     @abstractmethod
     async def lock(self, connection: AsyncConnection, purpose: str) -> None:
-        """Acquire the lock for a purpose until the transaction ends; wait while another transaction holds it."""
+        """Acquire the lock for `purpose` until the transaction ends; wait while another transaction holds this lock."""
 
     @abstractmethod
     async def read_time(self, connection: AsyncConnection, now: float) -> float:
-        """Return the time that all processes use, in seconds since 1970; `now` is the time of this machine's clock."""
+        """Return the time in seconds since 1970: `now` with SQLite, and the database's own time with PostgreSQL."""
 
     @abstractmethod
     async def listen(self) -> None:
-        """Pass changes by other processes to `changes`, endlessly; return at once if the database reports none."""
+        """Pass changes by other processes to `changes` endlessly; return at once if the database cannot report them."""
 
     async def select(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
         """Run a single query, and return its rows."""

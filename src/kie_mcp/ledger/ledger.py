@@ -54,7 +54,7 @@ class Spent:
     session: float
     """Credits charged or reserved for all tasks of one session (one server process)."""
     hour: float = 0
-    """Credits charged or reserved in the last hour, in all sessions, for tasks after the last confirmed task."""
+    """Credits charged or reserved in the last hour, in all sessions, for tasks that follow the last confirmed task."""
 
 
 Check = Callable[[Spent], None]
@@ -180,7 +180,7 @@ class Ledger:
         return whole.confirmed
 
     async def find_repeated(self, idempotency_key: str, since: float) -> Task | None:
-        """Return the task of an earlier call that a repeated call with this idempotency key returns again.
+        """Return the task that a repeated call with this idempotency key gets, instead of a new task.
 
         Args:
             idempotency_key: Idempotency key of the call.
@@ -205,7 +205,7 @@ class Ledger:
         return await self._select_tasks(_select_parts(id_))
 
     async def spent(self, at: Task | Moment) -> Spent:
-        """Return the credits that count against the caps in the day and hour before `at` and in the session of `at`."""
+        """Return the credits that count against the caps: in the day and the hour before `at`, and in its session."""
         async with self.database.reading() as connection:
             return await _sum_spent(connection, at)
 
@@ -214,14 +214,14 @@ class Ledger:
 
         Args:
             task: The task.
-            watcher: The id of this process; empty to save in any case. Another process may have taken the task over, so
-                that this process has an older state. Therefore, if the row is a success with saved files, it is only
-                overwritten by another such success, and only by the process that watches the task. A batch that has
-                ended, even as failed, is not overwritten by an earlier state of the batch.
+            watcher: The id of this process; empty to save in any case. This process may have an older state, if another
+                process has taken the task over. Therefore, a successful task with saved files is only overwritten by
+                another success with saved files, and only by the process that watches the task. A batch that has ended,
+                even as failed, is not overwritten by an earlier state of the batch.
         """
         statement = update_task(task)
         if watcher:
-            # This process may overwrite the other final states, because they may be wrong: another process may have
+            # Final states other than success may be overwritten, because they may be wrong: another process may have
             # recorded a task as unknown, although this process has received KIE's id of the task.
             is_open = sa.not_(tasks.c.saved)
             if task.saved or task.route != BATCH:
@@ -257,7 +257,7 @@ class Ledger:
             return task
 
     async def cancel(self, task: Task) -> None:
-        """Save only the attribute `cancelled` of a task, the time at which the caller stopped waiting for the task."""
+        """Save only a task's attribute `cancelled`: the time at which the caller stopped waiting for the task."""
         await self._execute(sa.update(tasks).where(tasks.c.id == task.id).values(cancelled=task.cancelled))
 
     async def find(self, id_: str) -> Task | None:
@@ -277,7 +277,7 @@ class Ledger:
         return next((each for each in results if each.url == url), None)
 
     async def sources_of(self, task: Task) -> list[str]:
-        """Return the ids of the tasks that a task's arguments name: KIE's id for a task that is not in the ledger."""
+        """Return the ids of the tasks that a task's arguments name, with KIE's id for tasks that the ledger lacks."""
         return (await self.sources_by_task([task]))[task.id]
 
     async def sources_by_task(self, task_list: Sequence[Task]) -> dict[str, list[str]]:
@@ -305,7 +305,7 @@ class Ledger:
         before: tuple[float, str] | None = None,
         limit: int = 20,
     ) -> list[Task]:
-        """Return a page of tasks, newest first; the parts of wholes are left out.
+        """Return a page of tasks, newest first; tasks that are parts of other tasks are left out.
 
         Args:
             states: Only tasks in these states; empty means all.
@@ -368,16 +368,16 @@ async def _find_repeated(connection: AsyncConnection, idempotency_key: str, sinc
 
 async def _sum_spent(connection: AsyncConnection, at: Task | Moment) -> Spent:
     """Return the credits charged or reserved in the day and the hour before `at`, and in the session of `at`."""
-    # A refused create request costs nothing. If a task failed later and its charge is unknown, its reservation is
-    # added.
+    # A failed task that KIE did not bill adds nothing. Any other task adds its charge or, if the charge is unknown, its
+    # reservation.
     refused = sa.and_(tasks.c.state == "failed", NEVER_BILLED)
     reserved = sa.case((refused, 0), else_=tasks.c.reserved)
     # The items of a batch have rows of their own with their costs. Until the batch ends, the reservation in the row of
     # the batch is for the items that have no row yet.
     of_batch = sa.case((tasks.c.finished.is_(None), tasks.c.reserved), else_=0)
     counted = sa.case((tasks.c.route == BATCH, of_batch), else_=sa.func.coalesce(tasks.c.credits, reserved))
-    # An impossible value of a broken row is treated as 0. Otherwise, a value below 0 would leave room above a cap, and
-    # a huge value would make a cap seem reached for a day.
+    # An impossible value of a broken row is treated as 0. Otherwise, a value below 0 would allow more spending than the
+    # caps, and a huge value would block paid tasks for a day.
     cost = sa.case((counted.between(0, MAX_CREDITS), counted), else_=0)
     in_session = sa.case((tasks.c.session == at.session, cost), else_=0)
     in_day = tasks.c.created > at.created - 24 * 3600

@@ -23,7 +23,7 @@ def referenced_ids(arguments: Mapping[str, Any]) -> list[str]:
 
 
 def named_files(arguments: Mapping[str, Any]) -> list[str]:
-    """Return the paths of files in a task's arguments, without the results of earlier tasks; each path occurs once."""
+    """Return the paths of files in a task's arguments, except results of earlier tasks; each path occurs only once."""
     texts = (text for value in arguments.values() for text in _texts(value))
     paths = (text for text in texts if PurePath(text).is_absolute() and FILE_NAME.search(text))
     return list(dict.fromkeys(path for path in paths if not OUR_ID.search(path)))
@@ -52,5 +52,5 @@ def _texts(value: object) -> Iterator[str]:
 
 
 def reference_texts(id_: str) -> tuple[str, ...]:
-    """Return search texts: if a task's arguments name the task `id_`, their JSON text contains one of these texts."""
+    """Return texts to search for in arguments as JSON: arguments that name the task `id_` contain one of them."""
     return *(f'"{begin}{id_}{end}' for begin in ("", "task:") for end in ('"', "#")), f"-{id_}-"

@@ -43,7 +43,7 @@ CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 10
 """Maximum seconds that a statement may take, and that a transaction may pause between two statements."""
 PATIENCE_SECONDS = 2
-"""Seconds that kie-mcp waits for an answer after the time at which the database itself should end a transaction."""
+"""The database ends a transaction that takes too long. If it does not, kie-mcp gives up this many seconds later."""
 PAUSE_SECONDS = 1
 """Seconds before the connection that listens for changes is opened again, and between two checks for new schemas."""
 

@@ -16,7 +16,7 @@ SHORTEST_WAIT = 0.01
 SHORT_LEASE, LONG_LEASE = 5.0, 30.0
 """Seconds for which a slot for status reads is leased; leases are long if more than half of the slots stay free."""
 GUARD_SECONDS = 1.0
-"""Seconds between two processes' leases of a slot, because the slot may be used only once a second."""
+"""Pause in seconds between two processes' leases of one slot, because the slot may be used only once a second."""
 LONGEST_QUEUE = 3600
 """Maximum seconds from now to the end of a slot's last lease; a row with a later end is broken."""
 
@@ -46,11 +46,11 @@ class CreateSlots:
         """
         async with self._database.exclusive(f"creates of {account}") as connection:
             now = await self._database.read_time(connection, time())
-            # These rows limit no account any more, so the locks of the other accounts are not needed.
+            # These rows limit no account any more, so they are deleted without the locks of the other accounts.
             await connection.execute(sa.delete(creates).where(creates.c.at <= now - window))
             ours = creates.c.account == account
-            # If a row's time is in the future, the clock was set back after the request. The row gets the time now,
-            # because its request was not sent later than now.
+            # If a row's time is in the future, the clock was set back after the request. The row then gets the
+            # current time, because its request was not sent later than now.
             await connection.execute(sa.update(creates).where(ours, creates.c.at > now).values(at=now))
             query = sa.select(creates.c.at).where(ours).order_by(creates.c.at.desc())
             taken = (await connection.execute(query.limit(slots))).scalars().all()
@@ -86,8 +86,8 @@ class ReadSlots:
     """The table of slots for status reads; a slot is the right to send one status read a second.
 
     A process leases slots for some seconds at a time, so that the ledger is not written for each read. If too few slots
-    are free, a process also leases slots of other processes, for the time after their leases. The other processes then
-    cannot renew their leases of these slots. So each process gets its share of the slots, and if there are more
+    are free, a process also leases slots of other processes, for the time after the present leases. The present holders
+    then cannot renew their leases of these slots. So each process gets its share of the slots, and if there are more
     processes than slots, they use the slots by turns.
     """
 
@@ -114,13 +114,13 @@ class ReadSlots:
         ours = sa.and_(reads.c.account == account, reads.c.kind == kind)
         async with self._database.exclusive(f"reads of {account} {kind}") as connection:
             now = await self._database.read_time(connection, time())
-            # If a lease was made at a time in the future, the clock was set back since then. At most the whole length
-            # of the lease is left, so this length is counted from now.
+            # If a lease was made at a time in the future, the clock was set back since then. The lease then begins now
+            # and keeps its length.
             moved = sa.update(reads).where(ours, reads.c.leased > now)
             await connection.execute(moved.values(until=reads.c.until - reads.c.leased + now, leased=now))
             lent = {number: _Lent(number) for number in range(slots)}
             for row in (await connection.execute(sa.select(reads).where(ours))).mappings():
-                # Rows of an earlier version lack the time of their lease, so they cannot be moved as above.
+                # Rows of an earlier version lack the time of their lease, so the statement above cannot correct them.
                 longest = LONGEST_QUEUE if row["leased"] else slots * LONG_LEASE
                 if row["number"] in lent and row["until"] <= now + longest:
                     lent[row["number"]] = _Lent(row["number"], row["holder"], row["until"])
@@ -139,7 +139,7 @@ def _choose(lent: list[_Lent], holder: str, now: float, wanted: int) -> list[Boo
     chosen = (mine + free)[:wanted]
     left = len(free) - max(len(chosen) - len(mine), 0)
     seconds = LONG_LEASE if left > len(lent) / 2 else SHORT_LEASE
-    # If a lease of this holder has not begun yet, it may already end later than `seconds` from now, and keeps this end.
+    # A lease of this holder that has not begun yet may end later than `seconds` from now. It then keeps its end.
     leases = [Booking(each.number, 0, max(seconds, each.until - now)) for each in chosen]
     others = sorted((each for each in lent if each not in mine + free), key=lambda each: each.until)
     counts = Counter(each.holder for each in others)

@@ -32,15 +32,15 @@ class RehearsalDatabase(Database):
         """Do nothing, because the open transaction holds the lock already."""
 
     async def read_time(self, connection: AsyncConnection, now: float) -> float:
-        """Return the time that all processes use."""
+        """Return the time that the real database returns."""
         return await self._real.read_time(connection, now)
 
     async def open_other(self, folder: Path, schema: str, *, to_read: bool = False) -> "RehearsalDatabase":
-        """Not possible in a rehearsal."""
+        """Raise `NotImplementedError`, because a rehearsal uses no other ledger."""
         raise NotImplementedError
 
     async def has_other(self, folder: Path, schema: str) -> bool:
-        """Not possible in a rehearsal."""
+        """Raise `NotImplementedError`, because a rehearsal uses no other ledger."""
         raise NotImplementedError
 
     async def listen(self) -> None:

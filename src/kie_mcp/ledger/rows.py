@@ -14,7 +14,7 @@ from kie_mcp.ledger.tables import LATEST, tasks
 from kie_mcp.ledger.task import Result, State, Task
 
 COLUMN_NAMES = {"idempotency_key": "fingerprint", "price_key": "tariff"}
-"""The column names of those attributes of `Task` whose column has a different name, by the attribute's name."""
+"""The attributes of `Task` whose column has a different name: the key is the attribute, the value is the column."""
 NOT_IN_TASK = ("watcher", "number", "listed")
 """The columns of the table `tasks` that are not attributes of `Task`."""
 ATTRIBUTE_NAMES = {column: attribute for attribute, column in COLUMN_NAMES.items()}
@@ -55,7 +55,7 @@ def task_from_row(row: Mapping[str, Any]) -> Task:
 
     A row is broken if a column has a value that no task can have, for example after a disk fault. The task of a broken
     row has an error that names the invalid columns, so that lists of tasks show the broken row too. The attribute
-    `saved` of the task is True, so that no process watches the task and overwrites the row.
+    `saved` of this task is True, so that no process watches the task and overwrites the row.
     """
     values = {ATTRIBUTE_NAMES.get(name, name): value for name, value in row.items() if name not in NOT_IN_TASK}
     broken = [name for name, value in values.items() if not CHECKS[name].fits(value)]
@@ -155,4 +155,4 @@ CHECKS: dict[str, Check] = {
     "parent": _or_none(_is_text),
     "confirmed": Check(fits=lambda value: isinstance(value, bool), default=False),
 }
-"""The check of each attribute of `Task`, by the attribute's name."""
+"""The check for each attribute of `Task`; the key is the attribute's name."""

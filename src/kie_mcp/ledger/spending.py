@@ -19,15 +19,15 @@ class Moment(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Spending:
-    """Sums over tasks of one day, model or kind that ended in the same way (same `state`, `refused` and `free`)."""
+    """Sums over those tasks of one day, model or kind that ended alike (with equal `state`, `refused` and `free`)."""
 
     of: str
     """The day, model or kind of the tasks: a local day such as `2026-07-28`, a model's id, or a kind of results."""
     state: State
     refused: bool
-    """Whether KIE never accepted these tasks (see `Task.refused`)."""
+    """Whether these tasks failed before KIE accepted them (see `Task.refused`)."""
     free: bool | None
-    """True if the charge of each task is 0; None if the charges are not known."""
+    """True if the charge of each task is 0, False if no charge is 0, and None if no charge is known."""
     tasks: int
     """Number of the tasks."""
     charged: float

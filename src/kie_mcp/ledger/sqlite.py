@@ -120,7 +120,8 @@ class SqliteDatabase(Database):
 
 
 def _create_engine(path: Path, busy_seconds: float) -> AsyncEngine:
-    # The URL is built from its parts, because in a URL as text, a `?` would end the path, and `%20` would be a space.
+    # The URL is built from its parts, because in the text of a URL, a `?` would end the path, and `%20` would become a
+    # space.
     url = sa.URL.create(f"sqlite+{DRIVER}", database=str(path))
     engine = create_async_engine(
         url,

@@ -33,7 +33,7 @@ class Statistics:
         return [row["per_unit"] for row in rows if is_number(row["per_unit"], 0, MAX_CREDITS)]
 
     async def durations(self, model: str, duration: object, *, newest: int) -> list[float]:
-        """Return the durations, in seconds, of the last tasks of a model with the same clip length, newest task last.
+        """Return the durations, in seconds, of a model's last tasks for clips of the same length, newest task last.
 
         Args:
             model: KIE's id of the model.
@@ -54,7 +54,7 @@ class Statistics:
         ]
 
     async def newest_number_if_idle(self) -> int | None:
-        """Return the number of the task that was recorded last; 0 without tasks, None if a task of any process runs."""
+        """Return the number of the task recorded last, or 0 if there is none; None while any process runs a task."""
         running = sa.select(tasks.c.id).where(tasks.c.finished.is_(None), tasks.c.state != "prepared").exists()
         newest = sa.select(sa.func.max(tasks.c.number)).scalar_subquery()
         (row,) = await self._database.select(sa.select(newest.label("number"), running.label("is_busy")))
@@ -109,7 +109,7 @@ class Statistics:
             since: Only tasks that were created at this time or later, in seconds since 1970.
         """
         day = sa.func.coalesce(LocalDay(tasks.c.created), "unknown")
-        # The columns are cast to text, because a broken row may have a value of another type there.
+        # The columns are cast to text, because their values in a broken row may have another type.
         of = {"day": day, "model": sa.cast(tasks.c.model, sa.Text), "kind": sa.cast(tasks.c.kind, sa.Text)}[by]
         refused = sa.and_(
             tasks.c.state == "failed", tasks.c.kie_id.is_(None), sa.func.coalesce(NEVER_BILLED, sa.false())
@@ -123,7 +123,7 @@ class Statistics:
             ),
         ]
         query = sa.select(*parts, *sums).where(tasks.c.created >= since, IS_NO_PART, tasks.c.route != BATCH)
-        # The query groups by column names: PostgreSQL treats two equal expressions with parameters as different
-        # expressions.
+        # The query groups by column names, because PostgreSQL treats two equal expressions with parameters as
+        # different expressions.
         query = query.group_by(*(part.name for part in parts))
         return [Spending(**row) for row in await self._database.select(query)]

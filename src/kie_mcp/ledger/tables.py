@@ -71,7 +71,7 @@ def parse_json(text: Any) -> Any:
 
 @compiles(sa.Computed, "postgresql")
 def _store_computed(column: sa.Computed, *_: object, **__: object) -> str:
-    # PostgreSQL before version 18 can only store computed columns, and not compute them in each query.
+    # PostgreSQL before version 18 can store computed columns, but it cannot compute them in each query.
     return f"GENERATED ALWAYS AS ({column.sqltext}) STORED"
 
 
@@ -136,12 +136,12 @@ parts_index = sa.Index("ix_tasks_parent", tasks.c.parent, sqlite_where=IS_PART)
 here would import SQLAlchemy's PostgreSQL modules in every server.
 """
 IS_NO_PART = tasks.c.parent.is_(None)
-"""The SQL condition that leaves out the parts of wholes, because the row of a whole has the cost of all its parts."""
+"""The SQL condition that leaves out parts, because the row of the task that has these parts includes their cost."""
 
 prompts = sa.Table("prompts", sa.MetaData(), sa.Column("rowid", sa.Integer), sa.Column("prompt", sa.Text))
 """The index of the prompts, which `prompts.py` describes; `rowid` is the task's `number`.
 
-The table has metadata of its own, because the statements below create it.
+This table is not in `metadata`, from which the other tables are created; the statements below create it.
 """
 _EXTRA_STATEMENTS = {
     "sqlite": ("CREATE VIRTUAL TABLE prompts USING fts5 (prompt, content='', tokenize='trigram case_sensitive 1')",),
@@ -240,7 +240,7 @@ reservations = sa.Table(
     sa.Column("credits", sa.Float, nullable=False),
     sa.Column("ended", sa.Boolean, nullable=False, index=True),
 )
-"""The charges and reservations of all tenants' paid tasks, one row each; only the tenants' common ledger uses it.
+"""The charges and reservations of all tenants' paid tasks, one row each; only the tenants' common ledger has such rows.
 
 `id` is the task's id in the ledger of its tenant, and `holder` is the id of the process that runs the task.
 """

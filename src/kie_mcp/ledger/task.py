@@ -16,7 +16,7 @@ after a crash in this state, it is unknown whether KIE accepted the task. `expir
 before they were saved. `unknown` means that the outcome is unknown, for example whether KIE accepted the task.
 """
 FINAL: frozenset[State] = frozenset({"succeeded", "failed", "expired", "unknown"})
-"""States of tasks that have ended, so that they are no longer polled."""
+"""States of tasks that have ended; such tasks are no longer polled."""
 PENDING: frozenset[State] = frozenset({"prepared", "submitting"})
 """States of tasks whose create request KIE has not answered yet."""
 
@@ -28,13 +28,13 @@ BATCH = "batch"
 EDIT = "edit"
 """The route of an edit: a film that is made on this machine and costs nothing."""
 WITHOUT_CREDITS = (IN_PARTS, BATCH, EDIT)
-"""The routes of tasks that send no create request themselves, so that KIE does not charge them."""
+"""The routes of tasks that send no create request themselves; KIE does not charge for these tasks."""
 
 BUCKET_SCHEME = "s3://"
 """Prefix of the address of a result that is saved in a bucket."""
 
 LETTERS = "abcdefghilmnoprstuvwy"
-"""The letters in ids; letters that clients' tokenizers seldom join with others to one token are left out."""
+"""The letters in ids. Letters that clients' tokenizers seldom join with others into one token are left out."""
 TASK_ID = "t_[a-z0-9]{10,12}"
 """Regular expression of a task's id; ids of earlier versions had 12 letters or digits."""
 
@@ -147,12 +147,15 @@ class Task:
     session: str = ""
     """Id of the server process that received the tool call."""
     cancelled: float | None = None
-    """Time when the caller cancelled the call, so that nobody waits for the task; None if not cancelled.
+    """Time when the caller cancelled the call and stopped waiting for the task; None if not cancelled.
 
     KIE continues a cancelled task, and the task costs the same.
     """
     parent: str | None = None
-    """If this task is a part, the id of its whole, which has the cost of all its parts; otherwise None."""
+    """If this task is a part, the id of its whole (the task that KIE makes in parts); None for any other task.
+
+    The cost of a whole includes the cost of all its parts.
+    """
     confirmed: bool = False
     """Whether a person agreed to the cost of the task, and a confirmation id was used for it."""
 
@@ -173,7 +176,7 @@ class Task:
 
     @property
     def final(self) -> bool:
-        """Whether the task's state is final, so that the task is no longer polled."""
+        """Whether the task's state is final; such a task is no longer polled."""
         return self.state in FINAL
 
     @property
@@ -183,7 +186,7 @@ class Task:
 
     @property
     def refused(self) -> bool:
-        """Whether the task failed before KIE accepted it, so that the task cost nothing."""
+        """Whether the task failed before KIE accepted it; such a task cost nothing."""
         # A missing id does not show that KIE refused the task: on some routes, KIE gives tasks no ids. So the error
         # decides.
         never_sent = self.kie_id is None and (self.error or {}).get("billed") is False
@@ -191,7 +194,7 @@ class Task:
 
     @property
     def is_broken(self) -> bool:
-        """Whether the task's row in the ledger is broken, so that some of the task's data are lost."""
+        """Whether the task's row in the ledger is broken; some data of such a task are lost."""
         return bool(self.error and self.error.get("category") == BrokenRow.category)
 
     @property
@@ -209,7 +212,7 @@ class Task:
 
 
 def new_id(prefix: str) -> str:
-    """Return a random id such as `t_lomapshevi`, of 44 bits.
+    """Return an id with 44 random bits, such as `t_lomapshevi`.
 
     An answer contains the id up to six times, so the id has to cost few tokens: it is short, and it has no digits,
     because many tokenizers need one token for each digit, but only one token for several letters. Without digits and

@@ -66,7 +66,7 @@ class Reservations:
     async def settle(self, task: Task) -> None:
         """Record the cost of a task that has ended, and whether it needs no more polling or downloading.
 
-        The reservation of a batch that was reopened is not changed: it includes the items that are made now.
+        If a batch was reopened, its reservation is not changed, because it includes the items that are being made.
         """
         changed = sa.update(reservations).where(reservations.c.id == task.id).values(ended=task.saved)
         if task.final:
@@ -76,21 +76,21 @@ class Reservations:
             await connection.execute(changed)
 
     async def list_orphaned(self, now: float) -> list[str]:
-        """Return the names of the tenants that have unfinished tasks which no live process runs."""
+        """Return the names of the tenants with orphaned tasks (unfinished tasks that no live process runs)."""
         async with self._database.reading() as connection:
             now = await self._database.read_time(connection, now)
             query = sa.select(reservations.c.tenant).where(self._is_orphaned(now)).distinct()
             return [row["tenant"] for row in await fetch_rows(connection, query)]
 
     async def hold(self, tenant: str, now: float) -> None:
-        """Record that this process now runs those unfinished tasks of a tenant that no live process runs."""
+        """Record that this process now runs a tenant's orphaned tasks (unfinished tasks that no live process ran)."""
         async with self._database.writing() as connection:
             now = await self._database.read_time(connection, now)
             theirs = sa.and_(reservations.c.tenant == tenant, self._is_orphaned(now))
             await connection.execute(sa.update(reservations).where(theirs).values(holder=self._holder))
 
     async def end(self, tenant: str, now: float) -> None:
-        """End the reservations of a removed tenant's tasks that no live process runs; their credits still count."""
+        """Mark a removed tenant's tasks as ended if no live process runs them; their credits still count."""
         async with self._database.writing() as connection:
             now = await self._database.read_time(connection, now)
             theirs = sa.and_(reservations.c.tenant == tenant, self._is_orphaned(now))
@@ -103,8 +103,8 @@ class Reservations:
 
 
 async def _sum_credits(connection: AsyncConnection, since: float) -> float:
-    # An impossible value of a broken row is treated as 0. Otherwise, a value below 0 would leave room above the cap,
-    # and a huge value would make the cap seem reached for a day.
+    # An impossible value of a broken row is treated as 0. Otherwise, a value below 0 would allow more spending than the
+    # cap, and a huge value would block paid tasks for a day.
     counted = sa.case((reservations.c.credits.between(0, MAX_CREDITS), reservations.c.credits), else_=0)
     query = sa.select(sa.func.coalesce(sa.func.sum(counted), 0)).where(reservations.c.created > since)
     return float(await connection.scalar(query) or 0)
@@ -147,8 +147,8 @@ class TenantLedger(Ledger):
         try:
             repeated = await super().add(task, repeats_since=repeats_since, confirm=confirm, check=check)
         except KieMcpError:
-            # This error says that the task was not recorded. After any other error, that is unknown, so the credits
-            # stay reserved.
+            # This error says that the task was not recorded. After any other error, it is unknown whether the task was
+            # recorded, so the credits stay reserved.
             await self.share.reservations.remove(task.id)
             raise
         if repeated:

@@ -16,7 +16,7 @@ class Upload:
 
     id: str
     sha256: str | None
-    """SHA-256 of the file's content; None when KIE downloaded the file, so that kie-mcp never read the content."""
+    """SHA-256 of the file's content; None when KIE downloaded the file and kie-mcp never read it."""
     name: str
     url: str
     """KIE's URL of the file."""

@@ -1,4 +1,4 @@
-"""Revision 4: the column `tasks.parent`, which has the id of the whole to which a part belongs."""
+"""Revision 4: the column `tasks.parent`: for a part, the id of its whole (the task that KIE makes in parts)."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Revision 7: the table `reads`: the slots for status reads, which all processes share."""
+"""Revision 7: the table `reads` with the slots for status reads, which all processes share."""
 
 import sqlalchemy as sa
 from alembic import op
