@@ -9,7 +9,7 @@ from pathlib import Path
 
 PACKAGE = "kie-mcp"
 EXTRAS = {"ffmpeg": "imageio_ffmpeg", "keyring": "keyring"}
-"""A module of each extra of kie-mcp: if the module is found, the extra is installed, and the command names it."""
+"""Extras of kie-mcp, each with a module that only the extra installs; the command names the installed extras."""
 CACHES = frozenset({".cache", "Caches", "Cache"})
 """Names of the folders for caches on Linux, macOS and Windows."""
 

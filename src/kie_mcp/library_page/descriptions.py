@@ -107,7 +107,7 @@ def format_cost(task: Task) -> str:
 
 
 def find_kind(result: Result) -> str:
-    """Return how the page shows a result: `image`, `video`, `audio`, or `other` for a download."""
+    """Return how the page shows a result: `image`, `video`, `audio`, or `other` if it can only be downloaded."""
     return result.mime_type.partition("/")[0] if result.mime_type in SHOWN_TYPES else "other"
 
 

@@ -46,7 +46,7 @@ PAGE_SIZE = 60
 MAX_BATCHES = 50
 """Maximum number of batches in the list of batches; the items of older batches are still in the grid."""
 COVERS = 4
-"""Maximum number of items whose results the list of batches shows for each batch."""
+"""Maximum number of items of a batch whose results the list of batches shows."""
 MAX_SELECTED = 200
 """Maximum number of tasks that can be selected; there is a limit because the link has the ids of all these tasks."""
 SHEET = PreviewLimits(max_bytes=1_500_000, max_side_px=2400)

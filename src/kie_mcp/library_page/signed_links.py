@@ -13,7 +13,7 @@ from kie_mcp.clock import Clock
 SIGNATURE, END = "key", "until"
 """Names of two query parameters: a link's signature, and the time at which the link stops working."""
 DAY = 24 * 3600
-"""Seconds of a day. A link works for one to two days, and stays equal for a day, so that browsers cache the file."""
+"""Seconds in a day. A link works for one to two days, and is the same for a day, so that browsers cache the file."""
 
 
 class SignedLinks:

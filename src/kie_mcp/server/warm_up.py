@@ -38,8 +38,8 @@ async def open_early(app: App, *, rehearses: bool) -> None:
             await _rehearse_call(app)
     await warm_up(app)
     if not gc.isenabled():
-        # The start on stdio turns garbage collection off. The objects of all imports stay until the end of the process,
-        # so garbage collection need not search them.
+        # The start on stdio has turned garbage collection off. It is turned on here, but it never searches the objects
+        # that exist now, because imported objects stay until the end of the process.
         gc.freeze()
         gc.enable()
 

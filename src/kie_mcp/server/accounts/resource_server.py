@@ -35,7 +35,7 @@ from kie_mcp.tasks.failures import explain_ledger_errors
 from kie_mcp.tasks.permission import Permission
 
 ROOT = "/.well-known/oauth-protected-resource"
-"""Path of the metadata for clients that leave out the path of the MCP endpoint in the metadata's URL."""
+"""Path at which some clients request the metadata; the standard path ends with the path of the MCP endpoint."""
 
 
 class ResourceServer:
@@ -113,7 +113,7 @@ class ResourceServer:
         return PAGE if self._login else ""
 
     def protect_data(self, app: ASGIApp) -> ASGIApp:
-        """Wrap an application, which has data for the library page, in a check of the browser's session.
+        """Wrap the application that has the library page's data in a check of the browser's session.
 
         If a request has an `Authorization` header, its access token is checked instead, as `protect()` does.
         """
