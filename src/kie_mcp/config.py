@@ -259,7 +259,7 @@ class Settings(BaseSettings):
 
     @property
     def found_dirs(self) -> dict[str, Path]:
-        """Folders besides `read_dirs` that kie-mcp may read if they are not private; the keys are names for messages."""
+        """Folders besides `read_dirs` that kie-mcp may read if they are not private; keys are names for messages."""
         folders = {
             "the working folder": _find_working_folder(),
             "Pictures": platformdirs.user_pictures_path(),
