@@ -71,8 +71,8 @@ async def run_program(
         TimeoutError: The program did not end in time, so it was killed.
     """
     with anyio.fail_after(seconds):
-        # The program must not inherit this process's standard input, which contains the client's messages with the
-        # stdio transport.
+        # The program must not inherit this process's standard input: with the stdio transport, the client's messages
+        # arrive there.
         stdin = file or subprocess.DEVNULL
         process = await anyio.open_process(command, stdin=stdin, env=build_environment(), cwd=folder)
         async with process:

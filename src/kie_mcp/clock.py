@@ -1,4 +1,4 @@
-"""The clock of the whole package: time of day, monotonic time and sleep. Tests replace it by a clock of their own."""
+"""The clock of the whole package: time of day, monotonic time and sleep. Tests replace it with a clock of their own."""
 
 import time
 from collections.abc import Awaitable, Callable

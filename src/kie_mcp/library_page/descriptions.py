@@ -97,7 +97,7 @@ def describe_months(spending: Iterable[Spending]) -> list[dict[str, Any]]:
 
 
 def write_for_chat(task_files: Iterable[tuple[Task, int | None]]) -> str:
-    """Return a text to paste into a chat, which names results in the form that tools accept as arguments."""
+    """Return a text to paste into a chat; the text names results in the form that tools accept as arguments."""
     return "\n".join(["Use these results of kie-mcp:", *(_write_line(*each) for each in task_files)])
 
 

@@ -27,7 +27,10 @@ Answer = dict[str, Any]
 ResultT = TypeVar("ResultT")
 
 QUESTIONS = ("confirmation_needed", "declined")
-"""Error categories that are not failures: the user has to agree first, or has declined. The `status` is the same."""
+"""Error categories that are not failures: the user has to agree first, or has declined.
+
+For these errors, the field `status` of an answer is the category, and not `failed`.
+"""
 FindLink = Callable[[Result], str]
 """A function that returns the web address of a result, as `Storage.find_link()` does."""
 
@@ -38,7 +41,7 @@ LONGEST_TEXT = 6_000
 def build_result(answer: Mapping[str, Any], text: str, *, is_error: bool = False) -> CallToolResult:
     """Build a result that contains an answer as an object and as text, because several hosts show only one of them.
 
-    Invisible characters are made visible here, also in texts from users and from KIE.
+    Invisible characters are removed here, also from texts of users and of KIE.
     """
     return CallToolResult(
         content=[TextContent(type="text", text=make_visible(text))],

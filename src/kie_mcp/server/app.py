@@ -158,7 +158,7 @@ class App:
         return self._runner
 
     def start_soon(self, function: Callable[..., Coroutine[Any, Any, None]], *arguments: object) -> None:
-        """Run a function in the background; its errors are logged. Do nothing while the app ends."""
+        """Run a function in the background; its errors are logged. Do nothing if the app is ending."""
 
         async def run() -> None:
             try:

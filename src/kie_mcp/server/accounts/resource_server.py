@@ -153,7 +153,7 @@ class ResourceServer:
         return login.keep_sessions(show)
 
     def share_ledger(self, open_ledger: Callable[[], Awaitable[Ledger]]) -> None:
-        """Read stored keys from a ledger that the server opens anyway; no other connections are then needed."""
+        """From now on, read stored keys from a ledger that the server opens anyway, to save further connections."""
         if self._stored:
             self._stored.open_shared = open_ledger
 

@@ -160,7 +160,7 @@ class Tenants:
         return self._app.clock
 
     def build_reader(self, name: str) -> App:
-        """Return an app of a tenant that is never opened; only its settings and its storage are used."""
+        """Return an app that is never opened, because only its settings and its storage (the tenant's) are used."""
         return App(self._app.settings.for_tenant(name, None, None), local_files=False, clock=self.clock)
 
     async def read_ledger(self, name: str) -> Ledger:

@@ -12,7 +12,7 @@ from kie_mcp.ledger.task import Task
 REMEMBERED = 1000
 """Number of ended tasks to remember.
 
-An ended task changes again when its files have been saved. For this change, the log gets no second line.
+An ended task changes again when its files have been saved. Because it is remembered, this change gets no second line.
 """
 
 logger = logging.getLogger(__name__)
