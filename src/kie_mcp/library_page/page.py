@@ -304,7 +304,7 @@ ASSETS = {
     "parts.css": ("parts.css", "text/css"),
     "parts.js": ("parts.js", "text/javascript"),
 }
-"""For each name in a URL after `PREFIX`, the file to send and its MIME type."""
+"""Files to send, with their MIME types, by the name that follows `PREFIX` in a request's path."""
 
 
 async def _send_asset(request: Request) -> Response:

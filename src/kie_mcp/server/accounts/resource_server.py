@@ -102,7 +102,7 @@ class ResourceServer:
                     await self.close()
                 await send(message)
 
-            # Lifespan events have no token, because they are not requests.
+            # Lifespan events skip the check: they are not requests, and have no token.
             await app(scope, receive, send_after_close)
 
         return protected

@@ -160,7 +160,7 @@ class Tenants:
         return self._app.clock
 
     def build_reader(self, name: str) -> App:
-        """Return an app that is never opened, because only its settings and its storage (the tenant's) are used."""
+        """Return an app for reading a tenant's files; its settings and storage are used, but it is never opened."""
         return App(self._app.settings.for_tenant(name, None, None), local_files=False, clock=self.clock)
 
     async def read_ledger(self, name: str) -> Ledger:

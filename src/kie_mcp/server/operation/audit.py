@@ -1,4 +1,4 @@
-"""The audit log: a line when KIE has accepted a paid task, when the task has ended, and if its charge then changes.
+"""The audit log: one line when KIE accepts a paid task, one when the task ends, and one if its charge changes later.
 
 A line contains the task's tool, model, id and cost, but no text from the caller. Like every line of the log, an audit
 line names the tenant if the server has tenants.
