@@ -1,4 +1,4 @@
-"""Background: the functions that run beside the calls of a server, until the server ends."""
+"""Background: starts functions that run independently of the server's calls, until the server ends."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any

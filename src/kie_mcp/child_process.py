@@ -24,7 +24,7 @@ PASSED_VARIABLES = (
     "USERPROFILE",
     "LOCALAPPDATA",
 )
-"""Environment variables that other programs get. All others are withheld, because any of them may be an API key."""
+"""The environment variables that other programs get. They get no other variable, because it may be an API key."""
 MAX_FILE_BYTES = 4_000_000_000
 """Largest file, in bytes, that a program may write."""
 

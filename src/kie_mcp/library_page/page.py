@@ -1,4 +1,4 @@
-"""The web application of the library page: the page, its data behind a token or a login, and signed links to files.
+"""The web application of the library page: the page, its data (only with a token or login), and signed links to files.
 
 The handlers in this module answer GET requests and change nothing. `changes.py` has the handlers that change something.
 """
@@ -319,7 +319,7 @@ async def _send_asset(request: Request) -> Response:
 
 
 class LibraryBeside:
-    """Passes requests for the library page to the page's application, and all others to the server's application."""
+    """Passes requests for the library page to the page's application, and all other requests to the server's."""
 
     def __init__(self, app: ASGIApp, page: ASGIApp) -> None:
         self._app, self._page = app, page
