@@ -74,7 +74,7 @@ async def find_made(
         ledger: The ledger.
         arguments: The conditions of the search.
         limit: Maximum number of tasks.
-        marked: Marks that each returned task must have.
+        marked: Marks from the library page, such as `favourite`, that each returned task must have.
         unmarked: Marks that no returned task may have.
 
     Raises:
