@@ -56,7 +56,7 @@ class Discovery:
         self.extra_schemas[id_] = schema
 
     def find_extra_model(self, path: str, body: Json) -> list[Offer]:
-        """Return a list with the model of `extra_models` that a create request names; empty if it names none of them."""
+        """Return a list with the model of `extra_models` that a create request names, or an empty list."""
         offer = self.extra_models.get(str(body.get("model"))) if path == JOBS.create else None
         return [offer] if offer else []
 

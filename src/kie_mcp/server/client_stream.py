@@ -32,7 +32,7 @@ ANSWER_SECONDS = 1.5
 Message = SessionMessage | Exception
 
 ERA_NEUTRAL = ("server/discover", "tools/list", "prompts/list", "resources/list", "resources/templates/list")
-"""Methods of requests that do not decide the era (see above), because their answers do not depend on earlier requests."""
+"""Methods of requests that do not decide the era (see above): their answers do not depend on earlier requests."""
 
 
 class ClientStream:
