@@ -18,7 +18,7 @@ PLACEHOLDER = re.compile(
     r"|x{3,}|\*+|\.{3}|change[-_ ]?me|todo|none|null|undefined",
     re.IGNORECASE,
 )
-"""Matches an example text, such as `YOUR_API_KEY` or `xxx`, that somebody forgot to replace by a key or token."""
+"""Matches an example text, such as `YOUR_API_KEY` or `xxx`, that somebody forgot to replace with a key or token."""
 
 
 def read_keyring() -> str | None:

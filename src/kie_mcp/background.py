@@ -1,4 +1,4 @@
-"""Background: the functions that run beside the calls of a server, until the server ends."""
+"""Background: starts functions that run independently of the server's calls, until the server ends."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -7,15 +7,15 @@ from anyio.abc import TaskGroup
 
 
 class Background:
-    """Starts functions in a task group, as long as the server does not end.
+    """Starts functions in a task group until the server begins to end.
 
-    A call from outside the group, such as a request over HTTP, may still be at work while the group is cancelled. AnyIO
-    does not cancel what such a call starts then: the new task runs on, and the end of the group waits for it. On
-    asyncio, a new task that acquires a lock even takes the whole processor and never ends.
+    A call from outside the group, such as a request over HTTP, may still run while the group is being cancelled. If
+    such a call then started a function in the group, AnyIO would not cancel the function, and the group could not end
+    before the function does. On asyncio, a function that acquires a lock would even use 100 % CPU and never end.
     """
 
     def __init__(self, group: TaskGroup) -> None:
-        """Store the task group, in which the functions run."""
+        """Store the task group in which the functions will run."""
         self._group = group
         self._ends = False
 
@@ -25,7 +25,7 @@ class Background:
         return self._ends or self._group.cancel_scope.cancel_called
 
     def end(self) -> None:
-        """Start no function any more; those that run go on until the task group is cancelled."""
+        """Let `start()` refuse all functions from now on; this does not stop functions that already run."""
         self._ends = True
 
     def start(self, function: Callable[..., Coroutine[Any, Any, Any]], *arguments: Any) -> bool:

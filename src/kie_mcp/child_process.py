@@ -24,12 +24,12 @@ PASSED_VARIABLES = (
     "USERPROFILE",
     "LOCALAPPDATA",
 )
-"""Environment variables that other programs get. All others are withheld, because any of them may be an API key."""
+"""The environment variables that other programs get. They get no other variable, because it may be an API key."""
 MAX_FILE_BYTES = 4_000_000_000
 """Largest file, in bytes, that a program may write."""
 
 running: set[int] = set()
-"""Process ids of the programs that run now; while a program runs, the clock of the tests does not advance."""
+"""Process ids of the programs that run now. Tests read this set, because their clock must stop while a program runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,8 @@ async def run_program(
     Args:
         command: The program's path, and its arguments.
         seconds: Maximum duration of the run, in seconds.
-        max_output_bytes: Maximum number of bytes on standard output, and also on standard error; a program that writes
-            more is killed.
+        max_output_bytes: Maximum number of bytes for standard output, and the same again for standard error; a program
+            that writes more is killed.
         memory_bytes: Maximum memory of the program in bytes; None for no limit. The limit only has an effect on Linux.
         file: An open file that the program gets as its standard input; None for an empty standard input.
         folder: The working folder of the program; None for the working folder of this process.
@@ -71,8 +71,8 @@ async def run_program(
         TimeoutError: The program did not end in time, so it was killed.
     """
     with anyio.fail_after(seconds):
-        # The program must not inherit this process's standard input, which contains the client's messages with the
-        # stdio transport.
+        # The program must not inherit this process's standard input: with the stdio transport, the client's messages
+        # arrive there.
         stdin = file or subprocess.DEVNULL
         process = await anyio.open_process(command, stdin=stdin, env=build_environment(), cwd=folder)
         async with process:

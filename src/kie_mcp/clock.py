@@ -1,4 +1,4 @@
-"""The clock of the whole package: time of day, monotonic time and sleep. Tests replace it by a clock of their own."""
+"""The clock of the whole package: time of day, monotonic time and sleep. Tests replace it with a clock of their own."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -40,7 +40,7 @@ class Clock:
         await anyio.sleep(seconds)
 
     async def wait_for_first(self, *waits: Callable[[], Awaitable[object]]) -> None:
-        """Run functions at the same time, wait until the first of them returns, and cancel the others."""
+        """Run functions at the same time, wait until the first of them returns, and cancel the other functions."""
         async with anyio.create_task_group() as group:
 
             async def run(wait: Callable[[], Awaitable[object]]) -> None:

@@ -29,7 +29,7 @@ CAP_SETTINGS = (
     "repeat_window",
     "sandbox",
 )
-"""Settings that limit spending. A misspelt name of such a setting is reported, because calls would have no limit."""
+"""Settings that limit spending. A misspelt name of one is reported, because nobody would notice the missing limit."""
 MIN_SIMILARITY = 0.75
 """Minimum similarity of two names, from 0 to 1, at which one name counts as a misspelling of the other."""
 KEY_FILE = "api-key"
@@ -57,13 +57,13 @@ class Settings(BaseSettings):
     route: Literal["documented", "service"] = "documented"
     """Routes on which models run: those in KIE's documentation, or those in KIE's model list (`service`)."""
     callback_url: Url | Literal[""] = ""
-    """URL of the operator's own server that KIE calls when a task has ended; empty for no callbacks."""
+    """URL for KIE's callbacks on another server of the operator; empty if no other server gets callbacks."""
     public_url: Url | Literal[""] = ""
     """Public URL of this server, which KIE calls when a task has ended; if empty, tasks are only polled."""
     callback_secret: SecretStr | None = None
     """Secret from which the URLs for KIE's callbacks are derived; if None, the server makes one in `data_dir`."""
     webhook_key: SecretStr | None = None
-    """Key from the KIE account with which KIE signs its callbacks; if None, signatures are not checked."""
+    """Key with which KIE signs its callbacks (the KIE account shows it); if None, signatures are not checked."""
     data_dir: ExpandedPath = Field(default_factory=lambda: platformdirs.user_data_path("kie-mcp", appauthor=False))
     """Folder that contains the ledger; its subfolder `sandbox` contains the ledger of the sandbox."""
     database_url: SecretStr | None = None
@@ -77,7 +77,7 @@ class Settings(BaseSettings):
     link_hours: float = Field(24, gt=0, le=168)
     """Hours for which a link to a result in the bucket works; each answer contains new links."""
     links: bool = False
-    """Whether answers contain MCP resource links to saved files; several hosts and frameworks fail at such links."""
+    """Whether answers contain MCP resource links to saved files; several hosts and frameworks cannot handle them."""
     read_dirs: Annotated[tuple[ExpandedPath, ...], NoDecode] = ()
     """Additional folders from which kie-mcp may read files; in the variable, paths are separated as in PATH."""
     keep_metadata: bool = False
@@ -116,7 +116,7 @@ class Settings(BaseSettings):
     account_keys: Literal["operator", "person"] = "operator"
     """Whose KIE key pays for an account's calls: the operator's, or the person's own, which is stored encrypted."""
     encryption_keys: SecretStr | None = None
-    """Encryption keys for stored KIE keys: the first one encrypts, all of them decrypt; if None, `data_dir` has one."""
+    """Encryption keys for stored KIE keys: the first one encrypts, all decrypt; if None, one is made in `data_dir`."""
     workers: int = Field(1, ge=1, le=64)
     """Number of processes in which `serve --http` runs; they share one port and one ledger."""
     log_format: Literal["text", "json"] = "text"
@@ -138,7 +138,7 @@ class Settings(BaseSettings):
     def settings_customise_sources(
         cls, settings_cls: type[BaseSettings], *sources: PydanticBaseSettingsSource, **named: PydanticBaseSettingsSource
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Let pydantic read only arguments and environment variables; its other sources would double the time."""
+        """Let pydantic read only arguments and environment variables; its other sources would double the load time."""
         del settings_cls, sources
         return named["init_settings"], named["env_settings"]
 
@@ -194,7 +194,7 @@ class Settings(BaseSettings):
         return self.model_copy(update={**folders, **bucket, **keys, "callback_secret": callback_secret})
 
     def find_day_cap(self, *, is_tenant: bool) -> float | None:
-        """Return the daily cap of a tenant, or the smaller one of both daily caps if the server has no tenants."""
+        """Return the daily cap of a tenant, or the smaller of the two daily caps if the server has no tenants."""
         caps = [self.max_credits_per_day, None if is_tenant else self.max_credits_per_day_all]
         return min((cap for cap in caps if cap is not None), default=None)
 
@@ -222,7 +222,7 @@ class Settings(BaseSettings):
             key = (read_keyring() or "").strip()
         if not key and (file := self.key_file):
             try:
-                # The encoding utf-8-sig removes the byte order mark that Notepad writes. If the file is no text, it is
+                # The encoding utf-8-sig removes the byte order mark that Notepad writes. If the file is not text, it is
                 # decoded to characters that no key has, and find_key_fault() below reports them.
                 key = file.read_text(encoding="utf-8-sig", errors="replace").strip()
             except OSError as error:
@@ -259,7 +259,7 @@ class Settings(BaseSettings):
 
     @property
     def found_dirs(self) -> dict[str, Path]:
-        """Folders besides `read_dirs` that kie-mcp may read if they are not private; messages use the keys."""
+        """Folders besides `read_dirs` that kie-mcp may read if they are not private; keys are names for messages."""
         folders = {
             "the working folder": _find_working_folder(),
             "Pictures": platformdirs.user_pictures_path(),
@@ -307,7 +307,7 @@ def _find_working_folder() -> Path | None:
 
 
 def find_misspelt_settings(env: Mapping[str, str] = os.environ) -> list[str]:
-    """Return an error text for each environment variable that was probably meant as a setting, but is none.
+    """Return an error text for each environment variable that was probably meant as a setting, but is not one.
 
     A name counts as misspelt if it begins with KIE_MCP_ but is no setting, or if it is similar to one of
     `CAP_SETTINGS`, such as KIE_MAX_CREDITS_PER_DAY. Variables of other programs, such as KIE_BASE_URL, are ignored.

@@ -1,6 +1,6 @@
 """Files on this machine: open only regular files, and write files that only their owner may read.
 
-Another user, or the agent, may replace a file by a link, a named pipe or another file at any moment. So a file is
+Another user, or the agent, may put a link, a named pipe or another file in place of a file at any moment. So a file is
 opened first, and then the open file is checked, not the path.
 """
 

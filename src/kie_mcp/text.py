@@ -86,7 +86,7 @@ def make_all_visible(value: Any) -> Any:
 
 
 def escape_unseen(json_text: str) -> str:
-    r"""In a JSON text, replace characters that are invisible or hide other characters by escapes, such as `\u202e`."""
+    r"""In a JSON text, write characters that are invisible or hide other characters as escapes, such as `\u202e`."""
     return _UNSEEN_OR_KEPT.sub(lambda found: found["kept"] or _escape(found[0]), json_text)
 
 

@@ -33,7 +33,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "sandbox": sandbox,
     "rotate-keys": rotate_keys,
 }
-"""The commands, in the order in which the help lists them. A new command is one function and one line here."""
+"""The commands, in the order in which the help lists them. To add a command, write its function and one line here."""
 CATALOG_COMMANDS: dict[str, Callable[..., None]] = {"check": check, "sync": sync}
 
 cli = typer.Typer(

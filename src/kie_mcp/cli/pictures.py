@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MAX_BYTES = 2_000_000
 """Maximum size in bytes of the JPEG that is made from the results; the terminal gets the picture in another format."""
 MAX_PIXELS = 960
-"""Maximum width and maximum height of this JPEG, in pixels."""
+"""Maximum width and maximum height of the JPEG that is made from the results, in pixels."""
 ROWS_BELOW = 6
 """Number of the terminal's rows that a picture leaves free for text."""
 CHUNK = 4096
@@ -114,10 +114,10 @@ def _write_for_kitty(image: "Image") -> Iterator[str]:
 
 @contextmanager
 def _without_questions() -> Iterator[None]:
-    """Let textual-image be imported without asking the terminal what it can show.
+    """Prevent textual-image, while it is imported, from asking the terminal what the terminal can show.
 
-    textual-image would wait only 0.1 s. Over SSH, the answer may come later, and would then appear as input of the
-    shell.
+    textual-image would wait only 0.1 s for the answer. Over SSH, the answer may come later, and would then appear as
+    input of the shell.
     """
     stdout, sys.__stdout__ = sys.__stdout__, None  # type: ignore[misc]
     try:

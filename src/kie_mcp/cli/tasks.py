@@ -20,7 +20,7 @@ FIELD_LABELS = {
     "balance": "balance",
     "balance_after": "balance afterwards",
 }
-"""For each field of a task or a quote that is printed after the main facts, the label before its value."""
+"""Labels of the fields that are printed after the main facts of a task or a quote."""
 Words = Annotated[list[str] | None, typer.Argument(metavar="[WORDS]...", help="Words to look for.")]
 
 

@@ -108,7 +108,7 @@ else:
             try:
                 yield terminal
             finally:
-                # An answer that came too late is thrown away.
+                # TCSAFLUSH discards an answer that came too late.
                 termios.tcsetattr(terminal, termios.TCSAFLUSH, before)
         finally:
             os.close(terminal)

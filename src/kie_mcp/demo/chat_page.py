@@ -22,7 +22,7 @@ MAX_OUTPUT_BYTES = 1_000_000
 WINDOW_PX = 760, 2000
 """Width and height of the browser's window, in pixels; the window is higher than the page of the demo."""
 MARGIN_PX = 24
-"""Height in pixels of the empty margin that is kept below the page's content when the screenshot is cut."""
+"""Height in pixels of the empty margin that is kept below the page's content when the screenshot is cropped."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The demo `--film`: the sandbox makes three scenes, a voice and a song, and `edit_media` joins them to a film."""
+"""The demo `--film`: the sandbox makes three scenes, a voice and a song, and `edit_media` joins them into a film."""
 
 import tempfile
 

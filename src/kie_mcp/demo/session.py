@@ -99,7 +99,7 @@ async def run_demo(console: Console, seconds: float, tools: str = "", wishes: Se
         True if every wish and the additional call with MCP Tasks gave files that can be opened.
 
     Raises:
-        ConfigurationError: When the demo cannot write its files, or `tools` has the name of no tool or set of tools.
+        ConfigurationError: When the demo cannot write its files, or `tools` has an unknown name.
     """
     # `Selection` checks the names in `tools` already here, because the user does not see the errors of the server's
     # process.

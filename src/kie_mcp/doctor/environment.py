@@ -103,7 +103,7 @@ async def check_ffmpeg() -> Finding:
 
 
 def list_proxy_passwords() -> list[str]:
-    """Return the passwords of the environment's proxies, which must not appear in any finding."""
+    """Return the passwords of proxies in the environment variables; they must not appear in any finding."""
     with suppress(ValueError):
         return [proxy.password for proxy in find_proxies().values() if proxy.password]
     return []

@@ -25,5 +25,5 @@ class Finding:
 
     @classmethod
     def from_error(cls, name: str, error: KieMcpError) -> "Finding":
-        """Return the finding for something that does not work because of this error."""
+        """Return the finding for a check that failed with an error."""
         return cls(name, "mend", error.message, error.next_step)

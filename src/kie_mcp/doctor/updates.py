@@ -1,4 +1,4 @@
-"""Check whether a newer version of kie-mcp is published, with the pip or uv of this machine."""
+"""Ask pip or uv on this machine whether a newer version of kie-mcp is published."""
 
 import os
 import re

@@ -7,7 +7,7 @@ from kie_mcp.film.layout import Layout
 from kie_mcp.film.timeline import Clip, Timeline
 
 SYNC_SECONDS = 0.05
-"""Maximum seconds by which a copied audio stream may begin later than its clip's video stream, or be shorter."""
+"""Maximum seconds by which a copied audio stream may begin later, or be shorter, than its clip's video stream."""
 START_SECONDS = 0.001
 """Maximum seconds between the beginning of a file and the first frame of a copied video stream."""
 COPIED_ENDINGS = (".mp4", ".mov")
@@ -15,7 +15,7 @@ COPIED_ENDINGS = (".mp4", ".mov")
 MOOV_BYTES_PER_PACKET = 48
 """Maximum bytes that the index of an MP4 file needs for each packet of its video and audio streams."""
 LARGE_BYTES = 64_000_000
-"""Total size of the sources in bytes from which `place_index()` reserves room for the index at the file's start."""
+"""Total size in bytes from which the sources of a film are treated as large; see `place_index()`."""
 
 
 def is_whole(clip: Clip) -> bool:
@@ -65,7 +65,7 @@ def _is_synchronous(track: Track, seconds: float) -> bool:
 
 
 def build_join_list(layout: Layout) -> str:
-    """Return the list of files for ffmpeg's `concat`; each clip begins where the previous video stream ends."""
+    """Return the list of files for ffmpeg's `concat`; each clip begins where the previous clip's video stream ends."""
     lines = ["ffconcat version 1.0"]
     for piece in layout.pieces:
         if piece.source and piece.picture:

@@ -160,7 +160,7 @@ async def _probe(program: str, paths: Mapping[Ref, Path]) -> dict[Ref, facts.Fac
         try:
             found = await facts.probe(program, [paths[ref] for ref in some])
             if found is None:
-                # ffmpeg cannot read one of the files. To find this file, ffmpeg reads each file in a separate run.
+                # At least one file cannot be read. To find out which, ffmpeg reads each file in a separate run.
                 found = [each for ref in some for each in await facts.probe(program, [paths[ref]]) or [facts.Facts()]]
         except InvalidCall as error:
             failures.append(error)

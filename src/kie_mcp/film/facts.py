@@ -45,7 +45,7 @@ MATRICES = {
     "bt2020nc": "bt2020",
     "bt2020c": "bt2020",
 }
-"""For each name of a colour matrix in ffmpeg's log, its name in ffmpeg's filter `scale`."""
+"""Names of colour matrices in ffmpeg's log (keys), and the same matrices' names in its filter `scale` (values)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Picture:
 
     codec: str
     width: int
-    """Width in square pixels as players show it, after rotation."""
+    """Width of the video as players show it, after rotation and in square pixels."""
     height: int
     frames: int
     seconds: float

@@ -52,7 +52,7 @@ class Piece:
     """Start of the piece in the film."""
     length: int
     fade: int
-    """Length of the cross-fade with the piece before."""
+    """Length of the cross-fade with the previous piece."""
 
     @property
     def picture(self) -> Picture | None:

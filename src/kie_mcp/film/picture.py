@@ -15,7 +15,7 @@ ZOOM_SCALE = 2
 BLUR_SCALE = 8
 """Factor by which the background is scaled down before it is blurred, because blurring fewer pixels is faster."""
 HD_HEIGHT = 720
-"""Minimum height in pixels of a clip that is read as BT.709 if it does not state its colours, as in players."""
+"""Minimum height in pixels at which a clip that does not state its colour matrix is read as BT.709, as in players."""
 COLORS = "setparams=range=tv:colorspace=bt709:color_primaries=bt709:color_trc=bt709"
 TONE_MAPPING = (
     "zscale=transfer=linear:npl=100",
@@ -118,7 +118,8 @@ def seek(picture: Picture, second: float) -> tuple[tuple[str, ...], float]:
     """Return ffmpeg's options for reading a clip from the frame that is shown at `second`, and the lead in seconds.
 
     ffmpeg leaves out frames that begin before the place to which it seeks. A frame of a screen recording may begin long
-    before `second` and still be shown then. So ffmpeg reads from an earlier place; the lead is the time in between.
+    before `second` and still be shown then. So ffmpeg reads from an earlier place; the lead is the time from this place
+    to `second`.
     """
     begin = second + picture.starts
     start = max(begin - picture.longest_frame, 0) if second else begin

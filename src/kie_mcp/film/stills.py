@@ -14,7 +14,7 @@ from kie_mcp.media import pictures
 MAX_STILL_PIXELS = 3840 * 2160
 """Maximum number of pixels of a picture for ffmpeg; larger pictures are scaled down."""
 ANIMATED_FORMATS = ("GIF", "WEBP", "PNG")
-"""Pillow's names of formats that may be animated; a TIFF with several pages is not, although Pillow says so."""
+"""Pillow's names of formats that may be animated. TIFF is left out: Pillow treats the pages of a TIFF as frames."""
 MAX_MOVING_PIXELS = 30_000_000
 """Maximum number of pixels of all frames of an animation together; the frames of larger animations are scaled down.
 
@@ -23,7 +23,7 @@ There is a maximum because Pillow needs 8 bytes of memory for each of these pixe
 SMALLEST_SCALE = 0.25
 """Minimum factor for scaling an animation down; an animation that needs a smaller factor is refused."""
 SHORTEST_FRAME, USUAL_FRAME = 20, 100
-"""A frame that states less than SHORTEST_FRAME milliseconds is shown for USUAL_FRAME milliseconds, as in browsers."""
+"""In milliseconds: a frame with a shorter time than SHORTEST_FRAME is shown for USUAL_FRAME, as in browsers."""
 
 
 def write_picture(file: IO[bytes], folder: Path, stem: str) -> str:

@@ -1,4 +1,4 @@
-"""Build the subtitle files of a film: ASS to burn texts in, SRT to attach them. No text is in ffmpeg's filters."""
+"""Build the subtitle files of a film: ASS to burn texts in, SRT to attach them. ffmpeg gets texts only in this form."""
 
 import re
 from collections.abc import Iterable, Iterator

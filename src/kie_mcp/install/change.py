@@ -26,7 +26,7 @@ class Change:
     secrets: tuple[str, ...]
     """Texts that the diff must not show."""
     before: Server | None = None
-    """The server in the old entry of kie-mcp; None if there is no old entry, or if the change removes it."""
+    """The server in the old entry of kie-mcp; None if there is no old entry, or if the change removes the entry."""
 
     @property
     def is_needed(self) -> bool:

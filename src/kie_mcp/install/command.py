@@ -9,7 +9,7 @@ from pathlib import Path
 
 PACKAGE = "kie-mcp"
 EXTRAS = {"ffmpeg": "imageio_ffmpeg", "keyring": "keyring"}
-"""A module of each extra of kie-mcp: if the module is found, the extra is installed, and the command names it."""
+"""Extras of kie-mcp, each with a module that only the extra installs; the command names the installed extras."""
 CACHES = frozenset({".cache", "Caches", "Cache"})
 """Names of the folders for caches on Linux, macOS and Windows."""
 
@@ -48,7 +48,7 @@ def _name_package(option: str) -> tuple[str, ...]:
 
 
 def _find_beside_uv(name: str, env: Mapping[str, str]) -> str | None:
-    """Return the path of a program in uv's folder or on PATH; uv sets UV to its own path for its child processes."""
+    """Return the path of a program in uv's folder or on PATH; uv tells its child processes uv's path in UV."""
     folders = [str(Path(env["UV"]).parent)] if env.get("UV") else []
     found = shutil.which(name, path=os.pathsep.join([*folders, env.get("PATH", "")]))
     return found and os.path.abspath(found)  # noqa: PTH100

@@ -46,7 +46,7 @@ class ConfigFile:
         return 0 < content.count(b"\n") == content.count(b"\r\n")
 
     def encode(self, text: str) -> bytes:
-        """Return the bytes of a text, with the file's byte order mark and the file's kind of line ends."""
+        """Return the bytes of a text, with the byte order mark and the line endings of the old file."""
         mark = BYTE_ORDER_MARK if (self.content or b"").startswith(BYTE_ORDER_MARK) else b""
         return mark + (text.replace("\n", "\r\n") if self._has_crlf else text).encode()
 

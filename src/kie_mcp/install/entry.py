@@ -26,7 +26,7 @@ class Server:
 
     @property
     def is_ours(self) -> bool:
-        """Whether the command starts kie-mcp; the entry's name cannot tell this, because another server may have it."""
+        """Whether the command starts kie-mcp. The entry's name is ignored, because any server may have that name."""
         return any(OURS.search(part) for part in self.command)
 
 

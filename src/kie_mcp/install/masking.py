@@ -1,4 +1,4 @@
-"""Hide secrets in the text of a configuration, also the secrets of other servers, which a diff may show as context."""
+"""Hide secrets in the text of a configuration, also those of other servers, which a diff may show as context."""
 
 import json
 import re
@@ -14,7 +14,7 @@ SECRET_ARGUMENT = re.compile(
 )
 """Matches secrets in the middle of a text, such as `--token=abc`, `?key=abc` or `https://user:abc@host`."""
 SHOWN = re.compile(r"KIE_API_KEY_FILE|KIE_MCP_(?!HTTP_TOKEN)\w+")
-"""Matches the names of kie-mcp's settings that are not secret."""
+"""Matches the names of kie-mcp's settings whose values are not secret."""
 
 
 def find_secrets(*values: Any) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ ANSWER_SECONDS = 30
 """Maximum seconds to wait for the first answer; some clients stop waiting after this time."""
 MAX_BYTES = 1_000_000
 ERROR = re.compile(r"\w*error:", re.IGNORECASE)
-"""Matches the beginning of `error: …` and `ValueError: …`."""
+"""Matches the beginning of a line such as `error: …` or `ValueError: …`."""
 
 
 async def measure_start(server: Server, seconds: float = ANSWER_SECONDS) -> float:

@@ -93,7 +93,7 @@ class Changes:
 
 
 def describe_marks(marks: list[str]) -> dict[str, Any]:
-    """Return a task's marks as a JSON object for the page."""
+    """Return a task's marks (favourite, trashed, tags) as a JSON object for the page."""
     tags = [mark.removeprefix(TAG) for mark in marks if mark.startswith(TAG)]
     return {"favourite": FAVOURITE in marks, "trashed": TRASHED in marks, "tags": tags}
 

@@ -97,7 +97,7 @@ def describe_months(spending: Iterable[Spending]) -> list[dict[str, Any]]:
 
 
 def write_for_chat(task_files: Iterable[tuple[Task, int | None]]) -> str:
-    """Return a text to paste into a chat, which names results in the form that tools accept as arguments."""
+    """Return a text to paste into a chat; the text names results in the form that tools accept as arguments."""
     return "\n".join(["Use these results of kie-mcp:", *(_write_line(*each) for each in task_files)])
 
 
@@ -107,7 +107,7 @@ def format_cost(task: Task) -> str:
 
 
 def find_kind(result: Result) -> str:
-    """Return how the page shows a result: `image`, `video`, `audio`, or `other` for a download."""
+    """Return how the page shows a result: `image`, `video`, `audio`, or `other` if it can only be downloaded."""
     return result.mime_type.partition("/")[0] if result.mime_type in SHOWN_TYPES else "other"
 
 

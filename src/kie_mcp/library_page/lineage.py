@@ -1,4 +1,4 @@
-"""The lineage of a task for the page: a small graph of its sources and of the tasks that were made from it."""
+"""The lineage of a task, as a small graph: the tasks whose results it used, and the tasks that used its results."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field

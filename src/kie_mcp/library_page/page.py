@@ -1,4 +1,4 @@
-"""The web application of the library page: the page, its data behind a token or a login, and signed links to files.
+"""The web application of the library page: the page, its data (only with a token or login), and signed links to files.
 
 The handlers in this module answer GET requests and change nothing. `changes.py` has the handlers that change something.
 """
@@ -46,7 +46,7 @@ PAGE_SIZE = 60
 MAX_BATCHES = 50
 """Maximum number of batches in the list of batches; the items of older batches are still in the grid."""
 COVERS = 4
-"""Maximum number of items whose results the list of batches shows for each batch."""
+"""Maximum number of items of a batch whose results the list of batches shows."""
 MAX_SELECTED = 200
 """Maximum number of tasks that can be selected; there is a limit because the link has the ids of all these tasks."""
 SHEET = PreviewLimits(max_bytes=1_500_000, max_side_px=2400)
@@ -304,7 +304,7 @@ ASSETS = {
     "parts.css": ("parts.css", "text/css"),
     "parts.js": ("parts.js", "text/javascript"),
 }
-"""For each name in a URL after `PREFIX`, the file to send and its MIME type."""
+"""Files to send, with their MIME types, by the name that follows `PREFIX` in a request's path."""
 
 
 async def _send_asset(request: Request) -> Response:
@@ -319,7 +319,7 @@ async def _send_asset(request: Request) -> Response:
 
 
 class LibraryBeside:
-    """Passes requests for the library page to the page's application, and all others to the server's application."""
+    """Passes requests for the library page to the page's application, and all other requests to the server's."""
 
     def __init__(self, app: ASGIApp, page: ASGIApp) -> None:
         self._app, self._page = app, page

@@ -13,7 +13,7 @@ from kie_mcp.clock import Clock
 SIGNATURE, END = "key", "until"
 """Names of two query parameters: a link's signature, and the time at which the link stops working."""
 DAY = 24 * 3600
-"""Seconds of a day. A link works for one to two days, and stays equal for a day, so that browsers cache the file."""
+"""Seconds in a day. A link works for one to two days, and is the same for a day, so that browsers cache the file."""
 
 
 class SignedLinks:
@@ -26,7 +26,7 @@ class SignedLinks:
 
         Args:
             fields: Query parameters that are added to each link.
-            shared_secret: A secret that several processes share, so that each process accepts the links of the others.
+            shared_secret: A secret that several processes share, so that each of them accepts the links of all.
                 If empty, only this object accepts its links.
             clock: The source of time; None for the system's clock.
         """

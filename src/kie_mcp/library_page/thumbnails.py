@@ -22,7 +22,7 @@ SIDE_PX = 480
 MAX_BYTES = 40_000
 """Largest size of a thumbnail in bytes."""
 MAX_KEPT = 12_000
-"""Maximum number of cached thumbnails; if there are more, a process that stores its first one deletes the oldest."""
+"""Maximum number of cached thumbnails; each process checks this once, and deletes the oldest ones if there are more."""
 AT_ONCE = 2
 """Maximum number of thumbnails that are made at the same time; each needs the memory of one decoded picture."""
 

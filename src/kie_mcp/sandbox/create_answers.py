@@ -1,7 +1,7 @@
 """Answers to create requests on routes where KIE has no URL for reading a task's status.
 
-On some of these routes, the answer to the create request contains the result. On the others, the client sends the same
-create request again until the result is ready.
+On some of these routes, the answer to the create request contains the result. On the other routes, the client sends the
+same create request again until the result is ready.
 """
 
 from collections.abc import Callable

@@ -56,7 +56,7 @@ class Discovery:
         self.extra_schemas[id_] = schema
 
     def find_extra_model(self, path: str, body: Json) -> list[Offer]:
-        """Return a list with the model of `extra_models` that a create request names; empty if none has its name."""
+        """Return a list with the model of `extra_models` that a create request names, or an empty list."""
         offer = self.extra_models.get(str(body.get("model"))) if path == JOBS.create else None
         return [offer] if offer else []
 
@@ -64,7 +64,7 @@ class Discovery:
         """Return a JSON object with the models that match all filters; the case of letters is ignored.
 
         Args:
-            task_types: KIE's task types, such as `Text to Image`; a model must have one of them. If empty, all match.
+            task_types: KIE's task types, such as `Text to Image`; a model must have one of them. Empty for any type.
             provider: KIE's name of the vendor, such as `Google`; if empty, all vendors match.
             words: A text that must occur in the model's id or title.
         """

@@ -163,7 +163,7 @@ class StatusRecord:
 
     @property
     def urls(self) -> dict[str, str]:
-        """For each result file's name, its URL; empty without success, and with the fault `no-urls` or `moved-urls`."""
+        """URLs of the result files, by file name; empty before success or with the fault `no-urls` or `moved-urls`."""
         return {} if self.task.fault in ("no-urls", "moved-urls") else self._all_urls
 
     @property

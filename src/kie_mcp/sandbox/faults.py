@@ -48,7 +48,7 @@ def build_envelope(code: int, message: str, data: Any = None, *, http: int = 200
 
 
 def build_no_record() -> JSONResponse:
-    """Build KIE's status answer for a task id that the route does not know, such as one of another route."""
+    """Build KIE's status answer for a task id that the route does not know, such as an id from another route."""
     return build_envelope(422, "recordInfo is null")
 
 

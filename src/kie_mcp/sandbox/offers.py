@@ -105,7 +105,7 @@ class Offer:
         return sorted(name for name in self.required_fields if given.get(name) is None)
 
     def find_problem(self, body: Json) -> str:
-        """Return KIE's error message if a create request lacks a field or has too long a text; empty if it is valid."""
+        """Return KIE's error message if a create request lacks a field or has too long a text; empty if neither."""
         if missing := self._missing_fields(body):
             return f"{missing[0]} is required"
         return "The text length cannot exceed the maximum limit" if self._has_too_long_text(body) else ""

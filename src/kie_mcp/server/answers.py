@@ -27,7 +27,10 @@ Answer = dict[str, Any]
 ResultT = TypeVar("ResultT")
 
 QUESTIONS = ("confirmation_needed", "declined")
-"""Error categories that are no failures: the user has to agree first, or has declined. The status has the same name."""
+"""Error categories that are not failures: the user has to agree first, or has declined.
+
+For these errors, the field `status` of an answer is the category, and not `failed`.
+"""
 FindLink = Callable[[Result], str]
 """A function that returns the web address of a result, as `Storage.find_link()` does."""
 
@@ -38,7 +41,7 @@ LONGEST_TEXT = 6_000
 def build_result(answer: Mapping[str, Any], text: str, *, is_error: bool = False) -> CallToolResult:
     """Build a result that contains an answer as an object and as text, because several hosts show only one of them.
 
-    Invisible characters are made visible here, also in texts from users and from KIE.
+    Invisible characters are removed here, also from texts of users and of KIE.
     """
     return CallToolResult(
         content=[TextContent(type="text", text=make_visible(text))],
@@ -71,7 +74,7 @@ def format_error(error: Mapping[str, Any]) -> str:
     """Return an error as one line of text: its message, cost, next step, category, and whether to retry the call."""
     billed = {True: "Credits were charged.", False: "Nothing was charged.", None: "Whether it was charged is unknown."}
     kind = f"({error.get('category', 'internal')}, {'retryable' if error.get('retryable') else 'not retryable'})"
-    # KIE's messages often do not end with a full stop, so it is added.
+    # KIE's messages often do not end with a full stop, so one is added.
     message = error.get("message", "").rstrip()
     end = "" if message.rstrip('"').endswith((".", "!", "?", "。", "！", "？")) else "."
     return one_line(f"{message}{end} {billed[error.get('billed')]} {error.get('next_step', '')} {kind}")
@@ -138,7 +141,7 @@ def _find_next_step(task: Task, answer: Answer, *, is_remote: bool) -> str:
 
 
 def describe_broken_row(task: Task) -> Answer:
-    """Return a dictionary with the field `broken` if a task's row in the ledger is broken; otherwise an empty one."""
+    """Return a dictionary with the field `broken` if a task's row in the ledger is broken, or an empty dictionary."""
     return {"broken": task.error["message"]} if task.error and task.is_broken else {}
 
 
@@ -211,7 +214,7 @@ def build_task_result(
         ago = max(now - task.created, 0)
         sentences = [f"The same call was made {ago:.0f} s ago: this is its task, and nothing more is paid."]
         if task.state not in ("unknown", "failed"):
-            # For a failed or unknown task, the next step of the task's error already says what to do instead.
+            # A failed or unknown task gets no such sentence, because the next step in its error says what to do.
             sentences.append(f"{_next_variation(repeats)} makes another.")
         answer["note"] = " ".join(filter(None, (*sentences, answer.get("note"))))
     return build_result(answer, format_task(answer), is_error=task.error is not None)

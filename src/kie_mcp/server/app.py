@@ -158,7 +158,7 @@ class App:
         return self._runner
 
     def start_soon(self, function: Callable[..., Coroutine[Any, Any, None]], *arguments: object) -> None:
-        """Run a function in the background; its errors are logged. Do nothing while the app ends."""
+        """Run a function in the background; its errors are logged. Do nothing if the app is ending."""
 
         async def run() -> None:
             try:
@@ -360,7 +360,7 @@ class App:
         return (await self.runner()).callbacks.is_address(name, token)
 
     async def handle_callback(self, id_: str) -> None:
-        """Let the process that watches a task (this or another process) poll it, because its callback has arrived."""
+        """Make the process that watches a task (this or another one) poll the task, because a callback has arrived."""
         runner = await self.runner()
         if runner.handle_callback(id_) or not (task := await runner.ledger.find(id_)) or task.final:
             return

@@ -32,7 +32,7 @@ ANSWER_SECONDS = 1.5
 Message = SessionMessage | Exception
 
 ERA_NEUTRAL = ("server/discover", "tools/list", "prompts/list", "resources/list", "resources/templates/list")
-"""Methods of requests that do not decide the era, because their answers do not depend on earlier requests."""
+"""Methods of requests that do not decide the era (see above): their answers do not depend on earlier requests."""
 
 
 class ClientStream:
@@ -94,7 +94,7 @@ class ClientStream:
             await self._answer_apart(received)
 
     async def _answer_apart(self, request: SessionMessage) -> None:
-        """Let the SDK answer a request on a separate connection, so that the client's connection gets no era yet."""
+        """Let the SDK answer a request on a separate connection, so that the request does not decide the era."""
         client, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](1)
         outgoing, answers = anyio.create_memory_object_stream[SessionMessage](1)
         async with anyio.create_task_group() as group, client, answers:

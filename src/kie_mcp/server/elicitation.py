@@ -113,7 +113,7 @@ def interpret_answer(answer: object, seconds: float) -> Reply:
         seconds: Seconds between the question and the answer.
     """
     accepted = isinstance(answer, ElicitResult) and answer.action == "accept" and answer.content
-    # Some clients send each value of a form as text, so that True arrives as "true".
+    # Some clients send each value of a form as a string, so that True arrives as "true".
     if accepted and accepted.get("spend") in (True, "true"):
         return Reply.AGREED
     return Reply.UNATTENDED if seconds < UNATTENDED_SECONDS else Reply.DECLINED

@@ -134,7 +134,7 @@ def listen(
 
 
 def open_port(host: str, port: int, backlog: int) -> socket.socket:
-    """Return a socket that listens on a port and sends each piece of an answer at once (TCP_NODELAY).
+    """Return a socket that listens on a port and sends each piece of an answer without delay (TCP_NODELAY).
 
     Raises:
         OSError: When the port cannot be opened.

@@ -36,7 +36,6 @@ async def keep_shape(app: App, order: Order) -> Order:
     try:
         shaped = type(call).model_validate({**given, "aspect_ratio": choice})
     except ValidationError:
-        # The order stays unchanged, because some models accept this aspect ratio only together with certain values of
-        # other fields.
+        # The model refuses this aspect ratio together with the order's other fields, so the order stays unchanged.
         return order
     return replace(order, call=shaped, notes=(*order.notes, f"aspect_ratio {choice}, as {abbreviate(picture)}."))

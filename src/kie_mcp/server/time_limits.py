@@ -24,7 +24,7 @@ class Client(NamedTuple):
     name: str
     """The client's name, as the client sends it in `clientInfo.name`."""
     seconds: float
-    """Seconds after which such a client stops waiting by default; the smallest number if hosts with the name differ."""
+    """Default time limit of such a client in seconds; if several hosts use the name, the shortest of their limits."""
     source: str
     """Hosts and versions in which this time was observed, and in parentheses the host's setting that changes it."""
 
@@ -69,8 +69,8 @@ def find_longest_wait(call: ToolCall) -> float:
     if setting is not None:
         return setting
     limit = SECONDS_BY_NAME.get(find_client_name(call.context), OTHER_SECONDS)
-    # The call ends earlier than the client's limit, because sending the request and the answer takes time, too, and
-    # more on a busy machine.
+    # The call ends earlier than the client's limit, because sending the request and the answer takes time, especially
+    # on a busy machine.
     return min(limit - 1.5, limit * 0.8, MAX_SECONDS)
 
 

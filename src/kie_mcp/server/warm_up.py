@@ -20,7 +20,7 @@ Opening imports SQLAlchemy, which takes 0.1 s. Because of the delay, the SDK can
 PAUSE_SECONDS = 0.1
 """Seconds between two checks whether calls are still running."""
 MAX_PAUSES = 10
-"""Largest number of pauses before a step of the warm-up, if calls are always running."""
+"""Maximum number of pauses before a step of the warm-up; after them, the step begins even while calls run."""
 
 
 async def open_early(app: App, *, rehearses: bool) -> None:
@@ -38,8 +38,8 @@ async def open_early(app: App, *, rehearses: bool) -> None:
             await _rehearse_call(app)
     await warm_up(app)
     if not gc.isenabled():
-        # The start on stdio turns garbage collection off. The objects of all imports stay until the end of the process,
-        # so garbage collection need not search them.
+        # The start on stdio has turned garbage collection off. It is turned on here, but it never searches the objects
+        # that exist now, because imported objects stay until the end of the process.
         gc.freeze()
         gc.enable()
 
@@ -60,7 +60,7 @@ async def warm_up(app: App) -> None:
 
 @contextmanager
 def _log_errors() -> Iterator[None]:
-    """Log an error of the block, and go on, because an error in a background task would end the process."""
+    """Log an error of the `with` block, and go on, because an error in a background task would end the process."""
     try:
         yield
     except Exception:

@@ -1,4 +1,4 @@
-"""Check access tokens: the signature of a JWT with the provider's public keys, other tokens by asking the provider."""
+"""Check access tokens: a JWT by its signature, any other token by asking the provider that issued it."""
 
 import base64
 import hashlib

@@ -38,7 +38,7 @@ class CallerKeys:
         self._with_token = with_token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Write the caller into the scope of a request, and pass it on; without a valid key, answer with status 401."""
+        """Write the caller into a request's scope, and pass the request on; without a valid key, answer with 401."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

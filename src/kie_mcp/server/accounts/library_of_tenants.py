@@ -116,7 +116,7 @@ class LibraryOfTenants:
         return page.build("")
 
     def _sign_for(self, name: str) -> SignedLinks:
-        # Each tenant's links have a key of their own, so a link with another tenant's name opens nothing.
+        # Each tenant's links are signed with another secret, so a link with a changed tenant's name opens nothing.
         return SignedLinks({TENANT: name}, shared_secret=f"{self._secret} {name}", clock=self._tenants.clock)
 
 

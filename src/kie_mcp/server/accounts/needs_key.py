@@ -42,7 +42,7 @@ class NeedsKey:
         self._page = page
 
     async def __call__(self, ctx: Context, call_next: CallNext) -> HandlerResult:
-        """Pass a request on; if it needs a KIE key and its caller has stored none, show the page or refuse it.
+        """Pass a request on, but if it needs a KIE key and the caller has stored none, show the page or refuse it.
 
         Raises:
             MCPError: To refuse a request that is no tool call.

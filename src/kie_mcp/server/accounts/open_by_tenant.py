@@ -125,7 +125,7 @@ class OpenByTenant(Generic[T]):
     async def _close(self, place: _Place[T]) -> None:
         assert place.opened is not None  # noqa: S101 - the callers have checked that
         opened, place.opened = place.opened, None
-        # The shield is needed because the object must not be opened again before it is closed.
+        # The shield lets the closing finish even if this call is cancelled: only a closed object may be opened again.
         with anyio.CancelScope(shield=True):
             try:
                 await self._close_object(opened)

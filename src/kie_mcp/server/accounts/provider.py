@@ -43,7 +43,7 @@ class Description:
 
 
 class Provider:
-    """Reads the metadata and signing keys of the OpenID provider, and caches them for times without an answer."""
+    """Reads the metadata and signing keys of the OpenID provider, and caches them for times when it does not answer."""
 
     def __init__(self, issuer: str, clock: Clock) -> None:
         """Store the arguments; nothing is read yet.

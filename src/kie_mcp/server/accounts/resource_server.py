@@ -35,7 +35,7 @@ from kie_mcp.tasks.failures import explain_ledger_errors
 from kie_mcp.tasks.permission import Permission
 
 ROOT = "/.well-known/oauth-protected-resource"
-"""Path of the metadata for clients that leave out the path of the MCP endpoint in the metadata's URL."""
+"""Path at which some clients request the metadata; the standard path ends with the path of the MCP endpoint."""
 
 
 class ResourceServer:
@@ -102,7 +102,7 @@ class ResourceServer:
                     await self.close()
                 await send(message)
 
-            # Lifespan events have no token, because they are not requests.
+            # Lifespan events skip the check: they are not requests, and have no token.
             await app(scope, receive, send_after_close)
 
         return protected
@@ -113,7 +113,7 @@ class ResourceServer:
         return PAGE if self._login else ""
 
     def protect_data(self, app: ASGIApp) -> ASGIApp:
-        """Wrap an application, which has data for the library page, in a check of the browser's session.
+        """Wrap the application that has the library page's data in a check of the browser's session.
 
         If a request has an `Authorization` header, its access token is checked instead, as `protect()` does.
         """
@@ -153,7 +153,7 @@ class ResourceServer:
         return login.keep_sessions(show)
 
     def share_ledger(self, open_ledger: Callable[[], Awaitable[Ledger]]) -> None:
-        """Read stored keys from a ledger that the server opens anyway; no other connections are then needed."""
+        """From now on, read stored keys from a ledger that the server opens anyway, to save further connections."""
         if self._stored:
             self._stored.open_shared = open_ledger
 

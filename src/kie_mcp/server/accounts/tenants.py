@@ -160,14 +160,14 @@ class Tenants:
         return self._app.clock
 
     def build_reader(self, name: str) -> App:
-        """Return an app of a tenant that is never opened; only its settings and its storage are used."""
+        """Return an app for reading a tenant's files; its settings and storage are used, but it is never opened."""
         return App(self._app.settings.for_tenant(name, None, None), local_files=False, clock=self.clock)
 
     async def read_ledger(self, name: str) -> Ledger:
         """Return a tenant's ledger for reading results; this process need not know the tenant's KIE key.
 
-        The ledger stays open for `IDLE_SECONDS` at least, whether or not the tenant's app is open. Only if more than
-        `MAX_OPEN` tenants have links opened in this time, the ledger whose last use was longest ago is closed earlier.
+        The ledger stays open for at least `IDLE_SECONDS`, whether or not the tenant's app is open. There is one
+        exception: when more than `MAX_OPEN` ledgers are open, the least recently used one is closed earlier.
 
         Raises:
             InvalidCall: When the tenant has no ledger, such as after the tenant was removed.
@@ -222,7 +222,7 @@ class Tenants:
         return Callbacks(settings.public_url, secret.encode()).is_address(name, token)
 
     async def handle_callback(self, name: str) -> None:
-        """Let the process that watches a task (this or another process) poll it, because its callback has arrived."""
+        """Make the process that watches a task (this or another one) poll the task, because a callback has arrived."""
         if not self._hear(name) and not await (await self.open_common_ledger()).database.send_callback(name):
             WakeFiles(self._app.settings.state_dir, self._app.clock).send(name)
 

@@ -68,7 +68,7 @@ async def ask_version(size: str, version: str, capabilities: dict[str, Any]) -> 
 
 
 async def build_answers() -> dict[str, dict[str, dict[str, str]]]:
-    """Return all results by size, protocol version and method; results for the gallery are included if they differ."""
+    """Return all results by size, protocol version and method, with separate results for the gallery if they differ."""
     answers: dict[str, dict[str, dict[str, str]]] = {}
     for size in SIZES:
         answers[size] = {}

@@ -68,7 +68,7 @@ class CapabilitySession:
         await self._app(scope, replay, send_with_id if known else send)
 
     def _describe_capabilities(self, body: bytes) -> str:
-        """Return the beginning of a session id; empty if a request is no `initialize` with a known capability."""
+        """Return the beginning of the session id for an `initialize` with a known capability, else an empty text."""
         with suppress(ValueError, RecursionError):
             match json.loads(body):
                 case {"method": "initialize", "params": {"capabilities": dict(capabilities)}}:

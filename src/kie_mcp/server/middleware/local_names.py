@@ -33,7 +33,7 @@ class LocalNames:
         self._origin = re.compile(rf"{scheme}://({names})(:\d{{1,5}})?", re.IGNORECASE | re.ASCII)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request for another host with status 421, or from another origin with 403; pass on all others."""
+        """Refuse requests for another host (status 421) or from another origin (403); pass on all other requests."""
         if scope["type"] == "http":
             headers: list[tuple[str, str]] = [
                 (name.decode("latin-1"), text.decode("latin-1")) for name, text in scope["headers"]

@@ -1,4 +1,4 @@
-"""The audit log: a line when KIE has accepted a paid task, when the task has ended, and if its charge then changes.
+"""The audit log: one line when KIE accepts a paid task, one when the task ends, and one if its charge changes later.
 
 A line contains the task's tool, model, id and cost, but no text from the caller. Like every line of the log, an audit
 line names the tenant if the server has tenants.
@@ -12,7 +12,7 @@ from kie_mcp.ledger.task import Task
 REMEMBERED = 1000
 """Number of ended tasks to remember.
 
-An ended task changes again when its files have been saved. For this change, the log gets no second line.
+An ended task changes again when its files have been saved. Because it is remembered, this change gets no second line.
 """
 
 logger = logging.getLogger(__name__)

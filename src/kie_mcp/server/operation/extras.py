@@ -8,7 +8,7 @@ from kie_mcp.errors import ConfigurationError
 
 @contextmanager
 def need_extra(extra: str, setting: str) -> Iterator[None]:
-    """Replace an ImportError from the `with` block by an error that tells the operator which extra to install.
+    """If the `with` block raises an ImportError, raise an error that tells the operator which extra to install.
 
     Raises:
         ConfigurationError: When the extra is not installed.

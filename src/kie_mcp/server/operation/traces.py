@@ -10,7 +10,7 @@ from kie_mcp.server.operation.extras import need_extra
 
 
 def send_traces() -> None:
-    """Start to send this process's spans to the collector in the environment variables `OTEL_EXPORTER_OTLP_…`.
+    """Start to send this process's spans to the collector that the variables `OTEL_EXPORTER_OTLP_…` name.
 
     Raises:
         ConfigurationError: When the libraries for traces are not installed.

@@ -60,7 +60,7 @@ GEMINI_SPEECH = ToolUse("gemini_speech", "google/gemini-3-1-flash-tts", ("prompt
 TOOL_USES = (PICTURE, EDIT, GHIBLI, UPSCALE, CLIP, SONG, SONG_VIDEO, COVER, SPEECH, GEMINI_SPEECH)
 
 FREE_EDIT_TOOL = "edit_media, which is free,"
-"""The words with which steps name the tool `edit_media`, which needs no `ToolUse`, because every server lists it."""
+"""Words with which steps name the tool `edit_media`. Every server lists this tool, so it needs no `ToolUse`."""
 
 ASK_FIRST = (
     "Add up what the steps below will cost: describe_model tells the price of each model, get_credits the balance. "

@@ -9,7 +9,7 @@ from kie_mcp.catalog.arguments import Options
 
 
 class FreeInput(Options):
-    """Base class of the arguments of tools with an object `input`; it also accepts this object as text in `input_json`.
+    """Base class of the arguments of tools with an object `input`; callers may write it as a JSON text in `input_json`.
 
     CrewAI 1.15.30 and the strict schemas of LangChain allow no undeclared fields in an object. Their language model can
     therefore only write `{}` as `input`, but it can write the fields as JSON into `input_json`.

@@ -74,7 +74,7 @@ async def find_made(
         ledger: The ledger.
         arguments: The conditions of the search.
         limit: Maximum number of tasks.
-        marked: Marks that each returned task must have.
+        marked: Marks from the library page, such as `favourite`, that each returned task must have.
         unmarked: Marks that no returned task may have.
 
     Raises:
@@ -111,7 +111,7 @@ def _row(task: Task, made_from: Sequence[str], find_link: answers.FindLink) -> d
         "prompt": shorten(one_line(task.prompt), LONGEST_PROMPT),
     }
     row |= answers.describe_cost(task) | answers.describe_broken_row(task)
-    # `one_line()` is not applied to a path, because two blanks in a row may be part of the path.
+    # `one_line()` is not applied to a path, because it would change a path with two blanks in a row.
     row["files"] = [each.local_path or one_line(find_link(each)) for each in task.results[:MAX_FILES]]
     if len(task.results) > MAX_FILES:
         row["more_files"] = len(task.results) - MAX_FILES

@@ -117,7 +117,7 @@ def _leave_out(schema: dict[str, Any], *names: str) -> dict[str, Any]:
 
 
 def _describe_choice(schema: dict[str, Any]) -> dict[str, Any]:
-    """Replace a long list of choices by a sentence with some of them."""
+    """Replace a long list of choices with a sentence that names some of them."""
     choices = schema["enum"]
     some = ", ".join(choices[:: len(choices) // 4])
     sentence = f"Such as {some}; describe_model lists all."
