@@ -123,7 +123,7 @@ async def make_film(edit: Edit, report: Report) -> Film:
     await anyio.to_thread.run_sync(_write_files, edit.folder, plan)
     run = await _run(edit, ("-y", *plan.arguments), _follow(plan, report))
     path = edit.folder / plan.result
-    if plan.is_copied and sum(sizes.values()) > LARGE_BYTES:
+    if plan.is_copied and sum(sizes.values()) >= LARGE_BYTES:
         # Only the number of frames is checked, because reading a large file would take as long as copying it.
         _check_count(plan, run)
     else:
