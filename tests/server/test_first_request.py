@@ -21,6 +21,7 @@ from kie_mcp.kie.routes import DOCUMENTED, JOBS
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server.app import App
 from kie_mcp.server.build import build_server
+from kie_mcp.tasks.balance import RECENT_SECONDS
 
 pytestmark = pytest.mark.anyio
 
@@ -65,7 +66,7 @@ async def test_the_first_request_of_a_call_is_the_create(
             await client.call_tool("get_task", {"task_ids": [made["task_id"]], "wait_seconds": 30})
             # The charge of what KIE states none of is the fall of the balance.
             await let_balance_be_read(asked, clock, times=1 if create == JOBS.create else 2)
-            clock.now += 1
+            clock.now += RECENT_SECONDS + 1
             await client.call_tool("get_credits", {})
             asked.clear()
         # What KIE lists and how its models do was read long ago.

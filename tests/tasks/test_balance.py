@@ -12,7 +12,7 @@ from support.runners import InterceptedKie, model_call, run_runner, run_to_end
 from kie_mcp.kie.routes import DOCUMENTED
 from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
-from kie_mcp.tasks.balance import FRESH_SECONDS, REFUND_SECONDS
+from kie_mcp.tasks.balance import FRESH_SECONDS, RECENT_SECONDS, REFUND_SECONDS
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.runner import Runner
 
@@ -126,6 +126,23 @@ async def test_while_another_process_s_task_runs_no_charge_is_measured(
         await one.balance.read()
         song = await sing(one)
         assert (song.state, song.credits, song.balance) == ("succeeded", None, None)
+
+
+async def test_the_same_balance_is_noted_once_in_five_seconds_and_another_one_at_once(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
+) -> None:
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        assert await runner.balance.read() == 1000
+        noted = runner.balance._known
+        clock.now += RECENT_SECONDS
+        assert await runner.balance.read() == 1000
+        assert runner.balance._known is noted
+        sandbox._credits += 1
+        assert await runner.balance.read() == 1001
+        assert runner.balance._known == (1001, clock.now, 0)
+        clock.now += RECENT_SECONDS + 1
+        assert await runner.balance.read() == 1001
+        assert runner.balance._known == (1001, clock.now, 0)
 
 
 async def test_the_balance_is_read_again_when_the_last_task_has_ended_and_not_before(

@@ -15,6 +15,8 @@ from kie_mcp.ledger.task import Task
 
 READ_SECONDS = 5
 """Maximum seconds to wait for KIE's answer with the balance."""
+RECENT_SECONDS = 5
+"""Seconds for which a remembered balance is not noted again if KIE returns the same one."""
 FRESH_SECONDS = 600
 """Seconds for which a balance is remembered; another program with the same key may spend credits meanwhile."""
 REFUND_SECONDS = 60
@@ -59,18 +61,18 @@ class Balance:
     async def read(self) -> float:
         """Return the balance from KIE, and remember it if no task runs.
 
-        The ledger is asked only if the balance is not the remembered one, because most readings show no change.
+        The ledger is not asked if the same balance was noted a moment ago, so that many calls in a row are fast.
 
         Raises:
             ApiError: When KIE does not answer, or when the answer has no valid number of credits.
         """
         known = self._known
-        if known and self._is_fresh(known) and await self._client.read_balance() == known.credits:
+        if known and self._is_younger(known, RECENT_SECONDS) and await self._client.read_balance() == known.credits:
             return known.credits
         return await self._read_after(await self._find_newest_if_idle())
 
-    def _is_fresh(self, known: Known) -> bool:
-        return 0 <= self._clock.time() - known.asked <= FRESH_SECONDS
+    def _is_younger(self, known: Known, seconds: float) -> bool:
+        return 0 <= self._clock.time() - known.asked <= seconds
 
     async def _read_after(self, newest_number: int | None) -> float:
         """Read the balance after the ledger was asked for its newest task; None means that a task runs."""
@@ -121,7 +123,7 @@ class Balance:
 
     async def _still_holds(self, known: Known, task: Task) -> bool:
         since = min(known.asked, task.created)
-        return self._is_fresh(known) and await self._ledger.statistics.ran_alone(
+        return self._is_younger(known, FRESH_SECONDS) and await self._ledger.statistics.ran_alone(
             task, since=since, newest_number=known.newest_number, refund_seconds=REFUND_SECONDS
         )
 
