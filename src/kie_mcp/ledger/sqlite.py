@@ -19,6 +19,7 @@ from kie_mcp.ledger.folder import create_folder
 from kie_mcp.ledger.migrations import REVISIONS, Revisions, find_version, migrate
 from kie_mcp.ledger.prompts import fold
 from kie_mcp.ledger.sqlite_dialect import COMPILED, DRIVER
+from kie_mcp.ledger.sqlite_driver import StatementConnection
 from kie_mcp.ledger.tables import parse_json
 
 logger = logging.getLogger(__name__)
@@ -125,7 +126,7 @@ def _create_engine(path: Path, busy_seconds: float) -> AsyncEngine:
     url = sa.URL.create(f"sqlite+{DRIVER}", database=str(path))
     engine = create_async_engine(
         url,
-        connect_args={"timeout": busy_seconds},
+        connect_args={"timeout": busy_seconds, "async_creator_fn": StatementConnection},
         hide_parameters=True,
         execution_options={"compiled_cache": COMPILED},
     )
