@@ -61,8 +61,9 @@ def read(folder: Path, query: str) -> list[Any]:
 
 
 def tables(folder: Path) -> dict[str, Any]:
-    """Return the columns and indexes of every table, in any order: an upgraded file has new columns at the end."""
-    return {
+    """Return the triggers, and the columns and indexes of every table, in any order: new columns are at the end."""
+    triggers = read(folder, "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
+    return {name: sql.split() for name, sql in triggers} | {
         name: (
             {column: rest for _, column, *rest in read(folder, f"PRAGMA table_info({name})")},
             {

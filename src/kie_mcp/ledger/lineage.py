@@ -49,8 +49,3 @@ def _texts(value: object) -> Iterator[str]:
         case Iterable():
             for each in value:
                 yield from _texts(each)
-
-
-def reference_texts(id_: str) -> tuple[str, ...]:
-    """Return search texts: if a task's arguments name the task `id_`, their JSON text contains one of these texts."""
-    return *(f'"{begin}{id_}{end}' for begin in ("", "task:") for end in ('"', "#")), f"-{id_}-"
