@@ -9,9 +9,9 @@ import anyio
 import sqlalchemy as sa
 
 from benchmarks.past_tasks import past_tasks
-from kie_mcp.ledger import prompts as prompt_index
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.rows import row_from_task
+from kie_mcp.ledger.search_index import fold
 from kie_mcp.ledger.tables import NEWEST, metadata, prompts, tasks, versions
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
@@ -43,7 +43,7 @@ def run_databases(numbers: Sequence[int]) -> Iterator[dict[int, str]]:
 def _fill(url: str, tenants: int) -> None:
     anyio.run(_create_ledger, url)
     rows = [{**row_from_task(task), "number": number} for number, task in enumerate(past_tasks(TASKS), start=1)]
-    folded = [{"rowid": row["number"], "prompt": prompt_index.fold(row["arguments"]["prompt"])} for row in rows]
+    folded = [{"rowid": row["number"], "prompt": fold(row["arguments"]["prompt"])} for row in rows]
     engine = sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg"))
     with engine.begin() as connection:
         _find_tables_in(connection, SCHEMA)

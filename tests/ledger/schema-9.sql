@@ -134,8 +134,8 @@ CREATE TABLE reads (
 
 CREATE TABLE sources (
     source TEXT NOT NULL,
-    task TEXT NOT NULL,
-    PRIMARY KEY (source, task)
+    number INTEGER NOT NULL,
+    PRIMARY KEY (source, number)
 );
 
 CREATE TABLE spending (

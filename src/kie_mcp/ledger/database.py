@@ -29,6 +29,11 @@ class Database(ABC):
         self._engine = engine
         self.changes = Changes()
 
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether this is a SQLite file."""
+        return self._engine.dialect.name == "sqlite"
+
     async def close(self) -> None:
         """Close all connections."""
         await dispose(self._engine)

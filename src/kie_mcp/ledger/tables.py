@@ -144,7 +144,7 @@ IS_NO_PART = tasks.c.parent.is_(None)
 """The SQL condition that leaves out the parts of wholes, because the row of a whole has the cost of all its parts."""
 
 prompts = sa.Table("prompts", sa.MetaData(), sa.Column("rowid", sa.Integer), sa.Column("prompt", sa.Text))
-"""The index of the prompts, which `prompts.py` describes; `rowid` is the task's `number`.
+"""The index of the prompts, which `search_index.py` describes; `rowid` is the task's `number`.
 
 The table has metadata of its own, because the statements below create it.
 """
@@ -152,9 +152,9 @@ sources = sa.Table(
     "sources",
     metadata,
     sa.Column("source", sa.Text, primary_key=True),
-    sa.Column("task", sa.Text, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
 )
-"""The sources of tasks, one row for each id (the ledger's or KIE's) that the arguments of a task name."""
+"""The sources of tasks, one row for each id (the ledger's or KIE's) that a task names; `number` is the task's."""
 
 spending = sa.Table(
     "spending",

@@ -21,7 +21,7 @@ def upgrade() -> None:
     op.create_table(
         "sources",
         sa.Column("source", sa.Text, primary_key=True),
-        sa.Column("task", sa.Text, primary_key=True),
+        sa.Column("number", sa.Integer, primary_key=True),
     )
     _find_sources(op.get_bind())
     op.create_table(
@@ -43,16 +43,16 @@ def upgrade() -> None:
 
 def _find_sources(connection: sa.Connection) -> None:
     """Write the sources of all tasks; only arguments with one of these texts can name a source."""
-    tasks = sa.table("tasks", sa.column("id"), sa.column("arguments"))
-    sources = sa.table("sources", sa.column("source"), sa.column("task"))
+    tasks = sa.table("tasks", sa.column("number"), sa.column("arguments"))
+    sources = sa.table("sources", sa.column("source"), sa.column("number"))
     may_name = (sa.func.lower(tasks.c.arguments).contains(text, autoescape=True) for text in ("task", "t_"))
-    query = sa.select(tasks).where(sa.or_(*may_name)).order_by(tasks.c.id).limit(ROWS)
-    last = ""
-    while rows := connection.execute(query.where(tasks.c.id > last)).all():
-        last = rows[-1].id
+    query = sa.select(tasks).where(sa.or_(*may_name)).order_by(tasks.c.number).limit(ROWS)
+    last = 0
+    while rows := connection.execute(query.where(tasks.c.number > last)).all():
+        last = rows[-1].number
         found = [
-            {"source": source, "task": id_}
-            for id_, arguments in rows
+            {"source": source, "number": number}
+            for number, arguments in rows
             if isinstance(named := parse_json(arguments), dict)
             for source in lineage.referenced_ids(named)
         ]
