@@ -322,14 +322,15 @@ class Ledger:
         if model:
             query = query.where(contains(sa.func.lower(tasks.c.model), sa.func.lower(model)))
         query = query.where(*map(is_marked, marked), *(~is_marked(mark) for mark in unmarked))
-        bounds = ((tasks.c.created, ge, since), (cost, ge, least), (cost, le, most))
+        # A task with an invalid time of creation is shown as one of 1970, and its time in `listed` is 0.
+        bounds = ((tasks.c.listed, ge, since), (cost, ge, least), (cost, le, most))
         for column, holds, bound in bounds:
             if bound is not None:
                 query = query.where(holds(column, bound))
         if made_from:
             query = search_index.look_up_sources(query, made_from)
         is_later = sa.tuple_(tasks.c.listed, tasks.c.id) < before if before else sa.true()
-        is_older = tasks.c.created < until if until is not None else sa.true()
+        is_older = tasks.c.listed < until if until is not None else sa.true()
         place = sa.and_(is_later, is_older)
         rows = await search_index.select_by_words(self.database, query.where(place), words, place=place, limit=limit)
         return [task_from_row(row) for row in rows]
