@@ -84,7 +84,9 @@ async def test_no_query_looks_at_all_tasks(ledger: Ledger, tmp_path: Path, use: 
         for statement, parameters in asked:
             plan = [row[3] for row in file.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]
             assert not [step for step in plan if step.startswith("SCAN tasks") and "USING" not in step], plan
-            if "LIMIT" in statement and "ORDER BY" in statement and "fingerprint" not in statement:
+            # What a call with an idempotency key or an index of a search finds is little, and is sorted.
+            is_little = "tasks.fingerprint =" in statement or "INDEXED BY" in statement
+            if "LIMIT" in statement and "ORDER BY" in statement and not is_little:
                 assert "USE TEMP B-TREE FOR ORDER BY" not in plan
 
 
