@@ -93,7 +93,7 @@ def start(folder: Path, url: str = "") -> subprocess.Popen[bytes]:
     """Start a server whose sandbox has the ledger in the folder `sandbox`, or in a PostgreSQL database."""
     settings = {"KIE_MCP_SANDBOX": "1", "KIE_MCP_DATA_DIR": str(folder), "KIE_MCP_OUTPUT_DIR": str(folder / "out")}
     # With a million tasks in a year, those of the last hour cost more than is spent without asking.
-    settings |= {"KIE_MCP_CONFIRM_HOURLY": "1000000"} | ({"KIE_MCP_DATABASE_URL": url} if url else {})
+    settings |= {"KIE_MCP_CONFIRM_HOURLY": "0"} | ({"KIE_MCP_DATABASE_URL": url} if url else {})
     return subprocess.Popen(
         [sys.executable, "-m", "kie_mcp"],
         env={**INHERITED, **settings, "KIE_MCP_SANDBOX_SECONDS": "600", "KIE_MCP_TOOLS": "all"},
