@@ -9,8 +9,7 @@ import anyio
 import pytest
 from support.ledgers import NOW, open_ledger, task
 
-from kie_mcp.ledger.ledger import Ledger
-from kie_mcp.ledger.spent import Spent
+from kie_mcp.ledger.ledger import Ledger, Spent
 
 pytestmark = [pytest.mark.anyio, pytest.mark.on_postgresql]
 

@@ -10,8 +10,7 @@ import pytest
 import sqlalchemy as sa
 from support.ledgers import NOW, open_ledger, task
 
-from kie_mcp.ledger.ledger import Ledger
-from kie_mcp.ledger.spent import Spent
+from kie_mcp.ledger.ledger import Ledger, Spent
 from kie_mcp.ledger.tables import reservations
 from kie_mcp.ledger.task import BATCH, Task
 from kie_mcp.ledger.tenants import Reservations, Share, TenantLedger

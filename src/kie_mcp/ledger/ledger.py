@@ -5,6 +5,7 @@ task, run in a transaction that acquires a lock first.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from operator import ge, le
 from pathlib import Path
 from typing import Any, Self
@@ -22,8 +23,8 @@ from kie_mcp.ledger.leases import Leases
 from kie_mcp.ledger.marks import Marks, is_marked
 from kie_mcp.ledger.migrations import REVISIONS, Revisions
 from kie_mcp.ledger.rate_limit import CreateSlots, ReadSlots
-from kie_mcp.ledger.rows import row_from_task, task_from_row, update_task
-from kie_mcp.ledger.spent import Moment, Spent, sum_spent
+from kie_mcp.ledger.rows import MAX_CREDITS, NEVER_BILLED, row_from_task, task_from_row, update_task
+from kie_mcp.ledger.spending import Moment
 from kie_mcp.ledger.sqlite import SqliteDatabase
 from kie_mcp.ledger.statistics import Statistics
 from kie_mcp.ledger.tables import IS_NO_PART, tasks
@@ -42,6 +43,18 @@ def is_postgresql_error(error: Exception) -> bool:
     # SQLite never raises this `TimeoutError`. PostgreSQL raises it after a long wait for a connection or for an answer.
     cause = getattr(error, "orig", None)
     return isinstance(error, sa.exc.TimeoutError) or type(cause).__module__.startswith("psycopg")
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Credits that count against the caps: the charges of tasks, or the reservations of tasks with unknown charges."""
+
+    day: float
+    """Credits charged or reserved for tasks of the last 24 hours, in all sessions."""
+    session: float
+    """Credits charged or reserved for all tasks of one session (one server process)."""
+    hour: float = 0
+    """Credits charged or reserved in the last hour, in all sessions, for tasks after the last confirmed task."""
 
 
 Check = Callable[[Spent], None]
@@ -135,7 +148,7 @@ class Ledger:
             # well.
             task.confirmed |= await use_confirmation(connection, confirm, task.idempotency_key, task.created)
             if check:
-                check(await sum_spent(connection, task))
+                check(await _sum_spent(connection, task))
             await connection.execute(sa.insert(tasks).values(**row_from_task(task), watcher=task.session))
             await search_index.index_task(connection, task)
         return None
@@ -160,7 +173,7 @@ class Ledger:
         """
         async with self.database.exclusive("tasks") as connection:
             whole.confirmed = await use_confirmation(connection, confirm, whole.idempotency_key, whole.created)
-            check(await sum_spent(connection, whole))
+            check(await _sum_spent(connection, whole))
             if whole.confirmed:
                 for id_, idempotency_key in parts.items():
                     await add_confirmation(connection, id_, idempotency_key, whole.created, seconds)
@@ -194,7 +207,7 @@ class Ledger:
     async def spent(self, at: Task | Moment) -> Spent:
         """Return the credits that count against the caps in the day and hour before `at` and in the session of `at`."""
         async with self.database.reading() as connection:
-            return await sum_spent(connection, at)
+            return await _sum_spent(connection, at)
 
     async def save(self, task: Task, *, watcher: str = "") -> bool:
         """Save a task, except for `cancelled`, which another process may have changed; return whether a row was saved.
@@ -324,9 +337,7 @@ class Ledger:
         query = query.where(*map(is_marked, marked), *(~is_marked(mark) for mark in unmarked))
         # A task with an invalid time of creation is shown as one of 1970, and its time in `listed` is 0.
         bounds = ((tasks.c.listed, ge, since), (cost, ge, least), (cost, le, most))
-        for column, holds, bound in bounds:
-            if bound is not None:
-                query = query.where(holds(column, bound))
+        query = query.where(*(holds(column, bound) for column, holds, bound in bounds if bound is not None))
         if made_from:
             query = search_index.look_up_sources(query, made_from)
         is_later = sa.tuple_(tasks.c.listed, tasks.c.id) < before if before else sa.true()
@@ -353,3 +364,35 @@ async def _find_repeated(connection: AsyncConnection, idempotency_key: str, sinc
     same = (tasks.c.fingerprint == idempotency_key, in_window, tasks.c.state.not_in(WITHOUT_RESULT))
     rows = await fetch_rows(connection, sa.select(tasks).where(*same).order_by(tasks.c.created.desc()).limit(1))
     return task_from_row(rows[0]) if rows else None
+
+
+async def _sum_spent(connection: AsyncConnection, at: Task | Moment) -> Spent:
+    """Return the credits charged or reserved in the day and the hour before `at`, and in the session of `at`."""
+    # A refused create request costs nothing. If a task failed later and its charge is unknown, its reservation is
+    # added.
+    refused = sa.and_(tasks.c.state == "failed", NEVER_BILLED)
+    reserved = sa.case((refused, 0), else_=tasks.c.reserved)
+    # The items of a batch have rows of their own with their costs. Until the batch ends, the reservation in the row of
+    # the batch is for the items that have no row yet.
+    of_batch = sa.case((tasks.c.finished.is_(None), tasks.c.reserved), else_=0)
+    counted = sa.case((tasks.c.route == BATCH, of_batch), else_=sa.func.coalesce(tasks.c.credits, reserved))
+    # An impossible value of a broken row is treated as 0. Otherwise, a value below 0 would leave room above a cap, and
+    # a huge value would make a cap seem reached for a day.
+    cost = sa.case((counted.between(0, MAX_CREDITS), counted), else_=0)
+    in_session = sa.case((tasks.c.session == at.session, cost), else_=0)
+    in_day = tasks.c.created > at.created - 24 * 3600
+    in_hour = tasks.c.created > at.created - 3600
+    # The last confirmed task is found by its number: the numbers are in the order of recording, but the times of
+    # creation may not be. Without the `+ 0`, SQLite would search the index of `number` from its end for a confirmed
+    # task, and would read every task if no task is confirmed.
+    last_yes = (
+        sa.select(sa.func.max(tasks.c.number + 0)).where(in_hour, tasks.c.confirmed).correlate(None).scalar_subquery()
+    )
+    unasked = sa.and_(in_hour, tasks.c.number > sa.func.coalesce(last_yes, 0))
+    query = sa.select(
+        sa.func.coalesce(sa.func.sum(sa.case((in_day, cost), else_=0)), 0).label("day"),
+        sa.func.coalesce(sa.func.sum(in_session), 0).label("session"),
+        sa.func.coalesce(sa.func.sum(sa.case((unasked, cost), else_=0)), 0).label("hour"),
+    ).where(sa.or_(in_day, tasks.c.session == at.session), IS_NO_PART)
+    (row,) = await fetch_rows(connection, query)
+    return Spent(**row)

@@ -1,11 +1,20 @@
 """Spending: sums over tasks with the same outcome, which the ledger computes for the spending report."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from kie_mcp.ledger.task import State
 
 By = Literal["day", "model", "kind"]
+
+
+class Moment(NamedTuple):
+    """A session and a time, for which `Ledger.spent()` returns the credits that count against the caps."""
+
+    session: str
+    """Id of the session (of one server process)."""
+    created: float
+    """The time, in seconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True)

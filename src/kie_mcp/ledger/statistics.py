@@ -108,16 +108,16 @@ class Statistics:
         """Return sums over the tasks that were created at `since` or later, grouped by `by` and by outcome.
 
         Batches are skipped, because the rows of their items have the same costs. Parts are skipped, because the row of
-        the task that has these parts includes their costs. Several sums may be of the same tasks' day, model or kind.
+        the task that has these parts includes their costs. Several sums may be of the same day, model or kind.
 
         Args:
             by: Property by which the tasks are grouped: the local day, the model or the kind.
             since: Only tasks that were created at this time or later, in seconds since 1970.
         """
         first_day = LocalDay(sa.cast(since, sa.Float))
-        # Tasks that have not ended are not in the table `spending`, and of the first day not all tasks count. The upper
-        # limit of the time spares a search through later tasks. All days that begin at the same date, in whatever time
-        # zone, end within `LONGEST_DAY`.
+        # Two kinds of tasks are added up one by one: those that have not ended, which are not in the table `spending`,
+        # and those of the first day, of which only a part counts. In every time zone, that day has ended `LONGEST_DAY`
+        # after `since`, so no later task has to be read.
         not_summed = (
             tasks.c.day.is_(None),
             sa.and_(tasks.c.day <= first_day, tasks.c.created < since + LONGEST_DAY),

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from kie_mcp.catalog.credits import format_credits, format_number
 from kie_mcp.errors import CapReached, ConfirmationNeeded
-from kie_mcp.ledger.spent import Spent
+from kie_mcp.ledger.ledger import Spent
 from kie_mcp.ledger.task import Task
 from kie_mcp.tasks.permission import check_permission
 

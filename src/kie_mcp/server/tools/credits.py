@@ -8,8 +8,7 @@ from mcp_types import CallToolResult
 from pydantic import Field
 
 from kie_mcp.catalog.credits import format_credits, usd_field
-from kie_mcp.ledger.spending import By
-from kie_mcp.ledger.spent import Moment
+from kie_mcp.ledger.spending import By, Moment
 from kie_mcp.server import answers
 from kie_mcp.server.app import App, ToolCall
 from kie_mcp.server.tools.tool import Arguments, Tool
