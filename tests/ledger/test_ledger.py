@@ -151,7 +151,7 @@ async def mixed(ledger: Ledger) -> Ledger:
         ("none", "succeeded", "image", "recraft/crisp-upscale", None),
     ]
     for number, (id_, state, kind, model, prompt) in enumerate(rows):
-        arguments = {"prompt": prompt} if prompt else {"image": "task:fox#1"}
+        arguments = {"prompt": prompt} if prompt else {"image": "task:t_foxfoxfoxfox#1"}
         # Nobody knows yet what the first and the last cost.
         cost = {"credits": {"city": 5.5, "song": 0}.get(id_), "reserved": 4.5}
         fields = {"state": state, "kind": kind, "model": model, "arguments": arguments}
@@ -191,9 +191,9 @@ async def mixed(ledger: Ledger) -> Ledger:
         ({"credits_range": (5, None)}, ["city"]),
         ({"credits_range": (None, 0)}, ["song"]),
         ({"credits_range": (0, 4.5)}, ["fox", "song", "none"]),
-        ({"made_from": ["fox"]}, ["none"]),
-        ({"made_from": ["ox", "fo"]}, []),
-        ({"made_from": ["f%x", "f_x"]}, []),
+        ({"made_from": ["t_foxfoxfoxfox", "5f0c"]}, ["none"]),
+        ({"made_from": ["foxfoxfoxfox", "t_foxfoxfoxfo"]}, []),
+        ({"made_from": ["t%foxfoxfoxfox", "t_foxfoxfox%"]}, []),
         ({"words": "nacht", "kind": "image", "states": ["succeeded"], "model": "qwen"}, ["city"]),
     ],
 )

@@ -5,16 +5,18 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import astuple
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import anyio
 import pytest
-from support.ledgers import NOW, task
+from support.ledgers import NOW, find_database, open_ledger, select_rows, task
 
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.migrations import REVISIONS, Revisions
+from kie_mcp.ledger.spending import By
 from kie_mcp.ledger.sqlite import FILE_NAME
 from kie_mcp.ledger.tables import NEWEST
 from kie_mcp.ledger.task import Task
@@ -61,8 +63,9 @@ def read(folder: Path, query: str) -> list[Any]:
 
 
 def tables(folder: Path) -> dict[str, Any]:
-    """Return the columns and indexes of every table, in any order: an upgraded file has new columns at the end."""
-    return {
+    """Return the triggers, and the columns and indexes of every table, in any order: new columns are at the end."""
+    triggers = read(folder, "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
+    return {name: sql.split() for name, sql in triggers} | {
         name: (
             {column: rest for _, column, *rest in read(folder, f"PRAGMA table_info({name})")},
             {
@@ -167,6 +170,66 @@ async def test_only_the_migrations_that_a_file_lacks_are_run(tmp_path: Path) -> 
         await (await Ledger.open(tmp_path, revisions=later(tmp_path, *more))).close()
     assert read(tmp_path, "SELECT version FROM ledger") == [(VERSION + 2,)]
     assert read(tmp_path, "SELECT colour, size FROM tasks") == []
+
+
+UNDO_9 = (
+    "DROP TRIGGER sum_changed ON tasks",
+    "DROP TRIGGER sum_deleted ON tasks",
+    "DROP FUNCTION sum_changed, sum_deleted",
+    "DROP TABLE spending",
+    "DROP TABLE sources",
+    "DROP INDEX ix_tasks_day",
+    "ALTER TABLE tasks DROP COLUMN day",
+    "UPDATE ledger SET version = 8",
+)
+"""SQL that makes tables of version 9 those of version 8 again."""
+
+
+def execute(folder: Path, statements: Sequence[str]) -> None:
+    """Run SQL on the ledger of a folder as another program; the SQL is that of PostgreSQL."""
+    if found := find_database(folder):
+        server, name = found
+        with server.connection(name) as connection:
+            for statement in statements:
+                connection.execute(statement.encode())
+        return
+    with closing(sqlite3.connect(folder / FILE_NAME)) as file, file:
+        for statement in statements:
+            if "FUNCTION" not in statement:
+                file.execute(statement.removesuffix(" ON tasks"))
+
+
+@pytest.mark.on_postgresql
+async def test_an_upgrade_sums_earlier_tasks_and_finds_what_they_were_made_from(tmp_path: Path) -> None:
+    ledger = await open_ledger(tmp_path)
+    ended: dict[str, Any] = {"state": "succeeded", "credits": 4.0, "reserved": 5.0}
+    image = {"image": "task:t_aaaaaaaaaaaa#1"}
+    for each in (
+        task("t_aaaaaaaaaaaa", **ended),
+        task("t_2", arguments=image, **ended),
+        task("t_3", created=NOW - 86400, state="failed", error={"billed": False}),
+        task("t_4", arguments={"task_id": "t_2"}, state="running", reserved=7.0),
+        task("t_5", parent="t_2", **ended),
+        task("t_6", route="batch", **ended),
+    ):
+        await ledger.add(each)
+        await ledger.save(each)
+
+    async def look(ledger: Ledger) -> Any:
+        used = [[each.id for each in await ledger.page(made_from=[id_])] for id_ in ("t_aaaaaaaaaaaa", "t_unknown_")]
+        sums = [sorted(map(astuple, await ledger.statistics.spending(by, 0)), key=str) for by in get_args(By)]
+        return used, sums, select_rows(tmp_path, "SELECT * FROM spending ORDER BY day, state")
+
+    before = await look(ledger)
+    await ledger.close()
+    assert before[0] == [["t_2"], []]
+    execute(tmp_path, UNDO_9)
+    ledger = await open_ledger(tmp_path)
+    assert await look(ledger) == before
+    await ledger.save(task("t_2", arguments=image, **{**ended, "credits": 6.0}))
+    sums = await ledger.statistics.spending("kind", 0)
+    assert [(each.tasks, each.charged) for each in sums if each.state == "succeeded"] == [(2, 10)]
+    await ledger.close()
 
 
 ANOTHER_PROCESS = """

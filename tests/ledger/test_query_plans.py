@@ -46,8 +46,6 @@ USES: dict[str, Use] = {
 
 COUNT = 20_000
 """Tasks in PostgreSQL; with few, it is right to look at all of them."""
-SUMS = {"spending by day", "spending by model"}
-"""What looks at each task of a time; here, all are of that time."""
 
 
 @pytest.fixture
@@ -84,7 +82,9 @@ async def test_no_query_looks_at_all_tasks(ledger: Ledger, tmp_path: Path, use: 
         for statement, parameters in asked:
             plan = [row[3] for row in file.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]
             assert not [step for step in plan if step.startswith("SCAN tasks") and "USING" not in step], plan
-            if "LIMIT" in statement and "ORDER BY" in statement and "fingerprint" not in statement:
+            # What a call with an idempotency key or an index of a search finds is little, and is sorted.
+            is_little = "tasks.fingerprint =" in statement or "INDEXED BY" in statement
+            if "LIMIT" in statement and "ORDER BY" in statement and not is_little:
                 assert "USE TEMP B-TREE FOR ORDER BY" not in plan
 
 
@@ -98,7 +98,12 @@ async def test_no_query_looks_at_all_tasks_on_postgresql(tmp_path: Path) -> None
     ledger = await open_ledger(tmp_path)
     await ledger.add(TASK)
     server.execute(
-        name, "UPDATE kie_mcp.tasks SET finished = created + 20", "ANALYZE kie_mcp.tasks", "ANALYZE kie_mcp.prompts"
+        name,
+        # The triggers would take long for so many tasks of one day in one transaction.
+        "ALTER TABLE kie_mcp.tasks DISABLE TRIGGER USER",
+        "UPDATE kie_mcp.tasks SET finished = created + 20, day = '2027-01-15'",
+        "ALTER TABLE kie_mcp.tasks ENABLE TRIGGER USER",
+        "VACUUM ANALYZE",
     )
     plans = {}
     with server.connection(name) as connection:
@@ -109,5 +114,5 @@ async def test_no_query_looks_at_all_tasks_on_postgresql(tmp_path: Path) -> None
                 plans[what, statement] = "\n".join(row[0] for row in rows)
                 connection.rollback()
     await ledger.close()
-    scans = {what: plan for (what, _), plan in plans.items() if "Seq Scan on tasks" in plan and what not in SUMS}
+    scans = {what: plan for (what, _), plan in plans.items() if "Seq Scan on tasks" in plan}
     assert not scans, "\n".join(f"{what}:\n{plan}" for what, plan in scans.items())

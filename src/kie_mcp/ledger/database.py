@@ -18,6 +18,9 @@ from kie_mcp.ledger.changes import Changes
 BUSY_SECONDS = 10
 """Maximum seconds that a transaction waits for other transactions or for the database."""
 
+Query = sa.Select[Any] | sa.CompoundSelect[Any]
+"""The type of a statement that only reads."""
+
 
 class Database(ABC):
     """An open database and its transactions; several processes may share it."""
@@ -25,6 +28,11 @@ class Database(ABC):
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self.changes = Changes()
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether this is a SQLite file."""
+        return self._engine.dialect.name == "sqlite"
 
     async def close(self) -> None:
         """Close all connections."""
@@ -89,13 +97,13 @@ class Database(ABC):
     async def listen(self) -> None:
         """Pass changes by other processes to `changes` endlessly; return at once if the database cannot report them."""
 
-    async def select(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
+    async def select(self, query: Query) -> list[dict[str, Any]]:
         """Run a single query, and return its rows."""
         async with self.reading() as connection:
             return await fetch_rows(connection, query)
 
 
-async def fetch_rows(connection: AsyncConnection, query: sa.Select[Any]) -> list[dict[str, Any]]:
+async def fetch_rows(connection: AsyncConnection, query: Query) -> list[dict[str, Any]]:
     """Run a query in the open transaction of a connection, and return its rows."""
     found = await connection.execute(query)
     # `found.mappings()` would look each column up by its name, which takes several times as long.

@@ -6,14 +6,14 @@ task, run in a transaction that acquires a lock first.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from operator import ge, le, lt
+from operator import ge, le
 from pathlib import Path
 from typing import Any, Self
 
 import sqlalchemy as sa
 
 from kie_mcp.catalog.fields import Kind
-from kie_mcp.ledger import lineage, prompts
+from kie_mcp.ledger import lineage, search_index
 from kie_mcp.ledger.async_engine import AsyncConnection
 from kie_mcp.ledger.confirmations import Confirmations, add_confirmation, use_confirmation
 from kie_mcp.ledger.database import BUSY_SECONDS, Database, fetch_rows
@@ -150,7 +150,7 @@ class Ledger:
             if check:
                 check(await _sum_spent(connection, task))
             await connection.execute(sa.insert(tasks).values(**row_from_task(task), watcher=task.session))
-            await prompts.index_task(connection, task)
+            await search_index.index_task(connection, task)
         return None
 
     async def split_confirmation(
@@ -334,17 +334,17 @@ class Ledger:
             query = query.where(tasks.c.kind == kind)
         if model:
             query = query.where(contains(sa.func.lower(tasks.c.model), sa.func.lower(model)))
-        query = query.where(prompts.contain(words), *map(is_marked, marked), *(~is_marked(mark) for mark in unmarked))
-        bounds = ((tasks.c.created, ge, since), (tasks.c.created, lt, until), (cost, ge, least), (cost, le, most))
-        for column, holds, bound in bounds:
-            if bound is not None:
-                query = query.where(holds(column, bound))
+        query = query.where(*map(is_marked, marked), *(~is_marked(mark) for mark in unmarked))
+        # A task with an invalid time of creation is shown as one of 1970, and its time in `listed` is 0.
+        bounds = ((tasks.c.listed, ge, since), (cost, ge, least), (cost, le, most))
+        query = query.where(*(holds(column, bound) for column, holds, bound in bounds if bound is not None))
         if made_from:
-            texts = (text for id_ in made_from for text in lineage.reference_texts(id_))
-            query = query.where(sa.or_(*(contains(tasks.c.arguments, text) for text in texts)))
-        if before:
-            query = query.where(sa.tuple_(tasks.c.listed, tasks.c.id) < before)
-        return await self._select_tasks(query)
+            query = search_index.look_up_sources(query, made_from)
+        is_later = sa.tuple_(tasks.c.listed, tasks.c.id) < before if before else sa.true()
+        is_older = tasks.c.listed < until if until is not None else sa.true()
+        place = sa.and_(is_later, is_older)
+        rows = await search_index.select_by_words(self.database, query.where(place), words, place=place, limit=limit)
+        return [task_from_row(row) for row in rows]
 
     async def _execute(self, statement: sa.Update) -> bool:
         async with self.database.writing() as connection:

@@ -49,8 +49,3 @@ def _texts(value: object) -> Iterator[str]:
         case Iterable():
             for each in value:
                 yield from _texts(each)
-
-
-def reference_texts(id_: str) -> tuple[str, ...]:
-    """Return texts to search for in arguments as JSON: arguments that name the task `id_` contain one of them."""
-    return *(f'"{begin}{id_}{end}' for begin in ("", "task:") for end in ('"', "#")), f"-{id_}-"

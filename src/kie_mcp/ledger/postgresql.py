@@ -14,7 +14,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.ledger.async_engine import AsyncConnection, AsyncEngine, create_async_engine
 from kie_mcp.ledger.changes import CALLBACK_PREFIX, Changes
-from kie_mcp.ledger.database import BUSY_SECONDS, Database, dispose, fetch_rows
+from kie_mcp.ledger.database import BUSY_SECONDS, Database, Query, dispose, fetch_rows
 from kie_mcp.ledger.migrations import REVISIONS, Revisions, find_version, migrate
 from kie_mcp.ledger.tables import IS_PART, parts_index
 
@@ -152,7 +152,7 @@ class PostgresqlDatabase(Database):
         async with self._limit_time(), self._in_schema.begin() as connection:
             yield connection
 
-    async def select(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
+    async def select(self, query: Query) -> list[dict[str, Any]]:
         """Run a query with autocommit, which needs no messages to begin and end a transaction, and return its rows.
 
         Raises:

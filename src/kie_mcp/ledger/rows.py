@@ -9,13 +9,13 @@ import sqlalchemy as sa
 
 from kie_mcp.catalog.fields import Kind
 from kie_mcp.errors import BrokenRow
-from kie_mcp.ledger.expressions import contains
+from kie_mcp.ledger.expressions import LocalDay, contains
 from kie_mcp.ledger.tables import LATEST, tasks
 from kie_mcp.ledger.task import Result, State, Task
 
 COLUMN_NAMES = {"idempotency_key": "fingerprint", "price_key": "tariff"}
 """The attributes of `Task` whose column has a different name: the key is the attribute, the value is the column."""
-NOT_IN_TASK = ("watcher", "number", "listed")
+NOT_IN_TASK = ("watcher", "number", "listed", "day")
 """The columns of the table `tasks` that are not attributes of `Task`."""
 ATTRIBUTE_NAMES = {column: attribute for attribute, column in COLUMN_NAMES.items()}
 _KINDS, _STATES = get_args(Kind), get_args(State)
@@ -73,8 +73,10 @@ def update_task(task: Task) -> sa.Update:
 
     The statement never deletes KIE's id from the row: a process that took the task over too early does not know the id
     that the earlier process has received.
+
+    It sets the column `day` of a task that has ended, so that the task is counted in the table `spending`.
     """
-    values = row_from_task(task)
+    values = row_from_task(task) | {"day": LocalDay(tasks.c.created) if task.final else None}
     del values["cancelled"]
     if not task.kie_id:
         del values["kie_id"]

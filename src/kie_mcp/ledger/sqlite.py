@@ -17,7 +17,7 @@ from kie_mcp.ledger.async_engine import AsyncConnection, AsyncEngine, create_asy
 from kie_mcp.ledger.database import BUSY_SECONDS, Database, dispose
 from kie_mcp.ledger.folder import create_folder
 from kie_mcp.ledger.migrations import REVISIONS, Revisions, find_version, migrate
-from kie_mcp.ledger.prompts import fold
+from kie_mcp.ledger.search_index import fold
 from kie_mcp.ledger.sqlite_dialect import COMPILED, DRIVER
 from kie_mcp.ledger.sqlite_driver import StatementConnection
 from kie_mcp.ledger.tables import parse_json
@@ -148,7 +148,7 @@ def _configure(connection: DBAPIConnection, _: object) -> None:
 
 
 def _fold_prompt(arguments: bytes | None) -> str:
-    """Return the prompt among a task's arguments, folded by `prompts.fold()` as in the index.
+    """Return the prompt among a task's arguments, folded by `search_index.fold()` as in the index.
 
     The argument is JSON as bytes, not as text, because SQLite ends a text at a NUL, and Python's driver refuses a text
     that is not UTF-8.

@@ -4,12 +4,20 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite.aiosqlite import SQLiteDialect_aiosqlite
+from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.util import LRUCache
 
 DRIVER = "kie_mcp"
 """Name of `LedgerDialect` in URLs."""
 COMPILED: LRUCache[Any, Any] = LRUCache(500)
 """The compiled SQL statements of all ledgers of this process."""
+
+
+class _Compiler(SQLiteCompiler):
+    """SQLAlchemy's compiler for SQLite, which also writes hints of queries, such as `INDEXED BY`, into the SQL."""
+
+    def get_from_hint_text(self, _: Any, text: str | None) -> str | None:
+        return text
 
 
 class LedgerDialect(SQLiteDialect_aiosqlite):
@@ -20,6 +28,7 @@ class LedgerDialect(SQLiteDialect_aiosqlite):
     """
 
     supports_statement_cache = True
+    statement_compiler = _Compiler
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, LedgerDialect)

@@ -1,5 +1,7 @@
 """Statistics of past tasks: their charges (for better estimates), durations and overlaps, and sums for the report."""
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from kie_mcp.ledger.database import Database
@@ -7,6 +9,7 @@ from kie_mcp.ledger.expressions import LocalDay
 from kie_mcp.ledger.rows import MAX_CREDITS, NEVER_BILLED, is_number
 from kie_mcp.ledger.spending import By, Spending
 from kie_mcp.ledger.tables import IS_NO_PART, tasks
+from kie_mcp.ledger.tables import spending as table
 from kie_mcp.ledger.task import BATCH, KEPT_FOR, WITHOUT_CREDITS, Task
 
 CHARGES_READ = 12
@@ -14,6 +17,9 @@ CHARGES_READ = 12
 
 LATE_SECONDS = 900
 """Seconds for which a task of unknown outcome counts as running after its end, because KIE may still charge for it."""
+
+LONGEST_DAY = 50 * 3600
+"""Seconds from the start of a date in the first time zone to its end in the last one."""
 
 
 class Statistics:
@@ -102,28 +108,49 @@ class Statistics:
         """Return sums over the tasks that were created at `since` or later, grouped by `by` and by outcome.
 
         Batches are skipped, because the rows of their items have the same costs. Parts are skipped, because the row of
-        the task that has these parts includes their costs.
+        the task that has these parts includes their costs. Several sums may be of the same day, model or kind.
 
         Args:
             by: Property by which the tasks are grouped: the local day, the model or the kind.
             since: Only tasks that were created at this time or later, in seconds since 1970.
         """
-        day = sa.func.coalesce(LocalDay(tasks.c.created), "unknown")
-        # The columns are cast to text, because their values in a broken row may have another type.
-        of = {"day": day, "model": sa.cast(tasks.c.model, sa.Text), "kind": sa.cast(tasks.c.kind, sa.Text)}[by]
-        refused = sa.and_(
-            tasks.c.state == "failed", tasks.c.kie_id.is_(None), sa.func.coalesce(NEVER_BILLED, sa.false())
+        first_day = LocalDay(sa.cast(since, sa.Float))
+        # Two kinds of tasks are added up one by one: those that have not ended, which are not in the table `spending`,
+        # and those of the first day, of which only a part counts. In every time zone, that day has ended `LONGEST_DAY`
+        # after `since`, so no later task has to be read.
+        not_summed = (
+            tasks.c.day.is_(None),
+            sa.and_(tasks.c.day <= first_day, tasks.c.created < since + LONGEST_DAY),
         )
-        parts = [of.label("of"), tasks.c.state, refused.label("refused"), (tasks.c.credits == 0).label("free")]
-        sums = [
-            sa.func.count().label("tasks"),
-            *(
-                sa.func.coalesce(sa.func.sum(sa.case((column.between(0, MAX_CREDITS), column))), 0).label(name)
-                for name, column in (("charged", tasks.c.credits), ("reserved", tasks.c.reserved))
-            ),
-        ]
-        query = sa.select(*parts, *sums).where(tasks.c.created >= since, IS_NO_PART, tasks.c.route != BATCH)
-        # The query groups by column names, because PostgreSQL treats two equal expressions with parameters as
-        # different expressions.
-        query = query.group_by(*(part.name for part in parts))
-        return [Spending(**row) for row in await self._database.select(query)]
+        queries = [_sum_days(by, first_day), *(_sum_tasks(by, since, condition) for condition in not_summed)]
+        return [Spending(**row) for row in await self._database.select(sa.union_all(*queries))]
+
+
+def _sum_days(by: By, after: sa.ColumnElement[str]) -> sa.Select[Any]:
+    """Return a query for the sums in the table `spending` of the days after a day."""
+    groups = [table.c[by], table.c.state, table.c.refused, table.c.known, table.c.free]
+    free = sa.case((table.c.known, table.c.free)).label("free")
+    shown = [table.c[by].label("of"), table.c.state, table.c.refused, free]
+    sums = [sa.func.sum(table.c[name]).label(name) for name in ("tasks", "charged", "reserved")]
+    query = sa.select(*shown, *sums).where(table.c.day > after).group_by(*groups)
+    return query.having(sa.func.sum(table.c.tasks) > 0)
+
+
+def _sum_tasks(by: By, since: float, condition: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    """Return a query for the sums over the tasks that fulfil a condition and were created at `since` or later."""
+    day = sa.func.coalesce(tasks.c.day, LocalDay(tasks.c.created), "unknown")
+    # The columns are cast to text, because a broken row may have a value of another type there.
+    of = {"day": day, "model": sa.cast(tasks.c.model, sa.Text), "kind": sa.cast(tasks.c.kind, sa.Text)}[by]
+    refused = sa.and_(tasks.c.state == "failed", tasks.c.kie_id.is_(None), sa.func.coalesce(NEVER_BILLED, sa.false()))
+    groups = [of.label("of"), tasks.c.state, refused.label("refused"), (tasks.c.credits == 0).label("free")]
+    sums = [
+        sa.func.count().label("tasks"),
+        *(
+            sa.func.coalesce(sa.func.sum(sa.case((column.between(0, MAX_CREDITS), column))), 0).label(name)
+            for name, column in (("charged", tasks.c.credits), ("reserved", tasks.c.reserved))
+        ),
+    ]
+    query = sa.select(*groups, *sums).where(condition, tasks.c.created >= since, IS_NO_PART, tasks.c.route != BATCH)
+    # The query groups by column names: PostgreSQL treats two equal expressions with parameters as different
+    # expressions.
+    return query.group_by(*(group.name for group in groups))

@@ -10,9 +10,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 
+from kie_mcp.ledger.spending_triggers import CREATE_TRIGGERS
+
 metadata = sa.MetaData()
 
-NEWEST = "0008"
+NEWEST = "0009"
 """The newest revision in `migrations/versions/`: the version of the tables in this module."""
 LATEST = 253_402_214_400.0
 """Latest valid time, in seconds since 1970: the start of the last day of 9999, as `datetime` has no later years."""
@@ -113,6 +115,7 @@ tasks = sa.Table(
     sa.Column("listed", sa.Float, sa.Computed(LISTED, persisted=False)),
     sa.Column("parent", sa.Text),
     sa.Column("confirmed", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("day", sa.Text),
     sa.Index("ix_tasks_model_state_finished", "model", "state", "finished"),
     sa.Index("ix_tasks_model_tariff_finished", "model", "tariff", "finished"),
     sa.Index("ix_tasks_listed", "listed", "id"),
@@ -120,12 +123,14 @@ tasks = sa.Table(
     sa.Index("ix_tasks_state_finished", "state", "finished"),
     sa.Index("ix_tasks_finished", "finished"),
     sa.Index("ix_tasks_session", "session"),
+    sa.Index("ix_tasks_day", "day", "created"),
 )
 """The paid tasks, one row each.
 
 Each column has the name of an attribute of `Task`; the exceptions are `COLUMN_NAMES` and `NOT_IN_TASK` in `rows.py`.
 The column `number` is the running number of a task, in the order of recording; the index of the prompts uses it. The
-column `listed` is the sort key of lists: the time `created`, or 0 if this time is invalid.
+column `listed` is the sort key of lists: the time `created`, or 0 if this time is invalid. The column `day` is the
+local day of the time `created` if the task has ended; NULL means that the task is not in the sums of `spending`.
 """
 IS_PART = sa.text("parent IS NOT NULL")
 """The SQL condition for tasks that are parts of a whole (a task that KIE makes in parts)."""
@@ -139,12 +144,43 @@ IS_NO_PART = tasks.c.parent.is_(None)
 """The SQL condition that leaves out parts, because the row of the task that has these parts includes their cost."""
 
 prompts = sa.Table("prompts", sa.MetaData(), sa.Column("rowid", sa.Integer), sa.Column("prompt", sa.Text))
-"""The index of the prompts, which `prompts.py` describes; `rowid` is the task's `number`.
+"""The index of the prompts, which `search_index.py` describes; `rowid` is the task's `number`.
 
 This table is not in `metadata`, from which the other tables are created; the statements below create it.
 """
+sources = sa.Table(
+    "sources",
+    metadata,
+    sa.Column("source", sa.Text, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+)
+"""The sources of tasks, one row for each id (the ledger's or KIE's) that a task names; `number` is the task's."""
+
+spending = sa.Table(
+    "spending",
+    metadata,
+    sa.Column("day", sa.Text, primary_key=True),
+    sa.Column("model", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("state", sa.Text, primary_key=True),
+    sa.Column("refused", sa.Boolean, primary_key=True),
+    sa.Column("known", sa.Boolean, primary_key=True),
+    sa.Column("free", sa.Boolean, primary_key=True),
+    sa.Column("tasks", sa.Integer, nullable=False),
+    sa.Column("charged", sa.Float, nullable=False),
+    sa.Column("reserved", sa.Float, nullable=False),
+)
+"""Sums over the tasks whose column `day` is set, one row for the tasks of a day that are alike.
+
+`known` says whether the charges of the tasks are known, and `free` whether they are known to be 0. The other columns
+have the names of the attributes of `Spending`. Only the triggers of the table `tasks` write this table, in the
+transaction that changes a task; so the sums stay right if an older kie-mcp changes it.
+"""
 _EXTRA_STATEMENTS = {
-    "sqlite": ("CREATE VIRTUAL TABLE prompts USING fts5 (prompt, content='', tokenize='trigram case_sensitive 1')",),
+    "sqlite": (
+        "CREATE VIRTUAL TABLE prompts USING fts5 (prompt, content='', tokenize='trigram case_sensitive 1')",
+        *CREATE_TRIGGERS["sqlite"],
+    ),
     "postgresql": (
         "CREATE TABLE prompts (rowid INTEGER PRIMARY KEY, prompt TEXT NOT NULL)",
         "CREATE INDEX ix_prompts_prompt ON prompts USING gin (prompt gin_trgm_ops)",
@@ -154,6 +190,7 @@ _EXTRA_STATEMENTS = {
         """CREATE TRIGGER notify_task AFTER UPDATE ON tasks FOR EACH ROW
             WHEN ((OLD.state, OLD.saved, OLD.note) IS DISTINCT FROM (NEW.state, NEW.saved, NEW.note))
             EXECUTE FUNCTION notify_task()""",
+        *CREATE_TRIGGERS["postgresql"],
     ),
 }
 """For each kind of database, SQL statements for objects that SQLAlchemy cannot create from table definitions."""

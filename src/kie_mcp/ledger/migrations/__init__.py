@@ -2,8 +2,8 @@
 
 Alembic makes the upgrades, and is imported only when an upgrade is needed. To change a table, change `tables.py`, add a
 revision to `versions/`, and store the output of `sqlite3 <file> .schema` for a new ledger as
-`tests/ledger/schema-<version>.sql`. A revision may only add columns, tables and indexes, because running processes of
-an older kie-mcp may use the same tables and must not fail.
+`tests/ledger/schema-<version>.sql`. A revision may only add columns, tables, indexes and triggers, because running
+processes of an older kie-mcp may use the same tables and must not fail.
 """
 
 from dataclasses import dataclass
