@@ -128,12 +128,18 @@ class App:
             try:
                 yield self
             finally:
-                self._background.end()
-                # If a create request is cancelled, it is unknown whether KIE accepted the task.
                 with anyio.move_on_after(SETTLE_SECONDS, shield=True):
-                    if self._runner:
-                        await self._runner.settle_creates()
+                    await self.settle_creates()
                 group.cancel_scope.cancel()
+
+    async def settle_creates(self) -> None:
+        """Start nothing more, and wait for KIE's answers to the create requests that were already sent.
+
+        If a create request is cancelled, it is unknown whether KIE accepted the task.
+        """
+        self._background.end()
+        if self._runner:
+            await self._runner.settle_creates()
 
     async def runner(self) -> "Runner":
         """Return the runner of tasks; the first call opens the ledger and the connection to KIE.

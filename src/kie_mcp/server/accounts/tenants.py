@@ -71,7 +71,11 @@ class _OpenTenant:
         return self.caller.key == caller.key and not self._closed.is_set()
 
     async def close(self) -> None:
-        """End `run()`, and wait until the app is closed."""
+        """Wait for KIE's answers to the create requests that were sent, end `run()`, and wait until the app is closed.
+
+        Create requests are on their way only if the app is closed because its tenant has a new KIE key.
+        """
+        await self.app.settle_creates()
         self._closing.set()
         await self._closed.wait()
 
