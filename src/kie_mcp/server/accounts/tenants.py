@@ -249,7 +249,7 @@ class Tenants:
 
         async def open_ledger() -> Ledger:
             ledger = await self._open_ledger(name)
-            await self._reservations.hold(name, self._app.clock.time())
+            await ledger.hold_reservations(self._app.clock.time())
             return ledger
 
         # The cap of credits per session holds until this process ends. Therefore, the session's id stays the same when
@@ -316,7 +316,7 @@ class Tenants:
             if not await self._has_ledger(name):
                 # The tenant was removed, so its tasks cannot be followed. Without this check, a new ledger would be
                 # created for the tenant.
-                await self._reservations.end(name, self._app.clock.time())
+                await self._reservations.end(await self._reservations.hold(name, self._app.clock.time()))
             elif caller := await find_caller(name):
                 async with self.use(caller) as app:
                     await app.runner()
