@@ -23,6 +23,7 @@ from kie_mcp.clock import Clock
 from kie_mcp.config import Settings
 from kie_mcp.server.accounts.access_tokens import name_tenant
 from kie_mcp.server.accounts.caller import SCOPE, Caller
+from kie_mcp.server.accounts.common_ledger import CommonLedger
 from kie_mcp.server.accounts.resource_server import ResourceServer
 from kie_mcp.server.http import PATH
 
@@ -104,7 +105,7 @@ async def read_balance(_: str) -> float:
 @cache
 def protect(issuer: str) -> ASGIApp:
     settings = Settings(public_url="https://kie.example", oidc_issuer=issuer)
-    return ResourceServer(settings, PATH, Clock(), read_balance).protect(greet)
+    return ResourceServer(settings, PATH, Clock(), read_balance, CommonLedger(settings).open).protect(greet)
 
 
 @pytest.fixture

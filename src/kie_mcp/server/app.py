@@ -65,8 +65,7 @@ class App:
             selection: The tools to list. If None, `settings` names the tools; without settings, the set `standard` is
                 listed.
             local_files: True if callers run on this machine, so that the server may read local paths in arguments.
-            transport: The HTTP transport to KIE. If None, requests go to the network, or to the sandbox if the
-                settings say so.
+            transport: The HTTP transport to KIE. If None, requests go to the network or to the settings' sandbox.
             clock: The source of time. If None, the system's clock is used.
         """
         self.clock = clock or Clock()
@@ -133,10 +132,7 @@ class App:
                 group.cancel_scope.cancel()
 
     async def settle_creates(self) -> None:
-        """Start nothing more, and wait for KIE's answers to the create requests that were already sent.
-
-        If a create request is cancelled, it is unknown whether KIE accepted the task.
-        """
+        """Start nothing more, and wait for KIE's answers to creates that were sent, so that none becomes unknown."""
         self._background.end()
         if self._runner:
             await self._runner.settle_creates()
@@ -331,8 +327,7 @@ class App:
             AuthError: When KIE does not know the key.
             ApiError: When KIE does not answer.
         """
-        settings = self.settings
-        async with self._build_client(settings, key, self._choose_transport(settings)) as client:
+        async with self._build_client(self.settings, key, self._choose_transport(self.settings)) as client:
             return await client.read_balance()
 
     def _choose_transport(self, settings: "Settings") -> "httpx2.AsyncBaseTransport | None":

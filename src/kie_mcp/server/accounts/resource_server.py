@@ -41,7 +41,14 @@ ROOT = "/.well-known/oauth-protected-resource"
 class ResourceServer:
     """Checks the access tokens of requests, and has the routes and the MCP middleware that the login needs."""
 
-    def __init__(self, settings: Settings, path: str, clock: Clock, read_balance: ReadBalance) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        path: str,
+        clock: Clock,
+        read_balance: ReadBalance,
+        open_ledger: Callable[[], Awaitable[Ledger]],
+    ) -> None:
         """Build the parts of the resource server from the settings.
 
         Args:
@@ -49,6 +56,7 @@ class ResourceServer:
             path: Path of the MCP endpoint.
             clock: The source of time.
             read_balance: Returns the balance of a KIE key, to check a key before it is stored.
+            open_ledger: Returns the ledger that has the KIE keys of people.
 
         Raises:
             ConfigurationError: When the settings contradict each other.
@@ -76,7 +84,7 @@ class ResourceServer:
         self._path = path
         self._stored: StoredKeys | None = None
         if settings.account_keys == "person":
-            self._stored = StoredKeys(settings, clock)
+            self._stored = StoredKeys(settings, clock, open_ledger)
             self._needs_key = NeedsKey(settings.public_url.rstrip("/") + PAGE)
             self.middleware.append(self._needs_key)
         self._login: Login | None = None
@@ -92,18 +100,8 @@ class ResourceServer:
         challenging = _ScopeInChallenge(authenticated, f"{READ} {SPEND}")
 
         async def protected(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["type"] != "lifespan":
-                await challenging(scope, receive, send)
-                return
-
-            async def send_after_close(message: Message) -> None:
-                # The process may end at once after this message, so the ledger of stored keys is closed first.
-                if message["type"].startswith("lifespan.shutdown"):
-                    await self.close()
-                await send(message)
-
             # Lifespan events have no token, because they are not requests.
-            await app(scope, receive, send_after_close)
+            await (app if scope["type"] == "lifespan" else challenging)(scope, receive, send)
 
         return protected
 
@@ -151,16 +149,6 @@ class ResourceServer:
             await answer(scope, receive, send)
 
         return login.keep_sessions(show)
-
-    def share_ledger(self, open_ledger: Callable[[], Awaitable[Ledger]]) -> None:
-        """Read stored keys from a ledger that the server opens anyway; no other connections are then needed."""
-        if self._stored:
-            self._stored.open_shared = open_ledger
-
-    async def close(self) -> None:
-        """Close the ledger of stored keys; the protected application calls this method when the server stops."""
-        if self._stored:
-            await self._stored.close()
 
     async def find_caller(self, tenant: str) -> Caller | None:
         """Return a `Caller` for a tenant, with the tenant's KIE key; None if the tenant has no readable stored key.
