@@ -320,15 +320,10 @@ class App:
             is_shared=shares_account,
         )
 
-    async def read_balance_of(self, key: str) -> float:
-        """Return the balance of any KIE key, in credits.
-
-        Raises:
-            AuthError: When KIE does not know the key.
-            ApiError: When KIE does not answer.
-        """
-        async with self._build_client(self.settings, key, self._choose_transport(self.settings)) as client:
-            return await client.read_balance()
+    def build_client_of(self, key: str) -> "KieClient":
+        """Return a client for any KIE key, to which KIE sends no callbacks; the sandbox takes every key."""
+        settings = self.settings.model_copy(update={"public_url": "", "callback_url": ""})
+        return self._build_client(settings, settings.key if settings.sandbox else key, self._choose_transport(settings))
 
     def _choose_transport(self, settings: "Settings") -> "httpx2.AsyncBaseTransport | None":
         """Return the transport given to this object, or a transport to a new sandbox; None to use the network."""

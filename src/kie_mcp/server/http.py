@@ -230,7 +230,7 @@ def _build_resource_server(app: App, common: CommonLedger) -> "ResourceServer | 
     except ImportError:
         step = "pip install 'kie-mcp[accounts]'"
         raise ConfigurationError("KIE_MCP_OIDC_ISSUER needs packages that are not installed.", step) from None
-    return ResourceServer(app.settings, PATH, app.clock, app.read_balance_of, common.open)
+    return ResourceServer(app.settings, PATH, app.clock, app.build_client_of, common.open)
 
 
 def build_streamable_app(

@@ -26,7 +26,7 @@ from kie_mcp.server.accounts.introspection import Introspection
 from kie_mcp.server.accounts.login import HEADERS, Login, find_person
 from kie_mcp.server.accounts.login import PATH as PAGE
 from kie_mcp.server.accounts.needs_key import NONE_STORED, NeedsKey
-from kie_mcp.server.accounts.page import AccountPage, ReadBalance
+from kie_mcp.server.accounts.page import AccountPage, BuildClient
 from kie_mcp.server.accounts.provider import PAUSE_SECONDS, Provider
 from kie_mcp.server.accounts.step_up import StepUp
 from kie_mcp.server.accounts.stored_keys import StoredKeys, UnreadableKey
@@ -46,7 +46,7 @@ class ResourceServer:
         settings: Settings,
         path: str,
         clock: Clock,
-        read_balance: ReadBalance,
+        build_client: BuildClient,
         open_ledger: Callable[[], Awaitable[Ledger]],
     ) -> None:
         """Build the parts of the resource server from the settings.
@@ -55,7 +55,7 @@ class ResourceServer:
             settings: The settings, with the provider's address.
             path: Path of the MCP endpoint.
             clock: The source of time.
-            read_balance: Returns the balance of a KIE key, to check a key before it is stored.
+            build_client: Returns a client for a KIE key, to check the key before it is stored.
             open_ledger: Returns the ledger that has the KIE keys of people.
 
         Raises:
@@ -90,7 +90,7 @@ class ResourceServer:
         self._login: Login | None = None
         if settings.oidc_client_id:
             self._login = Login(settings, provider, self._tokens, resource)
-            page = AccountPage(self._login, self._stored, read_balance).build()
+            page = AccountPage(self._login, self._stored, build_client).build()
             self.routes += [Route(PAGE, page), Route(f"{PAGE}/{{name}}", page)]
 
     def protect(self, app: ASGIApp) -> ASGIApp:
