@@ -103,7 +103,12 @@ def build_worker(selection: Selection, host: str, token: str) -> ASGIApp:
 
 
 def _build_observed_app(app: App, host: str, token: str) -> ASGIApp:
-    return build_http_app(app, host=host, token=token, metrics=start_operation(app, host))
+    asgi = build_http_app(app, host=host, token=token, metrics=start_operation(app, host))
+    if not app.settings.traces:
+        return asgi
+    from kie_mcp.server.operation.collector import flush_at_end
+
+    return flush_at_end(asgi)
 
 
 def build_http_app(app: App, *, host: str, token: str = "", metrics: "Metrics | None" = None) -> ASGIApp:
