@@ -116,8 +116,8 @@ class ReadSlots:
         ours = sa.and_(reads.c.account == account, reads.c.kind == kind)
         async with self._database.exclusive(f"reads of {account} {kind}") as connection:
             now = await self._database.read_time(connection, time())
-            # If a lease was made at a time in the future, the clock began anew with the machine, or was set back. At most
-            # the whole length of the lease is left, so this length is counted from now.
+            # If a lease was made at a time in the future, the clock began anew with the machine, or was set back. At
+            # most the whole length of the lease is left, so this length is counted from now.
             moved = sa.update(reads).where(ours, reads.c.leased > now)
             await connection.execute(moved.values(until=reads.c.until - reads.c.leased + now, leased=now))
             lent = {number: _Lent(number) for number in range(slots)}
