@@ -1,14 +1,18 @@
 """What only PostgreSQL does: it tells of changes, has one time for all, and may be lost and come back."""
 
+import re
+import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import anyio
+import psycopg
 import pytest
 import sqlalchemy as sa
 from support.clock import JumpingClock, wait_until
 from support.ledgers import NOW, find_database, find_url, ids, open_ledger, select_rows, task
+from support.paths import ROOT
 from support.postgresql import PostgresqlServer, find_programs
 
 from kie_mcp.errors import ConfigurationError
@@ -256,4 +260,54 @@ async def test_a_statement_without_the_name_of_a_schema_finds_no_ledger(tmp_path
         with pytest.raises(LedgerError, match='"tasks" does not exist'):
             await database.select(sa.select(sa.text("count(*) FROM tasks")))
     await ann.close()
+    await ledger.close()
+
+
+def read_command(program: str) -> str:
+    """Return the first command of a program in docs/operate.md."""
+    text = (ROOT / "docs" / "operate.md").read_text(encoding="utf-8")
+    found = re.search(rf"`({program} [^`]+)`", text)
+    assert found, program
+    return found[1]
+
+
+async def test_the_documented_backup_has_the_ledgers_of_all_tenants(
+    own_server: PostgresqlServer, tmp_path: Path
+) -> None:
+    own_server.execute("postgres", "CREATE DATABASE kie_mcp OWNER kie")
+    for name in ("kie_mcp", "kie_mcp_ann"):
+        ledger = await Ledger.open(tmp_path, url=own_server.url("kie_mcp"), schema=name)
+        await ledger.add(task(f"t_{name}"))
+        await ledger.close()
+    programs = {"PATH": f"{find_programs()}:/usr/bin:/bin", "PGHOST": str(own_server.folder), "PGUSER": "kie"}
+
+    def run(command: str) -> None:
+        subprocess.run(command, shell=True, cwd=tmp_path, env=programs, check=True, capture_output=True)
+
+    run(read_command("pg_dump"))
+    own_server.drop_database("kie_mcp")
+    own_server.execute("postgres", "CREATE DATABASE kie_mcp OWNER kie")
+    run(read_command("psql -c"))
+    run(read_command("psql --file").replace("psql", "psql --set ON_ERROR_STOP=1"))
+    for name in ("kie_mcp", "kie_mcp_ann"):
+        ledger = await Ledger.open(tmp_path, url=own_server.url("kie_mcp"), schema=name)
+        assert ids(await ledger.page()) == [f"t_{name}"]
+        await ledger.close()
+
+
+@pytest.mark.parametrize("grant", [0, 1], ids=["with tenants", "one tenant"])
+async def test_another_user_than_the_owner_needs_what_is_documented(
+    own_server: PostgresqlServer, tmp_path: Path, grant: int
+) -> None:
+    text = (ROOT / "docs" / "operate.md").read_text(encoding="utf-8")
+    statements = re.findall(r"`((?:GRANT CREATE|CREATE EXTENSION pg_trgm;)[^`]+somebody;)`", text)[grant]
+    own_server.execute("postgres", "CREATE ROLE somebody LOGIN", "CREATE DATABASE kie_mcp OWNER kie")
+    with pytest.raises(ConfigurationError, match="permission denied"):
+        await Ledger.open(tmp_path, url=own_server.url("kie_mcp", "somebody"))
+    with psycopg.connect(own_server.url("kie_mcp")) as connection:
+        connection.execute(statements.encode())
+    ledger = await Ledger.open(tmp_path, url=own_server.url("kie_mcp", "somebody"))
+    await ledger.add(task("t_1"))
+    if not grant:
+        await (await ledger.database.open_other(tmp_path, "kie_mcp_ann")).close()
     await ledger.close()
