@@ -171,11 +171,12 @@ class ResourceServer:
         async def named(scope: Scope, receive: Receive, send: Send) -> None:
             token = scope["user"].access_token
             tenant = name_tenant(token.claims["iss"], token.subject)
-            await self._answer_known(app, tenant, may_spend=SPEND in token.scopes)(scope, receive, send)
+            may_spend = SPEND in token.scopes
+            await self._answer_known(app, tenant, may_spend=may_spend, person=token.subject)(scope, receive, send)
 
         return named
 
-    def _answer_known(self, app: ASGIApp, tenant: str, *, may_spend: bool) -> ASGIApp:
+    def _answer_known(self, app: ASGIApp, tenant: str, *, may_spend: bool, person: str = "") -> ASGIApp:
         """Return middleware that writes the caller, with the KIE key that pays, into the ASGI scope of a request."""
 
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
@@ -191,7 +192,7 @@ class ResourceServer:
                 body = {"error": refusal.as_dict(), "account": self.account_page}
                 await JSONResponse(body, 403)(scope, receive, send)
                 return
-            await app({**scope, SCOPE: replace(known, may_spend=may_spend)}, receive, send)
+            await app({**scope, SCOPE: replace(known, may_spend=may_spend, person=person)}, receive, send)
 
         return answer
 
