@@ -1,6 +1,7 @@
 """The OAuth 2.1 resource server: it accepts access tokens of one provider, and tells clients the provider's address."""
 
 import ipaddress
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from urllib.parse import urlsplit
@@ -34,6 +35,10 @@ from kie_mcp.server.app import App
 from kie_mcp.tasks.failures import explain_ledger_errors
 from kie_mcp.tasks.permission import Permission
 
+logger = logging.getLogger(__name__)
+
+DATABASE_AWAY = KieMcpError("The server cannot use its database. Nothing was sent.", "Try again.", retryable=True)
+"""The answer to a request whose KIE key cannot be read; the reason is in the log, because it names the database."""
 ROOT = "/.well-known/oauth-protected-resource"
 """Path of the metadata for clients that leave out the path of the MCP endpoint in the metadata's URL."""
 
@@ -183,7 +188,8 @@ class ResourceServer:
             try:
                 known = await self.find_caller(tenant) or Caller(tenant, key=NONE_STORED)
             except KieMcpError as error:
-                await JSONResponse({"error": error.as_dict()}, 503)(scope, receive, send)
+                logger.warning("The KIE key of a person cannot be read: %s", error)
+                await JSONResponse({"error": DATABASE_AWAY.as_dict()}, 503)(scope, receive, send)
                 return
             if known.key == NONE_STORED and scope["path"] != self._path:
                 # Requests to the MCP endpoint are not refused here: some of them need no key, so the MCP middleware
