@@ -19,7 +19,7 @@ from kie_mcp.errors import ConfigurationError
 from kie_mcp.ledger.ledger import Ledger, LedgerError
 from kie_mcp.ledger.postgresql import check_system
 from kie_mcp.ledger.rows import row_from_task
-from kie_mcp.ledger.tables import tasks
+from kie_mcp.ledger.tables import NEWEST, tasks, versions
 from kie_mcp.ledger.task import Task
 
 pytestmark = [
@@ -311,3 +311,37 @@ async def test_another_user_than_the_owner_needs_what_is_documented(
     if not grant:
         await (await ledger.database.open_other(tmp_path, "kie_mcp_ann")).close()
     await ledger.close()
+
+
+UNDO = {
+    6: ("DROP INDEX ix_tasks_state_finished", "DROP TABLE marks, reservations, keys"),
+    7: ("DROP TABLE reads",),
+    8: ("ALTER TABLE reads DROP COLUMN leased",),
+}
+"""For each version of the tables since the first one on PostgreSQL, statements that undo what it has added."""
+SHAPE = """
+SELECT concat_ws(' ', table_name, column_name, data_type, is_nullable, column_default) AS part
+FROM information_schema.columns WHERE table_schema = 'kie_mcp'
+UNION SELECT indexdef FROM pg_indexes WHERE schemaname = 'kie_mcp' ORDER BY part
+"""
+
+
+@pytest.mark.parametrize("version", range(min(UNDO) - 1, int(NEWEST)))
+async def test_tables_of_every_version_are_upgraded_to_todays_and_keep_their_rows(tmp_path: Path, version: int) -> None:
+    ledger = await open_ledger(tmp_path)
+    await ledger.add(task("t_1"))
+    await ledger.close()
+    found = find_database(tmp_path)
+    assert found
+    server, name = found
+    todays = server.select(name, SHAPE)
+    statements = [each for number in sorted(UNDO, reverse=True) if number > version for each in UNDO[number]]
+    with server.connection(name) as connection:
+        for statement in (*statements, f"UPDATE {versions.name} SET {versions.c.version_num.name} = '{version:04}'"):
+            connection.execute(statement.encode())
+    assert server.select(name, SHAPE) != todays
+    ledger = await open_ledger(tmp_path)
+    assert ids(await ledger.page()) == ["t_1"]
+    await ledger.add(task("t_2"))
+    await ledger.close()
+    assert server.select(name, SHAPE) == todays
