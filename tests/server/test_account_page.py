@@ -54,7 +54,8 @@ async def address(
 
     def build(place: str) -> ASGIApp:
         known = {"public_url": place, "oidc_issuer": issuer, "account_keys": "person", **register(issuer, place)}
-        app = App(settings.model_copy(update=known), local_files=False, transport=transport, clock=clock)
+        real = settings.model_copy(update=known | {"sandbox": False})
+        app = App(real, local_files=False, transport=transport, clock=clock)
         common = CommonLedger(app.settings)
         accounts = ResourceServer(app.settings, PATH, clock, app.build_client_of, common.open)
         opened.push_async_callback(common.close)
