@@ -124,7 +124,7 @@ class Settings(BaseSettings):
     metrics_port: int | None = Field(None, ge=1, le=65535)
     """Port at which `serve --http` serves metrics for Prometheus, at `/metrics`; None turns metrics off."""
     traces: bool = False
-    """Whether `serve --http` sends traces to an OpenTelemetry collector; the variables `OTEL_…` set its address."""
+    """Whether `serve --http` sends traces and metrics to an OpenTelemetry collector, which `OTEL_…` variables name."""
     sandbox: bool = False
     """Whether kie-mcp uses its sandbox, which simulates KIE at no cost, instead of the real KIE."""
     sandbox_seconds: float = Field(2, ge=0, allow_inf_nan=False)

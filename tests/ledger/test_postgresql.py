@@ -1,5 +1,7 @@
 """What only PostgreSQL does: it tells of changes, has one time for all, and may be lost and come back."""
 
+import re
+import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 from support.clock import JumpingClock, wait_until
 from support.ledgers import NOW, find_database, find_url, ids, open_ledger, select_rows, task
+from support.paths import ROOT
 from support.postgresql import PostgresqlServer, find_programs
 
 from kie_mcp.errors import ConfigurationError
@@ -17,7 +20,7 @@ from kie_mcp.ledger.ledger import Ledger, LedgerError
 from kie_mcp.ledger.postgresql import check_system
 from kie_mcp.ledger.postgresql_dialect import is_silent
 from kie_mcp.ledger.rows import row_from_task
-from kie_mcp.ledger.tables import tasks
+from kie_mcp.ledger.tables import NEWEST, tasks, versions
 from kie_mcp.ledger.task import Task
 
 pytestmark = [
@@ -276,3 +279,87 @@ async def test_a_statement_without_the_name_of_a_schema_finds_no_ledger(tmp_path
             await database.select(sa.select(sa.text("count(*) FROM tasks")))
     await ann.close()
     await ledger.close()
+
+
+def read_command(program: str) -> str:
+    """Return the first command of a program in docs/operate.md."""
+    text = (ROOT / "docs" / "operate.md").read_text(encoding="utf-8")
+    found = re.search(rf"`({program} [^`]+)`", text)
+    assert found, program
+    return found[1]
+
+
+async def test_the_documented_backup_has_the_ledgers_of_all_tenants(
+    own_server: PostgresqlServer, tmp_path: Path
+) -> None:
+    own_server.execute("postgres", "CREATE DATABASE kie_mcp OWNER kie")
+    for name in ("kie_mcp", "kie_mcp_ann"):
+        ledger = await Ledger.open(tmp_path, url=own_server.url("kie_mcp"), schema=name)
+        await ledger.add(task(f"t_{name}"))
+        await ledger.close()
+    programs = {"PATH": f"{find_programs()}:/usr/bin:/bin", "PGHOST": str(own_server.folder), "PGUSER": "kie"}
+
+    def run(command: str) -> None:
+        subprocess.run(command, shell=True, cwd=tmp_path, env=programs, check=True, capture_output=True)
+
+    run(read_command("pg_dump"))
+    own_server.drop_database("kie_mcp")
+    own_server.execute("postgres", "CREATE DATABASE kie_mcp OWNER kie")
+    run(read_command("psql -c"))
+    run(read_command("psql --file").replace("psql", "psql --set ON_ERROR_STOP=1"))
+    for name in ("kie_mcp", "kie_mcp_ann"):
+        ledger = await Ledger.open(tmp_path, url=own_server.url("kie_mcp"), schema=name)
+        assert ids(await ledger.page()) == [f"t_{name}"]
+        await ledger.close()
+
+
+@pytest.mark.parametrize("grant", [0, 1], ids=["with tenants", "one tenant"])
+async def test_another_user_than_the_owner_needs_what_is_documented(
+    own_server: PostgresqlServer, tmp_path: Path, grant: int
+) -> None:
+    text = (ROOT / "docs" / "operate.md").read_text(encoding="utf-8")
+    statements = re.findall(r"`((?:GRANT CREATE|CREATE EXTENSION pg_trgm;)[^`]+somebody;)`", text)[grant]
+    own_server.execute("postgres", "CREATE ROLE somebody LOGIN", "CREATE DATABASE kie_mcp OWNER kie")
+    with pytest.raises(ConfigurationError, match="permission denied"):
+        await Ledger.open(tmp_path, url=own_server.url("kie_mcp", "somebody"))
+    with psycopg.connect(own_server.url("kie_mcp")) as connection:
+        connection.execute(statements.encode())
+    ledger = await Ledger.open(tmp_path, url=own_server.url("kie_mcp", "somebody"))
+    await ledger.add(task("t_1"))
+    if not grant:
+        await (await ledger.database.open_other(tmp_path, "kie_mcp_ann")).close()
+    await ledger.close()
+
+
+UNDO = {
+    6: ("DROP INDEX ix_tasks_state_finished", "DROP TABLE marks, reservations, keys"),
+    7: ("DROP TABLE reads",),
+    8: ("ALTER TABLE reads DROP COLUMN leased",),
+}
+"""For each version of the tables since the first one on PostgreSQL, statements that undo what it has added."""
+SHAPE = """
+SELECT concat_ws(' ', table_name, column_name, data_type, is_nullable, column_default) AS part
+FROM information_schema.columns WHERE table_schema = 'kie_mcp'
+UNION SELECT indexdef FROM pg_indexes WHERE schemaname = 'kie_mcp' ORDER BY part
+"""
+
+
+@pytest.mark.parametrize("version", range(min(UNDO) - 1, int(NEWEST)))
+async def test_tables_of_every_version_are_upgraded_to_todays_and_keep_their_rows(tmp_path: Path, version: int) -> None:
+    ledger = await open_ledger(tmp_path)
+    await ledger.add(task("t_1"))
+    await ledger.close()
+    found = find_database(tmp_path)
+    assert found
+    server, name = found
+    todays = server.select(name, SHAPE)
+    statements = [each for number in sorted(UNDO, reverse=True) if number > version for each in UNDO[number]]
+    with server.connection(name) as connection:
+        for statement in (*statements, f"UPDATE {versions.name} SET {versions.c.version_num.name} = '{version:04}'"):
+            connection.execute(statement.encode())
+    assert server.select(name, SHAPE) != todays
+    ledger = await open_ledger(tmp_path)
+    assert ids(await ledger.page()) == ["t_1"]
+    await ledger.add(task("t_2"))
+    await ledger.close()
+    assert server.select(name, SHAPE) == todays

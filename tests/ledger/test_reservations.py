@@ -101,8 +101,38 @@ async def test_only_reservations_that_no_live_process_holds_end_with_their_tenan
     async with run_process("s_a", tmp_path) as (alive, ledger), run_process("s_b", tmp_path) as (process, _):
         await alive.common.leases.renew("s_a", NOW)
         await ledger.add(task("t_1", session="s_a", reserved=50.0), check=allow)
-        await process.reservations.end("ann", NOW)
-        assert await process.find() == (50, False)
+        assert await process.reservations.hold("ann", NOW) == []
         await alive.common.leases.release("s_a")
-        await process.reservations.end("ann", NOW)
+        await process.reservations.end(await process.reservations.hold("ann", NOW))
         assert await process.find() == (50, True)
+
+
+@pytest.mark.parametrize(
+    ("left", "expected"),
+    [
+        ({"state": "failed", "credits": 0.0, "saved": True}, (0, True)),
+        ({"state": "succeeded", "credits": 70.0, "saved": True}, (70, True)),
+        ({"state": "succeeded", "credits": 40.0}, (40, False)),
+        ({}, (50, False)),
+    ],
+    ids=["failed", "dearer than its estimate", "not saved yet", "running"],
+)
+async def test_what_a_killed_process_did_not_settle_is_settled_by_who_opens_the_ledger(
+    tmp_path: Path, left: dict[str, Any], expected: tuple[float, bool]
+) -> None:
+    """Without that, the cap of all would count what was reserved, and each server that starts would open the tenant."""
+    async with run_process("s_a", tmp_path) as (_, killed), run_process("s_b", tmp_path) as (process, ledger):
+        made = task("t_1", session="s_a", reserved=50.0, state="running")
+        await killed.add(made, check=allow)
+        await Ledger(killed.database).save(dataclasses.replace(made, **left))
+        await ledger.hold_reservations(NOW)
+        assert await process.find() == expected
+
+
+async def test_a_reservation_without_a_task_still_counts_but_keeps_no_server_busy(tmp_path: Path) -> None:
+    async with run_process("s_a", tmp_path) as (killed, _), run_process("s_b", tmp_path) as (process, ledger):
+        await killed.reservations.add(task("t_1", session="s_a", reserved=50.0), "ann", print)
+        await ledger.hold_reservations(NOW)
+        assert await process.find() == (50, True)
+    async with run_process("s_c", tmp_path) as (process, _):
+        assert await process.reservations.list_orphaned(NOW) == []

@@ -21,8 +21,10 @@ from support.accounts import claims_for, make_key, needs_provider, sign
 
 from kie_mcp.clock import Clock
 from kie_mcp.config import Settings
+from kie_mcp.kie.client import KieClient
 from kie_mcp.server.accounts.access_tokens import name_tenant
 from kie_mcp.server.accounts.caller import SCOPE, Caller
+from kie_mcp.server.accounts.common_ledger import CommonLedger
 from kie_mcp.server.accounts.resource_server import ResourceServer
 from kie_mcp.server.http import PATH
 
@@ -97,14 +99,10 @@ async def greet(scope: Scope, receive: Receive, send: Send) -> None:
     await JSONResponse({"tenant": caller.tenant, "may_spend": caller.may_spend})(scope, receive, send)
 
 
-async def read_balance(_: str) -> float:
-    raise NotImplementedError
-
-
 @cache
 def protect(issuer: str) -> ASGIApp:
     settings = Settings(public_url="https://kie.example", oidc_issuer=issuer)
-    return ResourceServer(settings, PATH, Clock(), read_balance).protect(greet)
+    return ResourceServer(settings, PATH, Clock(), KieClient, CommonLedger(settings).open).protect(greet)
 
 
 @pytest.fixture

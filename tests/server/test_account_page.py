@@ -20,11 +20,12 @@ from kie_mcp.config import Settings
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server.accounts.caller import SCOPE, Caller
+from kie_mcp.server.accounts.common_ledger import CommonLedger
 from kie_mcp.server.accounts.needs_key import NONE_STORED
 from kie_mcp.server.accounts.resource_server import ResourceServer
 from kie_mcp.server.app import App
 from kie_mcp.server.build import build_server
-from kie_mcp.server.http import PATH, build_streamable_app
+from kie_mcp.server.http import PATH, build_http_app, build_streamable_app
 from kie_mcp.server.middleware.extra_routes import ExtraRoutes
 
 pytestmark = [pytest.mark.anyio, needs_provider]
@@ -53,9 +54,11 @@ async def address(
 
     def build(place: str) -> ASGIApp:
         known = {"public_url": place, "oidc_issuer": issuer, "account_keys": "person", **register(issuer, place)}
-        app = App(settings.model_copy(update=known), local_files=False, transport=transport, clock=clock)
-        accounts = ResourceServer(app.settings, PATH, clock, app.read_balance_of)
-        opened.push_async_callback(accounts.close)
+        real = settings.model_copy(update=known | {"sandbox": False})
+        app = App(real, local_files=False, transport=transport, clock=clock)
+        common = CommonLedger(app.settings)
+        accounts = ResourceServer(app.settings, PATH, clock, app.build_client_of, common.open)
+        opened.push_async_callback(common.close)
         return ExtraRoutes(accounts.protect(tell_key), accounts.routes)
 
     async with AsyncExitStack() as opened, serve_at(build) as place:
@@ -99,6 +102,20 @@ async def test_a_person_logs_in_stores_a_key_and_calls_are_paid_with_it(
     told = await browser.post(page.url, data={"form": read_form(page), "delete": "1"})
     assert "No key is stored" in told.text
     assert await find_key(issuer, address, "ann") == missing
+
+
+async def test_a_key_is_stored_while_the_server_is_tried_out_with_the_sandbox(
+    settings: Settings, clock: JumpingClock, issuer: str, browser: httpx2.AsyncClient
+) -> None:
+    def build(place: str) -> ASGIApp:
+        known = {"public_url": place, "oidc_issuer": issuer, "account_keys": "person", **register(issuer, place)}
+        app = App(settings.model_copy(update=known | {"sandbox": True}), local_files=False, clock=clock)
+        return build_http_app(app, host="127.0.0.1")
+
+    async with serve_at(build) as place:
+        page = await open_page(browser, place)
+        told = await browser.post(page.url, data={"form": read_form(page), "key": KEY})
+    assert "Your key is stored" in told.text
 
 
 @pytest.mark.parametrize(
@@ -185,12 +202,14 @@ async def test_calls_without_a_stored_key_are_refused_with_the_address_of_the_pa
     def build(place: str) -> ASGIApp:
         known = {"public_url": place, "oidc_issuer": issuer, "account_keys": "person", "oidc_client_id": "x"}
         app = App(settings.model_copy(update=known), local_files=False, transport=transport, clock=clock)
-        accounts = ResourceServer(app.settings, PATH, clock, app.read_balance_of)
+        common = CommonLedger(app.settings)
+        opened.push_async_callback(common.close)
+        accounts = ResourceServer(app.settings, PATH, clock, app.build_client_of, common.open)
         server = build_server(app, sessions=False)
         server.middleware += accounts.middleware
         return accounts.protect(build_streamable_app(server, "127.0.0.1"))
 
-    async with serve_at(build) as place:
+    async with AsyncExitStack() as opened, serve_at(build) as place:
         token = sign(make_key("one"), **claims_for(issuer, place + PATH))
         eras: tuple[Any, ...] = ("legacy", "auto")
         for era in eras:
@@ -211,5 +230,7 @@ async def test_calls_without_a_stored_key_are_refused_with_the_address_of_the_pa
 def test_behind_https_the_cookie_goes_over_nothing_else(settings: Settings, clock: JumpingClock) -> None:
     known = {"public_url": "https://kie.example", "oidc_issuer": "https://login.example", "account_keys": "person"}
     with pytest.raises(ConfigurationError, match="OIDC_CLIENT_ID") as refused:
-        ResourceServer(settings.model_copy(update=known), PATH, clock, App(settings).read_balance_of)
+        ResourceServer(
+            settings.model_copy(update=known), PATH, clock, App(settings).build_client_of, CommonLedger(settings).open
+        )
     assert "https://kie.example/account/callback" in refused.value.next_step

@@ -1,5 +1,8 @@
 """People of one server: each logs in, stores a KIE key of their own, and pays with it for what only they see."""
 
+import io
+import json
+import logging
 from collections.abc import AsyncIterator
 
 import httpx2
@@ -22,11 +25,16 @@ from support.clock import JumpingClock
 
 from kie_mcp.config import Settings
 from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.server.accounts.access_tokens import name_tenant
 from kie_mcp.server.app import App
 from kie_mcp.server.http import PATH
+from kie_mcp.server.operation.audit import Audit
+from kie_mcp.server.operation.logs import build_formatter
 
 pytestmark = [pytest.mark.anyio, needs_provider]
 KEY = "kie-0123456789abcdef"
+EVENTS = "accepted", "ended"
+"""What the audit tells of a task."""
 
 
 @pytest.fixture
@@ -113,3 +121,30 @@ async def test_with_the_key_of_the_operator_each_account_sees_only_what_it_made(
             (task,) = answer(await again.call_tool("list_tasks"))["tasks"]
             assert task["task_id"] == made
     assert len(list((settings.data_dir / "tenants").iterdir())) == 2
+
+
+@pytest.mark.on_postgresql
+async def test_the_audit_names_the_person_and_the_tenant_of_each_paid_call(
+    settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock, issuer: str
+) -> None:
+    known = {"sandbox": False, "api_key": SecretStr(KEY), "save": False}
+    app = App(settings.model_copy(update=known), local_files=False, transport=transport, clock=clock)
+    app.observers.append(Audit().task_changed)
+    log = io.StringIO()
+    handler = logging.StreamHandler(log)
+    handler.setFormatter(build_formatter(KEY))
+    audit_logger = logging.getLogger(Audit.__module__)
+    audit_logger.addHandler(handler)
+    audit_logger.setLevel(logging.INFO)
+    try:
+        async with serve_accounts(app, issuer) as url:
+            for person in ("ann", "bob"):
+                async with connect_account(url, person) as client:
+                    await client.call_tool("nano_banana_image", {"prompt": f"a secret of {person}"})
+    finally:
+        audit_logger.removeHandler(handler)
+        audit_logger.setLevel(logging.NOTSET)
+    told = [json.loads(line) for line in log.getvalue().splitlines()]
+    expected = [(event, person, name_tenant(issuer, person)) for person in ("ann", "bob") for event in EVENTS]
+    assert [(line["audit"], line["person"], line["tenant"]) for line in told] == expected
+    assert "secret" not in log.getvalue()

@@ -16,7 +16,9 @@ import httpx2
 import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import ResourceMetrics
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from support.answers import answer
 from support.commands import COMMAND, serve_and_record_command
@@ -25,7 +27,7 @@ from support.kie_server import serve_kie
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.server.operation.extras import need_extra
 from kie_mcp.server.operation.logs import build_formatter
-from kie_mcp.server.operation.metrics import Metrics
+from kie_mcp.server.operation.metrics import serve_metrics
 
 PROMPT = "a heron that nobody must read of"
 TOKEN = "a long random text"
@@ -33,10 +35,24 @@ CALLS = 3
 
 
 class Collector:
-    """A collector of OpenTelemetry: it keeps all spans that it is sent."""
+    """A collector of OpenTelemetry: it keeps all spans and metrics that it is sent."""
 
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
+        """Bodies with spans."""
+        self.metrics: list[bytes] = []
+        """Bodies with metrics."""
+
+    def sum(self, name: str, **labels: str) -> float:
+        """Return the sum of a number with these labels over the workers, as they last sent it."""
+        found: dict[int, float] = {}
+        for resource in (each for body in self.metrics for each in _read_metrics(body)):
+            for metric in (each for scope in resource.scope_metrics for each in scope.metrics if each.name == name):
+                for point in (*metric.sum.data_points, *metric.histogram.data_points):
+                    if labels.items() <= {each.key: each.value.string_value for each in point.attributes}.items():
+                        is_sum = metric.HasField("sum")
+                        found[point.start_time_unix_nano] = point.as_double + point.as_int if is_sum else point.count
+        return sum(found.values())
 
     @property
     def spans(self) -> list[Span]:
@@ -47,6 +63,10 @@ class Collector:
             for scope in resource.scope_spans
             for span in scope.spans
         ]
+
+
+def _read_metrics(body: bytes) -> list[ResourceMetrics]:
+    return list(ExportMetricsServiceRequest.FromString(body).resource_metrics)
 
 
 @contextmanager
@@ -61,7 +81,7 @@ def collect() -> Iterator[tuple[str, Collector]]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
-            collector.bodies.append(body)
+            (collector.metrics if self.path.endswith("/metrics") else collector.bodies).append(body)
             self.send_response(200)
             self.end_headers()
 
@@ -99,6 +119,7 @@ class Observed:
         self.numbers: list[str] = []
         self.spans: list[Span] = []
         self.raw_spans = b""
+        self.collector = Collector()
         self.accepted = 0
 
     def sum(self, name: str) -> float:
@@ -134,7 +155,9 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Observed:
             "KIE_MCP_LOG_FORMAT": "text",
             "KIE_MCP_TRACES": "1",
             "OTEL_EXPORTER_OTLP_ENDPOINT": place,
-            "OTEL_BSP_SCHEDULE_DELAY": "200",
+            # Only what is sent at the end arrives.
+            "OTEL_BSP_SCHEDULE_DELAY": "600000",
+            "OTEL_METRIC_EXPORT_INTERVAL": "600000",
         }
         options = ("--workers", "2", "--metrics-port", str(port), "--log-format", "json")
         with serve_and_record_command(
@@ -144,6 +167,7 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Observed:
             with httpx2.Client() as http:
                 seen.numbers = [http.get(f"http://127.0.0.1:{port + each}/metrics").text for each in range(2)]
         seen.spans, seen.raw_spans = collector.spans, b"".join(collector.bodies)
+        seen.collector = collector
         seen.accepted = len(kie.sandbox.accepted)
     return seen
 
@@ -162,6 +186,15 @@ def test_metrics_count_calls_requests_tasks_and_credits(observed: Observed) -> N
     assert observed.sum("kie_mcp_tasks_running") == 0
     assert all("process_resident_memory_bytes" in page for page in observed.numbers)
     assert not any(PROMPT in page for page in observed.numbers)
+
+
+def test_the_collector_gets_the_same_numbers(observed: Observed) -> None:
+    sent = observed.collector
+    assert sent.sum("kie_mcp_tool_call", tool="nano_banana_image", outcome="ok") == CALLS
+    assert sent.sum("kie_mcp_kie_request", path="/api/v1/jobs/createTask", status="200") == CALLS
+    assert sent.sum("kie_mcp_tasks_ended", state="succeeded") == CALLS
+    assert sent.sum("kie_mcp_credits") == 4 * CALLS
+    assert PROMPT.encode() not in b"".join(sent.metrics)
 
 
 def test_a_trace_leads_from_the_call_through_kie_to_the_saved_file(observed: Observed) -> None:
@@ -235,5 +268,5 @@ def test_a_port_for_metrics_that_is_taken_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(ConfigurationError, match=f"Port {port} of 127.0.0.1 cannot be opened") as refused:
-            Metrics().serve("127.0.0.1", port, 1)
+            serve_metrics("127.0.0.1", port, 1)
     assert "KIE_MCP_METRICS_PORT" in refused.value.next_step

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from pydantic import SecretStr
 from support.clock import JumpingClock, wait_until
 from support.runners import InterceptedKie
 from support.servers import serve_app
@@ -19,11 +20,20 @@ from kie_mcp.server.operation.probes import FRESH_SECONDS
 
 pytestmark = pytest.mark.anyio
 ALL_OK = {"database": "ok", "kie": "ok", "disk": "ok"}
+KEY = "kie-0123456789abcdef"
+ACCOUNTS = {
+    "oidc_issuer": "https://login.example",
+    "public_url": "https://kie.example",
+    "oidc_client_id": "kie-mcp",
+}
+"""Settings of a server with accounts, whose provider is asked only about tokens."""
 
 
 class Stage:
     def __init__(self, app: App, url: str, sandbox: Sandbox, kie: InterceptedKie) -> None:
         self.app, self.url, self.sandbox, self.kie = app, url, sandbox, kie
+        self.is_away = False
+        """Whether KIE cannot be reached."""
 
     async def get(self, path: str, **how: Any) -> tuple[int, Any]:
         with JumpingClock.hold():
@@ -35,13 +45,18 @@ class Stage:
 @asynccontextmanager
 async def stage(settings: Settings, clock: JumpingClock, **changed: Any) -> AsyncIterator[Stage]:
     """Serve on an address of this machine, with a token."""
-    sandbox = Sandbox(clock=clock.time)
-    kie = InterceptedKie(sandbox.app)
-    app = App(
-        settings.model_copy(update=changed), local_files=False, transport=httpx2.ASGITransport(app=kie), clock=clock
-    )
+    changed_settings = settings.model_copy(update=changed)
+    sandbox = Sandbox(clock=clock.time) if changed_settings.sandbox else Sandbox(key=KEY, clock=clock.time)
+
+    async def answer(_: str) -> None:
+        if it.is_away:
+            raise httpx2.ConnectError("KIE is away")
+
+    kie = InterceptedKie(sandbox.app, get=answer, head=answer)
+    app = App(changed_settings, local_files=False, transport=httpx2.ASGITransport(app=kie), clock=clock)
     async with serve_app(build_http_app(app, host="127.0.0.1", token="a long random text")) as endpoint:
-        yield Stage(app, endpoint.removesuffix(PATH), sandbox, kie)
+        it = Stage(app, endpoint.removesuffix(PATH), sandbox, kie)
+        yield it
 
 
 async def test_a_load_balancer_asks_without_a_token_and_by_any_name(settings: Settings, clock: JumpingClock) -> None:
@@ -72,6 +87,25 @@ async def test_a_server_without_kie_is_not_ready_and_lives(settings: Settings, c
         it.sandbox.inject_fault("credit", 401, 20)
         assert await it.get("/readyz") == (503, {"status": "failed", "checks": ALL_OK | {"kie": "failed"}})
         assert (await it.get("/healthz"))[0] == 200
+
+
+@pytest.mark.parametrize("who_pays", [{"caller_keys": True}, ACCOUNTS, ACCOUNTS | {"account_keys": "person"}])
+async def test_with_tenants_kie_is_asked_too(settings: Settings, clock: JumpingClock, who_pays: dict[str, Any]) -> None:
+    async with stage(settings, clock, **who_pays, sandbox=False, api_key=SecretStr(KEY)) as it:
+        for _ in range(3):
+            assert await it.get("/readyz") == (200, {"status": "ok", "checks": ALL_OK})
+        assert len(it.kie.requests) + it.kie.balance_reads == 1
+        await clock.sleep(FRESH_SECONDS)
+        it.is_away = True
+        assert await it.get("/readyz") == (503, {"status": "failed", "checks": ALL_OK | {"kie": "failed"}})
+        assert (await it.get("/healthz"))[0] == 200
+
+
+async def test_a_wrong_key_of_the_operator_is_told_where_it_pays_for_all(
+    settings: Settings, clock: JumpingClock
+) -> None:
+    async with stage(settings, clock, **ACCOUNTS, sandbox=False, api_key=SecretStr("another-key-of-nobody")) as it:
+        assert await it.get("/readyz") == (503, {"status": "failed", "checks": ALL_OK | {"kie": "failed"}})
 
 
 async def test_a_folder_that_cannot_be_written_is_told(settings: Settings, clock: JumpingClock, tmp_path: Path) -> None:

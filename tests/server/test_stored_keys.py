@@ -15,6 +15,7 @@ from support.commands import run_command
 from kie_mcp.config import Settings
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.ledger.sqlite import FILE_NAME
+from kie_mcp.server.accounts.common_ledger import CommonLedger
 from kie_mcp.server.accounts.stored_keys import FILE, StoredKeys, UnreadableKey
 
 pytestmark = pytest.mark.anyio
@@ -27,11 +28,11 @@ KEY = "kie-0123456789abcdef"
 async def opened(settings: Settings, *keys: str) -> AsyncIterator[StoredKeys]:
     """The keys as a server with these keys of its own stores and finds them."""
     changed = settings.model_copy(update={"encryption_keys": SecretStr(", ".join(keys))} if keys else {})
-    stored = StoredKeys(changed, JumpingClock())
+    common = CommonLedger(changed)
     try:
-        yield stored
+        yield StoredKeys(changed, JumpingClock(), common.open)
     finally:
-        await stored.close()
+        await common.close()
 
 
 async def reveal(stored: StoredKeys, tenant: str) -> str | None:
@@ -103,5 +104,9 @@ async def test_the_command_encrypts_all_keys_anew(settings: Settings) -> None:
 @pytest.mark.parametrize("text", ["short", "x" * 42, "-" * 44, "ü" * 43, " , "])
 async def test_a_text_that_is_no_key_is_refused_without_being_told(settings: Settings, text: str) -> None:
     with pytest.raises(ConfigurationError, match="no key") as refused:
-        StoredKeys(settings.model_copy(update={"encryption_keys": SecretStr(text)}), JumpingClock())
+        StoredKeys(
+            settings.model_copy(update={"encryption_keys": SecretStr(text)}),
+            JumpingClock(),
+            CommonLedger(settings).open,
+        )
     assert text.strip(" ,") not in str(refused.value) or not text.strip(" ,")

@@ -73,8 +73,9 @@ async def test_a_ledger_is_read_without_a_key_also_while_the_app_of_its_tenant_i
         assert tenants.find_open("ann") is None
         async with tenants.use(ANN) as app:
             later = await make_picture(app, "a heron")
-            assert await tenants.read_ledger("ann") is reader
-            assert {each.id for each in await reader.page()} == {later.id, made.id}
+            runner = await app.runner()
+            assert await tenants.read_ledger("ann") is runner.ledger
+            assert {each.id for each in await runner.ledger.page()} == {later.id, made.id}
 
 
 async def test_a_broken_ledger_is_not_renamed_by_who_reads_it(
@@ -90,7 +91,7 @@ async def test_a_broken_ledger_is_not_renamed_by_who_reads_it(
 
 
 @pytest.mark.on_postgresql
-async def test_the_closing_of_an_app_takes_no_ledger_from_those_who_read_it(
+async def test_an_app_whose_ledger_is_read_is_not_idle(
     settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock
 ) -> None:
     async with run_tenants(build_app(settings, transport, clock)) as tenants:
@@ -99,17 +100,18 @@ async def test_the_closing_of_an_app_takes_no_ledger_from_those_who_read_it(
         await clock.sleep(IDLE_SECONDS - LOOK_SECONDS)
         reader = await tenants.read_ledger("ann")
         await clock.sleep(3 * LOOK_SECONDS)
-        await wait_until(lambda: tenants.find_open("ann") is None)
-        assert tenants._readers.find("ann") is reader
+        assert tenants.find_open("ann") is app
         assert await reader.page() == []
+        await clock.sleep(IDLE_SECONDS)
+        await wait_until(lambda: tenants.find_open("ann") is None)
 
 
 async def test_a_ledger_that_was_read_alone_is_closed_when_it_is_idle(
     settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock
 ) -> None:
+    async with run_tenants(build_app(settings, transport, clock)) as tenants, tenants.use(ANN) as app:
+        await app.runner()
     async with run_tenants(build_app(settings, transport, clock)) as tenants:
-        async with tenants.use(ANN) as app:
-            await app.runner()
         first = await tenants.read_ledger("ann")
         await clock.sleep(IDLE_SECONDS + 2 * LOOK_SECONDS)
         await wait_until(lambda: tenants._readers.find("ann") is None)

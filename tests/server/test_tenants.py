@@ -11,6 +11,7 @@ import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from pydantic import SecretStr
+from starlette.responses import Response
 from support.answers import answer
 from support.clock import JumpingClock, wait_until
 from support.echoing_kie import EchoingKie
@@ -26,7 +27,7 @@ from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server.accounts.caller import Caller
 from kie_mcp.server.accounts.tenants import IDLE_SECONDS, LOOK_SECONDS, Tenants
-from kie_mcp.server.app import App
+from kie_mcp.server.app import SETTLE_SECONDS, App
 from kie_mcp.server.http import PATH, build_http_app
 from kie_mcp.tasks import wake_files
 
@@ -290,6 +291,48 @@ async def test_a_new_key_of_a_tenant_takes_the_place_of_the_old_one(
             assert again is not app
             assert again.settings.api_key == SecretStr(BOBS_KEY)
             assert (await (await again.runner()).get(made.id)).id == made.id
+
+
+@pytest.mark.on_postgresql
+async def test_a_create_that_is_on_its_way_when_the_key_changes_is_waited_for(
+    settings: Settings, clock: JumpingClock
+) -> None:
+    """Nobody would know whether KIE accepted a create that is cut; what runs then goes on with the new key."""
+    asked, answered = anyio.Event(), anyio.Event()
+
+    async def hold_back(path: str) -> Response | None:
+        if path == JOBS.create:
+            asked.set()
+            await answered.wait()
+        return None
+
+    kie = InterceptedKie(Sandbox(seconds=600, clock=clock.time).app, post=hold_back)
+    opened: list[App] = []
+
+    async with run_tenants(build_app(settings, httpx2.ASGITransport(app=kie), clock)) as tenants:
+
+        async def call_with_old_key() -> None:
+            async with tenants.use(ANN) as app:
+                await make_picture(app)
+
+        async def call_with_new_key() -> None:
+            async with tenants.use(Caller("ann", key=SecretStr(BOBS_KEY))) as app:
+                opened.append(app)
+                runner = await app.runner()
+                await wait_until(lambda: runner.is_watching)
+                (task,) = await runner.ledger.page()
+                (ended,) = await runner.wait([task], 1000)
+            assert (task.state, ended.state) == ("running", "succeeded")
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(call_with_old_key)
+            await asked.wait()
+            group.start_soon(call_with_new_key)
+            # A server that ends waits no longer than this, by the machine's clock.
+            with anyio.move_on_after(2 * SETTLE_SECONDS):
+                await wait_until(lambda: bool(opened))
+            assert not opened
+            answered.set()
 
 
 @pytest.mark.on_postgresql

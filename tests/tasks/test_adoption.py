@@ -34,6 +34,7 @@ from kie_mcp.tasks import money
 from kie_mcp.tasks.adoption import LOOKUP_SECONDS, NOT_CREATED, adopt
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.runner import Runner
+from kie_mcp.tasks.transitions import GRACE_SECONDS
 
 pytestmark = pytest.mark.anyio
 
@@ -520,6 +521,33 @@ async def test_a_task_of_which_kie_named_no_result_is_settled_by_its_own_id(
         sandbox.accepted[0].fault = ""
         settled = await run_to_end(runner, await runner.resolve(task.id, task.kie_id or ""))
         assert (settled.state, settled.saved, len(settled.results), settled.error) == ("succeeded", True, 1, None)
+
+
+async def test_a_task_that_kie_did_not_know_is_settled_by_its_own_id_once_kie_knows_it(
+    clock: JumpingClock, tmp_path: Path
+) -> None:
+    """It was asked with the key of another account, for example."""
+    is_known = False
+
+    async def ask_another_account(path: str) -> Response | None:
+        is_status = path.endswith("/record-info")
+        return envelope(422, "recordInfo is null") if is_status and not is_known else None
+
+    gate = InterceptedKie(Sandbox(seconds=GRACE_SECONDS, clock=clock.time).app, get=ask_another_account)
+    async with run_runner(tmp_path, gate, clock) as runner:
+        task = await run_to_end(runner, await runner.submit(Order("veo_video", model_call("veo_video"))))
+        assert task.state == "expired"
+        assert "resolve_task" in (task.error or {})["next_step"]
+        with pytest.raises(InvalidCall, match="KIE knows no task"):
+            await runner.resolve(task.id, task.kie_id or "")
+        with pytest.raises(InvalidCall, match="KIE has made task"):
+            await runner.resolve(task.id, NOT_CREATED)
+        is_known = True
+        # An account that several tenants share tells nobody of other tasks, but a task is settled by its own id.
+        runner.client.is_shared = True
+        settled = await run_to_end(runner, await runner.resolve(task.id, task.kie_id or ""))
+        spent = await runner.ledger.spent(settled)
+    assert (settled.state, settled.saved, settled.error, spent.day) == ("succeeded", True, None, 60)
 
 
 @pytest.mark.parametrize(

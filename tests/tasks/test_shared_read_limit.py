@@ -4,14 +4,14 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 
 import anyio
 import pytest
 import sqlalchemy as sa
 from starlette.responses import Response
-from support.clock import JumpingClock
+from support.clock import JumpingClock, WallClock
 from support.ledgers import find_database, open_ledger
 from support.runners import InterceptedKie, full_disk, model_call, run_runner
 
@@ -25,6 +25,11 @@ from kie_mcp.tasks.read_limiter import share_reads
 pytestmark = [pytest.mark.anyio, pytest.mark.on_postgresql]
 TASKS = 24
 SONG = "/api/v1/generate/record-info"
+
+
+@pytest.fixture
+def wall_clock() -> WallClock:
+    return WallClock()
 
 
 def assert_kept(times: Sequence[float], limit: int) -> None:
@@ -69,6 +74,30 @@ class Readers:
             await self.limiters[number].acquire(path)
             self.times[number].append(self.clock.now)
             await self.clock.sleep(pause)
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("seconds", [3600, -3600], ids=["forward", "back"])
+async def test_a_clock_that_is_set_lends_no_slot_twice_and_holds_none(
+    wall_clock: WallClock, tmp_path: Path, seconds: float
+) -> None:
+    async with AsyncExitStack() as stack:
+        readers = Readers(wall_clock)
+        await readers.open(stack, tmp_path, processes=2)
+        begin = wall_clock.now
+
+        async def set_clock() -> None:
+            await wall_clock.sleep(10)
+            wall_clock.ahead = seconds
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(set_clock)
+            group.start_soon(readers.read, 0, JOBS.status, 30)
+            await wall_clock.sleep(9)
+            group.start_soon(readers.read, 1, JOBS.status, 21)
+        assert_kept([*chain(*readers.times)], STATUS_READS)
+        for number, times in enumerate(readers.times):
+            assert max(later - earlier for earlier, later in pairwise([begin, *times][number:])) < 2 * SHORT_LEASE
 
 
 async def test_processes_on_one_ledger_share_the_status_reads(clock: JumpingClock, tmp_path: Path) -> None:

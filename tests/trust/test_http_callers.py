@@ -15,6 +15,7 @@ import pytest
 from anyio.abc import SocketStream
 from mcp import Client
 from mcp.shared.exceptions import MCPError
+from pydantic import SecretStr
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 from support.answers import answer
@@ -23,6 +24,7 @@ from support.servers import serve_app
 
 from kie_mcp.config import Settings
 from kie_mcp.errors import ConfigurationError
+from kie_mcp.sandbox.fake_media import MediaContent, render_file
 from kie_mcp.server.access_token import FILE, SHORTEST, read_or_make_token
 from kie_mcp.server.app import App
 from kie_mcp.server.http import build_http_app
@@ -30,6 +32,7 @@ from kie_mcp.server.listener import BODY_SECONDS, HEADER_SECONDS, TimedProtocol
 
 pytestmark = pytest.mark.anyio
 
+PICTURE = render_file("fox.png", MediaContent("a fox", "1"))
 REQUEST = b"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 10\r\n"
 
 
@@ -281,6 +284,32 @@ async def test_no_error_over_http_holds_a_path_of_the_server(elsewhere: App, tmp
             await client.read_resource(f"kie://tasks/{id_ or 't_1'}/media/1")
         heard.append(json.dumps([refused.value.error.message, refused.value.error.data], ensure_ascii=False))
     assert [each for each in heard if str(tmp_path) in each] == []
+
+
+async def test_a_refused_upload_holds_no_path_of_the_server(elsewhere: App, tmp_path: Path) -> None:
+    (tmp_path / "the data").write_text("in the way", encoding="utf-8")
+    served = build_http_app(elsewhere, host="127.0.0.1")
+    async with serve_app(served) as url, httpx2.AsyncClient() as http:
+        refused = await http.post(url.replace("/mcp", "/uploads?name=a.png"), content=PICTURE)
+    assert refused.status_code == 503
+    assert str(tmp_path) not in refused.text
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:1", "db.invalid"])
+async def test_no_error_over_http_tells_where_the_database_is(
+    settings: Settings, host: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = SecretStr(f"postgresql://anns-user:secret@{host}/anns-database")
+    app = App(settings.model_copy(update={"database_url": url}), local_files=False)
+    async with serve_app(build_http_app(app, host="127.0.0.1")) as address:
+        async with Client(address) as client:
+            told = (await client.call_tool("list_tasks", {})).model_dump_json()
+        async with httpx2.AsyncClient() as http:
+            told += (await http.post(address.replace("/mcp", "/uploads?name=a.png"), content=PICTURE)).text
+    assert told.count("database cannot be used") >= 2
+    assert not [secret for secret in (host, "127.0.0.1", "anns-user", "anns-database", "secret") if secret in told]
+    # The operator is told.
+    assert host.partition(":")[0] in caplog.text
 
 
 async def test_http_errors_hold_neither_a_path_nor_the_token(elsewhere: App, tmp_path: Path) -> None:

@@ -112,14 +112,16 @@ def rotate_keys() -> None:
 
     from kie_mcp import config
     from kie_mcp.clock import Clock
+    from kie_mcp.server.accounts.common_ledger import CommonLedger
     from kie_mcp.server.accounts.stored_keys import StoredKeys
 
     async def rotate() -> tuple[int, int]:
-        stored = StoredKeys(config.load(), Clock())
+        settings = config.load()
+        common = CommonLedger(settings)
         try:
-            return await stored.rotate()
+            return await StoredKeys(settings, Clock(), common.open).rotate()
         finally:
-            await stored.close()
+            await common.close()
 
     done, unreadable = anyio.run(rotate)
     typer.echo(f"{done} keys are encrypted with the first key now; {unreadable} could not be read.")

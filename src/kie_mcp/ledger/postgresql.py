@@ -90,7 +90,10 @@ class PostgresqlDatabase(Database):
         except BaseException as error:
             await dispose(engine)
             if isinstance(error, sa.exc.SQLAlchemyError):
-                raise explain_refusal(getattr(error, "orig", None) or error) from None
+                refusal = explain_refusal(getattr(error, "orig", None) or error)
+                # Callers elsewhere are not told where the database is, so the whole reason is in the log.
+                logger.warning("%s", refusal)
+                raise refusal from None
             raise
         return database
 
@@ -103,7 +106,10 @@ class PostgresqlDatabase(Database):
         except BaseException as error:
             await database.close()
             if isinstance(error, sa.exc.SQLAlchemyError):
-                raise explain_refusal(getattr(error, "orig", None) or error) from None
+                refusal = explain_refusal(getattr(error, "orig", None) or error)
+                # Callers elsewhere are not told where the database is, so the whole reason is in the log.
+                logger.warning("%s", refusal)
+                raise refusal from None
             raise
         return database
 

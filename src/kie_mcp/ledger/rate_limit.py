@@ -34,8 +34,9 @@ class CreateSlots:
 
         Args:
             account: Name of the KIE account, as in `KieClient.account`.
-            time: Function that returns the time in seconds since 1970. It is called only after the process has waited
-                for the write lock, which may take a while.
+            time: Function that returns the time in seconds, by a clock that all processes of the machine share;
+                PostgreSQL uses its own time instead. It is called only after the process has waited for the write
+                lock, which may take a while.
             slots: Largest number of create requests of the account in one window.
             window: Length of the sliding window, in seconds.
             task: The task to create, already with its new state; it is saved in the same transaction as the slot.
@@ -49,8 +50,8 @@ class CreateSlots:
             # These rows limit no account any more, so they are deleted without the locks of the other accounts.
             await connection.execute(sa.delete(creates).where(creates.c.at <= now - window))
             ours = creates.c.account == account
-            # If a row's time is in the future, the clock was set back after the request. The row then gets the
-            # current time, because its request was not sent later than now.
+            # If a time is in the future, the clock began anew with the machine, or was set back. The row gets the
+            # time now, because its request was not sent later than now.
             await connection.execute(sa.update(creates).where(ours, creates.c.at > now).values(at=now))
             query = sa.select(creates.c.at).where(ours).order_by(creates.c.at.desc())
             taken = (await connection.execute(query.limit(slots))).scalars().all()
@@ -105,7 +106,8 @@ class ReadSlots:
             kind: Name of the limit.
             slots: Number of slots that exist.
             wanted: Number of slots that the holder can use.
-            time: Function that returns the time in seconds since 1970; PostgreSQL uses its own time instead.
+            time: Function that returns the time in seconds, by a clock that all processes of the machine share;
+                PostgreSQL uses its own time instead.
 
         Returns:
             The holder's leases, old and new: at least one, and at most `wanted`. If another holder still has a slot,
@@ -114,8 +116,8 @@ class ReadSlots:
         ours = sa.and_(reads.c.account == account, reads.c.kind == kind)
         async with self._database.exclusive(f"reads of {account} {kind}") as connection:
             now = await self._database.read_time(connection, time())
-            # If a lease was made at a time in the future, the clock was set back since then. The lease then begins now
-            # and keeps its length.
+            # If a lease was made at a time in the future, the clock began anew with the machine, or was set back. At
+            # most the whole length of the lease is left, so this length is counted from now.
             moved = sa.update(reads).where(ours, reads.c.leased > now)
             await connection.execute(moved.values(until=reads.c.until - reads.c.leased + now, leased=now))
             lent = {number: _Lent(number) for number in range(slots)}

@@ -82,19 +82,24 @@ class Reservations:
             query = sa.select(reservations.c.tenant).where(self._is_orphaned(now)).distinct()
             return [row["tenant"] for row in await fetch_rows(connection, query)]
 
-    async def hold(self, tenant: str, now: float) -> None:
-        """Record that this process now runs a tenant's orphaned tasks (unfinished tasks that no live process ran)."""
-        async with self._database.writing() as connection:
-            now = await self._database.read_time(connection, now)
-            theirs = sa.and_(reservations.c.tenant == tenant, self._is_orphaned(now))
-            await connection.execute(sa.update(reservations).where(theirs).values(holder=self._holder))
+    async def hold(self, tenant: str, now: float) -> list[str]:
+        """Record that this process now holds those reservations of a tenant that no live process holds.
 
-    async def end(self, tenant: str, now: float) -> None:
-        """Mark a removed tenant's tasks as ended if no live process runs them; their credits still count."""
+        Returns:
+            The ids of the tasks with these reservations.
+        """
         async with self._database.writing() as connection:
             now = await self._database.read_time(connection, now)
-            theirs = sa.and_(reservations.c.tenant == tenant, self._is_orphaned(now))
-            await connection.execute(sa.update(reservations).where(theirs).values(ended=True))
+            orphaned = sa.and_(reservations.c.tenant == tenant, self._is_orphaned(now))
+            ids = [row["id"] for row in await fetch_rows(connection, sa.select(reservations.c.id).where(orphaned))]
+            theirs = reservations.c.id.in_(ids)
+            await connection.execute(sa.update(reservations).where(theirs).values(holder=self._holder))
+            return ids
+
+    async def end(self, ids: Sequence[str]) -> None:
+        """End the reservations of tasks that nobody can follow; their credits still count."""
+        async with self._database.writing() as connection:
+            await connection.execute(sa.update(reservations).where(reservations.c.id.in_(ids)).values(ended=True))
 
     def _is_orphaned(self, now: float) -> sa.ColumnElement[bool]:
         alive = sa.select(servers.c.id).where(is_alive(now))
@@ -154,6 +159,22 @@ class TenantLedger(Ledger):
         if repeated:
             await self.share.reservations.remove(task.id)
         return repeated
+
+    async def hold_reservations(self, now: float) -> None:
+        """Hold the reservations of the tenant that no live process holds, and settle them.
+
+        A process that was killed between the transactions of the two ledgers may have left a task without the cost of
+        this task in its reservation, or a reservation without a task.
+        """
+        lost = []
+        for id_ in await self.share.reservations.hold(self.share.tenant, now):
+            task = await self.find(id_)
+            if task and not task.is_broken:
+                await self.share.reservations.settle(task)
+            else:
+                lost.append(id_)
+        # The credits still count, because a process that only hangs may yet record the task.
+        await self.share.reservations.end(lost)
 
     async def save(self, task: Task, *, watcher: str = "") -> bool:
         """Save a task as `Ledger.save()` does; if the task has ended, replace its reservation by its cost."""

@@ -65,8 +65,7 @@ class App:
             selection: The tools to list. If None, `settings` names the tools; without settings, the set `standard` is
                 listed.
             local_files: True if callers run on this machine, so that the server may read local paths in arguments.
-            transport: The HTTP transport to KIE. If None, requests go to the network, or to the sandbox if the
-                settings say so.
+            transport: The HTTP transport to KIE. If None, requests go to the network or to the settings' sandbox.
             clock: The source of time. If None, the system's clock is used.
         """
         self.clock = clock or Clock()
@@ -128,12 +127,15 @@ class App:
             try:
                 yield self
             finally:
-                self._background.end()
-                # If a create request is cancelled, it is unknown whether KIE accepted the task.
                 with anyio.move_on_after(SETTLE_SECONDS, shield=True):
-                    if self._runner:
-                        await self._runner.settle_creates()
+                    await self.settle_creates()
                 group.cancel_scope.cancel()
+
+    async def settle_creates(self) -> None:
+        """Start nothing more, and wait for KIE's answers to creates that were sent, so that none becomes unknown."""
+        self._background.end()
+        if self._runner:
+            await self._runner.settle_creates()
 
     async def runner(self) -> "Runner":
         """Return the runner of tasks; the first call opens the ledger and the connection to KIE.
@@ -318,16 +320,10 @@ class App:
             is_shared=shares_account,
         )
 
-    async def read_balance_of(self, key: str) -> float:
-        """Return the balance of any KIE key, in credits.
-
-        Raises:
-            AuthError: When KIE does not know the key.
-            ApiError: When KIE does not answer.
-        """
-        settings = self.settings
-        async with self._build_client(settings, key, self._choose_transport(settings)) as client:
-            return await client.read_balance()
+    def build_client_of(self, key: str) -> "KieClient":
+        """Return a client for any KIE key, to which KIE sends no callbacks; the sandbox takes every key."""
+        settings = self.settings.model_copy(update={"public_url": "", "callback_url": ""})
+        return self._build_client(settings, settings.key if settings.sandbox else key, self._choose_transport(settings))
 
     def _choose_transport(self, settings: "Settings") -> "httpx2.AsyncBaseTransport | None":
         """Return the transport given to this object, or a transport to a new sandbox; None to use the network."""

@@ -20,6 +20,7 @@ from kie_mcp.library_page.page import LibraryBeside, LibraryPage
 from kie_mcp.library_page.signed_links import SignedLinks
 from kie_mcp.library_page.thumbnails import FOLDER
 from kie_mcp.server import access_token
+from kie_mcp.server.accounts.common_ledger import CommonLedger
 from kie_mcp.server.app import App
 from kie_mcp.server.build import build_server
 from kie_mcp.server.callback_receiver import CallbackReceiver
@@ -102,7 +103,12 @@ def build_worker(selection: Selection, host: str, token: str) -> ASGIApp:
 
 
 def _build_observed_app(app: App, host: str, token: str) -> ASGIApp:
-    return build_http_app(app, host=host, token=token, metrics=start_operation(app, host))
+    asgi = build_http_app(app, host=host, token=token, metrics=start_operation(app, host))
+    if not app.settings.traces:
+        return asgi
+    from kie_mcp.server.operation.collector import flush_at_end
+
+    return flush_at_end(asgi)
 
 
 def build_http_app(app: App, *, host: str, token: str = "", metrics: "Metrics | None" = None) -> ASGIApp:
@@ -118,7 +124,9 @@ def build_http_app(app: App, *, host: str, token: str = "", metrics: "Metrics | 
         ConfigurationError: When other machines can connect, and `token` is empty or so short that it could be guessed.
             Also when the settings of accounts contradict each other.
     """
-    settings, accounts = app.settings, _build_resource_server(app)
+    settings = app.settings
+    common = CommonLedger(settings)
+    accounts = _build_resource_server(app, common)
     is_paid_by_callers = settings.caller_keys and not token
     is_open = not (accounts or is_paid_by_callers or _is_loopback(host))
     if is_open and len(token.strip()) < access_token.SHORTEST:
@@ -129,7 +137,7 @@ def build_http_app(app: App, *, host: str, token: str = "", metrics: "Metrics | 
             "as a bearer token, or use 127.0.0.1.",
         )
     if accounts:
-        return build_app_for_tenants(app, host, accounts.protect, metrics, accounts)
+        return build_app_for_tenants(app, host, accounts.protect, metrics, accounts, common=common)
     if settings.caller_keys:
         return build_app_for_tenants(app, host, _identify_by_keys(settings, token), metrics)
     server = build_server(app, sessions=False)
@@ -150,6 +158,8 @@ def build_app_for_tenants(
     identify: Callable[[ASGIApp], ASGIApp],
     metrics: "Metrics | None" = None,
     accounts: "ResourceServer | None" = None,
+    *,
+    common: CommonLedger | None = None,
 ) -> ASGIApp:
     """Build the ASGI application for several tenants; each caller sees only the tasks of its own tenant.
 
@@ -161,18 +171,18 @@ def build_app_for_tenants(
         metrics: Counts calls and callbacks; None if metrics are off.
         accounts: The OAuth resource server. It has the routes for login, and finds the key of a tenant whose process
             has ended, so that the tenant's tasks continue at once. None if the callers send their own KIE keys.
+        common: The ledger that all tenants share; None for the one that the settings of `app` name.
     """
     from kie_mcp.server.accounts.app_of_caller import AppOfCaller, find_app
     from kie_mcp.server.accounts.library_of_tenants import LibraryOfTenants
     from kie_mcp.server.accounts.tenants import Tenants
 
-    tenants = Tenants(app, accounts.find_caller if accounts else None)
+    tenants = Tenants(app, accounts.find_caller if accounts else None, common)
     server = build_server(app, sessions=False, tenants=tenants)
     if metrics:
         server.middleware.append(metrics.count_call)
     uploads, public_url = UploadReceiver(partial(find_app, spends=True)), ""
     if accounts:
-        accounts.share_ledger(tenants.open_common_ledger)
         server.middleware += accounts.middleware
         public_url = app.settings.public_url
     asks_for_pages = bool(accounts and accounts.middleware)
@@ -208,8 +218,12 @@ def _identify_by_keys(settings: "Settings", token: str) -> Callable[[ASGIApp], A
     return identify
 
 
-def _build_resource_server(app: App) -> "ResourceServer | None":
+def _build_resource_server(app: App, common: CommonLedger) -> "ResourceServer | None":
     """Return the OAuth resource server, which checks access tokens; None if the settings name no OAuth provider.
+
+    Args:
+        app: The app of the server.
+        common: The ledger that has the KIE keys of people.
 
     Raises:
         ConfigurationError: When the extra `accounts` is not installed, or the settings contradict each other.
@@ -221,7 +235,7 @@ def _build_resource_server(app: App) -> "ResourceServer | None":
     except ImportError:
         step = "pip install 'kie-mcp[accounts]'"
         raise ConfigurationError("KIE_MCP_OIDC_ISSUER needs packages that are not installed.", step) from None
-    return ResourceServer(app.settings, PATH, app.clock, app.read_balance_of)
+    return ResourceServer(app.settings, PATH, app.clock, app.build_client_of, common.open)
 
 
 def build_streamable_app(

@@ -27,10 +27,15 @@ SAVED_FILE = re.compile(
 )
 """Matches the path of a saved result; its groups match the task's id and the result's number in the file's name."""
 
+DATABASE_PLACE = re.compile(
+    r"connection to server (?:at|on) .*?(?=\)|\. |\.?$)|(?<=failed to resolve host )'[^']*'", re.MULTILINE
+)
+"""Matches where in the operator's network the database is, as PostgreSQL's driver tells it, and what follows."""
+
 
 @dataclass(frozen=True)
 class PathFilter:
-    """Middleware that removes paths of this machine from all answers that the server sends."""
+    """Middleware that removes paths of this machine, and the database's address, from all answers of the server."""
 
     app: App
 
@@ -68,7 +73,7 @@ class PathFilter:
         if "/" not in text and "\\" not in text:
             return text
         text = SAVED_FILE.sub(r"kie://tasks/\1/media/\2", PATH_LINE.sub("", text))
-        return self._folders.sub("…", text)
+        return self._folders.sub("…", DATABASE_PLACE.sub("…", text))
 
     @cached_property
     def _folders(self) -> re.Pattern[str]:

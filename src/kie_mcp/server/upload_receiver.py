@@ -12,6 +12,7 @@ from starlette.routing import Route
 from kie_mcp.errors import ConfigurationError, InvalidCall, KieMcpError, NotAllowed
 from kie_mcp.server import formatting
 from kie_mcp.server.app import App
+from kie_mcp.server.path_filter import PathFilter
 from kie_mcp.tasks.upload_command import PATH
 
 MAX_BYTES = 100_000_000
@@ -31,6 +32,7 @@ class UploadReceiver:
 
     async def _receive(self, request: Request) -> Response:
         """Receive a file, upload it to KIE, and answer with the file's `kie://` URI and URL, or with an error."""
+        app = None
         try:
             app = self._find_app(request)
             app.check_settings()
@@ -40,7 +42,8 @@ class UploadReceiver:
                 upload = await uploader.upload_file(file, request.query_params.get("name") or "The file")
         except KieMcpError as error:
             statuses = {InvalidCall: 400, NotAllowed: 403, ConfigurationError: 503}
-            return JSONResponse({"error": error.as_dict()}, statuses.get(type(error), 502))
+            told = error.as_dict() if not app or app.local_files else PathFilter(app).hide(error.as_dict())
+            return JSONResponse({"error": told}, statuses.get(type(error), 502))
         expires = formatting.format_time(upload.expires)
         answer = {"resource": f"kie://uploads/{upload.id}", "url": upload.url, "name": upload.name, "expires": expires}
         return JSONResponse(answer, 201)

@@ -89,7 +89,9 @@ async def adopt(client: KieClient, id_: str, *, now: float, find_kind: KindFinde
 
 
 async def settle(client: KieClient, ledger: Ledger, task: Task, outcome: str, *, now: float) -> None:
-    """Set the outcome of a task whose outcome is unknown, or the results of a task that succeeded without results.
+    """Set the outcome of a task whose outcome is unknown, or get results that KIE did not name or did not know.
+
+    A task that KIE did not know is `expired`. KIE may know it again, such as with the API key of the right account.
 
     Args:
         client: The client of KIE's API.
@@ -103,7 +105,7 @@ async def settle(client: KieClient, ledger: Ledger, task: Task, outcome: str, *,
         ApiError: When KIE does not answer, or the answer does not say whether KIE knows the id.
     """
     is_unknown = task.state == "unknown"
-    if not is_unknown and not failures.lacks_result(task):
+    if not (is_unknown or task.state == "expired" or failures.lacks_result(task)):
         raise InvalidCall(f"Task {task.id} is {task.state}: there is nothing to settle.", "Ask get_task.")
     if " ".join(re.findall(r"\w+", outcome.casefold().replace("_", " "))) == NOT_CREATED:
         if not is_unknown:
@@ -136,7 +138,7 @@ async def attach_kie_id(client: KieClient, ledger: Ledger, task: Task, kie_id: s
     if route.at_once or route.repeated:
         step = f"Say {NOT_CREATED!r}, or give the link of its result."
         raise InvalidCall(f"KIE gives no id to what {task.model} makes.", step)
-    if client.is_shared:
+    if client.is_shared and kie_id != task.kie_id:
         step = f"Say {NOT_CREATED!r}, or give the link of its result; the operator of the server knows KIE's list."
         raise InvalidCall("Several callers use this KIE account, so its ids cannot be given here.", step)
     if kie_id != task.kie_id and (known := await ledger.find(kie_id)):

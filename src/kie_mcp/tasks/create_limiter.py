@@ -42,10 +42,13 @@ class LedgerCreateLimiter:
             LedgerError: When the ledger cannot be written.
             KieMcpError: When another process has taken the task over and has already marked the task as failed.
         """
-        if self._common and (wait := await self._common.create_slots.acquire(account, self._clock.time, *CREATE_LIMIT)):
+        # The monotonic clock is the same for all processes of a machine, and nobody sets it.
+        if self._common and (
+            wait := await self._common.create_slots.acquire(account, self._clock.monotonic, *CREATE_LIMIT)
+        ):
             return wait
         submitting = replace(task, state="submitting")
-        wait = await self._ledger.create_slots.acquire(account, self._clock.time, *CREATE_LIMIT, submitting)
+        wait = await self._ledger.create_slots.acquire(account, self._clock.monotonic, *CREATE_LIMIT, submitting)
         if wait is None:
             raise failures.taken_over_error()
         if not wait:

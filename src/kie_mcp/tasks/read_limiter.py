@@ -32,8 +32,10 @@ class LedgerSlotLender:
         """Lease slots; while the ledger cannot be used, lend one slot for a short time, so that polling goes on."""
         asked = self._clock.monotonic()
         try:
+            # The monotonic clock is the same for all processes of a machine. If somebody set the time of day forward,
+            # leases would end too early in the ledger, and other processes would get slots that are still used.
             leases = await self._slots.book(
-                self._holder, account=self._account, kind=kind, slots=slots, wanted=wanted, time=self._clock.time
+                self._holder, account=self._account, kind=kind, slots=slots, wanted=wanted, time=self._clock.monotonic
             )
         except LedgerError as error:
             logger.warning("The slots for status reads cannot be leased: %s", failures.describe_cause(error))

@@ -275,7 +275,7 @@ class Runner:
         return await self._waiting.wait(tasks, seconds, report, first=first)
 
     async def resolve(self, id_: str, outcome: str) -> Task:
-        """Set the outcome of a task whose outcome is unknown, or the results of a task that succeeded without results.
+        """Set the outcome of a task whose outcome is unknown, or get results that KIE did not name or did not know.
 
         Args:
             id_: The task's id in the ledger, or KIE's id of the task.

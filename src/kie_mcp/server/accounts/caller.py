@@ -18,3 +18,5 @@ class Caller:
     """Whether the caller may make or change something, which may cost credits."""
     key: SecretStr | None = None
     """The KIE key that pays for this caller's tasks; None if the key in the settings pays."""
+    person: str = ""
+    """The subject of the caller's account at the OpenID provider; empty if it is unknown."""

@@ -26,6 +26,12 @@ def find_tenant() -> str:
     return caller.tenant if caller else ""
 
 
+def find_person() -> str:
+    """Return the subject of the current caller's account; empty if it is unknown, as after a takeover."""
+    caller = _current.get()
+    return caller.person if caller else ""
+
+
 def hide_key(text: str) -> str:
     """Return a text in which the KIE key of the current caller, if any, is hidden."""
     caller = _current.get()

@@ -91,6 +91,13 @@ class OpenByTenant(Generic[T]):
         place = self._places.get(name)
         return place.opened if place else None
 
+    def touch(self, name: str) -> T | None:
+        """Return the object that is open for a tenant, if any, and count this as a use of the object."""
+        if (place := self._places.get(name)) and place.opened:
+            place.used = self._clock.monotonic()
+            return place.opened
+        return None
+
     async def close_idle(self, seconds: float = 0) -> None:
         """Close the idle objects whose last use was at least this many seconds ago, one after the other."""
         before = self._clock.monotonic() - seconds

@@ -1,7 +1,7 @@
 """The page `/account`, where people log out, open the library, and store or delete the KIE key that pays."""
 
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from html import escape
 from importlib.resources import files
 from string import Template
@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 
 from kie_mcp.api_key import find_key_fault
 from kie_mcp.errors import AuthError, KieMcpError
+from kie_mcp.kie.client import KieClient
 from kie_mcp.ledger.ledger import LedgerError
 from kie_mcp.server.accounts.login import HEADERS, PATH, Login, Person, find_person
 from kie_mcp.server.accounts.provider import ProviderUnavailable
@@ -30,24 +31,24 @@ SHOWN_CHARACTERS = 4
 """Number of characters at the end of a stored key that the page shows, so that a person recognises the key."""
 PAID_BY_OPERATOR = "The operator of this server pays for what you make here."
 
-ReadBalance = Callable[[str], Awaitable[float]]
-"""The type of a function that returns the balance of a KIE key, in credits, or raises a `KieMcpError`."""
+BuildClient = Callable[[str], KieClient]
+"""The type of a function that returns a client for a KIE key."""
 
 
 class AccountPage:
     """The handlers of the page's requests."""
 
-    def __init__(self, login: Login, stored: StoredKeys | None, read_balance: ReadBalance) -> None:
+    def __init__(self, login: Login, stored: StoredKeys | None, build_client: BuildClient) -> None:
         """Store the arguments.
 
         Args:
             login: Logs people in.
             stored: The KIE keys of people; None if the operator's key pays for all.
-            read_balance: Checks a KIE key before it is stored.
+            build_client: Returns a client for a KIE key, to check the key before it is stored.
         """
         self._login = login
         self._stored = stored
-        self._read_balance = read_balance
+        self._build_client = build_client
 
     def build(self) -> ASGIApp:
         """Build the ASGI application, with the routes of the login."""
@@ -105,7 +106,8 @@ class AccountPage:
             told = f"The text {fault}." if key else "There is no key in the field."
             return await self._render(person, f"{told} Nothing was stored.", 400)
         try:
-            balance = await self._read_balance(key)
+            async with self._build_client(key) as client:
+                balance = await client.read_balance()
         except AuthError:
             return await self._render(person, "KIE does not know this key. Nothing was stored.", 400)
         except KieMcpError:

@@ -1,6 +1,7 @@
 """The OAuth 2.1 resource server: it accepts access tokens of one provider, and tells clients the provider's address."""
 
 import ipaddress
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from urllib.parse import urlsplit
@@ -26,7 +27,7 @@ from kie_mcp.server.accounts.introspection import Introspection
 from kie_mcp.server.accounts.login import HEADERS, Login, find_person
 from kie_mcp.server.accounts.login import PATH as PAGE
 from kie_mcp.server.accounts.needs_key import NONE_STORED, NeedsKey
-from kie_mcp.server.accounts.page import AccountPage, ReadBalance
+from kie_mcp.server.accounts.page import AccountPage, BuildClient
 from kie_mcp.server.accounts.provider import PAUSE_SECONDS, Provider
 from kie_mcp.server.accounts.step_up import StepUp
 from kie_mcp.server.accounts.stored_keys import StoredKeys, UnreadableKey
@@ -34,6 +35,10 @@ from kie_mcp.server.app import App
 from kie_mcp.tasks.failures import explain_ledger_errors
 from kie_mcp.tasks.permission import Permission
 
+logger = logging.getLogger(__name__)
+
+DATABASE_AWAY = KieMcpError("The server cannot use its database. Nothing was sent.", "Try again.", retryable=True)
+"""The answer to a request whose KIE key cannot be read; the reason is in the log, because it names the database."""
 ROOT = "/.well-known/oauth-protected-resource"
 """Path at which some clients request the metadata; the standard path ends with the path of the MCP endpoint."""
 
@@ -41,14 +46,22 @@ ROOT = "/.well-known/oauth-protected-resource"
 class ResourceServer:
     """Checks the access tokens of requests, and has the routes and the MCP middleware that the login needs."""
 
-    def __init__(self, settings: Settings, path: str, clock: Clock, read_balance: ReadBalance) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        path: str,
+        clock: Clock,
+        build_client: BuildClient,
+        open_ledger: Callable[[], Awaitable[Ledger]],
+    ) -> None:
         """Build the parts of the resource server from the settings.
 
         Args:
             settings: The settings, with the provider's address.
             path: Path of the MCP endpoint.
             clock: The source of time.
-            read_balance: Returns the balance of a KIE key, to check a key before it is stored.
+            build_client: Returns a client for a KIE key, to check the key before it is stored.
+            open_ledger: Returns the ledger that has the KIE keys of people.
 
         Raises:
             ConfigurationError: When the settings contradict each other.
@@ -76,13 +89,13 @@ class ResourceServer:
         self._path = path
         self._stored: StoredKeys | None = None
         if settings.account_keys == "person":
-            self._stored = StoredKeys(settings, clock)
+            self._stored = StoredKeys(settings, clock, open_ledger)
             self._needs_key = NeedsKey(settings.public_url.rstrip("/") + PAGE)
             self.middleware.append(self._needs_key)
         self._login: Login | None = None
         if settings.oidc_client_id:
             self._login = Login(settings, provider, self._tokens, resource)
-            page = AccountPage(self._login, self._stored, read_balance).build()
+            page = AccountPage(self._login, self._stored, build_client).build()
             self.routes += [Route(PAGE, page), Route(f"{PAGE}/{{name}}", page)]
 
     def protect(self, app: ASGIApp) -> ASGIApp:
@@ -92,18 +105,8 @@ class ResourceServer:
         challenging = _ScopeInChallenge(authenticated, f"{READ} {SPEND}")
 
         async def protected(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["type"] != "lifespan":
-                await challenging(scope, receive, send)
-                return
-
-            async def send_after_close(message: Message) -> None:
-                # The process may end at once after this message, so the ledger of stored keys is closed first.
-                if message["type"].startswith("lifespan.shutdown"):
-                    await self.close()
-                await send(message)
-
-            # Lifespan events skip the check: they are not requests, and have no token.
-            await app(scope, receive, send_after_close)
+            # Lifespan events have no token, because they are not requests.
+            await (app if scope["type"] == "lifespan" else challenging)(scope, receive, send)
 
         return protected
 
@@ -152,16 +155,6 @@ class ResourceServer:
 
         return login.keep_sessions(show)
 
-    def share_ledger(self, open_ledger: Callable[[], Awaitable[Ledger]]) -> None:
-        """From now on, read stored keys from a ledger that the server opens anyway, to save further connections."""
-        if self._stored:
-            self._stored.open_shared = open_ledger
-
-    async def close(self) -> None:
-        """Close the ledger of stored keys; the protected application calls this method when the server stops."""
-        if self._stored:
-            await self._stored.close()
-
     async def find_caller(self, tenant: str) -> Caller | None:
         """Return a `Caller` for a tenant, with the tenant's KIE key; None if the tenant has no readable stored key.
 
@@ -183,18 +176,20 @@ class ResourceServer:
         async def named(scope: Scope, receive: Receive, send: Send) -> None:
             token = scope["user"].access_token
             tenant = name_tenant(token.claims["iss"], token.subject)
-            await self._answer_known(app, tenant, may_spend=SPEND in token.scopes)(scope, receive, send)
+            may_spend = SPEND in token.scopes
+            await self._answer_known(app, tenant, may_spend=may_spend, person=token.subject)(scope, receive, send)
 
         return named
 
-    def _answer_known(self, app: ASGIApp, tenant: str, *, may_spend: bool) -> ASGIApp:
+    def _answer_known(self, app: ASGIApp, tenant: str, *, may_spend: bool, person: str = "") -> ASGIApp:
         """Return middleware that writes the caller, with the KIE key that pays, into the ASGI scope of a request."""
 
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
             try:
                 known = await self.find_caller(tenant) or Caller(tenant, key=NONE_STORED)
             except KieMcpError as error:
-                await JSONResponse({"error": error.as_dict()}, 503)(scope, receive, send)
+                logger.warning("The KIE key of a person cannot be read: %s", error)
+                await JSONResponse({"error": DATABASE_AWAY.as_dict()}, 503)(scope, receive, send)
                 return
             if known.key == NONE_STORED and scope["path"] != self._path:
                 # Requests to the MCP endpoint are not refused here: some of them need no key, so the MCP middleware
@@ -203,7 +198,7 @@ class ResourceServer:
                 body = {"error": refusal.as_dict(), "account": self.account_page}
                 await JSONResponse(body, 403)(scope, receive, send)
                 return
-            await app({**scope, SCOPE: replace(known, may_spend=may_spend)}, receive, send)
+            await app({**scope, SCOPE: replace(known, may_spend=may_spend, person=person)}, receive, send)
 
         return answer
 

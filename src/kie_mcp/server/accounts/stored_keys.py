@@ -3,7 +3,6 @@
 import json
 from collections.abc import Awaitable, Callable
 
-import anyio
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from pydantic import SecretStr
 
@@ -22,21 +21,22 @@ class UnreadableKey(ConfigurationError):
 
 
 class StoredKeys:
-    """Stores and finds the KIE key of each tenant; the first use opens the ledger."""
+    """Stores and finds the KIE key of each tenant."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock, open_ledger: Callable[[], Awaitable[Ledger]]) -> None:
         """Store the arguments.
+
+        Args:
+            settings: The settings, with the server's encryption keys.
+            clock: The source of time.
+            open_ledger: Returns the ledger that has the keys.
 
         Raises:
             ConfigurationError: When the server's encryption keys cannot be used.
         """
-        self._settings = settings
         self._clock = clock
+        self._open_ledger = open_ledger
         self._cipher = MultiFernet([Fernet(each) for each in read_server_keys(settings)])
-        self._lock = anyio.Lock()
-        self._ledger: Ledger | None = None
-        self.open_shared: Callable[[], Awaitable[Ledger]] | None = None
-        """Function that returns the ledger that the server has opened; if None, this object opens the ledger itself."""
 
     async def find(self, tenant: str) -> SecretStr | None:
         """Return a tenant's KIE key; None if the tenant has stored none.
@@ -44,16 +44,16 @@ class StoredKeys:
         Raises:
             UnreadableKey: When the KIE key cannot be decrypted, such as after a change of the encryption keys.
         """
-        ciphertext = await (await self._open()).keys.find(tenant)
+        ciphertext = await (await self._open_ledger()).keys.find(tenant)
         return self._decrypt(tenant, ciphertext) if ciphertext else None
 
     async def save(self, tenant: str, key: str) -> None:
         """Store a tenant's KIE key, which replaces an earlier key."""
-        await (await self._open()).keys.save(tenant, self._encrypt(tenant, key), self._clock.time())
+        await (await self._open_ledger()).keys.save(tenant, self._encrypt(tenant, key), self._clock.time())
 
     async def delete(self, tenant: str) -> None:
         """Delete a tenant's KIE key."""
-        await (await self._open()).keys.delete(tenant)
+        await (await self._open_ledger()).keys.delete(tenant)
 
     async def rotate(self) -> tuple[int, int]:
         """Encrypt all KIE keys again, with the first of the server's encryption keys.
@@ -61,7 +61,7 @@ class StoredKeys:
         Returns:
             The number of keys that were encrypted again, and the number of keys that could not be decrypted.
         """
-        table, unreadable = (await self._open()).keys, 0
+        table, unreadable = (await self._open_ledger()).keys, 0
         stored = await table.list_all()
         for tenant, ciphertext in stored.items():
             try:
@@ -71,12 +71,6 @@ class StoredKeys:
                 continue
             await table.replace(tenant, ciphertext, self._encrypt(tenant, key))
         return len(stored) - unreadable, unreadable
-
-    async def close(self) -> None:
-        """Close the ledger if this object has opened it."""
-        if self._ledger:
-            await self._ledger.close()
-            self._ledger = None
 
     def _encrypt(self, tenant: str, key: str) -> str:
         # The encrypted text includes the tenant's name. If somebody copies the text into another tenant's row, the
@@ -91,16 +85,6 @@ class StoredKeys:
         if owner != tenant:
             raise UnreadableKey("Your stored KIE key cannot be read any more.", "Store it again.")
         return SecretStr(key)
-
-    async def _open(self) -> Ledger:
-        if self.open_shared:
-            return await self.open_shared()
-        async with self._lock:
-            if not self._ledger:
-                place = self._settings.state_dir
-                url, schema = self._settings.ledger_url, self._settings.ledger_schema
-                self._ledger = await Ledger.open(place, url=url, schema=schema)
-            return self._ledger
 
 
 def read_server_keys(settings: Settings) -> list[str]:

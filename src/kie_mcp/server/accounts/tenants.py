@@ -25,6 +25,7 @@ from kie_mcp.ledger.task import new_id
 from kie_mcp.ledger.tenants import Reservations, Share, TenantLedger
 from kie_mcp.server import access_token
 from kie_mcp.server.accounts.caller import Caller
+from kie_mcp.server.accounts.common_ledger import CommonLedger
 from kie_mcp.server.accounts.current import run_as
 from kie_mcp.server.accounts.open_by_tenant import OpenByTenant
 from kie_mcp.server.app import App, Context
@@ -71,7 +72,11 @@ class _OpenTenant:
         return self.caller.key == caller.key and not self._closed.is_set()
 
     async def close(self) -> None:
-        """End `run()`, and wait until the app is closed."""
+        """Wait for KIE's answers to the create requests that were sent, end `run()`, and wait until the app is closed.
+
+        Create requests are on their way only if the app is closed because its tenant has a new KIE key.
+        """
+        await self.app.settle_creates()
         self._closing.set()
         await self._closed.wait()
 
@@ -97,7 +102,7 @@ class _OpenTenant:
 class Tenants:
     """Opens and closes the apps of all tenants, and holds the ledger that all tenants share."""
 
-    def __init__(self, app: App, find_caller: FindCaller | None = None) -> None:
+    def __init__(self, app: App, find_caller: FindCaller | None = None, common: CommonLedger | None = None) -> None:
         """Store the arguments.
 
         Args:
@@ -106,13 +111,16 @@ class Tenants:
             find_caller: Finds the KIE key of a tenant whose process has ended, so that this process can take the
                 tenant's tasks over at once. None if KIE keys come only with calls; the tasks then wait for the tenant's
                 next call.
+            common: The ledger that all tenants share; if None, the one that the settings of `app` name.
         """
         self._app = app
         self._find_caller = find_caller
         self._group: TaskGroup
         self._stack = AsyncExitStack()
         self._common_lock = anyio.Lock()
-        self._common: Ledger | None = None
+        self._common = common or CommonLedger(app.settings)
+        self._has_common = False
+        """Whether this object uses the common ledger already."""
         self._reservations: Reservations
         self._read_limiters: ReadLimiters
         self._process = new_id("s")
@@ -126,6 +134,8 @@ class Tenants:
     async def run(self) -> AsyncIterator[None]:
         """Allow apps to be opened until the `async with` block ends, and then close all apps."""
         async with self._stack, anyio.create_task_group() as self._group:
+            self._stack.push_async_callback(self._common.close)
+            self._stack.push_async_callback(self._readers.close_idle)
             self._group.start_soon(self._close_idle)
             if self._find_caller:
                 self._group.start_soon(self._repeat, "renew the lease of this server", self._renew_lease)
@@ -166,8 +176,9 @@ class Tenants:
     async def read_ledger(self, name: str) -> Ledger:
         """Return a tenant's ledger for reading results; this process need not know the tenant's KIE key.
 
-        The ledger stays open for at least `IDLE_SECONDS`, whether or not the tenant's app is open. There is one
-        exception: when more than `MAX_OPEN` ledgers are open, the least recently used one is closed earlier.
+        If the tenant's app has its ledger open, that one is returned; otherwise, the ledger is opened alone. It stays
+        open for `IDLE_SECONDS` at least, with two exceptions: if more than `MAX_OPEN` apps or ledgers are used in this
+        time, the one whose last use was longest ago is closed earlier; and a tenant's new KIE key closes the app.
 
         Raises:
             InvalidCall: When the tenant has no ledger, such as after the tenant was removed.
@@ -179,6 +190,8 @@ class Tenants:
                 raise InvalidCall("There is no such library any more.", "Load the library again.")
             return await self._open_ledger(name, to_read=True)
 
+        if (tenant := self._open.touch(name)) and (runner := tenant.app.opened_runner):
+            return runner.ledger
         async with self._readers.use(name, open_existing) as ledger:
             return ledger
 
@@ -191,23 +204,20 @@ class Tenants:
         return await tenant.subscriptions.listen(context, params)
 
     async def open_common_ledger(self) -> Ledger:
-        """Return the ledger that all tenants share; the first call opens this ledger.
+        """Return the ledger that all tenants share; from the first call on, this process listens for its changes.
 
         Raises:
             ConfigurationError: When the ledger cannot be opened.
         """
         async with self._common_lock:
-            if not self._common:
-                settings = self._app.settings
-                ledger = await Ledger.open(settings.state_dir, url=settings.ledger_url, schema=settings.ledger_schema)
-                self._stack.push_async_callback(ledger.close)
-                self._stack.push_async_callback(self._readers.close_idle)
+            ledger = await self._common.open()
+            if not self._has_common:
                 self._reservations = Reservations(ledger.database, self._process)
                 self._read_limiters = share_reads(ledger, self._app.clock)
                 ledger.database.changes.on_callback = self._hear
                 self._group.start_soon(ledger.database.listen)
-                self._common = ledger
-        return self._common
+                self._has_common = True
+        return ledger
 
     async def _open_read_limiters(self) -> ReadLimiters:
         await self.open_common_ledger()
@@ -245,7 +255,7 @@ class Tenants:
 
         async def open_ledger() -> Ledger:
             ledger = await self._open_ledger(name)
-            await self._reservations.hold(name, self._app.clock.time())
+            await ledger.hold_reservations(self._app.clock.time())
             return ledger
 
         # The cap of credits per session holds until this process ends. Therefore, the session's id stays the same when
@@ -312,7 +322,7 @@ class Tenants:
             if not await self._has_ledger(name):
                 # The tenant was removed, so its tasks cannot be followed. Without this check, a new ledger would be
                 # created for the tenant.
-                await self._reservations.end(name, self._app.clock.time())
+                await self._reservations.end(await self._reservations.hold(name, self._app.clock.time()))
             elif caller := await find_caller(name):
                 async with self.use(caller) as app:
                     await app.runner()

@@ -25,15 +25,20 @@ def start_operation(app: App, host: str) -> "Metrics | None":
     set_up_log(settings)
     if settings.log_format == "json":
         app.observers.append(Audit().task_changed)
+    readers = []
     if settings.traces:
-        from kie_mcp.server.operation.traces import send_traces
+        from kie_mcp.server.operation.collector import build_sender, send_traces
 
         send_traces()
-    if not settings.metrics_port:
+        readers.append(build_sender())
+    if settings.metrics_port:
+        from kie_mcp.server.operation.metrics import serve_metrics
+
+        readers.append(serve_metrics(host, settings.metrics_port, settings.workers))
+    if not readers:
         return None
     from kie_mcp.server.operation.metrics import Metrics
 
-    metrics = Metrics()
+    metrics = Metrics(readers)
     metrics.attach(app)
-    metrics.serve(host, settings.metrics_port, settings.workers)
     return metrics

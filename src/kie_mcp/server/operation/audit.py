@@ -1,13 +1,15 @@
 """The audit log: one line when KIE accepts a paid task, one when the task ends, and one if its charge changes later.
 
 A line contains the task's tool, model, id and cost, but no text from the caller. Like every line of the log, an audit
-line names the tenant if the server has tenants.
+line names the tenant if the server has tenants. With accounts, it also names the person, because the tenant's name is a
+hash.
 """
 
 import logging
 from collections import deque
 
 from kie_mcp.ledger.task import Task
+from kie_mcp.server.accounts.current import find_person
 
 REMEMBERED = 1000
 """Number of ended tasks to remember.
@@ -49,4 +51,6 @@ class Audit:
             "estimate": task.reserved,
             "credits": task.credits,
         }
+        if person := find_person():
+            told["person"] = person
         logger.info("paid call %s", event, extra=told)

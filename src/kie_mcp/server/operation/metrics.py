@@ -1,6 +1,11 @@
-"""Metrics for Prometheus, on a separate port, because the metrics are not for callers of the server."""
+"""Metrics: what the server does, as numbers for Prometheus, for an OpenTelemetry collector, or for both.
 
+Prometheus reads them from a separate port, because they are not for callers of the server.
+"""
+
+from collections.abc import Sequence
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from mcp.server.context import CallNext, HandlerResult
 from mcp_types import CallToolResult
@@ -10,54 +15,58 @@ from kie_mcp.errors import ConfigurationError
 from kie_mcp.kie.observation import Observation
 from kie_mcp.ledger.task import Task
 from kie_mcp.server.app import App, Context
+from kie_mcp.server.operation.collector import describe_server
 from kie_mcp.server.operation.extras import need_extra
 from kie_mcp.server.selection import load_tool_list
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.metrics.export import MetricReader
 
 SETTING = "KIE_MCP_METRICS_PORT"
 OTHER_TOOL = "other"
 """Label for calls of tools that do not exist; otherwise, each invented name would become a label of its own."""
+BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+"""Upper limits of the buckets of durations, in seconds; the longest call waits for 600 s."""
 
 
 class Metrics:
     """Counts what the server does: calls, requests to KIE, tasks, credits and KIE's callbacks."""
 
-    def __init__(self) -> None:
+    def __init__(self, readers: "Sequence[MetricReader]") -> None:
         """Create the counters; a process has one object of this class.
 
-        Raises:
-            ConfigurationError: When the library for metrics is not installed.
+        Args:
+            readers: What reads the numbers: of `serve_metrics()`, of `collector.build_sender()`, or of both.
         """
-        with need_extra("serve", SETTING):
-            import prometheus_client as prometheus
-        self.registry = prometheus.CollectorRegistry()
-        for collector in (prometheus.ProcessCollector, prometheus.PlatformCollector, prometheus.GCCollector):
-            collector(registry=self.registry)
-        version = prometheus.Info("kie_mcp", "Version of the server", registry=self.registry)
-        version.info({"version": __version__})
-        self._calls = prometheus.Histogram(
-            "kie_mcp_tool_call_seconds", "Calls of tools, by outcome", ["tool", "outcome"], registry=self.registry
+        from opentelemetry import metrics as otel
+        from opentelemetry.sdk.metrics import MeterProvider
+
+        provider = MeterProvider(readers, describe_server())
+        otel.set_meter_provider(provider)
+        meter = provider.get_meter("kie-mcp", __version__)
+        self._calls = meter.create_histogram(
+            "kie_mcp_tool_call", "s", "Calls of tools, by outcome", explicit_bucket_boundaries_advisory=BUCKETS
         )
-        self._requests = prometheus.Histogram(
-            "kie_mcp_kie_request_seconds",
+        self._requests = meter.create_histogram(
+            "kie_mcp_kie_request",
+            "s",
             "Requests to KIE, by HTTP status; 0 if there was no answer",
-            ["method", "path", "status"],
-            registry=self.registry,
+            explicit_bucket_boundaries_advisory=BUCKETS,
         )
-        self._ended = prometheus.Counter(
-            "kie_mcp_tasks_ended", "Tasks that have ended", ["model", "state"], registry=self.registry
-        )
-        self._credits = prometheus.Counter(
-            "kie_mcp_credits", "Credits that ended tasks have cost", ["model"], registry=self.registry
-        )
-        self._callbacks = prometheus.Counter(
-            "kie_mcp_callbacks", "Callbacks of KIE, by the status of the answer", ["status"], registry=self.registry
+        self._ended = meter.create_counter("kie_mcp_tasks_ended", description="Tasks that have ended")
+        self._credits = meter.create_counter("kie_mcp_credits", description="Credits that ended tasks have cost")
+        self._callbacks = meter.create_counter(
+            "kie_mcp_callbacks", description="Callbacks of KIE, by the status of the answer"
         )
         self._running: set[str] = set()
         """The ids of this process's tasks that have not ended."""
-        running = prometheus.Gauge(
-            "kie_mcp_tasks_running", "Tasks of this process that have not ended", registry=self.registry
+        meter.create_observable_gauge(
+            "kie_mcp_tasks_running",
+            [lambda _: [otel.Observation(len(self._running))]],
+            description="Tasks of this process that have not ended",
         )
-        running.set_function(lambda: len(self._running))
+        version = otel.Observation(1, {"version": __version__})
+        meter.create_observable_gauge("kie_mcp_info", [lambda _: [version]], description="Version of the server")
 
     def attach(self, app: App) -> None:
         """Count the requests and tasks of a server from now on."""
@@ -70,16 +79,16 @@ class Metrics:
             self._running.add(task.id)
         elif task.id in self._running:
             self._running.remove(task.id)
-            self._ended.labels(task.model, task.state).inc()
-            self._credits.labels(task.model).inc(max(task.credits or 0, 0))
+            self._ended.add(1, {"model": task.model, "state": task.state})
+            self._credits.add(max(task.credits or 0, 0), {"model": task.model})
 
     def count_request(self, seen: Observation) -> None:
         """Count a request to KIE."""
-        self._requests.labels(seen.method, seen.path, str(seen.status)).observe(seen.seconds)
+        self._requests.record(seen.seconds, {"method": seen.method, "path": seen.path, "status": str(seen.status)})
 
     def count_callback(self, status: int) -> None:
         """Count a callback from KIE by the HTTP status of the answer to it."""
-        self._callbacks.labels(str(status)).inc()
+        self._callbacks.add(1, {"status": str(status)})
 
     async def count_call(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         """Pass a request on and, if it is a tool call, count it; this method is middleware of the MCP server."""
@@ -95,28 +104,35 @@ class Metrics:
                     outcome = "ok"
             return answer
         finally:
-            self._calls.labels(tool, outcome).observe(perf_counter() - begin)
+            self._calls.record(perf_counter() - begin, {"tool": tool, "outcome": outcome})
 
-    def serve(self, host: str, port: int, workers: int) -> int:
-        """Serve the metrics at the path `/metrics` of a port, in another thread, and return the port.
 
-        Args:
-            host: Address to listen on.
-            port: The first port to try.
-            workers: Number of processes of the server; each uses the first port that is still free.
+def serve_metrics(host: str, port: int, workers: int) -> "MetricReader":
+    """Serve metrics at the path `/metrics` of a port, in another thread, and return the reader that gets them.
 
-        Raises:
-            ConfigurationError: When no port can be opened.
-        """
+    Args:
+        host: Address to listen on.
+        port: The first port to try.
+        workers: Number of processes of the server; each uses the first port that is still free.
+
+    Raises:
+        ConfigurationError: When no port can be opened, or the libraries for metrics are not installed.
+    """
+    with need_extra("serve", SETTING):
         import prometheus_client as prometheus
+        from opentelemetry.exporter.prometheus import PrometheusMetricReader
 
-        for each in range(port, port + workers):
-            try:
-                prometheus.start_http_server(each, host, registry=self.registry)
-            except OSError:
-                continue
-            return each
-        raise ConfigurationError(f"Port {port} of {host} cannot be opened.", f"Set {SETTING} to another one.")
+    registry = prometheus.CollectorRegistry()
+    for collector in (prometheus.ProcessCollector, prometheus.PlatformCollector, prometheus.GCCollector):
+        collector(registry=registry)
+    for each in range(port, port + workers):
+        try:
+            prometheus.start_http_server(each, host, registry=registry)
+        except OSError:
+            continue
+        # Each number would otherwise have labels with the name and the version of this server.
+        return PrometheusMetricReader(disable_target_info=True, scope_info_enabled=False, registry=registry)
+    raise ConfigurationError(f"Port {port} of {host} cannot be opened.", f"Set {SETTING} to another one.")
 
 
 def _find_tool(context: Context) -> str:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import anyio
+import httpx2
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -35,8 +36,7 @@ class Probes:
 
         Args:
             app: The app of the server.
-            open_ledger: Returns the ledger that all tenants share; None if there are no tenants. With tenants, KIE is
-                not checked, because each tenant may have its own KIE key.
+            open_ledger: Returns the ledger that all tenants share; None if there are no tenants.
         """
         self._app = app
         self._open_ledger = open_ledger
@@ -56,10 +56,9 @@ class Probes:
         """Check the database, KIE and the disk, and answer with status 503 if one of them cannot be used."""
         checks: dict[str, Callable[[], Awaitable[bool]]] = {
             "database": self._check_database,
+            "kie": self._check_kie,
             "disk": self._check_disk,
         }
-        if not self._open_ledger:
-            checks["kie"] = self._check_kie
         found = dict.fromkeys(checks, "failed")
         for name, check in checks.items():
             with suppress(Exception), anyio.move_on_after(CHECK_SECONDS):
@@ -73,15 +72,33 @@ class Probes:
         return True
 
     async def _check_kie(self) -> bool:
-        """Return whether KIE answers with the balance; send a request only if the last result is too old."""
+        """Return whether KIE answers; send a request only if the last result is too old."""
         clock = self._app.clock
         async with self._asking:
             if clock.monotonic() - self._asked_at >= FRESH_SECONDS:
                 self._asked_at, self._answered = clock.monotonic(), False
-                with suppress(KieMcpError):
-                    await (await self._app.runner()).client.read_balance()
+                with suppress(KieMcpError, httpx2.HTTPError):
+                    await self._ask_kie()
                     self._answered = True
         return self._answered
+
+    async def _ask_kie(self) -> None:
+        """Read the balance or, if only callers have KIE keys, send a request that needs no key.
+
+        Raises:
+            KieMcpError: When KIE does not answer with the balance, such as for a wrong key.
+            httpx2.HTTPError: When KIE does not answer.
+        """
+        app = self._app
+        if not self._open_ledger:
+            await (await app.runner()).client.read_balance()
+            return
+        is_paid_by_callers = app.settings.caller_keys or app.settings.account_keys == "person"
+        async with app.build_client_of("" if is_paid_by_callers else app.settings.key) as client:
+            if is_paid_by_callers:
+                await client.http.head(client.base_url)
+            else:
+                await client.read_balance()
 
     async def _check_disk(self) -> bool:
         return all(map(_is_usable, self._folders()))

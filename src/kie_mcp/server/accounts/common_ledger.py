@@ -1,0 +1,35 @@
+"""The ledger that all tenants have in common: the cap of all, rate limits, and the KIE keys that people store."""
+
+import anyio
+
+from kie_mcp.config import Settings
+from kie_mcp.ledger.ledger import Ledger
+
+
+class CommonLedger:
+    """Opens the common ledger when it is used first, and keeps it open for all who use it."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Store the settings, which say where the ledger is."""
+        self._settings = settings
+        self._lock = anyio.Lock()
+        self._opened: Ledger | None = None
+
+    async def open(self) -> Ledger:
+        """Return the ledger.
+
+        Raises:
+            ConfigurationError: When the ledger cannot be opened.
+        """
+        async with self._lock:
+            if not self._opened:
+                settings = self._settings
+                place, url, schema = settings.state_dir, settings.ledger_url, settings.ledger_schema
+                self._opened = await Ledger.open(place, url=url, schema=schema)
+            return self._opened
+
+    async def close(self) -> None:
+        """Close the ledger if it is open."""
+        if self._opened:
+            await self._opened.close()
+            self._opened = None
