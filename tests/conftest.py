@@ -1,7 +1,8 @@
 """Fixtures that all tests share: the sandbox in this process, the jumping clock, a server with a client."""
 
+import fcntl
 import gc
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import httpx2
@@ -76,6 +77,18 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     # Where no test has asked for the folder, there is no server.
     if not hasattr(config, "workerinput") and factory and factory._basetemp:
         end_shared_server(factory._basetemp)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Let one process at a time import a module of tests: the first one compiles it, and the others read the result."""
+    if not isinstance(collector, pytest.Module):
+        return (yield)
+    with collector.path.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        return (yield)
 
 
 def pytest_collection_finish() -> None:
