@@ -335,6 +335,11 @@ UNDO = {
     6: ("DROP INDEX ix_tasks_state_finished", "DROP TABLE marks, reservations, keys"),
     7: ("DROP TABLE reads",),
     8: ("ALTER TABLE reads DROP COLUMN leased",),
+    9: (
+        "DROP FUNCTION sum_changed, sum_deleted CASCADE",
+        "ALTER TABLE tasks DROP COLUMN day",
+        "DROP TABLE sources, spending",
+    ),
 }
 """For each version of the tables since the first one on PostgreSQL, statements that undo what it has added."""
 SHAPE = """
