@@ -7,7 +7,7 @@ import anyio
 import pytest
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
-from support.clock import JumpingClock
+from support.clock import JumpingClock, wait_until
 from support.runners import InterceptedKie, full_disk, run_runner, run_to_end, task_rows
 
 from kie_mcp.catalog.model import KieModel
@@ -59,6 +59,8 @@ async def test_what_is_answered_at_once_has_ended_in_the_same_call(
 ) -> None:
     gate = InterceptedKie(sandbox.app)
     async with run_runner(tmp_path, gate, clock) as runner:
+        # A charge of 0 is known only if the balance was read before the create request.
+        await wait_until(lambda: runner.balance._known is not None)
         task = await runner.submit(Order("run_model", call(model, **arguments)))
         assert (task.state, task.error, task.kie_id, task.note, task.finished) == (
             "succeeded",
