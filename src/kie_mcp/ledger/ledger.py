@@ -277,7 +277,7 @@ class Ledger:
         return next((each for each in results if each.url == url), None)
 
     async def sources_of(self, task: Task) -> list[str]:
-        """Return the ids of the tasks that a task's arguments name, with KIE's id for tasks that the ledger lacks."""
+        """Return the ids of the tasks whose results a task uses; a task that is not in the ledger has KIE's id."""
         return (await self.sources_by_task([task]))[task.id]
 
     async def sources_by_task(self, task_list: Sequence[Task]) -> dict[str, list[str]]:

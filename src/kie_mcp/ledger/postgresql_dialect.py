@@ -32,7 +32,7 @@ class LedgerDialect(PGDialectAsync_psycopg):
 
 
 def is_silent(connection: psycopg.AsyncConnection) -> bool:
-    """Return whether nothing has arrived on an idle connection, not even its end."""
+    """Return whether nothing has arrived on an idle connection, neither data nor the news that it was closed."""
     if connection.closed:
         return False
     with selectors.DefaultSelector() as selector:

@@ -141,7 +141,7 @@ def _choose(lent: list[_Lent], holder: str, now: float, wanted: int) -> list[Boo
     chosen = (mine + free)[:wanted]
     left = len(free) - max(len(chosen) - len(mine), 0)
     seconds = LONG_LEASE if left > len(lent) / 2 else SHORT_LEASE
-    # A lease of this holder that has not begun yet may end later than `seconds` from now. It then keeps its end.
+    # A lease of this holder is renewed for `seconds` from now, but it never ends sooner than before.
     leases = [Booking(each.number, 0, max(seconds, each.until - now)) for each in chosen]
     others = sorted((each for each in lent if each not in mine + free), key=lambda each: each.until)
     counts = Counter(each.holder for each in others)

@@ -102,7 +102,7 @@ class SqliteDatabase(Database):
         return type(self)(engine)
 
     async def has_other(self, folder: Path, schema: str) -> bool:
-        """Return whether there is a database file in another folder."""
+        """Return whether the given folder has a database file; it need not be the folder of this database."""
         del schema
         return (folder / FILE_NAME).exists()
 

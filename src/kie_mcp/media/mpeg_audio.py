@@ -1,4 +1,4 @@
-"""Streams of MP2, MP3 and AAC (ADTS) frames: find the first frame, and add up the length of all frames.
+"""Streams of MP2, MP3 and AAC (ADTS) frames: find the first frame, and add up the durations of all frames.
 
 These streams have no index. The lengths of all frames are added up, because an estimate from the first frame's bit rate
 is wrong if the bit rate varies.
@@ -31,7 +31,7 @@ _ADTS_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame: its size, its length, and the properties that all frames of a stream share."""
+    """One frame: its bytes, its duration, and the properties that all frames of a stream share."""
 
     size: int
     """Size in bytes, including the header."""

@@ -34,7 +34,7 @@ class Known(NamedTuple):
 
 
 class BalanceBefore(NamedTuple):
-    """The balance before a task's create request, or during this request if `is_parallel` is True."""
+    """The balance that was read before a task's create request or, if `is_parallel` is True, during this request."""
 
     task_id: str
     credits: float

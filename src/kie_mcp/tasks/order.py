@@ -57,7 +57,7 @@ class Order:
 
         Args:
             resolved: For each file or earlier task that the arguments name, KIE's URL or id.
-            service: Whether to use the routes of KIE's model list instead of KIE's documented API.
+            service: Whether to use the routes in KIE's model list instead of those in KIE's documented API.
             callback_url: URL that KIE calls when the task has ended; empty if KIE calls no URL.
         """
         route_ids = (self.route,) if self.route else routes.route_ids(self.call, service=service)

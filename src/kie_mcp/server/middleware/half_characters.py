@@ -24,7 +24,7 @@ class WholeCharacters:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse a request whose body contains half a character; pass all other complete requests on unchanged."""
+        """Refuse a request whose body contains half a character (see `MAYBE_HALF`); pass on any other request."""
         if scope["type"] != "http" or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
