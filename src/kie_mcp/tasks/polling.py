@@ -28,28 +28,12 @@ This number, divided by the spread of the durations, is the shape parameter of t
 
 FIRST_POLL_SHARE = 0.85
 """Latest time of a task's first poll, as a share (0 to 1) of the expected duration."""
-FIRST_PATIENCE = 1.5
-"""Number of times by which the interval until the first poll may add more to the expected delay than a later one."""
+FIRST_BLIND_POLL, SHORTEST_BLIND_DELAY, BLIND_DELAY_SHARE = 2.9, 1.95, 1 / 13
+"""Times of the polls of a task, if no duration of its model has been measured yet.
 
-BUILT_IN_SPREAD, BUILT_IN_PATIENCE = 0.33, 2.4
-"""The spread of durations about a built-in one, and the factor by which `patience` is larger while only it is known."""
-FIRST_BLIND_POLL, FIRST_BLIND_SHARE = 2.9, 1 / 17
-"""Seconds until the first poll, if only a built-in duration is known; at least this share of the built-in duration.
-
-A built-in duration may be ten times too long, and a single task may take about half of what is usual.
+The first number is the seconds until the first poll. The second is the minimum seconds between two polls. The third is
+the interval between two polls as a share of the task's age.
 """
-BLIND_DELAY, BLIND_DELAY_SHARE = 1.95, 1 / 15
-"""Seconds between two polls if only a built-in duration is known, and the same as a share of the task's age.
-
-The longer of the two counts.
-"""
-UNLIKELY_FROM, UNLIKELY_FACTOR = 0.18, 2.2
-"""Shares of the built-in duration from which an end is unlikely until about that duration, and a factor for intervals.
-
-Before that share, the task may end because the built-in duration is ten times too long.
-"""
-REFUTED_FROM = 1.5
-"""Share of the built-in duration after which it is taken for wrong, so that it counts no longer."""
 SHORTEST_DELAY, LONGEST_DELAY = 0.5, 60.0
 """The shortest and the longest time between two polls, in seconds. No estimated duration is below the first."""
 MAX_PATIENCE = 0.4
@@ -89,7 +73,7 @@ def estimate_duration(durations: Sequence[float], built_in: float) -> DurationEs
         built_in: The duration in seconds to assume if `durations` is empty.
     """
     if not durations:
-        return DurationEstimate(max(SHORTEST_DELAY, built_in), BUILT_IN_SPREAD, is_measured=False)
+        return DurationEstimate(max(SHORTEST_DELAY, built_in), is_measured=False)
     logs = [math.log(max(SHORTEST_DELAY, seconds)) for seconds in durations[-NEWEST_DURATIONS:]]
     if len(logs) < FEWEST_DURATIONS:
         # The fewer durations there are, the less certain their median is. The factor makes the spread larger for few
@@ -124,54 +108,33 @@ def next_poll(age: float, duration: DurationEstimate, *, relaxed: bool = False) 
         duration: The expected duration of the task.
         relaxed: True if a callback of KIE will most likely report the task's end; polls are then only a safeguard.
     """
+    relaxation = RELAXATION if relaxed else 1
+    shape = LOGISTIC / duration.spread
     # This formula was chosen so that a task needs as many polls as with a poll every 3 s; see benchmarks/polling.py.
-    patience = min(MAX_PATIENCE, 1.25 / math.pow(duration.seconds, 0.9)) * (RELAXATION**2 if relaxed else 1)
-    if not (duration.is_measured or relaxed):
-        seconds = _unmeasured_delay(age, duration, BUILT_IN_PATIENCE * patience)
-    elif age < 0.99 * (first := _first_poll(duration, patience, relaxed=relaxed)):
-        # A sleep may end slightly before its time, so the first poll may come 1 % early.
+    patience = min(MAX_PATIENCE, 1.45 / math.pow(duration.seconds, 0.93)) * relaxation**2
+    # The next lines compute the time of the first poll. Soon after the start, the share of tasks that have ended is
+    # about (age / duration) ** shape. The integral of this share up to the first poll is the expected delay in seconds,
+    # which has to be equal to the patience.
+    share = math.pow(patience * (shape + 1) / duration.seconds, 1 / (shape + 1))
+    first = duration.seconds * (share if relaxed else min(FIRST_POLL_SHARE, share))
+    # A sleep may end slightly before its time, so the first poll may come 1 % early.
+    if age < 0.99 * first:
         seconds = first - max(age, 0)
     else:
-        seconds = _interval(age, duration, patience)
-    if relaxed and not duration.is_measured:
-        seconds = min(seconds, RELAXATION * _blind_delay(age, FIRST_BLIND_POLL))
+        share = age / duration.seconds
+        hazard = shape / (share + math.pow(share, 1 - shape)) / duration.seconds
+        late = duration.seconds * math.exp(3 * duration.spread)
+        seconds = max(math.sqrt(2 * patience / hazard), (age - late) / 10)
+    if not duration.is_measured:
+        seconds = min(seconds, _blind_delay(age) * relaxation)
     return min(max(seconds, SHORTEST_DELAY), LONGEST_RELAXED_DELAY if relaxed else LONGEST_DELAY)
 
 
-def _first_poll(duration: DurationEstimate, patience: float, *, relaxed: bool) -> float:
-    """Return the age in seconds at which a task with a measured duration is polled for the first time."""
-    shape = LOGISTIC / duration.spread
-    # Soon after the start, the share of tasks that have ended is about (age / duration) ** shape. The integral of this
-    # share up to the first poll is the expected delay in seconds.
-    share = math.pow(FIRST_PATIENCE * patience * (shape + 1) / duration.seconds, 1 / (shape + 1))
-    return duration.seconds * (share if relaxed else min(FIRST_POLL_SHARE, share))
-
-
-def _interval(age: float, duration: DurationEstimate, patience: float) -> float:
-    """Return the seconds between two polls that the hazard at this age asks for."""
-    shape = LOGISTIC / duration.spread
-    share = age / duration.seconds
-    hazard = shape / (share + math.pow(share, 1 - shape)) / duration.seconds
-    late = duration.seconds * math.exp(3 * duration.spread)
-    return max(math.sqrt(2 * patience / hazard), (age - late) / 10)
-
-
-def _unmeasured_delay(age: float, duration: DurationEstimate, patience: float) -> float:
-    """Return the seconds until the next poll, if only a built-in duration is known, which may be 10 times off."""
-    share = age / duration.seconds
-    seconds = _blind_delay(age, max(FIRST_BLIND_POLL, FIRST_BLIND_SHARE * duration.seconds))
-    if not UNLIKELY_FROM < share < REFUTED_FROM:
-        return seconds
-    if share < 1:
-        seconds = max(seconds, min(UNLIKELY_FACTOR * seconds, duration.seconds / 2))
-    return min(seconds, _interval(age, duration, patience))
-
-
-def _blind_delay(age: float, first: float) -> float:
-    """Return the seconds until the next poll, if the task may end at any time after the age `first`, in seconds."""
-    if age < 0.99 * first:
-        return first - max(age, 0)
-    return max(BLIND_DELAY, age * BLIND_DELAY_SHARE)
+def _blind_delay(age: float) -> float:
+    """Return the seconds until the next poll, for a task whose model has no measured duration."""
+    if age < 0.99 * FIRST_BLIND_POLL:
+        return FIRST_BLIND_POLL - max(age, 0)
+    return max(SHORTEST_BLIND_DELAY, age * BLIND_DELAY_SHARE)
 
 
 def poll_delay(
