@@ -88,6 +88,22 @@ def replace_file(path: Path, content: bytes) -> None:
         raise
 
 
+def link_file(path: Path, name: Path) -> None:
+    """Give a complete file a second name, unless a file or folder has this name already.
+
+    Raises:
+        FileExistsError: When something has the name.
+    """
+    try:
+        os.link(path, name, follow_symlinks=False)
+    except FileExistsError:
+        raise
+    except (OSError, NotImplementedError):
+        # Some file systems, such as FAT, have no hard links. So an empty file is made first, to reserve the name.
+        create_file(name).close()
+        path.replace(name)
+
+
 def create_folder(folder: Path) -> None:
     """Create a folder and its parents; only their owner may read them.
 

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -158,6 +159,14 @@ def test_the_token_is_made_once_and_only_its_user_can_read_it(tmp_path: Path) ->
     assert read_or_make_token(tmp_path / "data") == (token, place)
     assert read_or_make_token(tmp_path / "other")[0] != token
     assert [each.name for each in place.parent.iterdir()] == [FILE]
+
+
+def test_servers_that_start_at_once_agree_on_one_complete_token(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(16) as servers:
+        for number in range(25):
+            folders = [tmp_path / str(number)] * 16
+            assert len(set(servers.map(read_or_make_token, folders))) == 1
+            assert [each.name for each in folders[0].iterdir()] == [FILE]
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become another user")

@@ -9,6 +9,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+from kie_mcp import disk
 from kie_mcp.config import Settings
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.ledger.folder import create_folder
@@ -75,11 +76,20 @@ def read_tenant_secret(settings: Settings) -> str:
 
 
 def _write_new(place: Path) -> None:
-    """Write a new token to a new file; if another server has already made the file, leave the file unchanged."""
-    with suppress(FileExistsError):
-        descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(secrets.token_urlsafe(32))
+    """Write a new token to a new file; if another server has already made the file, leave the file unchanged.
+
+    The file gets its name when it is complete, because another server that starts now may read it at once.
+    """
+    if os.path.lexists(place):
+        return
+    partial = place.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        with disk.create_file(partial) as file:
+            file.write(secrets.token_urlsafe(32).encode())
+        with suppress(FileExistsError):
+            disk.link_file(partial, place)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _read(place: Path, setting: str) -> str:

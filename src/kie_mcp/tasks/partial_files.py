@@ -189,7 +189,7 @@ def _commit_name(part: IO[bytes], place: Path, folder: Path, stem: str, extensio
     final, taken = folder / f"{stem}.{extension}", 1
     while True:
         try:
-            _link(place, final)
+            disk.link_file(place, final)
         except FileExistsError:
             # If the existing file has equal bytes, it is the same result: an earlier process downloaded it, and died
             # before it saved the task's row. So the file is used, and no second file is made.
@@ -199,22 +199,6 @@ def _commit_name(part: IO[bytes], place: Path, folder: Path, stem: str, extensio
                 continue
         place.unlink(missing_ok=True)
         return final
-
-
-def _link(place: Path, final: Path) -> None:
-    """Give a file a second name, unless a file or folder has this name already.
-
-    Raises:
-        FileExistsError: When something has the name.
-    """
-    try:
-        os.link(place, final, follow_symlinks=False)
-    except FileExistsError:
-        raise
-    except (OSError, NotImplementedError):
-        # Some file systems, such as FAT, have no hard links. So an empty file is made first, to reserve the name.
-        disk.create_file(final).close()
-        place.replace(final)
 
 
 def _is_equal(place: Path, final: Path) -> bool:
