@@ -66,9 +66,38 @@ def test_the_fewer_lengths_there_are_the_wider_is_the_time_in_which_an_end_is_ex
 
 
 @given(st.floats(0.5, 3600), st.floats(0, 3600))
-def test_a_task_of_unknown_length_is_noticed_within_three_seconds_or_a_twelfth(built_in: float, length: float) -> None:
+def test_a_task_of_unknown_length_is_noticed_within_three_seconds_or_a_thirteenth(
+    built_in: float, length: float
+) -> None:
     """However wrong the built-in figure is."""
-    assert looks(estimate_duration([], built_in), length)[-1] - length <= max(2.9, length / 12)
+    assert looks(estimate_duration([], built_in), length)[-1] - length <= max(2.9, length / 13)
+
+
+def measure_first_task(usual: float, built_in: float) -> tuple[float, float]:
+    """The mean lag and the mean number of looks for tasks of about this usual length, with only a built-in figure."""
+    taken = [usual * length for length in lengths(1, 1000)]
+    ages = [looks(estimate_duration([], built_in), length) for length in taken]
+    return fmean(each[-1] for each in ages) - fmean(taken), fmean(len(each) for each in ages)
+
+
+FACTORS = (0.1, 0.3, 0.5, 1, 2, 3, 10)
+
+
+@pytest.mark.parametrize("usual", range(2, 21))
+def test_a_first_task_is_noticed_within_a_second_however_wrong_the_figure_is(usual: float) -> None:
+    assert max(measure_first_task(usual, usual * factor)[0] for factor in FACTORS) <= 1.005
+
+
+@pytest.mark.parametrize("usual", range(2, 21))
+def test_a_first_task_needs_no_more_looks_than_about_one_every_two_seconds(usual: float) -> None:
+    flat = fmean(math.ceil(usual * length / 1.9) for length in lengths(1, 1000))
+    assert max(measure_first_task(usual, usual * factor)[1] for factor in FACTORS) <= flat
+
+
+@pytest.mark.parametrize("usual", [60, 120, 180])
+def test_a_right_figure_lets_the_end_of_a_long_first_task_be_noticed_sooner(usual: float) -> None:
+    right = measure_first_task(usual, usual)[0]
+    assert right < 0.6 * min(measure_first_task(usual, usual * factor)[0] for factor in (0.3, 3))
 
 
 @pytest.mark.parametrize(("running_age", "age", "expected"), [(4, 6, 5), (0, 6, 4.5), (2, 6, 4.5), (5.5, 6, 5.75)])
@@ -119,7 +148,7 @@ def test_what_took_no_time_is_usual_too(length: float) -> None:
 
 
 def test_a_built_in_figure_of_nothing_is_no_trouble() -> None:
-    assert next_poll(0, estimate_duration([], 0)) == 0.5
+    assert looks(estimate_duration([], 0), 3) == [2.9, pytest.approx(4.85)]
 
 
 @given(st.floats(-LONG_AGO, 1e12), usuals)
@@ -137,7 +166,7 @@ def test_the_first_look_comes_before_the_usual_time(usual: DurationEstimate) -> 
     assert next_poll(0, usual) <= max(0.5, 0.85 * usual.seconds)
 
 
-@pytest.mark.parametrize(("usual", "first"), [(2, 0.85), (8, 0.82), (20, 0.67), (60, 0.5), (150, 0.4)])
+@pytest.mark.parametrize(("usual", "first"), [(2, 0.85), (8, 0.85), (20, 0.7), (60, 0.54), (150, 0.43)])
 def test_the_longer_tasks_take_the_sooner_in_proportion_is_the_first_look(usual: float, first: float) -> None:
     assert next_poll(0, DurationEstimate(usual)) / usual == pytest.approx(first, abs=0.03)
 

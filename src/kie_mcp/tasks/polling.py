@@ -28,12 +28,16 @@ This number, divided by the spread of the durations, is the shape parameter of t
 
 FIRST_POLL_SHARE = 0.85
 """Latest time of a task's first poll, as a share (0 to 1) of the expected duration."""
-FIRST_BLIND_POLL, SHORTEST_BLIND_DELAY, BLIND_DELAY_SHARE = 2.9, 1.95, 1 / 13
+FIRST_PATIENCE = 1.5
+"""Factor by which the interval until the first poll may add more to the expected delay than a later one."""
+FIRST_BLIND_POLL, SHORTEST_BLIND_DELAY, BLIND_DELAY_SHARE = 2.9, 1.95, 1 / 14
 """Times of the polls of a task, if no duration of its model has been measured yet.
 
 The first number is the seconds until the first poll. The second is the minimum seconds between two polls. The third is
-the interval between two polls as a share of the task's age.
+the interval between two polls as a share of the task's age, except about the built-in duration.
 """
+BUILT_IN_FROM, BUILT_IN_TO = 0.5, 1.5
+"""The ages, as shares of a model's built-in duration, at which a task is expected to end if that duration is right."""
 SHORTEST_DELAY, LONGEST_DELAY = 0.5, 60.0
 """The shortest and the longest time between two polls, in seconds. No estimated duration is below the first."""
 MAX_PATIENCE = 0.4
@@ -111,11 +115,10 @@ def next_poll(age: float, duration: DurationEstimate, *, relaxed: bool = False) 
     relaxation = RELAXATION if relaxed else 1
     shape = LOGISTIC / duration.spread
     # This formula was chosen so that a task needs as many polls as with a poll every 3 s; see benchmarks/polling.py.
-    patience = min(MAX_PATIENCE, 1.45 / math.pow(duration.seconds, 0.93)) * relaxation**2
+    patience = min(MAX_PATIENCE, 1.25 / math.pow(duration.seconds, 0.9)) * relaxation**2
     # The next lines compute the time of the first poll. Soon after the start, the share of tasks that have ended is
-    # about (age / duration) ** shape. The integral of this share up to the first poll is the expected delay in seconds,
-    # which has to be equal to the patience.
-    share = math.pow(patience * (shape + 1) / duration.seconds, 1 / (shape + 1))
+    # about (age / duration) ** shape. The integral of this share up to the first poll is the expected delay in seconds.
+    share = math.pow(FIRST_PATIENCE * patience * (shape + 1) / duration.seconds, 1 / (shape + 1))
     first = duration.seconds * (share if relaxed else min(FIRST_POLL_SHARE, share))
     # A sleep may end slightly before its time, so the first poll may come 1 % early.
     if age < 0.99 * first:
@@ -126,12 +129,15 @@ def next_poll(age: float, duration: DurationEstimate, *, relaxed: bool = False) 
         late = duration.seconds * math.exp(3 * duration.spread)
         seconds = max(math.sqrt(2 * patience / hazard), (age - late) / 10)
     if not duration.is_measured:
-        seconds = min(seconds, _blind_delay(age) * relaxation)
+        blind = _blind_delay(age) * relaxation
+        # A built-in duration may be far off, so it only makes polls of long tasks more frequent about that time.
+        near = relaxed or BUILT_IN_FROM < age / duration.seconds < BUILT_IN_TO
+        seconds = min(blind, max(seconds, SHORTEST_BLIND_DELAY)) if near else blind
     return min(max(seconds, SHORTEST_DELAY), LONGEST_RELAXED_DELAY if relaxed else LONGEST_DELAY)
 
 
 def _blind_delay(age: float) -> float:
-    """Return the seconds until the next poll, for a task whose model has no measured duration."""
+    """Return the seconds until the next poll, for a task that may end at any time."""
     if age < 0.99 * FIRST_BLIND_POLL:
         return FIRST_BLIND_POLL - max(age, 0)
     return max(SHORTEST_BLIND_DELAY, age * BLIND_DELAY_SHARE)
