@@ -317,7 +317,7 @@ def _are_same_dollars(words: str) -> bool:
 
 
 def _find_other_numbers(words: str, labels: Sequence[Label]) -> list[str]:
-    """Return each number, word "credits" and multiple ("2x") of a text that is no part of a price, unit or label."""
+    """Return the numbers, words "credits" and multiples ("2x") in a text that belong to no price, unit or label."""
     rest = DOLLARS.sub("#", CREDITS.sub("#", words))
     for pattern in (UNIT, RESOLUTION, re.compile(r"\b\d+s\b"), *(each.pattern for each in labels)):
         rest = pattern.sub(" ", rest)
@@ -528,8 +528,9 @@ def _count_bundles(amount: Amount, units: float) -> Amount:
 def _count_seconds(call: KieModel, words: str, lengths: Lengths) -> Amount:
     """Return the seconds that a call pays for.
 
-    If the call states no length, the upper limit is the longest length that KIE's schema allows. Without such a length,
-    it is the length of all input files together; without input files, LONGEST_UNKNOWN.
+    If the call does not state the length of the result, the longest length that KIE's schema allows is assumed. If the
+    schema states none, the length of all input files together is assumed; without input files, LONGEST_UNKNOWN. The
+    seconds of the input files are added if the text may mean that they are paid as well.
     """
     files = [*_measure_inputs(call, "video", lengths), *_measure_inputs(call, "audio", lengths)]
     given = _number(call, SECONDS_FIELDS, math.nan)

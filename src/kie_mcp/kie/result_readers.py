@@ -122,7 +122,10 @@ def as_line(value: Any) -> str:
 
 
 def as_urls(value: Any) -> list[str]:
-    """Return the URLs in a text that begins with a URL, or the data URI of a file in base64; else an empty list."""
+    """Return the URLs in a text that begins with a URL, or the data URI of a text that is a file in base64.
+
+    For any other value, the list is empty.
+    """
     if not isinstance(value, str):
         return []
     return [inline] if (inline := as_data_uri(value)) else find_urls(value) if begins_with_url(value) else []
@@ -170,7 +173,7 @@ def _strip_brackets(url: str) -> str:
 
 
 def files(*paths: str, label: str = "") -> MediaReader:
-    """Return a reader for files: it returns the URLs at the first of these paths at which there are URLs."""
+    """Return a reader for files: it returns the files at the first of these paths that has URLs."""
 
     def read_files(result: Any) -> list[Media]:
         each = (
@@ -228,7 +231,7 @@ def timed_lyrics(path: str) -> TextReader:
 
 
 def tracks(path: str) -> MediaReader:
-    """Return a reader for songs: it returns one file for each song: the audio file or else a stream or source."""
+    """Return a reader for songs: for each song, it returns the audio file, or else a stream or a source file."""
     names = ("audioUrl", "audio_url", "streamAudioUrl", "stream_audio_url", "sourceAudioUrl", "source_audio_url")
 
     def read_tracks(result: Any) -> list[Media]:

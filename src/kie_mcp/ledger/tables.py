@@ -154,7 +154,7 @@ sources = sa.Table(
     sa.Column("source", sa.Text, primary_key=True),
     sa.Column("number", sa.Integer, primary_key=True),
 )
-"""The sources of tasks, one row for each id (the ledger's or KIE's) that a task names; `number` is the task's."""
+"""The sources of tasks: `source` is an id (the ledger's or KIE's) that the task with the number `number` names."""
 
 spending = sa.Table(
     "spending",
@@ -170,11 +170,11 @@ spending = sa.Table(
     sa.Column("charged", sa.Float, nullable=False),
     sa.Column("reserved", sa.Float, nullable=False),
 )
-"""Sums over the tasks whose column `day` is set, one row for the tasks of a day that are alike.
+"""Sums over the tasks whose column `day` is set; tasks with equal values in the primary key are in one row.
 
-`known` says whether the charges of the tasks are known, and `free` whether they are known to be 0. The other columns
-have the names of the attributes of `Spending`. Only the triggers of the table `tasks` write this table, in the
-transaction that changes a task; so the sums stay right if an older kie-mcp changes it.
+`known` says whether the charges of the tasks are known, and `free` whether they are known to be 0. `day`, `model` and
+`kind` are columns of `tasks`; the other columns are described in `Spending`. Only the triggers of the table `tasks`
+write this table, in the transaction that changes a task. So the sums stay right even if an older kie-mcp changes tasks.
 """
 _EXTRA_STATEMENTS = {
     "sqlite": (

@@ -116,7 +116,7 @@ class Task:
     reserved: float = 0
     """Credits that count against the caps until the charge is known."""
     price_key: str = ""
-    """A text that is equal for all calls of a model whose price per unit is the same; the column is `tariff`."""
+    """A text that is equal for all calls of one model that have the same price per unit; the column is `tariff`."""
     units: float = 1
     """Number of price units that the call pays for, such as seconds or pictures."""
     balance: float | None = None
@@ -157,7 +157,7 @@ class Task:
     The cost of a whole includes the cost of all its parts.
     """
     confirmed: bool = False
-    """Whether a person agreed to the cost of the task, and a confirmation id was used for it."""
+    """Whether a person agreed to the cost of the task, or of the whole or batch to which the task belongs."""
 
     @property
     def in_parts(self) -> bool:
@@ -181,7 +181,7 @@ class Task:
 
     @property
     def done(self) -> bool:
-        """Whether the task has ended, and its files are saved if it succeeded."""
+        """Whether the task has ended without success, or has succeeded and its files are saved."""
         return self.final and (self.saved or self.state != "succeeded")
 
     @property

@@ -70,7 +70,10 @@ class BatchWatcher(BaseWatcher):
             logger.exception("task %s", self.task.id)
 
     async def _find_room(self, item: Item) -> bool:
-        """Wait until the budget has room for an item; skip the item if no running item can free any credits."""
+        """Wait until the budget has room for an item, and return True; return False if the item is left out instead.
+
+        An item is left out if the batch was cancelled, or if no running item can free any credits.
+        """
         while item.state == "waiting":
             row = await self._services.ledger.find(self.task.id)
             if row and row.cancelled is not None:

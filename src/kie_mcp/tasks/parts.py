@@ -18,7 +18,7 @@ class Plan:
     """
 
     series: str
-    """Id of the first whole (a task in parts) with these parts; if it failed, a repeated call reuses the parts."""
+    """Id of the first whole (a task in parts) with these parts; if that whole failed, later ones reuse the parts."""
     orders: tuple[Order, ...]
     """The order of each part."""
 

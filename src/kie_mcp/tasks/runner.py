@@ -175,8 +175,9 @@ class Runner:
             task = await self._pricing.build_task(order, idempotency_key, {})
             task.parent, task.confirmed = whole.id if whole.in_parts else None, whole.confirmed
             watcher = await self._build_watcher(task)
-            # The search for an earlier equal call begins at the creation of the batch, or at the start of the repeat
-            # window if that is earlier: if the clock was set back, an item may seem to be older than its batch.
+            # An item repeats an equal call that is newer than the batch or in the repeat window. The window counts too,
+            # because an item may seem to be older than its batch if the clock was set back. A part of a task in parts
+            # repeats an equal call of any age.
             since = min(whole.created, whole.created if self._repeats.since is None else self._repeats.since)
             if repeated := await self._add(watcher, repeats_since=0 if whole.in_parts else since):
                 return Started(await self.get(repeated.id, seconds=None))
@@ -202,7 +203,7 @@ class Runner:
         No request is sent to KIE.
 
         Args:
-            orders: The calls to run; repeated calls cost nothing.
+            orders: The calls to run. A call that repeats an earlier one is not counted.
             confirm: The id from an earlier `ConfirmationNeeded` error, if a person has agreed to all calls; else empty.
 
         Returns:
@@ -275,7 +276,7 @@ class Runner:
         return await self._waiting.wait(tasks, seconds, report, first=first)
 
     async def resolve(self, id_: str, outcome: str) -> Task:
-        """Set the outcome of a task whose outcome is unknown, or get results that KIE did not name or did not know.
+        """Set the unknown outcome of a task, or get the results of a task that ended without them.
 
         Args:
             id_: The task's id in the ledger, or KIE's id of the task.
@@ -353,7 +354,7 @@ class Runner:
                 del self._watchers[watcher.task.id]
 
     async def _record(self, watcher: AnyWatcher, confirm: str, rules: Rules) -> Task | None:
-        """Save the row of a watcher's task, and use its confirmation up; for a repeated call, return the earlier task.
+        """Save the row of a watcher's task, and use up the confirmation; for a repeated call, return the earlier task.
 
         Raises:
             CapReached: When the task exceeds a cap.

@@ -45,7 +45,7 @@ class Started(NamedTuple):
 
 
 class PartRunner(Protocol):
-    """The methods of the runner with which the watchers of tasks in parts and of batches start and read other tasks."""
+    """The runner's methods with which the watchers of wholes and batches start parts and items, and wait for them."""
 
     async def start_part(self, order: Order, whole: Task, idempotency_key: str) -> Started:
         """Start a part, or return the existing task with this idempotency key.
@@ -70,7 +70,7 @@ class PartRunner(Protocol):
         ...
 
     async def wait(self, tasks: Sequence[Task], seconds: float) -> list[Task]:
-        """Wait until all tasks have ended."""
+        """Wait until all tasks have ended, but at most for `seconds`; return the tasks in their latest state."""
         ...
 
 
@@ -122,7 +122,7 @@ class WholeWatcher(BaseWatcher):
             logger.exception("task %s", task.id)
 
     async def _was_sent(self) -> bool:
-        """Tell whether the create request of any part was sent; if none was, the whole fails as a task not sent."""
+        """Tell whether the create request of at least one part was sent to KIE, and KIE did not refuse it."""
         parts = await self._plan.find_parts(self._services.ledger)
         return any(part and part.state != "prepared" and not part.refused for part in parts)
 
@@ -287,7 +287,7 @@ class WholeWatcher(BaseWatcher):
         self.create_settled.set()
 
     def _explain_failure(self, error: Mapping[str, Any], number: int) -> dict[str, Any]:
-        """Return the fields `ERROR_FIELDS` for the error of the whole, which failed because of this part's error."""
+        """Return the values of `ERROR_FIELDS` for the error of the whole; the message names the failed part."""
         count, made = len(self._plan.orders), sum(part.state == "succeeded" for part in self._parts)
         part = self._parts[number] if number < len(self._parts) else None
         name = f"Part {number + 1} of {count}" + (f", task {part.id}," if part else "")
@@ -297,8 +297,8 @@ class WholeWatcher(BaseWatcher):
         kept = "".join(f" Part {each + 1} is lost as well." for each in others)
         kept += f" {made} of {count} parts are made and kept." if made else ""
         again = "Afterwards the same call makes only the missing parts, and pays only for these."
-        # If the outcome of the part is unknown, a cost of 0 is not certain, so it becomes None (unknown). KIE may have
-        # charged for the part, and an earlier whole with the same part may have this charge.
+        # If the outcome of the part is unknown, KIE may have charged for the part. The sum of this whole may be 0 even
+        # then, because the part may belong to an earlier whole. So a sum of 0 becomes None (unknown).
         credits_ = self.task.credits or (None if is_unknown else self.task.credits)
         return {
             "message": f"{name} {state}: {error['message'].rstrip('. ')}.{kept}",
