@@ -144,8 +144,8 @@ class Ledger:
                 earlier := await _find_repeated(connection, task.idempotency_key, repeats_since)
             ):
                 return earlier
-            # The attribute may be True already: if a whole or batch was confirmed, its parts or items are confirmed as
-            # well.
+            # The attribute may be True already: if a parent task or batch was confirmed, its parts or items are
+            # confirmed as well.
             task.confirmed |= await use_confirmation(connection, confirm, task.idempotency_key, task.created)
             if check:
                 check(await _sum_spent(connection, task))
@@ -154,15 +154,15 @@ class Ledger:
         return None
 
     async def split_confirmation(
-        self, whole: Task, confirm: str, check: Check, parts: Mapping[str, str], seconds: float
+        self, total: Task, confirm: str, check: Check, keys: Mapping[str, str], seconds: float
     ) -> bool:
         """Check the total cost of several tasks, and replace their common confirmation id by one id for each task.
 
         Args:
-            whole: A task with the total cost of the tasks. It is only used for the check, and not recorded.
+            total: A task with the total cost of the tasks. It is only used for the check, and not recorded.
             confirm: The confirmation id for all tasks together; empty if there is none.
             check: Function that raises an error if the total cost is not allowed, as in `add()`.
-            parts: Maps each new confirmation id to the idempotency key of the task that the id confirms.
+            keys: Maps each new confirmation id to the idempotency key of the task that the id confirms.
             seconds: Seconds for which the new confirmation ids are valid.
 
         Returns:
@@ -172,12 +172,12 @@ class Ledger:
             Exception: The error that `check` raised; `confirm` stays valid.
         """
         async with self.database.exclusive("tasks") as connection:
-            whole.confirmed = await use_confirmation(connection, confirm, whole.idempotency_key, whole.created)
-            check(await _sum_spent(connection, whole))
-            if whole.confirmed:
-                for id_, idempotency_key in parts.items():
-                    await add_confirmation(connection, id_, idempotency_key, whole.created, seconds)
-        return whole.confirmed
+            total.confirmed = await use_confirmation(connection, confirm, total.idempotency_key, total.created)
+            check(await _sum_spent(connection, total))
+            if total.confirmed:
+                for id_, idempotency_key in keys.items():
+                    await add_confirmation(connection, id_, idempotency_key, total.created, seconds)
+        return total.confirmed
 
     async def find_repeated(self, idempotency_key: str, since: float) -> Task | None:
         """Return the task that a repeated call with this idempotency key gets, instead of a new task.
@@ -200,7 +200,7 @@ class Ledger:
         return found[0] if found else None
 
     async def find_parts(self, id_: str) -> list[Task]:
-        """Return the parts of the whole (a task that KIE makes in parts) with this id, oldest first."""
+        """Return the parts of the parent task with this id, oldest first."""
         return await self._select_tasks(_select_parts(id_))
 
     async def spent(self, at: Task | Moment) -> Spent:

@@ -94,8 +94,8 @@ class Statistics:
             # A task with a higher number was recorded later. This is true even if the clock was set back.
             *(tasks.c.number > number for number in numbers),
         ]
-        # Wholes, batches and edits are skipped, because they cost nothing themselves. The parts of wholes and the items
-        # of batches are tasks of their own, which these queries find.
+        # Parent tasks, batches and edits are skipped, because they cost nothing themselves. The parts of parent tasks
+        # and the items of batches are tasks of their own, which these queries find.
         others = (tasks.c.id != task.id, tasks.c.route.not_in(WITHOUT_CREDITS), tasks.c.state != "prepared")
         # Each condition has a query of its own. In one query with all conditions, SQLite would not use its indexes.
         queries = (sa.select(tasks.c.id).where(*others, overlap).limit(1) for overlap in overlaps)
@@ -108,7 +108,7 @@ class Statistics:
         """Return sums over the tasks that were created at `since` or later, grouped by `by` and by outcome.
 
         Batches are skipped, because the rows of their items have the same costs. Parts are skipped, because the row of
-        the task that has these parts includes their costs. Several sums may be of the same day, model or kind.
+        their parent task includes their costs. Several sums may be of the same day, model or kind.
 
         Args:
             by: Property by which the tasks are grouped: the local day, the model or the kind.

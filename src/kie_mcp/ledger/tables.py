@@ -133,15 +133,15 @@ column `listed` is the sort key of lists: the time `created`, or 0 if this time 
 local day of the time `created` if the task has ended; NULL means that the task is not in the sums of `spending`.
 """
 IS_PART = sa.text("parent IS NOT NULL")
-"""The SQL condition for tasks that are parts of a whole (a task that KIE makes in parts)."""
+"""The SQL condition for tasks that are parts of a parent task."""
 parts_index = sa.Index("ix_tasks_parent", tasks.c.parent, sqlite_where=IS_PART)
-"""Index that finds the parts of a whole; it contains only the rows that are parts (`IS_PART`).
+"""Index that finds the parts of a parent task; it contains only the rows that are parts (`IS_PART`).
 
 `sqlite_where` sets this condition for SQLite. For PostgreSQL, `postgresql.py` sets the condition, because setting it
 here would import SQLAlchemy's PostgreSQL modules in every server.
 """
 IS_NO_PART = tasks.c.parent.is_(None)
-"""The SQL condition that leaves out parts, because the row of the task that has these parts includes their cost."""
+"""The SQL condition that leaves out parts, because the row of their parent task includes their cost."""
 
 prompts = sa.Table("prompts", sa.MetaData(), sa.Column("rowid", sa.Integer), sa.Column("prompt", sa.Text))
 """The index of the prompts, which `search_index.py` describes; `rowid` is the task's `number`.

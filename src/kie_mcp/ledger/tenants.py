@@ -144,7 +144,7 @@ class TenantLedger(Ledger):
     ) -> Task | None:
         """Record a new task as `Ledger.add()` does, if the cap of all tenants allows the task.
 
-        Parts and items are added without `check`: the reservation of their whole or batch includes their credits.
+        Parts and items are added without `check`: the reservation of their parent task or batch includes their credits.
         """
         if not check:
             return await super().add(task, repeats_since=repeats_since, confirm=confirm)

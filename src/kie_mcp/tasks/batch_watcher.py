@@ -18,9 +18,9 @@ from kie_mcp.ledger.task import Result, Task, new_id
 from kie_mcp.tasks import failures
 from kie_mcp.tasks.base_watcher import BaseWatcher
 from kie_mcp.tasks.batch import MODEL, OPEN, Batch, Item
+from kie_mcp.tasks.parent_watcher import LONGEST_WAIT, RETRY_SECONDS, PartRunner, Started
 from kie_mcp.tasks.polling import DurationEstimate
 from kie_mcp.tasks.services import Services
-from kie_mcp.tasks.whole import LONGEST_WAIT, RETRY_SECONDS, PartRunner, Started
 
 logger = logging.getLogger(__name__)
 

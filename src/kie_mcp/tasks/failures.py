@@ -85,7 +85,7 @@ def file_lost_error(paths: str) -> ApiError:
 
 
 def parts_lost_error(lost: Mapping[int, Task], count: int) -> ApiError:
-    """Build the error for a whole (a task in parts) that cannot reuse an earlier call's parts, because files are lost.
+    """Build the error for a parent task that cannot reuse the parts of an earlier call, because files are lost.
 
     Args:
         lost: The lost parts; the keys are the numbers of the parts, counted from 0.

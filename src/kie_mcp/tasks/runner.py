@@ -26,6 +26,7 @@ from kie_mcp.tasks.downloads import Downloader
 from kie_mcp.tasks.durations import estimate_task
 from kie_mcp.tasks.money import Quote, combine_tasks
 from kie_mcp.tasks.order import Order
+from kie_mcp.tasks.parent_watcher import Started
 from kie_mcp.tasks.parts import recount
 from kie_mcp.tasks.permission import check_permission
 from kie_mcp.tasks.polling import DurationEstimate
@@ -39,7 +40,6 @@ from kie_mcp.tasks.takeover import HEARTBEAT_SECONDS, Takeover
 from kie_mcp.tasks.uploads import Uploader
 from kie_mcp.tasks.waiting import Report, Waiting
 from kie_mcp.tasks.watchers import AnyWatcher, Watchers, build_watcher, prepared
-from kie_mcp.tasks.whole import Started
 
 CREATE_WAIT_SECONDS = 3
 """Default seconds that `Runner.get()` waits for KIE to answer the create request of a task."""
@@ -169,17 +169,17 @@ class Runner:
         self._start(watcher)
         return watcher.task
 
-    async def start_part(self, order: Order, whole: Task, idempotency_key: str) -> Started:
-        """Start a part of a task in parts, or an item of a batch; `PartRunner.start_part()` has the description."""
+    async def start_part(self, order: Order, parent: Task, idempotency_key: str) -> Started:
+        """Start a part of a parent task, or an item of a batch; `PartRunner.start_part()` has the description."""
         with failures.explain_ledger_errors():
             task = await self._pricing.build_task(order, idempotency_key, {})
-            task.parent, task.confirmed = whole.id if whole.in_parts else None, whole.confirmed
+            task.parent, task.confirmed = parent.id if parent.in_parts else None, parent.confirmed
             watcher = await self._build_watcher(task)
             # An item repeats an equal call that is newer than the batch or in the repeat window. The window counts too,
-            # because an item may seem to be older than its batch if the clock was set back. A part of a task in parts
-            # repeats an equal call of any age.
-            since = min(whole.created, whole.created if self._repeats.since is None else self._repeats.since)
-            if repeated := await self._add(watcher, repeats_since=0 if whole.in_parts else since):
+            # because an item may seem to be older than its batch if the clock was set back. A part repeats an equal
+            # call of any age.
+            since = min(parent.created, parent.created if self._repeats.since is None else self._repeats.since)
+            if repeated := await self._add(watcher, repeats_since=0 if parent.in_parts else since):
                 return Started(await self.get(repeated.id, seconds=None))
         self._start(watcher, order)
         await watcher.create_settled.wait()
@@ -221,13 +221,13 @@ class Runner:
                     self._rules.caps.check(tasks[-1], await self.ledger.spent(tasks[-1]))
             if not tasks:
                 return {}
-            whole = combine_tasks(tasks)
+            total = combine_tasks(tasks)
             rules = replace(self._rules, caps=replace(self._rules.caps, task=None))
             ids = {task.id: new_id("c") for task in tasks}
             keys = {ids[task.id]: task.idempotency_key for task in tasks}
-            async with offer_confirmation(self.ledger, whole, confirm):
+            async with offer_confirmation(self.ledger, total, confirm):
                 confirmed = await self.ledger.split_confirmation(
-                    whole, confirm, partial(rules.check, whole), keys, CONFIRMATION_SECONDS
+                    total, confirm, partial(rules.check, total), keys, CONFIRMATION_SECONDS
                 )
             return ids if confirmed else {}
 
