@@ -493,7 +493,10 @@ def _measure_label(value: str) -> float:
 
 
 def _count_units(figure: Figure, call: KieModel, words: str, lengths: Lengths) -> Amount:
-    """Return how many times a call pays a price; NaN if arguments and files do not show this number."""
+    """Return the number by which a price is multiplied to get the cost of a call.
+
+    It is 3 for a price per 1000 characters and a text of 3000; NaN if arguments and files do not show the number.
+    """
     results = _number(call, COUNT_FIELDS, 1)
     match figure.unit:
         case "second" | "minute":

@@ -145,8 +145,9 @@ def begins_with_url(text: str) -> bool:
 def find_urls(text: str) -> list[str]:
     """Return all http and https URLs in a text, in the order of the text.
 
-    A text that begins with a URL is read as a list of URLs with any separators, and these URLs may contain spaces. In
-    any other text, a URL ends at a space.
+    A URL ends at the latest where the line ends or the next URL begins. In a text that begins with a URL, a URL with
+    spaces is kept complete if a file extension, such as `.png`, is then at its end. Any other URL ends at its first
+    space. Separators between two URLs, such as commas, are left out.
     """
     written = _clean_urls(text)
     is_list = bool(_URL_START.match(written))
