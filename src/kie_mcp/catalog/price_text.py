@@ -239,7 +239,7 @@ def estimate_from_text(call: KieModel, text: str, lengths: Lengths = NOT_MEASURE
     chosen = _choose(base, labels)
     if not chosen or not _is_understood(words, figures, call.id, labels) or (len(chosen) > 1 and SUM.search(words)):
         return UNREADABLE
-    amounts = [_count_units(figure, call, words, lengths) for figure in chosen]
+    amounts = [_count_times(figure, call, words, lengths) for figure in chosen]
     # "Extra pictures" may mean input pictures or pictures that the call makes. So both are counted, to be on the safe
     # side.
     pictures = len(_measure_inputs(call, "image", lengths)) + _number(call, COUNT_FIELDS, 0)
@@ -492,7 +492,7 @@ def _measure_label(value: str) -> float:
     return known.get(value, float(number[1]) if number else math.inf)
 
 
-def _count_units(figure: Figure, call: KieModel, words: str, lengths: Lengths) -> Amount:
+def _count_times(figure: Figure, call: KieModel, words: str, lengths: Lengths) -> Amount:
     """Return the number by which a price is multiplied to get the cost of a call.
 
     It is 3 for a price per 1000 characters and a text of 3000; NaN if arguments and files do not show the number.

@@ -155,7 +155,7 @@ def find_urls(text: str) -> list[str]:
     for part in _URL_START.split(written):
         url = re.split(_LIST_END if is_list else _PROSE_END, part[: 2 * LONGEST_URL], maxsplit=1)[0].rstrip(_SEPARATORS)
         if is_list and " " in url and not _EXTENSION_AT_END.search(url):
-            url = url.partition(" ")[0]
+            url = url.partition(" ")[0].rstrip(_SEPARATORS)
         found.append(_strip_brackets(url if is_list else url.rstrip(_PUNCTUATION)))
     return [url for url in found if _URL_START.match(url)]
 
