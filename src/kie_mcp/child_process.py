@@ -24,7 +24,7 @@ PASSED_VARIABLES = (
     "USERPROFILE",
     "LOCALAPPDATA",
 )
-"""The environment variables that other programs get. They get no other variable, because it may be an API key."""
+"""The only environment variables that other programs get, because any other variable may contain an API key."""
 MAX_FILE_BYTES = 4_000_000_000
 """Largest file, in bytes, that a program may write."""
 
@@ -59,8 +59,8 @@ async def run_program(
     Args:
         command: The program's path, and its arguments.
         seconds: Maximum duration of the run, in seconds.
-        max_output_bytes: Maximum number of bytes for standard output, and the same again for standard error; a program
-            that writes more is killed.
+        max_output_bytes: Maximum number of bytes for standard output, and the same maximum for standard error; a
+            program that writes more is killed.
         memory_bytes: Maximum memory of the program in bytes; None for no limit. The limit only has an effect on Linux.
         file: An open file that the program gets as its standard input; None for an empty standard input.
         folder: The working folder of the program; None for the working folder of this process.
@@ -112,8 +112,8 @@ def _end(process: Process) -> None:
 
 def _limit_resources(pid: int, seconds: float, memory_bytes: int | None) -> None:
     """Set limits that the operating system enforces on a program, even after the end of this process."""
-    # The limits are set directly after the program's start, before it does more than load its libraries. Setting them
-    # earlier would need Python code between fork and exec, which is not safe in a process with threads.
+    # The limits are set directly after the program's start, while the program still loads its libraries. Setting the
+    # limits earlier would need Python code between fork and exec, which is not safe in a process with threads.
     if sys.platform == "linux":
         import resource
 

@@ -11,7 +11,7 @@ LAST_SECOND = 253_402_214_400.0
 
 
 def to_utc(seconds: float) -> datetime:
-    """Convert seconds since 1970 to a time in UTC; a time outside 0 to `LAST_SECOND` becomes the nearer limit."""
+    """Convert seconds since 1970 to a time in UTC; a value outside the range 0 to `LAST_SECOND` is clamped to it."""
     return datetime.fromtimestamp(min(max(seconds, 0), LAST_SECOND), UTC)
 
 

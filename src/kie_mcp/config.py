@@ -29,7 +29,7 @@ CAP_SETTINGS = (
     "repeat_window",
     "sandbox",
 )
-"""Settings that limit spending. A misspelt name of one is reported, because nobody would notice the missing limit."""
+"""Settings that limit spending. If the name of one is misspelt, `load()` fails, because the limit would be missing."""
 MIN_SIMILARITY = 0.75
 """Minimum similarity of two names, from 0 to 1, at which one name counts as a misspelling of the other."""
 KEY_FILE = "api-key"
@@ -55,9 +55,9 @@ class Settings(BaseSettings):
     prefix: str = ""
     """A word before the name of each tool: with the prefix `kie`, the tool `get_task` has the name `kie_get_task`."""
     route: Literal["documented", "service"] = "documented"
-    """Routes on which models run: those in KIE's documentation, or those in KIE's model list (`service`)."""
+    """Routes on which models run: those in KIE's documentation (`documented`) or in KIE's model list (`service`)."""
     callback_url: Url | Literal[""] = ""
-    """URL for KIE's callbacks on another server of the operator; empty if no other server gets callbacks."""
+    """URL of another server of the operator, to which KIE sends the callbacks; empty if there is no such server."""
     public_url: Url | Literal[""] = ""
     """Public URL of this server, which KIE calls when a task has ended; if empty, tasks are only polled."""
     callback_secret: SecretStr | None = None
@@ -67,7 +67,7 @@ class Settings(BaseSettings):
     data_dir: ExpandedPath = Field(default_factory=lambda: platformdirs.user_data_path("kie-mcp", appauthor=False))
     """Folder that contains the ledger; its subfolder `sandbox` contains the ledger of the sandbox."""
     database_url: SecretStr | None = None
-    """URL of a PostgreSQL database, whose ledger several servers share; if None, the ledger is a file in `data_dir`."""
+    """URL of a PostgreSQL database for a ledger that several servers share; if None, the ledger is in `data_dir`."""
     output_dir: ExpandedPath = Field(default_factory=lambda: platformdirs.user_downloads_path() / "kie-mcp")
     """Folder to which the results of tasks are downloaded."""
     save: bool = True
@@ -79,7 +79,7 @@ class Settings(BaseSettings):
     links: bool = False
     """Whether answers contain MCP resource links to saved files; several hosts and frameworks cannot handle them."""
     read_dirs: Annotated[tuple[ExpandedPath, ...], NoDecode] = ()
-    """Additional folders from which kie-mcp may read files; in the variable, paths are separated as in PATH."""
+    """Additional folders from which kie-mcp may read files; in the variable, they are separated as in PATH."""
     keep_metadata: bool = False
     """Whether files are sent to KIE with their metadata, such as the place where a photo was taken."""
     wait_seconds: float | None = Field(None, ge=0, le=600, allow_inf_nan=False)
@@ -92,19 +92,19 @@ class Settings(BaseSettings):
     max_credits_per_session: Credits | None = None
     """Maximum number of credits that this server process may spend from its start to its end; None means no limit."""
     max_credits_per_day_all: Credits | None = None
-    """Maximum number of credits that all tenants together may spend in 24 hours; other caps apply to each tenant."""
+    """Maximum credits of all tenants together in 24 hours; None for no limit. The other caps apply to each tenant."""
     usd_per_credit: Credits = 0.005
     """Price of one credit in US dollars; answers also show costs in dollars, unless this setting is 0."""
     confirm_above: Credits = 150
     """Number of credits above which a person has to confirm the cost of a task before the task starts."""
     confirm_hourly: Credits = 300
-    """Number of credits in an hour above which a person has to confirm the next task; 0 for no limit."""
+    """Credits in an hour, including the next task, above which a person has to confirm this task; 0 for no limit."""
     http_token: SecretStr | None = None
     """Bearer token that each HTTP client of this server has to send; if None, `serve --http` makes one."""
     caller_keys: bool = False
     """Whether each HTTP caller sends a KIE key of its own, which pays for the calls and identifies the tenant."""
     tenant_secret: SecretStr | None = None
-    """Secret for tenants' names, links and logins, the same for all replicas; if None, one is made in `data_dir`."""
+    """Secret for tenants' names, links and logins; all replicas need the same. If None, one is made in `data_dir`."""
     oidc_issuer: Url | Literal[""] = ""
     """URL of the OpenID provider whose access tokens `serve --http` accepts instead of one token for all callers."""
     oidc_audience: str = ""
@@ -157,8 +157,8 @@ class Settings(BaseSettings):
     @field_validator("http_token", "callback_secret", "webhook_key", "tenant_secret")
     @classmethod
     def _read_token(cls, value: SecretStr | None) -> SecretStr | None:
-        # Blanks at both ends of a token are removed, as HTTP removes them at the ends of a header. Otherwise, no caller
-        # could send this token.
+        # HTTP removes spaces at the start and end of a header. So spaces around the token are removed here, too;
+        # otherwise, no caller could send the token.
         token = value.get_secret_value().strip() if value else ""
         if value and not token:
             raise ValueError("is blank; give a long random text")
@@ -194,7 +194,7 @@ class Settings(BaseSettings):
         return self.model_copy(update={**folders, **bucket, **keys, "callback_secret": callback_secret})
 
     def find_day_cap(self, *, is_tenant: bool) -> float | None:
-        """Return the daily cap of a tenant, or the smaller of the two daily caps if the server has no tenants."""
+        """Return the daily cap of a tenant, or, without tenants, the smaller of the two daily caps; None for no cap."""
         caps = [self.max_credits_per_day, None if is_tenant else self.max_credits_per_day_all]
         return min((cap for cap in caps if cap is not None), default=None)
 
@@ -259,7 +259,7 @@ class Settings(BaseSettings):
 
     @property
     def found_dirs(self) -> dict[str, Path]:
-        """Folders besides `read_dirs` that kie-mcp may read if they are not private; keys are names for messages."""
+        """More folders that kie-mcp may read, unless they are private. The keys are the folders' names in messages."""
         folders = {
             "the working folder": _find_working_folder(),
             "Pictures": platformdirs.user_pictures_path(),
@@ -293,7 +293,7 @@ def load() -> Settings:
 
 
 def list_variables() -> list[str]:
-    """Return the names of the environment variables that are settings and have a value."""
+    """Return the names of the settings' environment variables that are set and not empty."""
     known = _list_names()
     return sorted(name for name, value in os.environ.items() if value and name.upper() in known)
 

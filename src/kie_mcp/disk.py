@@ -43,7 +43,7 @@ def open_own_file(path: Path, *, private: bool = True) -> IO[bytes]:
 
     Args:
         path: The file.
-        private: True if only its owner may read the file; False for the user's default permissions.
+        private: True to let only the owner read the file; False to give it the user's default permissions.
 
     Raises:
         OSError: When the file cannot be opened, or something else at its path cannot be removed.
@@ -64,7 +64,7 @@ def create_file(path: Path, *, private: bool = True) -> IO[bytes]:
 
     Args:
         path: The file.
-        private: True if only its owner may read the file; False for the user's default permissions.
+        private: True to let only the owner read the file; False to give it the user's default permissions.
 
     Raises:
         OSError: When something exists at this path already, or the file cannot be created.
@@ -89,17 +89,18 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def link_file(path: Path, name: Path) -> None:
-    """Give a complete file a second name, unless a file or folder has this name already.
+    """Give a complete file a second name; where hard links do not work, move the file to this name.
 
     Raises:
-        FileExistsError: When something has the name.
+        FileExistsError: When a file or folder has this name already.
     """
     try:
         os.link(path, name, follow_symlinks=False)
     except FileExistsError:
         raise
     except (OSError, NotImplementedError):
-        # Some file systems, such as FAT, have no hard links. So an empty file is made first, to reserve the name.
+        # Some file systems, such as FAT, have no hard links. There, an empty file reserves the name, and the complete
+        # file then replaces the empty one.
         create_file(name).close()
         path.replace(name)
 
@@ -132,7 +133,7 @@ def locate(file: IO[bytes], path: Path) -> Path:
 
     Args:
         file: The open file.
-        path: The path with which the file was opened, for systems that cannot find the path of an open file.
+        path: The path with which the file was opened; used where the system cannot tell the path of an open file.
 
     Raises:
         OSError: When the file is not at this path any more.

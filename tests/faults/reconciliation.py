@@ -34,7 +34,7 @@ class Figures(NamedTuple):
     charged: float
     """Credits that KIE kept for them."""
     recorded: str
-    """Tasks in the ledger, by state; a whole is one task with its parts."""
+    """Tasks in the ledger, by state; a parent task and its parts count as one task."""
     saved: int
     """Files in the output folder."""
 
@@ -108,11 +108,11 @@ def reckon(kie: Sandbox, folder: Path) -> Figures:
                 contents = [kie._files.render_result(task, name).read_bytes() for name in names]
                 assert [path.read_bytes() for path in made] == contents
 
-    # A whole counts what its parts cost, and has their file.
-    for whole in (row for row in rows if row["route"] == IN_PARTS):
-        costs = [row["credits"] for row in rows if row["parent"] == whole["id"] and row["kie_id"]]
-        assert whole["credits"] == (None if None in costs else pytest.approx(sum(costs)))
-        paths.update(Path(result["path"]) for result in json.loads(whole["results"]))
+    # A parent task counts what its parts cost, and has their file.
+    for parent in (row for row in rows if row["route"] == IN_PARTS):
+        costs = [row["credits"] for row in rows if row["parent"] == parent["id"] and row["kie_id"]]
+        assert parent["credits"] == (None if None in costs else pytest.approx(sum(costs)))
+        paths.update(Path(result["path"]) for result in json.loads(parent["results"]))
 
     _reckon_batches(kie, rows)
 

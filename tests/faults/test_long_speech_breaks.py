@@ -30,7 +30,7 @@ TEXT = " ".join(f"Sentence {number} is one of many in this story." for number in
 PRICE = 68.99
 """Credits for all parts."""
 FIGURES: dict[str, Any] = {"accepted": 3, "charged": PRICE, "saved": 4}
-"""What comes of it when all is well: a file of each part, and that of the whole."""
+"""What comes of it when all is well: a file of each part, and that of the parent task."""
 FAULT = "a part of a long speech"
 RULES = Rules(Caps(day=PRICE), repeat_window=24 * 3600)
 """Rules by which no part may be paid twice: there is no credit left for it."""

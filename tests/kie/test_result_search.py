@@ -95,6 +95,7 @@ def test_a_link_anywhere_in_the_result_is_the_result(shape: str, fields: dict[st
         ("HTTPS://K/a.png", ["HTTPS://K/a.png"]),
         ("//k.example/a.png", ["https://k.example/a.png"]),
         ("https://k/a is ready.", ["https://k/a"]),
+        ("https://k/a.mp4, and https://k/b.mp4", ["https://k/a.mp4", "https://k/b.mp4"]),
     ],
 )
 @pytest.mark.parametrize("as_list", [False, True])

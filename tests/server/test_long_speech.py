@@ -55,7 +55,7 @@ async def test_a_text_of_12_000_characters_is_one_call_and_one_file(client: Clie
     assert not shown.is_error
 
 
-async def test_lists_and_reports_have_the_whole_once(client: Client, sandbox: Sandbox) -> None:
+async def test_lists_and_reports_have_the_parent_task_once(client: Client, sandbox: Sandbox) -> None:
     made = await ask(client, "elevenlabs_speech", prompt=TEXT)
     listed = answer(await client.call_tool("list_tasks", {}))
     assert [each["task_id"] for each in listed["tasks"]] == [made["task_id"]]

@@ -258,15 +258,15 @@ async def test_a_server_that_dies_between_upload_and_ledger_leaves_one_object(
         assert len(kept) == 2
 
 
-async def test_parts_and_their_whole_are_in_the_bucket(
+async def test_parts_and_their_parent_task_are_in_the_bucket(
     s3: S3Server, tmp_path: Path, sandbox: Sandbox, clock: JumpingClock
 ) -> None:
     async with running(tmp_path, sandbox, clock) as runner:
         long = Order("elevenlabs_speech", model_call("elevenlabs_speech", prompt="A heron stands still. " * 700))
-        whole = await run_to_end(runner, await runner.submit(long))
-        assert (whole.state, whole.note, len(whole.results)) == ("succeeded", "", 1)
+        parent = await run_to_end(runner, await runner.submit(long))
+        assert (parent.state, parent.note, len(parent.results)) == ("succeeded", "", 1)
         names = [name for name in s3.read_objects(PREFIX) if not name.endswith(".json")]
-        assert [name for name in names if not name.startswith("parts/")] == [whole.results[0].path.rpartition("/")[2]]
+        assert [name for name in names if not name.startswith("parts/")] == [parent.results[0].path.rpartition("/")[2]]
         assert len(names) > 2
 
 

@@ -1,4 +1,4 @@
-"""The costs of a whole whose parts end at different times."""
+"""The costs of a parent task whose parts end at different times."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from kie_mcp.tasks.parts import recount
 pytestmark = [pytest.mark.anyio, pytest.mark.on_postgresql]
 
 
-async def test_a_part_whose_whole_still_runs_waits_for_no_lock(tmp_path: Path) -> None:
+async def test_a_part_whose_parent_task_still_runs_waits_for_no_lock(tmp_path: Path) -> None:
     ledger, other = [await open_ledger(tmp_path, busy_seconds=0.1) for _ in range(2)]
     await ledger.add(task("t_1", state="running"))
     await ledger.add(part := task("t_2", parent="t_1", state="succeeded", credits=3.0))
@@ -26,7 +26,7 @@ async def test_a_part_whose_whole_still_runs_waits_for_no_lock(tmp_path: Path) -
     [({"credits": 3.0}, (8.0, 8.0)), ({"reserved": 4.0}, (9.0, None))],
     ids=["charge known", "charge unknown"],
 )
-async def test_a_part_that_ends_after_its_whole_counts_with_what_it_cost(
+async def test_a_part_that_ends_after_its_parent_task_counts_with_what_it_cost(
     tmp_path: Path, late: dict[str, Any], expected: tuple[float, float | None]
 ) -> None:
     ledger = await open_ledger(tmp_path)
@@ -34,7 +34,7 @@ async def test_a_part_that_ends_after_its_whole_counts_with_what_it_cost(
     await ledger.add(task("t_2", parent="t_1", state="succeeded", credits=5.0))
     await ledger.add(part := task("t_3", parent="t_1", state="succeeded", **late))
     await recount(ledger, part)
-    whole = await ledger.find("t_1")
-    assert whole
-    assert (whole.reserved, whole.credits) == expected
+    parent = await ledger.find("t_1")
+    assert parent
+    assert (parent.reserved, parent.credits) == expected
     await ledger.close()

@@ -56,9 +56,9 @@ def find_meant(name: str, known: Collection[str], kie_names: Names | None = None
         return kie_names[plain]
     meant = [each for each in known if plain in NEAR_NAMES.get(each, ())]
     if len(meant) > 1:
-        # Several arguments fit. A plural name means a list: `input_images` means `images`, not `image`. If not exactly
-        # one argument is left, the argument whose name is contained in the given name is chosen: `task_ids` means
-        # `task_id`, not `track`.
+        # Several arguments fit. A plural name means a list: `input_images` means `images`, not `image`. If this rule
+        # leaves no argument or several, the given name must contain the argument's name: `task_ids` means `task_id`,
+        # not `track`.
         alike = [each for each in meant if each.endswith("s") == plain.endswith("s")]
         meant = alike if len(alike) == 1 else [each for each in meant if each in plain]
     return meant[0] if len(meant) == 1 else name

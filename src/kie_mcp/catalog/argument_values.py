@@ -25,7 +25,7 @@ TOKEN = re.compile(r"[\w.:#-]+(?:/[\w.:#-]+)*")
 
 
 def read_value(value: Any, schema: Schema) -> Any:
-    """Convert a value to the type and spelling in its schema; return a value that cannot be converted unchanged.
+    """Convert a value to the type and spelling in its schema; if it cannot be converted, return it as it is.
 
     Args:
         value: The value as the client sent it.

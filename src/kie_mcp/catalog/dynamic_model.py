@@ -50,7 +50,7 @@ class DynamicModel(KieModel):
     """A model that is known only by the schema that KIE publishes."""
 
     __pydantic_extra__: dict[str, Value] = Field(init=False)
-    """Values of fields that the class does not define; they have the type `Value`, because they may contain files."""
+    """Values of fields that the class does not define. Their type is `Value`, because a value may contain files."""
     input_schema: ClassVar[Schema] = {}
     """KIE's JSON Schema of the model's input, with alternatives such as `anyOf` merged into one list of fields."""
     check: ClassVar[SchemaCheck | None] = None
@@ -224,9 +224,10 @@ def _match_spelling(name: str, known: Collection[str], shown: Mapping[str, str])
 
 
 def _without_empty(fields: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
-    """Return the fields without empty values, and without a seed of -1 if KIE does not allow -1 for "random".
+    """Leave out fields with an empty value, a text such as "null", or a seed of -1 that KIE would refuse.
 
-    If the schema lists the fields of an object inside a field, that object is cleaned in the same way.
+    A required field is left out only if it is None or an empty file field. If the schema lists the fields of an object
+    inside a field, that object is cleaned in the same way.
     """
     known, required = schema.get("properties", {}), schema.get("required", ())
     inner = {name: _without_empty_parts(value, known.get(name, {})) for name, value in fields.items()}
@@ -251,7 +252,7 @@ def _without_empty_parts(value: Any, schema: Schema) -> Any:
 
 
 def _means_random(name: str, value: Any, schema: Schema) -> bool:
-    """Tell whether a field is a seed with the value -1 (callers mean "random"), although KIE does not allow -1.
+    """Tell whether a field is a seed of -1 that KIE would refuse; callers write -1 for a random seed.
 
     KIE allows -1 only if the schema has -1 as the default, or a `minimum` of -1 or less.
     """

@@ -41,16 +41,16 @@ ANY_SEEDS = (0, -1)
 """Seeds that do not influence the choice of a model: many clients send 0 by default, and -1 means a random seed."""
 
 LONGEST_TEXT = 9_999
-"""The tool's schema states the `maxLength` of a text only up to this value; agents hardly ever write longer texts."""
+"""A larger `maxLength` is left out of the tool's schema, because agents hardly ever write texts of this length."""
 
 FILES_NOTE = "Files: URL, path or task:id#n."
 """A sentence for the description of each tool that takes files; it tells the agent how to name a file."""
 
 
 LONGEST_NOTE = 32
-"""Maximum number of characters of a note that says how the models' limits for a text or list differ.
+"""Maximum number of characters of a note that says which texts, or how many items of a list, each model allows.
 
-A longer note is replaced by `FEWER_NOTE`; error messages state the limits, too.
+A longer note is replaced by `FEWER_NOTE`. The error message for a value that a model does not allow has the details.
 """
 
 FEWER_NOTE = "Some take fewer."
@@ -86,7 +86,7 @@ class Family:
 
     @property
     def legacy(self) -> str:
-        """Name of the tool to use instead, if KIE no longer documents any model of the family; otherwise empty."""
+        """If KIE no longer documents any model of the family, the name of the tool to use instead; otherwise empty."""
         return self.models[0].legacy if all(model.legacy for model in self.models) else ""
 
     @property
@@ -335,9 +335,9 @@ class Family:
 
 
 def _name_together(models: Sequence[type[KieModel]]) -> str:
-    """Return one name for models that differ only in their mode, usually their first alias.
+    """Return one name for models that differ only in their mode: the first alias that any of these models has.
 
-    The name is the first model's id if no model has an alias, or if there is only one model and its id has no `/`.
+    If no model has an alias, or if there is only one model and its id has no `/`, the name is the first model's id.
     """
     if len(models) == 1 and "/" not in models[0].id:
         return models[0].id

@@ -82,7 +82,11 @@ class MediaRef(Ref):
     """A file: https URL, local path, data URI, or `task:<id>#<n>` for the n-th result of an earlier task."""
 
     def __new__(cls, reference: str) -> Self:
-        """Standardize the reference; refuse a text that names several files instead of treating the text as one URL."""
+        """Convert the reference to kie-mcp's own spelling.
+
+        Raises:
+            ValueError: The text names several files.
+        """
         reference = read_reference(reference)
         if SEVERAL_FILES.search(reference):
             raise ValueError("one file is wanted here, and the text names several")
@@ -152,7 +156,7 @@ class Track(Ref):
 
 
 def parse_task_id(reference: str) -> str:
-    """Return the task's id in a text: `t_ab12` for `task:t_ab12#1`, and also for `t_ab12`."""
+    """Return the id of the task that a text names: `t_ab12` for `task:t_ab12#1`, and also for `t_ab12`."""
     return name_task(reference.strip()).removeprefix("task:").partition("#")[0]
 
 
@@ -160,8 +164,8 @@ def aliases(names: Mapping[str, str]) -> BeforeValidator:
     """Make a field accept other spellings of its values.
 
     Args:
-        names: KIE's value for each other spelling; the spellings are in lower case. Capital letters and outer spaces
-            in a caller's value are ignored.
+        names: Maps each other spelling, in lower case, to KIE's value. Capital letters and outer spaces in a caller's
+            value are ignored.
     """
     return BeforeValidator(
         lambda given: names.get(given.strip().casefold(), given) if isinstance(given, str) else given

@@ -86,7 +86,10 @@ def _media_type(field: Schema, name: str) -> type[MediaRef] | None:
 
 
 def _media_type_for(text: str, field: Schema, name: str) -> type[MediaRef] | None:
-    """Return the class of the file that a text names, in a field whose schema does not say that it takes files."""
+    """Return the class of the file that a text names; for fields whose schema does not say that they take files.
+
+    The result is None if the text does not match `LOCAL_NAME`, or if the field's name does not suggest a file.
+    """
     plain = snake_case(name)
     if not any(LOCAL_NAME.fullmatch(each) for each in unwrap(text)) or not _accepts_file_names(field, name):
         return None

@@ -32,7 +32,7 @@ HIDDEN_FIELDS = frozenset(
 """KIE's names of fields that tools do not show, because agents do not need them, such as fields for moderation."""
 
 PRICE_KEY_FIELDS = ("duration", "resolution", "quality", "size", "mode", "speed", "version", "sound", "count")
-"""Fields that are always a part of the price key: the price may depend on them even if no `Rate` names them."""
+"""Fields that are always in the price key of `tariff()`: the price may depend on them even if no `Rate` names them."""
 
 FREE_TEXTS = frozenset({"prompt", "negative_prompt", "negativePrompt", "text", "lyrics"})
 """Names of fields for free text. The price of a picture or video does not depend on the text in such a field."""
@@ -78,7 +78,7 @@ class KieModel(BaseModel):
     routes: ClassVar[tuple[str, ...]] = ("jobs",)
     """Ids of the routes that run the model, best first: `jobs`, `jobs:<other model id>` or a product API's name."""
     service: ClassVar[str] = ""
-    """Path of the model's create request without `/api/v1/`, if the route `service` has the model; else empty."""
+    """If the route `service` runs the model: path of the create request without `/api/v1/`; otherwise empty."""
     merged_fields: ClassVar[frozenset[str]] = frozenset()
     """Names of arguments that are no fields of the request; `sent()` puts their values into other fields."""
     constants: ClassVar[dict[str, Any]] = {}
@@ -86,7 +86,7 @@ class KieModel(BaseModel):
     wants_callback: ClassVar[bool] = False
     """Whether KIE requires a callBackUrl for this model on every route."""
     legacy: ClassVar[str] = ""
-    """Name of the tool to use instead, if KIE no longer documents the model; otherwise empty."""
+    """If KIE no longer documents the model, the name of the tool to use instead; otherwise empty."""
     kie_defaults: ClassVar[dict[str, Any]] = {}
     """KIE's own defaults of optional fields whose default in this class is None; the key is the field's name."""
     added: ClassVar[frozenset[str]] = frozenset()
@@ -111,7 +111,7 @@ class KieModel(BaseModel):
 
     @classmethod
     def read(cls, name: str, value: object) -> object:
-        """Convert a value to the type and spelling of a field; return a value that cannot be converted unchanged."""
+        """Convert a value to the type and spelling of a field; if it cannot be converted, return it as it is."""
         return read_value(value, cls.plain_schema()["properties"][name])
 
     @classmethod
@@ -274,8 +274,8 @@ class KieModel(BaseModel):
 
         Args:
             more: More pairs of a name and a value for the key.
-            without: Names of the fields with the number of units. They are left out of the key, unless a `Rate` names
-                them.
+            without: Names of the fields that state the number of units. A field in `without` is left out of the key,
+                unless a `Rate` names it.
         """
         conditions = {field for rate in self.price.rates for field, _ in rate.when}
         key = dict(more)

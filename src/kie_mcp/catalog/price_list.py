@@ -68,7 +68,7 @@ def describe_open_lengths(model: type[KieModel]) -> str:
 
 
 def estimate_dearest_call(model: type[KieModel]) -> Estimate:
-    """Return the highest of the estimates for a model's calls; the length of every file in these calls is unknown."""
+    """Estimate the cost of a model's most expensive call; the lengths of files are treated as unknown."""
     return max(_estimates(model), key=lambda each: each.high or 0)
 
 

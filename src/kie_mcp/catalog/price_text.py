@@ -239,7 +239,7 @@ def estimate_from_text(call: KieModel, text: str, lengths: Lengths = NOT_MEASURE
     chosen = _choose(base, labels)
     if not chosen or not _is_understood(words, figures, call.id, labels) or (len(chosen) > 1 and SUM.search(words)):
         return UNREADABLE
-    amounts = [_count_units(figure, call, words, lengths) for figure in chosen]
+    amounts = [_count_times(figure, call, words, lengths) for figure in chosen]
     # "Extra pictures" may mean input pictures or pictures that the call makes. So both are counted, to be on the safe
     # side.
     pictures = len(_measure_inputs(call, "image", lengths)) + _number(call, COUNT_FIELDS, 0)
@@ -317,7 +317,7 @@ def _are_same_dollars(words: str) -> bool:
 
 
 def _find_other_numbers(words: str, labels: Sequence[Label]) -> list[str]:
-    """Return each number, word "credits" and multiple ("2x") of a text that is no part of a price, unit or label."""
+    """Return the numbers, words "credits" and multiples ("2x") in a text that belong to no price, unit or label."""
     rest = DOLLARS.sub("#", CREDITS.sub("#", words))
     for pattern in (UNIT, RESOLUTION, re.compile(r"\b\d+s\b"), *(each.pattern for each in labels)):
         rest = pattern.sub(" ", rest)
@@ -492,8 +492,11 @@ def _measure_label(value: str) -> float:
     return known.get(value, float(number[1]) if number else math.inf)
 
 
-def _count_units(figure: Figure, call: KieModel, words: str, lengths: Lengths) -> Amount:
-    """Return how many times a call pays a price; NaN if arguments and files do not show this number."""
+def _count_times(figure: Figure, call: KieModel, words: str, lengths: Lengths) -> Amount:
+    """Return the number by which a price is multiplied to get the cost of a call.
+
+    It is 3 for a price per 1000 characters and a text of 3000; NaN if arguments and files do not show the number.
+    """
     results = _number(call, COUNT_FIELDS, 1)
     match figure.unit:
         case "second" | "minute":
@@ -528,8 +531,9 @@ def _count_bundles(amount: Amount, units: float) -> Amount:
 def _count_seconds(call: KieModel, words: str, lengths: Lengths) -> Amount:
     """Return the seconds that a call pays for.
 
-    If the call states no length, the upper limit is the longest length that KIE's schema allows. Without such a length,
-    it is the length of all input files together; without input files, LONGEST_UNKNOWN.
+    If the call does not state the length of the result, the longest length that KIE's schema allows is assumed. If the
+    schema states none, the length of all input files together is assumed; without input files, LONGEST_UNKNOWN. The
+    seconds of the input files are added if the text may mean that they are paid as well.
     """
     files = [*_measure_inputs(call, "video", lengths), *_measure_inputs(call, "audio", lengths)]
     given = _number(call, SECONDS_FIELDS, math.nan)

@@ -106,7 +106,7 @@ class _Reader:
         return _cast_values(read)
 
     def _read_parts(self, given: Schema, read: Callable[[Any], Schema]) -> Iterator[tuple[str, Any]]:
-        """Generate the keywords that contain schemas; the function `read` cleans these schemas."""
+        """Generate each keyword that contains schemas, together with these schemas; `read` cleans each schema."""
         for key in MAPS_OF_SCHEMAS:
             if isinstance(given.get(key), dict):
                 named = {str(name).strip(): part for name, part in given[key].items()}
@@ -168,7 +168,7 @@ def _as_list(types: str | list[str]) -> list[str]:
 
 
 def _cast(value: Any, types: Collection[str]) -> Any:
-    """Convert a value to one of the JSON types in `types`; return a value that cannot be converted unchanged."""
+    """Convert a value to one of the JSON types in `types`; if it cannot be converted, return it as it is."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if "string" in types and (isinstance(value, bool) or is_number):
         fits = "boolean" in types if isinstance(value, bool) else {"integer", "number"} & {*types}

@@ -33,9 +33,9 @@ _BASE64_START = re.compile(
 """Matches the beginning of the base64 text of common media files, such as `/9j/` for a JPEG."""
 _BASE64 = re.compile(r"[A-Za-z0-9+/_=\s%\\-]+")
 _SHORTEST_BASE64 = 60
-"""A text that begins like a media file in base64 is read as base64, and not as a path, above this length."""
+"""Length in characters above which a text that begins like a media file in base64 is read as base64, not as a path."""
 _LONGEST_NAME = 400
-"""Any other text of base64 characters is read as base64, and not as a path, above this length."""
+"""Length in characters above which any other text of base64 characters is read as base64, not as a path."""
 
 _DATA_KEYS = ("data", "blob", "base64", "b64json", "b64", "bytes")
 _ADDRESS_KEYS = (
@@ -167,8 +167,8 @@ def _mend_url(rest: str) -> str:
     rest = re.sub(r"\s*[\r\n\t]+\s*", "", rest.strip())
     bare = rest.rstrip(f"{_PUNCTUATION})")
     rest = bare if _MEDIA_ENDING.search(bare[-8:]) else rest
-    # A blank after a complete file name ends the URL. This blank is not encoded, so that a URL with words after it is
-    # refused.
+    # A blank after a complete file name, such as `a.png`, ends the URL. This blank is not encoded. As a result, a later
+    # check refuses a URL that is followed by other words.
     return rest if _MEDIA_ENDING.search(rest.partition(" ")[0]) else rest.replace(" ", "%20")
 
 

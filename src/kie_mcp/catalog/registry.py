@@ -1,4 +1,4 @@
-"""The registry: all families (the models of one tool), and all models by KIE's id.
+"""The registry: all families (each has the models of one tool), and all models by KIE's id.
 
 The module of a vendor is imported when one of its families or models is first used, because importing all vendors takes
 0.1 s, and a call of one tool needs only one of them.

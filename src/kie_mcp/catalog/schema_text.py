@@ -8,10 +8,10 @@ from typing import Any
 def name_models(names: Collection[str], all_names: Sequence[str], *, whole: bool = False) -> str:
     """Name some models of a family in few words, such as `2.6, 2.1 and turbo models`.
 
-    The result lists the names of single models, and then words, followed by `models`. Each of these words stands for
-    all models whose names contain the word between hyphens or slashes. The beginning that all names share is removed
-    from the names of single models. The algorithm is a greedy set cover: each step chooses the word that is in most of
-    the remaining names.
+    The result first lists single models by name, without the beginning that all names of the family share. Then it
+    lists words, followed by `models`: `turbo models` stands for all models with the word `turbo` in their names. A word
+    is used only if it occurs in no other name of the family. The algorithm is a greedy set cover: each step chooses the
+    word that occurs in most of the remaining names.
 
     Args:
         names: The names of the models.
@@ -53,7 +53,7 @@ def _list_words(name: str) -> Iterator[str]:
     borders = [match.start() for match in re.finditer("[-/]", name)]
     for start in [0, *(border + 1 for border in borders)]:
         for end in [*borders, len(name)]:
-            # A single digit is skipped, because a reader would take it for the number of models.
+            # A word of digits, such as `3`, is skipped, because a reader would take it for the number of models.
             if start < end and (word := name[start:end]) != "to" and not word.isdigit():
                 yield word
 
@@ -63,12 +63,12 @@ def _contains(name: str, word: str) -> bool:
 
 
 def describe_constraint(schema: dict[str, Any], shown: Collection[Any] = ()) -> str:
-    """Describe the values that a field allows, such as `5 to 10`; `any` if all values are allowed.
+    """Describe the values that a field allows, such as `5 to 10`; `any` if the schema has no enum, range or `maxItems`.
 
     Args:
         schema: The field's JSON Schema.
-        shown: The enum values that the schema shows beside this text. The text then lists the values that the field
-            allows or, if this is shorter, `not` and the values in `shown` that the field forbids.
+        shown: The enum values that a reader of this text sees beside it. The text is `all` if the field allows all of
+            them. Otherwise, it lists the allowed values or, if this is shorter, `not` and the forbidden values.
     """
     if "enum" in schema:
         allowed = ", ".join(str(value) for value in schema["enum"])

@@ -22,7 +22,7 @@ from kie_mcp.catalog.voices import Voice
 Description = dict[str, Any]
 
 LIVE_LABELS = {"live_price": "KIE's price today", "live": "KIE's list today", "live_changes": "KIE's schema today"}
-"""For each key of a model's description that has live data from KIE, the label of these data in the text."""
+"""The keys of a model's description that contain live data from KIE, each with its label in `format_description()`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,7 +119,7 @@ def find_models(
 
 
 def _is_legacy_find(entry: Entry, query: str) -> bool:
-    """Tell whether a found model is listed last, because it is a legacy model and the query is not its name."""
+    """Tell whether a found model is a legacy model that the query does not name; such models are listed last."""
     return bool(entry.model.legacy) and not entry.is_named(query)
 
 
@@ -285,7 +285,10 @@ def format_description(description: Mapping[str, Any]) -> str:
 
 
 def _describe_voices(voices: Sequence[Voice], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the voice fields of a model's description: a hint, and the voices whose ids the schema does not list."""
+    """Return the fields about voices for a model's description; empty if the model has no voices.
+
+    `voices_hint` says how to find a voice. `voices` has the names of the voices whose ids are not in the schema.
+    """
     if not voices:
         return {}
     told = json.dumps(schema)

@@ -12,7 +12,7 @@ ItemT = TypeVar("ItemT")
 LONGEST_SPEECH = 100_000
 """Maximum number of characters in a call of a speech model: about two hours of speech, which KIE makes in parts."""
 SMALLEST_SHARE = 4
-"""A part may be this many times shorter than the limit, if it then ends at a better place, such as a sentence's end."""
+"""How many times shorter than the limit a part may be, so that it ends at a better place, such as a sentence's end."""
 
 _CLOSING = r"""["'”’»)\]}」』）】]*"""
 _SENTENCE_END = re.compile(

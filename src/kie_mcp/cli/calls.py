@@ -20,7 +20,7 @@ UNFINISHED = frozenset({"prepared", "submitting", "running"})
 WAIT_SECONDS = 50
 """Maximum seconds that one call of `get_task` waits for a task."""
 WIDTH = 80
-"""Maximum width of tables, in characters."""
+"""Maximum width of tables and errors, in characters."""
 
 
 def make_console() -> Console:
@@ -77,7 +77,7 @@ async def _call(tool: str, arguments: dict[str, Any]) -> "CallToolResult":
     from kie_mcp.server.selection import Selection
 
     bar = Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=Console(stderr=True))
-    # The progress bar is shown only in a terminal; a file or pipe would contain its control sequences.
+    # The progress bar is shown only in a terminal, because it consists of control sequences for terminals.
     bar.disable = not bar.console.is_terminal
     server = build_server(App(selection=Selection("all")))
     with bar:

@@ -111,7 +111,7 @@ async def _take_snapshot(to: Path | None, only: "Sequence[str]") -> tuple[Path, 
 
 @asynccontextmanager
 async def _open_discovery(*, fresh: bool = False) -> "AsyncIterator[tuple[Discovery, Status]]":
-    """Yield KIE's discovery API, and a status line in the terminal that the caller can update.
+    """Yield an object that reads KIE's models, and a status line in the terminal that the caller can update.
 
     Args:
         fresh: True to ignore cached answers.

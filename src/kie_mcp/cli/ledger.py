@@ -60,8 +60,8 @@ async def read_or_raise(read: "Callable[[Settings, Ledger], Awaitable[T]]") -> T
 def read_task(id_: str, wait_seconds: float = 0) -> dict[str, Any]:
     """Return the answer of `get_task` for one task; ask KIE only if the ledger may not have the final answer.
 
-    Without an API key, KIE is never asked. Instead, if the task is unfinished, this function waits at most
-    `wait_seconds` for the process that watches the task to finish it.
+    Without an API key, no request is sent to KIE. In this case, if the task is unfinished, this function waits at most
+    `wait_seconds` until another process has finished the task.
     """
     result = read_ledger(partial(_find_task, id_, wait_seconds))
     return read_answer(result) if result else call_tool("get_task", task_ids=[id_], wait_seconds=wait_seconds)

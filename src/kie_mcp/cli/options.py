@@ -20,7 +20,7 @@ TOOLS_HELP = "standard, compact, all, or a comma list of tools and kinds (video,
 
 
 def _inherit(context: typer.Context, option: typer.CallbackParam, given: str) -> str:
-    """Return the value of a command's option; if this option is not given, use the option before the command's name.
+    """Return the value of an option after the command's name, or else of the same option before the command's name.
 
     For example, `kie-mcp --tools all serve` means the same as `kie-mcp serve --tools all`.
     """

@@ -39,7 +39,8 @@ def spend(
     if len(lines) == 1:
         typer.echo(f"No tasks in the last {days} days.")
         return
-    # A column whose total is 0 is left out, unless it is named here. Numbers are never cut off; long names are wrapped.
+    # Columns whose total is 0 are left out, except for the three that are named here. Numbers are never cut off; long
+    # names are wrapped.
     figures = [name for name in list(lines[0])[1:] if lines[-1][name] or name in ("tasks", "succeeded", "charged")]
     titles = (Column(name.replace("_", "\n"), justify="right", no_wrap=True) for name in figures)
     table = Table(Column(by, overflow="fold", min_width=NAME_WIDTH), *titles, box=box.SIMPLE_HEAD, padding=0)

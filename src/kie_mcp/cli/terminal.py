@@ -93,11 +93,11 @@ else:
 
     @contextmanager
     def _open_terminal() -> Iterator[int]:
-        """Open the terminal of this process, and let it neither show what is typed nor wait for the end of a line.
+        """Open the terminal of this process, and turn off echo and line buffering until the `with` block ends.
 
         Raises:
-            OSError: When there is no terminal, or this process runs in the background of its shell, where changing the
-                terminal would stop it.
+            OSError: When there is no terminal, or this process runs in the background of its shell. The system stops a
+                background process that changes the terminal.
         """
         terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
         try:

@@ -46,7 +46,10 @@ async def check_clients(clients: Sequence[Client], folders: Mapping[str, Path]) 
 
 
 def find_day_caps(clients: Sequence[Client], folders: Mapping[str, Path]) -> dict[str, float | None]:
-    """Return the configured daily cap of each client that has kie-mcp without the sandbox, or None for no cap."""
+    """Return the daily cap that each client's configuration sets for kie-mcp, by the client's title; None for no cap.
+
+    Clients without kie-mcp, and clients that use the sandbox, are left out.
+    """
     caps: dict[str, float | None] = {}
     for client in clients:
         with suppress(ConfigurationError):

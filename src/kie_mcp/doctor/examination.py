@@ -54,7 +54,10 @@ async def examine(*, asks_for_update: bool = True) -> list[Finding]:
 
 
 def _make_filter(settings: Settings | None) -> Callable[[str], str]:
-    """Return a function that removes all secrets from a text, because a user may put a secret into a wrong setting."""
+    """Return a function that removes all secrets from a text.
+
+    Findings show the values of settings, and a user may have put a secret into a wrong setting.
+    """
     secrets = [part for name in SECRETS for part in AROUND_SECRET.split(os.environ.get(name, ""))]
     with suppress(ConfigurationError):
         secrets += [settings.key if settings else ""]

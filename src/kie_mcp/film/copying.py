@@ -41,7 +41,7 @@ def can_copy_picture(timeline: Timeline, layout: Layout) -> bool:
 
 
 def _is_plain(picture: Picture) -> bool:
-    """Return whether a video stream plays in every player, begins at the start of its file and has a constant rate."""
+    """Return whether a stream plays in every player, begins at the start of its file and has a constant frame rate."""
     is_playable = picture.codec == "h264" and picture.pixels == "yuv420p" and not picture.is_turned
     return is_playable and picture.rate is not None and abs(picture.starts) < START_SECONDS
 

@@ -114,8 +114,9 @@ async def make_film(edit: Edit, report: Report) -> Film:
     """Make the film of a prepared edit.
 
     Raises:
-        InvalidCall: When ffmpeg cannot make the film, lacks a filter or encoder, or takes too long.
-        KieMcpError: When the result differs from the plan.
+        InvalidCall: When ffmpeg cannot be started, lacks a filter or encoder, or needs too much time or memory.
+        TaskFailed: When the disk is full.
+        KieMcpError: When ffmpeg fails for another reason, or the result differs from the plan.
     """
     gain = await _find_gain(edit)
     sizes = {source.name: (edit.folder / source.name).stat().st_size for source in edit.sources.values()}
@@ -195,7 +196,7 @@ def _write_files(folder: Path, plan: Plan) -> None:
 
 
 async def _find_gain(edit: Edit) -> float | None:
-    """Return the decibels by which the sound has to be made louder; None if the loudness is not changed."""
+    """Return the gain in decibels that gives the sound the wanted loudness; None if the loudness is not changed."""
     wanted = choose_loudness(edit.timeline, edit.layout)
     if wanted is None or not has_sound(edit.layout):
         return None

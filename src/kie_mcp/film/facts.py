@@ -97,7 +97,7 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """The facts about a source: a picture file has only `still`, any other file has `picture`, `track` or both."""
+    """The facts about a source: a picture file has only `still`, any other readable file `picture`, `track` or both."""
 
     picture: Picture | None = None
     track: Track | None = None

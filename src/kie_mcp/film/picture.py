@@ -15,7 +15,7 @@ ZOOM_SCALE = 2
 BLUR_SCALE = 8
 """Factor by which the background is scaled down before it is blurred, because blurring fewer pixels is faster."""
 HD_HEIGHT = 720
-"""Minimum height in pixels at which a clip that does not state its colour matrix is read as BT.709, as in players."""
+"""From this height in pixels, a clip without a stated colour matrix is assumed to be BT.709, as players assume."""
 COLORS = "setparams=range=tv:colorspace=bt709:color_primaries=bt709:color_trc=bt709"
 TONE_MAPPING = (
     "zscale=transfer=linear:npl=100",
@@ -67,7 +67,10 @@ def _fades(layout: Layout) -> list[int]:
 
 
 def _join_cuts(graph: Graph, layout: Layout, shown: list[Stream]) -> list[Stream]:
-    """Join neighbouring pieces without a cross-fade between them, and return the groups that cross-fades will join."""
+    """Join neighbouring pieces that have no cross-fade between them, and return one stream for each joined group.
+
+    Between the returned streams there are cross-fades, which `add_picture()` adds.
+    """
     groups: list[list[Stream]] = []
     for piece, each in zip(layout.pieces, shown, strict=True):
         if piece.fade or not groups:

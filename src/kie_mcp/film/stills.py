@@ -12,7 +12,7 @@ from kie_mcp.film.graph import MOVING_ENDING, STILL_ENDING
 from kie_mcp.media import pictures
 
 MAX_STILL_PIXELS = 3840 * 2160
-"""Maximum number of pixels of a picture for ffmpeg; larger pictures are scaled down."""
+"""Maximum number of pixels; larger pictures are scaled down, and animations with larger frames are refused."""
 ANIMATED_FORMATS = ("GIF", "WEBP", "PNG")
 """Pillow's names of formats that may be animated. TIFF is left out: Pillow treats the pages of a TIFF as frames."""
 MAX_MOVING_PIXELS = 30_000_000
@@ -38,7 +38,7 @@ def write_picture(file: IO[bytes], folder: Path, stem: str) -> str:
         The name of the new file. Its extension is `.apng` for an animation, and `.png` for any other picture.
 
     Raises:
-        UnreadablePicture: When the picture cannot be read, or an animation is too long.
+        UnreadablePicture: When the picture cannot be read, or an animation is too large.
     """
     still, moving = folder / f"{stem}{STILL_ENDING}", folder / f"{stem}{MOVING_ENDING}"
     with pictures.open_picture(file) as image:

@@ -162,5 +162,5 @@ class Timeline(_WithoutDefaults, KieModel):
         return self
 
     def files(self) -> list[Ref]:
-        """Return the files that this timeline names, each once; the same file may be named several times."""
+        """Return the files that this timeline names; a file that is named several times is returned once."""
         return list(dict.fromkeys(ref for ref in self.references() if not isinstance(ref, TaskRef)))

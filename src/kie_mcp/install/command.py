@@ -48,7 +48,10 @@ def _name_package(option: str) -> tuple[str, ...]:
 
 
 def _find_beside_uv(name: str, env: Mapping[str, str]) -> str | None:
-    """Return the path of a program in uv's folder or on PATH; uv tells its child processes uv's path in UV."""
+    """Return the path of a program in uv's folder or on PATH; None if the program is in neither.
+
+    uv sets the environment variable UV of its child processes to its own path.
+    """
     folders = [str(Path(env["UV"]).parent)] if env.get("UV") else []
     found = shutil.which(name, path=os.pathsep.join([*folders, env.get("PATH", "")]))
     return found and os.path.abspath(found)  # noqa: PTH100

@@ -74,7 +74,7 @@ class Document:
 
     @property
     def free_name(self) -> str:
-        """The first free name for a new entry: `NAME`, `OTHER_NAME`, or `OTHER_NAME` with a number: `kie-mcp-2`."""
+        """The first free name for a new entry: `NAME`, `OTHER_NAME`, or `OTHER_NAME` with a number (`kie-mcp-2`)."""
         entries = list_entries(self.data, self.client)
         taken = [
             each.get("name") if self.client.listed and isinstance(each, dict) else place for place, each in entries

@@ -37,7 +37,7 @@ class Shape:
     command: str = "command"
     """Name of the field with the program."""
     args: str | None = "args"
-    """Name of the field with the program's arguments; None if the field `command` is a list that has them, too."""
+    """Name of the field with the arguments; None if the field `command` is a list of the program and its arguments."""
     env: str = "env"
     """Name of the field with the environment variables."""
     more: Mapping[str, Any] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class Shape:
         return {field: list(value) if isinstance(value, tuple) else value for field, value in fields.items()}
 
     def read(self, entry: Entry) -> Server:
-        """Return the server that an entry starts; its command is empty if the entry has another form, such as a URL."""
+        """Return the server that an entry starts; if the entry has no command, the command of the server is empty."""
         command = entry.get(self.command)
         if isinstance(command, str):
             command = [command, *_read_list(entry.get(self.args or ""))]

@@ -46,7 +46,7 @@ class _Member:
 
 
 def parse(text: str) -> Any:
-    """Parse a text and return its value; a text that has only comments is an empty object.
+    """Parse a text and return its value; return an empty object for a text that has only comments.
 
     Raises:
         ValueError: When the text is not valid; the message has the line number.

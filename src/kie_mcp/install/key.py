@@ -1,6 +1,6 @@
 """Store the API key for the servers that clients start: in a file that only the user can read, or in the keyring.
 
-No client's configuration contains the key, because such files are often synchronized, shown and shared.
+The key is not written into a client's configuration, because configurations are often synchronized and shared.
 """
 
 import os

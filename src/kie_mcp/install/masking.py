@@ -1,4 +1,4 @@
-"""Hide secrets in the text of a configuration, also those of other servers, which a diff may show as context."""
+"""Hide secrets in the text of a configuration, also in entries of other servers, which a diff may show."""
 
 import json
 import re

@@ -65,7 +65,7 @@ async def _ask(process: Process) -> None:
 
 
 async def _read_last_words(process: Process) -> str:
-    """Return the last line on stderr that begins as an error does; if there is none, return the last line."""
+    """Return the last line on stderr that matches `ERROR`, or else the last line; empty if stderr is empty."""
     said = b""
     with suppress(anyio.BrokenResourceError, anyio.EndOfStream), anyio.move_on_after(1):
         while process.stderr and len(said) < MAX_BYTES:

@@ -13,7 +13,7 @@ from kie_mcp.install.jsonc import Path
 
 
 def parse(text: str) -> Any:
-    """Parse a text and return its value; an empty text is an empty mapping.
+    """Parse a text and return its value; return an empty mapping for an empty text.
 
     Raises:
         ValueError: When the text is not valid; the message has the line number.
@@ -92,7 +92,7 @@ def _look_up(node: Any, key: str | int) -> Any:
 
 
 def _edit(text: str, change: Callable[[Any], Any]) -> str:
-    """Return the text with the value that `change` returns; lines that the library only reformats stay unchanged."""
+    """Apply `change` to the root value of a text, and return the new text; all other lines keep their own format."""
     try:
         _, indent, offset = load_yaml_guess_indent(text)
         yaml = YAML()

@@ -1,11 +1,11 @@
-"""Advice on what users can do outside of kie-mcp: on KIE's web pages or, for the sandbox, in files and settings."""
+"""Advice for messages: what the user can do on KIE's web pages or, in the sandbox, with files and settings."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """Sentences that tell the owner of an account what to do about problems with tasks, credits and the API key."""
+    """Texts that tell the owner of an account what to do about problems with tasks, credits and the API key."""
 
     task_list: str
     """Web page or folder where the owner finds all tasks with their ids."""

@@ -159,7 +159,7 @@ class KieClient:
         return await self._read_once(route.method, url, is_status=True, **_body_arguments(route.method, body))
 
     async def read_status(self, path: str, task_id: str) -> Any:
-        """Return KIE's answer to a status read: an envelope, a text if it is not JSON, or None if the body is empty.
+        """Send a status read, and return the body of KIE's answer: a JSON value, a text, or None if the body is empty.
 
         The client waits for a slot in the rate limit. It makes only one attempt, because the caller polls again anyway.
 
@@ -175,11 +175,11 @@ class KieClient:
         return await self._read_once("GET", self.base_url + path, params={"taskId": task_id}, is_status=True)
 
     async def expect_status_reads(self) -> None:
-        """Lease slots in advance, because many status reads on all routes will follow."""
+        """Lease slots for status reads in advance; call this function before many status reads on all routes."""
         await self._read_limiter.expect_burst()
 
     async def read_discovery(self, path: str) -> Any:
-        """Return the `data` of an answer of KIE's discovery API.
+        """Send a request to KIE's discovery API, and return the `data` of the answer.
 
         Callers must wait a second between two requests, because KIE's discovery API answers only one a second.
         """
@@ -206,7 +206,7 @@ class KieClient:
             url: KIE's URL of the file.
 
         Raises:
-            ApiError: When the URL is not a URL of KIE's files.
+            ApiError: When KIE does not answer with a link, for example because the URL is not a URL of KIE's files.
         """
         data = await self._read("POST", self.base_url + self.endpoints.download_url, json={"url": url})
         if not isinstance(data, str) or not 0 < len(data) <= LONGEST_URL:
@@ -260,7 +260,7 @@ class KieClient:
         raise self._create_error(response, code, f"without a task id: {message or 'nothing'}", message)
 
     async def _create_and_read_once(self, route: Route, body: Mapping[str, Any]) -> Any:
-        """Send a create request once, and return KIE's answer; raise an error if it does not have the task's state."""
+        """Send a create request once, and return KIE's answer; raise an error if the answer lacks the task's state."""
         response = await self._send(route.method, route.create, body)
         answer = parse_body(response, self._hide_key)
         code, message, _ = _read_envelope(response, answer)
@@ -357,7 +357,7 @@ def _read_envelope(response: httpx2.Response, answer: Any) -> tuple[int, str, An
 
 
 def _retry_after(response: httpx2.Response) -> float | None:
-    """Return the seconds to wait before the next attempt, from the header Retry-After; None if it is invalid."""
+    """Return the seconds in the header Retry-After, at most LONGEST_RETRY_AFTER; None if it is missing or invalid."""
     try:
         return max(0.0, min(float(response.headers["Retry-After"]), LONGEST_RETRY_AFTER))
     except (KeyError, ValueError):

@@ -55,9 +55,12 @@ class Code:
     accepted: bool = False
     """Whether a create request with this answer created a task, provided that the answer has a task id."""
     not_ready: bool = False
-    """Whether a `repeated` route sends this code until the file is ready; finished 4K clips may have this code, too."""
+    """Whether this code may mean that a `repeated` route (see `Route.repeated`) has no finished file yet.
+
+    KIE may also send this code together with a finished 4K clip.
+    """
     upload_gone: bool = False
-    """Whether a create request that was refused with this code may succeed after a new upload of its files."""
+    """Whether a create request may be refused with this code because an upload is gone; then a new upload may help."""
     without_record: Verdict = "running"
     """The meaning of this code in a status answer that has no record of the task."""
     with_record: Verdict = "running"

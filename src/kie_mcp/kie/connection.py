@@ -20,7 +20,7 @@ PROXY_SCHEMES = frozenset({"http", "https", "all"})
 TIMEOUT = httpx2.Timeout(60, connect=10)
 
 _loading = Lock()
-"""A lock that lets only one thread load the certificates; another one that needs them waits."""
+"""Lock that lets only one thread at a time load the certificates; other threads that need them wait."""
 
 
 def open_http(transport: httpx2.AsyncBaseTransport | None = None) -> httpx2.AsyncClient:
@@ -50,7 +50,7 @@ def open_http(transport: httpx2.AsyncBaseTransport | None = None) -> httpx2.Asyn
 async def preload_certificates() -> None:
     """Load the trusted certificates in another thread, so that opening the first HTTP client need not wait for them.
 
-    Most of this work runs outside Python's global lock, so this thread can do other things meanwhile.
+    Most of this work does not hold Python's global interpreter lock, so the event loop goes on meanwhile.
     """
     # The error is ignored here, because `open_http()` will report it.
     with suppress(OSError):
@@ -60,7 +60,7 @@ async def preload_certificates() -> None:
 def _load_certificates() -> ssl.SSLContext:
     """Load the trusted certificates (17 ms, 0.8 MB); they are cached, so that the clients of all tenants share them.
 
-    If one of the environment variables that say where the certificates are has changed, they are loaded again.
+    They are loaded again if the environment variable SSL_CERT_FILE or SSL_CERT_DIR has changed.
     """
     with _loading:
         return _load_from(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))

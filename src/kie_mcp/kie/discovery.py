@@ -150,7 +150,7 @@ class Discovery:
             return None
 
     async def recall_success_rate(self, id_: str) -> "KnownRate | None":
-        """Return a model's cached success rate without asking KIE; None if the cache has no rate."""
+        """Return a model's cached success rate without asking KIE; None if no answer of KIE is cached."""
         cached = await anyio.to_thread.run_sync(_read_cache, self._cache_file(_success_rate_path(id_)))
         if not cached:
             return None
@@ -201,7 +201,7 @@ class Discovery:
         await anyio.to_thread.run_sync(_write_cache, self._cache_file(path), cached)
 
     async def _fetch(self, path: str) -> Schema:
-        """Wait until `REQUEST_INTERVAL` has passed since the last request, then request and return KIE's `data`."""
+        """Send a request, at least `REQUEST_INTERVAL` after the last one, and return the `data` of KIE's answer."""
         async with self._request_lock:
             await self._clock.sleep(max(self._last_request + REQUEST_INTERVAL - self._clock.monotonic(), 0))
             try:

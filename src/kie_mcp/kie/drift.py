@@ -30,7 +30,7 @@ class ModelDrift:
 
 @cache
 def list_built_in() -> dict[str, tuple[type[KieModel], str]]:
-    """Map each id under which KIE lists a built-in model to the class and the route id of the model.
+    """Return the class and the route id of each built-in model; the key is the model's id in KIE's list.
 
     If several classes have the same id, the first of them is used.
     """
@@ -93,7 +93,7 @@ def _accepts(model: type[KieModel], name: str, field: Schema) -> bool:
 
 
 def _may_omit(model: type[KieModel], route_id: str, name: str, theirs: Schema) -> bool:
-    """Return whether the class can send a request without a certain field, although KIE requires this field.
+    """Return whether the class can send a request without the field `name`, although KIE requires this field.
 
     The request for this check has all other fields that KIE requires.
     """

@@ -13,7 +13,7 @@ FOLDER = "kie-mcp"
 BASE64_LIMIT = 10_000_000
 """Size of the largest file for which KIE recommends base64, in bytes."""
 LARGEST_SIZE = 2**53
-"""Largest plausible size of an upload, in bytes; the ledger cannot store a number above 2**63."""
+"""Largest plausible size of an upload, in bytes; a larger number in KIE's answer is a mistake and is ignored."""
 UPLOAD_LIFETIME = 24 * 3600
 """Seconds for which KIE keeps an uploaded file. Older pages of KIE's documentation say three days."""
 

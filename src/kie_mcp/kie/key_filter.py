@@ -33,7 +33,10 @@ _ESCAPE = re.compile(
     """,
     re.VERBOSE,
 )
-"""Matches an escape (of URLs, JSON, programming languages or HTML), or characters that may be inside the key."""
+"""Matches an escape of URLs, JSON, programming languages or HTML.
+
+It also matches characters that may separate the characters of the key, such as line ends.
+"""
 _ENCODINGS = "utf-8", "utf-16-le", "utf-16-be"
 """Encodings in which the key may be written as base64 or as hexadecimal digits."""
 _DECIMAL, _NAME = 5, 6
@@ -120,7 +123,7 @@ def _locate_characters(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _read_escape(found: re.Match[str]) -> str:
-    """Decode an escape to its character; return an empty text if no key contains this character."""
+    """Decode an escape to its character; return an empty text for a character that API keys never contain."""
     group = found.lastindex
     if not group:
         return ""

@@ -1,4 +1,4 @@
-"""Rate limits: the slots for status reads, which processes may share, and the interface `CreateLimiter`.
+"""Rate limits: `ReadLimiter` limits status reads, and the interface `CreateLimiter` limits create requests.
 
 These limits keep requests below KIE's limits. If KIE answers 429 nevertheless, `client.py` retries the request. A
 status read is not retried there, because the caller polls again anyway.
@@ -31,9 +31,12 @@ SLOW_PATHS = {
     "4o": re.compile("/gpt4o-"),
 }
 PERIOD_SECONDS = 1.0
-"""The period of the limits of status reads: each slot may be used once in this time."""
+"""Length in seconds of the period of the limits for status reads: each slot may be used once in a period."""
 ASK_SECONDS = 1.0
-"""Seconds until a limiter asks for slots again; it asks earlier if it has no slot, or wants more slots than before."""
+"""Seconds after which a read limiter asks its lender for slots again.
+
+It asks earlier if it has no slot, or if it needs more slots than before.
+"""
 
 
 class CreateLimiter(Protocol):
@@ -71,7 +74,7 @@ class Slot:
 
 
 class SlotLender(Protocol):
-    """Lends slots for status reads of one account to one read limiter; all limiters of the account share the slots."""
+    """Lends slots for status reads to the read limiters of one account; each slot is lent to one limiter at a time."""
 
     async def lend(self, kind: str, slots: int, wanted: int) -> Sequence[Slot]:
         """Lend slots for some seconds.
@@ -99,7 +102,7 @@ class _EverySlot:
 
 
 class _Window:
-    """The leases of slots that a read limiter holds for one limit at the moment."""
+    """One limit of a read limiter: the slots that are leased at the moment, and the number of waiting requests."""
 
     def __init__(self, clock: Clock, lender: SlotLender, kind: str, slots: int) -> None:
         self._clock = clock
@@ -118,7 +121,7 @@ class _Window:
 
     def take(self) -> None:
         """Use the slot that has been free for the longest time."""
-        # The lease of the only free slot may have ended since `wait()`. Even then, a slot is used.
+        # The lease of the only free slot may have ended since `wait()`. Then a slot whose lease has ended is used.
         min(self._find_usable() or self._held, key=lambda slot: slot.ready).used = self._clock.monotonic()
 
     async def refill(self) -> None:
@@ -158,7 +161,7 @@ class _Window:
 
 
 class _Queue:
-    """The requests of one kind, which wait in order until every window has a free slot."""
+    """The status reads of one kind, such as those for Suno: they wait in order until every window has a free slot."""
 
     def __init__(self, clock: Clock, *windows: _Window) -> None:
         self._clock = clock
@@ -185,7 +188,7 @@ class _Queue:
 
     @contextmanager
     def _wait_for(self, requests: int) -> Iterator[None]:
-        """Add this number of requests to those that wait for slots, until the block ends."""
+        """Count this number of requests as waiting for slots until the `with` block ends."""
         for window in self._windows:
             window.waiting += requests
         try:

@@ -122,7 +122,10 @@ def as_line(value: Any) -> str:
 
 
 def as_urls(value: Any) -> list[str]:
-    """Return the URLs in a text that begins with a URL, or the data URI of a file in base64; else an empty list."""
+    """Return the URLs in a text that begins with a URL, or the data URI of a text that is a file in base64.
+
+    For any other value, the list is empty.
+    """
     if not isinstance(value, str):
         return []
     return [inline] if (inline := as_data_uri(value)) else find_urls(value) if begins_with_url(value) else []
@@ -142,8 +145,9 @@ def begins_with_url(text: str) -> bool:
 def find_urls(text: str) -> list[str]:
     """Return all http and https URLs in a text, in the order of the text.
 
-    A text that begins with a URL is read as a list of URLs with any separators, and these URLs may contain spaces. In
-    any other text, a URL ends at a space.
+    A URL ends at the latest where the line ends or the next URL begins. In a text that begins with a URL, a URL with
+    spaces is kept complete if a file extension, such as `.png`, is then at its end. Any other URL ends at its first
+    space. Separators between two URLs, such as commas, are left out.
     """
     written = _clean_urls(text)
     is_list = bool(_URL_START.match(written))
@@ -151,7 +155,7 @@ def find_urls(text: str) -> list[str]:
     for part in _URL_START.split(written):
         url = re.split(_LIST_END if is_list else _PROSE_END, part[: 2 * LONGEST_URL], maxsplit=1)[0].rstrip(_SEPARATORS)
         if is_list and " " in url and not _EXTENSION_AT_END.search(url):
-            url = url.partition(" ")[0]
+            url = url.partition(" ")[0].rstrip(_SEPARATORS)
         found.append(_strip_brackets(url if is_list else url.rstrip(_PUNCTUATION)))
     return [url for url in found if _URL_START.match(url)]
 
@@ -170,7 +174,7 @@ def _strip_brackets(url: str) -> str:
 
 
 def files(*paths: str, label: str = "") -> MediaReader:
-    """Return a reader for files: it returns the URLs at the first of these paths at which there are URLs."""
+    """Return a reader for files: it returns the files at the first of these paths that has URLs."""
 
     def read_files(result: Any) -> list[Media]:
         each = (
@@ -228,7 +232,7 @@ def timed_lyrics(path: str) -> TextReader:
 
 
 def tracks(path: str) -> MediaReader:
-    """Return a reader for songs: it returns one file for each song: the audio file or else a stream or source."""
+    """Return a reader for songs: for each song, it returns the audio file, or else a stream or a source file."""
     names = ("audioUrl", "audio_url", "streamAudioUrl", "stream_audio_url", "sourceAudioUrl", "source_audio_url")
 
     def read_tracks(result: Any) -> list[Media]:

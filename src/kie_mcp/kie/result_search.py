@@ -39,7 +39,7 @@ _COVER = re.compile("cover|thumb|poster|preview|origin|(?<!re)source|stream")
 _PICTURE = re.compile("image|picture|photo|img")
 _CLIP_OR_SOUND = re.compile("video|audio|song|music|clip|movie")
 _STAND_IN = re.compile("(preview|origin|(?<!re)source|stream).*(video|audio|song|music|clip|movie)")
-"""Matches names of fields whose clip or sound is a result only if its object has no better clip or sound."""
+"""Matches names of fields whose clip or sound is a result only if no other field of the object has a better one."""
 _CLIP_OR_SOUND_FILE = re.compile(r"\.(mp4|mov|webm|mkv|mp3|wav|m4a|ogg|flac|aac)\b", re.IGNORECASE)
 _FILE = re.compile(r"[^/]/[^?#]*\.(?!html?$|php$|aspx?$)[a-z]\w{1,4}$", re.IGNORECASE)
 """Matches a URL, without its query, that leads to a file and not to a web page."""
@@ -207,7 +207,8 @@ def _is_place(value: Any) -> bool:
 def _shorten(record: Any) -> Any:
     """Return a record without the fields that are empty or that hold ids, states, times, errors or the request.
 
-    Such a field is kept if it contains a link, except for the field that holds the complete request.
+    A field with an error or a part of the request is kept if it contains a link. A field such as `params`, which holds
+    the complete request, is never kept.
     """
     if not isinstance(record, dict):
         return record

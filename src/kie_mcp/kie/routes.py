@@ -179,7 +179,7 @@ def status_route_ids(*, service: bool) -> tuple[str, ...]:
 
 
 def listed_ids(model: type[KieModel]) -> dict[str, str]:
-    """For each id that a model has in KIE's model list, return the id of the route that uses this model id."""
+    """Return the route id for each id that a model has in KIE's model list; the key is the id in this list."""
     return {
         route_id.partition(":")[2] or model.id: route_id
         for route_id in model.routes

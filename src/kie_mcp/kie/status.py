@@ -196,7 +196,7 @@ def state_from_word(row: Shape, word: str, *, has_results: bool, has_error: bool
 
 
 def state_from_code(row: Shape, code: int | None, message: str, *, has_results: bool, has_record: bool) -> State:
-    """Derive a task's state from the code of a status answer that has no record of the task, or no state in the record.
+    """Derive a task's state from the code of a status answer that has no record, or a record without a state.
 
     Args:
         row: The shape of the answer.

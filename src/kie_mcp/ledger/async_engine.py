@@ -18,9 +18,9 @@ else:
     def _import_engine() -> ModuleType:
         if PACKAGE in sys.modules:
             return sys.modules[PACKAGE]
-        # The module `engine` is imported inside an empty package of the same name, so that the real package's
-        # `__init__` does not run. The empty package is removed again below, so that a later import loads the real
-        # package.
+        # Put an empty stand-in for `sqlalchemy.ext.asyncio` into `sys.modules` while importing its module `engine`, so
+        # that the real package's `__init__` does not run. Then remove the stand-in, so that a later import loads the
+        # real package.
         sys.modules[PACKAGE] = module_from_spec(find_spec(PACKAGE))
         try:
             return import_module(f"{PACKAGE}.engine")

@@ -67,13 +67,13 @@ class Database(ABC):
 
     @abstractmethod
     async def open_other(self, folder: Path, schema: str, *, to_read: bool = False) -> Self:
-        """Open the database of another ledger: the file in `folder` or, with PostgreSQL, a schema of this database.
+        """Open another ledger: the SQLite file in `folder` or, with PostgreSQL, the schema `schema` of this database.
 
         The ledger is created if it does not exist. One process may open a ledger several times.
 
         Args:
-            folder: Folder of the file.
-            schema: Name of the schema in PostgreSQL.
+            folder: Folder of the SQLite file; not used with PostgreSQL.
+            schema: Name of the schema in PostgreSQL; not used with SQLite.
             to_read: True to read results of a ledger that exists. The file is then opened without a check of the whole
                 file, and is not renamed if it is broken, because a running app may have the file open.
 
@@ -83,7 +83,7 @@ class Database(ABC):
 
     @abstractmethod
     async def has_other(self, folder: Path, schema: str) -> bool:
-        """Return whether another ledger exists; `folder` and `schema` are those of `open_other()`."""
+        """Return whether the ledger that `open_other()` opens for this `folder` and `schema` exists already."""
 
     @abstractmethod
     async def lock(self, connection: AsyncConnection, purpose: str) -> None:

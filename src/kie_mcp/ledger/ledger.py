@@ -54,7 +54,7 @@ class Spent:
     session: float
     """Credits charged or reserved for all tasks of one session (one server process)."""
     hour: float = 0
-    """Credits charged or reserved in the last hour, in all sessions, for tasks that follow the last confirmed task."""
+    """Credits of all sessions for those tasks of the last hour that were recorded after the last confirmed task."""
 
 
 Check = Callable[[Spent], None]
@@ -144,8 +144,8 @@ class Ledger:
                 earlier := await _find_repeated(connection, task.idempotency_key, repeats_since)
             ):
                 return earlier
-            # The attribute may be True already: if a whole or batch was confirmed, its parts or items are confirmed as
-            # well.
+            # The attribute may be True already: if a parent task or batch was confirmed, its parts or items are
+            # confirmed as well.
             task.confirmed |= await use_confirmation(connection, confirm, task.idempotency_key, task.created)
             if check:
                 check(await _sum_spent(connection, task))
@@ -154,15 +154,15 @@ class Ledger:
         return None
 
     async def split_confirmation(
-        self, whole: Task, confirm: str, check: Check, parts: Mapping[str, str], seconds: float
+        self, total: Task, confirm: str, check: Check, keys: Mapping[str, str], seconds: float
     ) -> bool:
         """Check the total cost of several tasks, and replace their common confirmation id by one id for each task.
 
         Args:
-            whole: A task with the total cost of the tasks. It is only used for the check, and not recorded.
+            total: A task with the total cost of the tasks. It is only used for the check, and not recorded.
             confirm: The confirmation id for all tasks together; empty if there is none.
             check: Function that raises an error if the total cost is not allowed, as in `add()`.
-            parts: Maps each new confirmation id to the idempotency key of the task that the id confirms.
+            keys: Maps each new confirmation id to the idempotency key of the task that the id confirms.
             seconds: Seconds for which the new confirmation ids are valid.
 
         Returns:
@@ -172,12 +172,12 @@ class Ledger:
             Exception: The error that `check` raised; `confirm` stays valid.
         """
         async with self.database.exclusive("tasks") as connection:
-            whole.confirmed = await use_confirmation(connection, confirm, whole.idempotency_key, whole.created)
-            check(await _sum_spent(connection, whole))
-            if whole.confirmed:
-                for id_, idempotency_key in parts.items():
-                    await add_confirmation(connection, id_, idempotency_key, whole.created, seconds)
-        return whole.confirmed
+            total.confirmed = await use_confirmation(connection, confirm, total.idempotency_key, total.created)
+            check(await _sum_spent(connection, total))
+            if total.confirmed:
+                for id_, idempotency_key in keys.items():
+                    await add_confirmation(connection, id_, idempotency_key, total.created, seconds)
+        return total.confirmed
 
     async def find_repeated(self, idempotency_key: str, since: float) -> Task | None:
         """Return the task that a repeated call with this idempotency key gets, instead of a new task.
@@ -195,17 +195,16 @@ class Ledger:
     async def find_newest(self, idempotency_key: str) -> Task | None:
         """Return the newest task with this idempotency key, in any state; None if there is no such task."""
         query = sa.select(tasks).where(tasks.c.fingerprint == idempotency_key)
-        # The number decides if two rows were created at the same time: the row that was added later has the higher
-        # number.
+        # If two tasks were created at the same time, the task that was recorded later has the higher number.
         found = await self._select_tasks(query.order_by(tasks.c.created.desc(), tasks.c.number.desc()).limit(1))
         return found[0] if found else None
 
     async def find_parts(self, id_: str) -> list[Task]:
-        """Return the parts of the whole (a task that KIE makes in parts) with this id, oldest first."""
+        """Return the parts of the parent task with this id, oldest first."""
         return await self._select_tasks(_select_parts(id_))
 
     async def spent(self, at: Task | Moment) -> Spent:
-        """Return the credits that count against the caps: in the day and the hour before `at`, and in its session."""
+        """Return the credits that count in the caps: in `at.session`, and in the day and hour before `at.created`."""
         async with self.database.reading() as connection:
             return await _sum_spent(connection, at)
 
@@ -335,7 +334,7 @@ class Ledger:
         if model:
             query = query.where(contains(sa.func.lower(tasks.c.model), sa.func.lower(model)))
         query = query.where(*map(is_marked, marked), *(~is_marked(mark) for mark in unmarked))
-        # A task with an invalid time of creation is shown as one of 1970, and its time in `listed` is 0.
+        # If a task's time of creation is invalid, its column `listed` is 0, so the task is listed as one of 1970.
         bounds = ((tasks.c.listed, ge, since), (cost, ge, least), (cost, le, most))
         query = query.where(*(holds(column, bound) for column, holds, bound in bounds if bound is not None))
         if made_from:
@@ -367,7 +366,7 @@ async def _find_repeated(connection: AsyncConnection, idempotency_key: str, sinc
 
 
 async def _sum_spent(connection: AsyncConnection, at: Task | Moment) -> Spent:
-    """Return the credits charged or reserved in the day and the hour before `at`, and in the session of `at`."""
+    """Return the credits charged or reserved in `at.session`, and in the day and hour before `at.created`."""
     # A failed task that KIE did not bill adds nothing. Any other task adds its charge or, if the charge is unknown, its
     # reservation.
     refused = sa.and_(tasks.c.state == "failed", NEVER_BILLED)

@@ -45,7 +45,7 @@ STATEMENT_SECONDS = 10
 PATIENCE_SECONDS = 2
 """The database ends a transaction that takes too long. If it does not, kie-mcp gives up this many seconds later."""
 PAUSE_SECONDS = 1
-"""Seconds before the connection that listens for changes is opened again, and between two checks for new schemas."""
+"""Seconds to wait before the listening connection is opened again, and between two checks for new schemas."""
 
 
 class PostgresqlDatabase(Database):
@@ -91,14 +91,14 @@ class PostgresqlDatabase(Database):
             await dispose(engine)
             if isinstance(error, sa.exc.SQLAlchemyError):
                 refusal = explain_refusal(getattr(error, "orig", None) or error)
-                # Callers elsewhere are not told where the database is, so the whole reason is in the log.
+                # Callers on other machines get this error without the database's address, so the log has all of it.
                 logger.warning("%s", refusal)
                 raise refusal from None
             raise
         return database
 
     async def open_other(self, folder: Path, schema: str, *, to_read: bool = False) -> Self:
-        """Open another schema on the same connections."""
+        """Open the ledger in the schema `schema` of the same database, with the connections of this object."""
         del folder, to_read
         database = type(self)(self._engine, schema, self._busy_seconds, self._heard)
         try:
@@ -107,14 +107,14 @@ class PostgresqlDatabase(Database):
             await database.close()
             if isinstance(error, sa.exc.SQLAlchemyError):
                 refusal = explain_refusal(getattr(error, "orig", None) or error)
-                # Callers elsewhere are not told where the database is, so the whole reason is in the log.
+                # Callers on other machines get this error without the database's address, so the log has all of it.
                 logger.warning("%s", refusal)
                 raise refusal from None
             raise
         return database
 
     async def has_other(self, folder: Path, schema: str) -> bool:
-        """Return whether another schema exists."""
+        """Return whether the database has a schema with this name."""
         del folder
         async with self._limit_time(), self._single_queries.connect() as connection:
             return bool(await connection.scalar(_FIND_SCHEMA, {"name": schema}))
@@ -183,7 +183,7 @@ class PostgresqlDatabase(Database):
         await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
 
     async def read_time(self, connection: AsyncConnection, now: float) -> float:
-        """Return the time of the database, because the clocks of the machines of the processes differ."""
+        """Return the database's time, because the processes may be on machines with different clocks."""
         del now
         time = sa.select(sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Float))
         return float((await connection.execute(time)).scalar_one())

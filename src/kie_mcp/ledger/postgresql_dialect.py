@@ -12,19 +12,19 @@ DRIVER = "kie_mcp"
 
 
 class LedgerDialect(PGDialectAsync_psycopg):
-    """SQLAlchemy's dialect for psycopg, which asks the database only about connections that may have ended."""
+    """SQLAlchemy's dialect for psycopg; it sends a test query only on connections that may have been closed."""
 
     supports_statement_cache = True
 
     @classmethod
     def get_async_dialect_cls(cls, _: sa.URL) -> type[sa.Dialect]:
-        """Return this class; SQLAlchemy's method returns its own dialect."""
+        """Return this class; the inherited method would return SQLAlchemy's own dialect."""
         return cls
 
     def do_ping(self, dbapi_connection: DBAPIConnection) -> bool:
         """Return True if a connection can be used; otherwise raise psycopg's error, and SQLAlchemy opens another one.
 
-        The database sends nothing to an idle connection until it closes it, for example because it restarts.
+        As long as nothing has arrived on an idle connection, the database has not closed it, so no test query is sent.
         """
         if is_silent(dbapi_connection.driver_connection):
             return True

@@ -12,7 +12,7 @@ from kie_mcp.ledger.tables import creates, reads, tasks
 from kie_mcp.ledger.task import Task
 
 SHORTEST_WAIT = 0.01
-"""Shortest time, in seconds, that `CreateSlots.acquire()` tells a process to wait when no slot is free."""
+"""Shortest waiting time, in seconds, that `CreateSlots.acquire()` returns when no slot is free."""
 SHORT_LEASE, LONG_LEASE = 5.0, 30.0
 """Seconds for which a slot for status reads is leased; leases are long if more than half of the slots stay free."""
 GUARD_SECONDS = 1.0
@@ -35,8 +35,8 @@ class CreateSlots:
         Args:
             account: Name of the KIE account, as in `KieClient.account`.
             time: Function that returns the time in seconds, by a clock that all processes of the machine share;
-                PostgreSQL uses its own time instead. It is called only after the process has waited for the write
-                lock, which may take a while.
+                PostgreSQL uses its own time instead. The function is called only after the process has got the write
+                lock, because the wait for this lock may take long.
             slots: Largest number of create requests of the account in one window.
             window: Length of the sliding window, in seconds.
             task: The task to create, already with its new state; it is saved in the same transaction as the slot.
@@ -47,11 +47,11 @@ class CreateSlots:
         """
         async with self._database.exclusive(f"creates of {account}") as connection:
             now = await self._database.read_time(connection, time())
-            # These rows limit no account any more, so they are deleted without the locks of the other accounts.
+            # Rows older than the window limit no account any more, so deleting them needs no locks of other accounts.
             await connection.execute(sa.delete(creates).where(creates.c.at <= now - window))
             ours = creates.c.account == account
-            # If a time is in the future, the clock began anew with the machine, or was set back. The row gets the
-            # time now, because its request was not sent later than now.
+            # If the time of a row is in the future, the clock was set back, or restarted at 0 together with the
+            # machine. Such a row gets the time now, because its request was sent before now.
             await connection.execute(sa.update(creates).where(ours, creates.c.at > now).values(at=now))
             query = sa.select(creates.c.at).where(ours).order_by(creates.c.at.desc())
             taken = (await connection.execute(query.limit(slots))).scalars().all()
@@ -87,9 +87,9 @@ class ReadSlots:
     """The table of slots for status reads; a slot is the right to send one status read a second.
 
     A process leases slots for some seconds at a time, so that the ledger is not written for each read. If too few slots
-    are free, a process also leases slots of other processes, for the time after the present leases. The present holders
-    then cannot renew their leases of these slots. So each process gets its share of the slots, and if there are more
-    processes than slots, they use the slots by turns.
+    are free, a process also leases slots that other processes hold now. Such a lease begins after the present lease,
+    which the present holder can then no longer renew. So each process gets its share of the slots, and if there are
+    more processes than slots, they use the slots by turns.
     """
 
     def __init__(self, database: Database) -> None:
@@ -116,8 +116,8 @@ class ReadSlots:
         ours = sa.and_(reads.c.account == account, reads.c.kind == kind)
         async with self._database.exclusive(f"reads of {account} {kind}") as connection:
             now = await self._database.read_time(connection, time())
-            # If a lease was made at a time in the future, the clock began anew with the machine, or was set back. At
-            # most the whole length of the lease is left, so this length is counted from now.
+            # If a lease was made at a time in the future, the clock was set back, or restarted at 0 together with the
+            # machine. It is then unknown how much of the lease is left, so its whole length is counted from now.
             moved = sa.update(reads).where(ours, reads.c.leased > now)
             await connection.execute(moved.values(until=reads.c.until - reads.c.leased + now, leased=now))
             lent = {number: _Lent(number) for number in range(slots)}
@@ -135,7 +135,7 @@ class ReadSlots:
 
 
 def _choose(lent: list[_Lent], holder: str, now: float, wanted: int) -> list[Booking]:
-    """Return the leases for a holder: of its own slots, of free slots, then of others' slots after their leases."""
+    """Return leases for a holder: first its own slots, then free slots, then others' slots after their leases end."""
     mine = [each for each in lent if each.holder == holder]
     free = [each for each in lent if each.holder != holder and each.until + GUARD_SECONDS <= now]
     chosen = (mine + free)[:wanted]

@@ -23,9 +23,9 @@ SHORTEST_WORD = 3
 MAX_WORDS = 16
 """Maximum number of words that are looked up in SQLite's index; FTS5 refuses more than a few hundred."""
 FEW = 1_000
-"""Number of tasks with a word from which on SQLite looks for the word in the newest tasks first."""
+"""If at least this many tasks contain the words, SQLite searches the newest tasks first."""
 NEWEST = 1_000
-"""Number of tasks in which SQLite looks for a frequent word first."""
+"""Number of newest tasks that SQLite searches first if the words are frequent."""
 
 Rows = list[dict[str, Any]]
 
@@ -64,15 +64,15 @@ async def select_by_words(
         database: The database.
         query: The query for the page, with all other conditions.
         words: The text; if it has no words, all tasks are found.
-        place: A condition of the query that says where in the list of all tasks the page begins.
-        limit: Largest number of tasks on the page, which the query has, too.
+        place: The part of the query's condition that leaves out the tasks before this page in the list of all tasks.
+        limit: Largest number of tasks on the page; the query has the same limit.
     """
     folded = sorted(set(fold(words).split()), key=len, reverse=True)
     if not folded:
         return await database.select(query)
     if database.is_sqlite:
         return await _select_in_sqlite(database, query, folded, place, limit)
-    # `contains()` compiles to LIKE, for which PostgreSQL uses its trigram index.
+    # SQLAlchemy compiles `contains()` to LIKE, for which PostgreSQL uses its trigram index.
     found = (prompts.c.prompt.contains(word, autoescape=True) for word in folded)
     return await database.select(query.where(tasks.c.number.in_(sa.select(prompts.c.rowid).where(*found))))
 
@@ -80,10 +80,10 @@ async def select_by_words(
 async def _select_in_sqlite(
     database: Database, query: sa.Select[Any], words: Sequence[str], place: sa.ColumnElement[bool], limit: int
 ) -> Rows:
-    """Return a page of tasks by the way that is faster for these words, because SQLite does not know their frequency.
+    """Return a page of tasks; choose the faster query, because SQLite does not know how frequent the words are.
 
-    The tasks with rare words are read and sorted. A frequent word is looked for in the newest tasks first: if these
-    fill the page, no other task can be on it.
+    If few tasks contain the words, all of these tasks are read and sorted. Otherwise, only the newest tasks are
+    searched first: if the matches among them fill the page, no older task can be on it.
     """
     long = [word for word in words[:MAX_WORDS] if len(word) >= SHORTEST_WORD]
     if len(long) < len(words):
@@ -102,7 +102,7 @@ async def _select_in_sqlite(
 
 
 def _look_ahead(matches: sa.Select[Any], place: sa.ColumnElement[bool]) -> sa.Select[Any]:
-    """Return a query for the number of matches, up to FEW, and for the numbers and the age of the newest tasks."""
+    """Return a query for the number of matches (at most FEW), and for the numbers and times of the newest tasks."""
     few = sa.select(sa.func.count()).select_from(matches.limit(FEW).subquery()).scalar_subquery()
     order = (tasks.c.listed.desc(), tasks.c.id.desc())
     newest = sa.select(tasks.c.number, tasks.c.listed).where(place).order_by(*order).limit(NEWEST).subquery()
@@ -115,8 +115,8 @@ def _look_ahead(matches: sa.Select[Any], place: sa.ColumnElement[bool]) -> sa.Se
 
 
 def _look_up(query: sa.Select[Any], numbers: sa.Select[Any]) -> sa.Select[Any]:
-    """Add to a query the condition that the number of a task is one of a few.
+    """Add to a query the condition that the column `number` of a task has one of a few values.
 
-    Without the hint, SQLite would walk through all tasks, because the index of the list spares it the sorting.
+    Without the hint, SQLite would read all tasks in the order of the list, to avoid sorting the few that are found.
     """
     return query.where(tasks.c.number.in_(numbers)).with_hint(tasks, "INDEXED BY ix_tasks_number", "sqlite")

@@ -14,7 +14,7 @@ class Moment(NamedTuple):
     session: str
     """Id of the session (of one server process)."""
     created: float
-    """The time, in seconds since 1970."""
+    """The time from which the last day and the last hour of the caps are counted back, in seconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True)

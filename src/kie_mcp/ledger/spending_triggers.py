@@ -38,7 +38,10 @@ def _sum(database: str, *selects: str) -> str:
 
 
 def _has_changed(comparison: str) -> str:
-    """Return the SQL condition that a changed row is or was counted, and that the sums change."""
+    """Return the SQL condition for updates that may change the sums.
+
+    The row is counted in the sums before or after the update, and a column in `_DEPENDS_ON` gets another value.
+    """
     old, new = (", ".join(f"{row}.{name}" for name in _DEPENDS_ON) for row in ("OLD", "NEW"))
     return f"coalesce(OLD.day, NEW.day) IS NOT NULL AND ({old}) {comparison} ({new})"
 
@@ -52,7 +55,8 @@ CREATE_TRIGGERS = {
             BEGIN {_sum("sqlite", _OLD)}; END""",
     ),
     "postgresql": (
-        # A connection's search path does not have the schema of the ledger, so each function names it.
+        # Connections do not have the ledger's schema in their search path. So each function stores the search path that
+        # the migration has set, with this schema.
         f"""CREATE FUNCTION sum_changed() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
             BEGIN {_sum("postgresql", _OLD, _NEW)}; RETURN NULL; END $$""",
         f"""CREATE FUNCTION sum_deleted() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$

@@ -39,7 +39,7 @@ class StatementCursor:
         return await self._run(sqlite3.Connection.execute, statement, parameters)
 
     async def executemany(self, statement: str, parameters: Iterable[Parameters]) -> Self:
-        """Execute a statement once for each of the parameters."""
+        """Execute a statement once for each set of parameters."""
         return await self._run(sqlite3.Connection.executemany, statement, parameters)
 
     async def fetchall(self) -> list[Any]:

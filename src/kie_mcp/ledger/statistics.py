@@ -19,7 +19,7 @@ LATE_SECONDS = 900
 """Seconds for which a task of unknown outcome counts as running after its end, because KIE may still charge for it."""
 
 LONGEST_DAY = 50 * 3600
-"""Seconds from the start of a date in the first time zone to its end in the last one."""
+"""Seconds from the start of a date in the easternmost time zone to its end in the westernmost one."""
 
 
 class Statistics:
@@ -94,8 +94,8 @@ class Statistics:
             # A task with a higher number was recorded later. This is true even if the clock was set back.
             *(tasks.c.number > number for number in numbers),
         ]
-        # Wholes, batches and edits are skipped, because they cost nothing themselves. The parts of wholes and the items
-        # of batches are tasks of their own, which these queries find.
+        # Parent tasks, batches and edits are skipped, because they cost nothing themselves. The parts of parent tasks
+        # and the items of batches are tasks of their own, which these queries find.
         others = (tasks.c.id != task.id, tasks.c.route.not_in(WITHOUT_CREDITS), tasks.c.state != "prepared")
         # Each condition has a query of its own. In one query with all conditions, SQLite would not use its indexes.
         queries = (sa.select(tasks.c.id).where(*others, overlap).limit(1) for overlap in overlaps)
@@ -108,16 +108,16 @@ class Statistics:
         """Return sums over the tasks that were created at `since` or later, grouped by `by` and by outcome.
 
         Batches are skipped, because the rows of their items have the same costs. Parts are skipped, because the row of
-        the task that has these parts includes their costs. Several sums may be of the same day, model or kind.
+        their parent task includes their costs. Several sums may be of the same day, model or kind.
 
         Args:
             by: Property by which the tasks are grouped: the local day, the model or the kind.
             since: Only tasks that were created at this time or later, in seconds since 1970.
         """
         first_day = LocalDay(sa.cast(since, sa.Float))
-        # Two kinds of tasks are added up one by one: those that have not ended, which are not in the table `spending`,
-        # and those of the first day, of which only a part counts. In every time zone, that day has ended `LONGEST_DAY`
-        # after `since`, so no later task has to be read.
+        # The table `spending` has sums of whole days, over tasks that have ended. So two kinds of tasks are read from
+        # the table `tasks`: tasks that have not ended, and tasks of the first day, because only those after `since`
+        # count. `LONGEST_DAY` after `since`, the first day has ended in every time zone, so later tasks are not read.
         not_summed = (
             tasks.c.day.is_(None),
             sa.and_(tasks.c.day <= first_day, tasks.c.created < since + LONGEST_DAY),
@@ -127,7 +127,7 @@ class Statistics:
 
 
 def _sum_days(by: By, after: sa.ColumnElement[str]) -> sa.Select[Any]:
-    """Return a query for the sums in the table `spending` of the days after a day."""
+    """Return a query that adds up the rows of the table `spending` for all days later than the day `after`."""
     groups = [table.c[by], table.c.state, table.c.refused, table.c.known, table.c.free]
     free = sa.case((table.c.known, table.c.free)).label("free")
     shown = [table.c[by].label("of"), table.c.state, table.c.refused, free]

@@ -133,15 +133,15 @@ column `listed` is the sort key of lists: the time `created`, or 0 if this time 
 local day of the time `created` if the task has ended; NULL means that the task is not in the sums of `spending`.
 """
 IS_PART = sa.text("parent IS NOT NULL")
-"""The SQL condition for tasks that are parts of a whole (a task that KIE makes in parts)."""
+"""The SQL condition for tasks that are parts of a parent task."""
 parts_index = sa.Index("ix_tasks_parent", tasks.c.parent, sqlite_where=IS_PART)
-"""Index that finds the parts of a whole; it contains only the rows that are parts (`IS_PART`).
+"""Index that finds the parts of a parent task; it contains only the rows that are parts (`IS_PART`).
 
 `sqlite_where` sets this condition for SQLite. For PostgreSQL, `postgresql.py` sets the condition, because setting it
 here would import SQLAlchemy's PostgreSQL modules in every server.
 """
 IS_NO_PART = tasks.c.parent.is_(None)
-"""The SQL condition that leaves out parts, because the row of the task that has these parts includes their cost."""
+"""The SQL condition that leaves out parts, because the row of their parent task includes their cost."""
 
 prompts = sa.Table("prompts", sa.MetaData(), sa.Column("rowid", sa.Integer), sa.Column("prompt", sa.Text))
 """The index of the prompts, which `search_index.py` describes; `rowid` is the task's `number`.
@@ -154,7 +154,7 @@ sources = sa.Table(
     sa.Column("source", sa.Text, primary_key=True),
     sa.Column("number", sa.Integer, primary_key=True),
 )
-"""The sources of tasks, one row for each id (the ledger's or KIE's) that a task names; `number` is the task's."""
+"""The sources of tasks: `source` is an id (the ledger's or KIE's) that the task with the number `number` names."""
 
 spending = sa.Table(
     "spending",
@@ -170,11 +170,11 @@ spending = sa.Table(
     sa.Column("charged", sa.Float, nullable=False),
     sa.Column("reserved", sa.Float, nullable=False),
 )
-"""Sums over the tasks whose column `day` is set, one row for the tasks of a day that are alike.
+"""Sums over the tasks whose column `day` is set; tasks with equal values in the primary key are in one row.
 
-`known` says whether the charges of the tasks are known, and `free` whether they are known to be 0. The other columns
-have the names of the attributes of `Spending`. Only the triggers of the table `tasks` write this table, in the
-transaction that changes a task; so the sums stay right if an older kie-mcp changes it.
+`known` says whether the charges of the tasks are known, and `free` whether they are known to be 0. `day`, `model` and
+`kind` are columns of `tasks`; the other columns are described in `Spending`. Only the triggers of the table `tasks`
+write this table, in the transaction that changes a task. So the sums stay right even if an older kie-mcp changes tasks.
 """
 _EXTRA_STATEMENTS = {
     "sqlite": (

@@ -21,7 +21,7 @@ PENDING: frozenset[State] = frozenset({"prepared", "submitting"})
 """States of tasks whose create request KIE has not answered yet."""
 
 IN_PARTS = "parts"
-"""The route of a whole: a task that KIE makes in parts. Each part is a task of its own with a real route."""
+"""The route of a parent task: KIE takes its call only in parts. Each part is a task of its own with a real route."""
 BATCH = "batch"
 """The route of a batch: many calls with one budget. Each call is a task of its own, an item, with its own charge."""
 
@@ -116,7 +116,7 @@ class Task:
     reserved: float = 0
     """Credits that count against the caps until the charge is known."""
     price_key: str = ""
-    """A text that is equal for all calls of a model whose price per unit is the same; the column is `tariff`."""
+    """A text that is equal for all calls of one model that have the same price per unit; the column is `tariff`."""
     units: float = 1
     """Number of price units that the call pays for, such as seconds or pictures."""
     balance: float | None = None
@@ -139,8 +139,8 @@ class Task:
     request: dict[str, Any] | None = None
     """Data that are needed to continue the task; None on routes that need no such data.
 
-    On a `repeated` route, this is the body of the create request, which polling sends again. For a whole, it is the
-    plan of its parts. For a batch, it has the items and their states.
+    On a `repeated` route, this is the body of the create request, which polling sends again. For a parent task, it
+    is the plan of its parts. For a batch, it has the items and their states.
     """
     idempotency_key: str = ""
     """Key that is equal for all calls that ask for the same result; the database column is `fingerprint`."""
@@ -152,16 +152,16 @@ class Task:
     KIE continues a cancelled task, and the task costs the same.
     """
     parent: str | None = None
-    """If this task is a part, the id of its whole (the task that KIE makes in parts); None for any other task.
+    """If this task is a part, the id of its parent task, which KIE makes in parts; None for any other task.
 
-    The cost of a whole includes the cost of all its parts.
+    The cost of a parent task includes the cost of all its parts.
     """
     confirmed: bool = False
-    """Whether a person agreed to the cost of the task, and a confirmation id was used for it."""
+    """Whether a person agreed to the cost of the task, or to the cost of its parent task or batch."""
 
     @property
     def in_parts(self) -> bool:
-        """Whether this is a whole (a task that KIE makes in parts)."""
+        """Whether this is a parent task: KIE takes its call only in parts, and each part is a task of its own."""
         return self.route == IN_PARTS
 
     @property
@@ -181,7 +181,7 @@ class Task:
 
     @property
     def done(self) -> bool:
-        """Whether the task has ended, and its files are saved if it succeeded."""
+        """Whether the task has ended without success, or has succeeded and its files are saved."""
         return self.final and (self.saved or self.state != "succeeded")
 
     @property

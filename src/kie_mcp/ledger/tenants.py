@@ -64,9 +64,10 @@ class Reservations:
             await connection.execute(sa.delete(reservations).where(reservations.c.id == id_))
 
     async def settle(self, task: Task) -> None:
-        """Record the cost of a task that has ended, and whether it needs no more polling or downloading.
+        """Replace the reservation of an ended task by its cost; record whether it needs no more polling or downloading.
 
-        If a batch was reopened, its reservation is not changed, because it includes the items that are being made.
+        The credits of a task that has not ended stay unchanged. This also applies to a batch that was reopened: its
+        credits already include the items that are still being made.
         """
         changed = sa.update(reservations).where(reservations.c.id == task.id).values(ended=task.saved)
         if task.final:
@@ -83,10 +84,10 @@ class Reservations:
             return [row["tenant"] for row in await fetch_rows(connection, query)]
 
     async def hold(self, tenant: str, now: float) -> list[str]:
-        """Record that this process now holds those reservations of a tenant that no live process holds.
+        """Take over a tenant's reservations from processes that have died: record this process as their holder.
 
         Returns:
-            The ids of the tasks with these reservations.
+            The ids of the tasks to which these reservations belong.
         """
         async with self._database.writing() as connection:
             now = await self._database.read_time(connection, now)
@@ -97,7 +98,7 @@ class Reservations:
             return ids
 
     async def end(self, ids: Sequence[str]) -> None:
-        """End the reservations of tasks that nobody can follow; their credits still count."""
+        """Mark as ended the reservations of tasks that nobody can follow; their credits still count against the cap."""
         async with self._database.writing() as connection:
             await connection.execute(sa.update(reservations).where(reservations.c.id.in_(ids)).values(ended=True))
 
@@ -143,7 +144,7 @@ class TenantLedger(Ledger):
     ) -> Task | None:
         """Record a new task as `Ledger.add()` does, if the cap of all tenants allows the task.
 
-        Parts and items are added without `check`: the reservation of their whole or batch includes their credits.
+        Parts and items are added without `check`: the reservation of their parent task or batch includes their credits.
         """
         if not check:
             return await super().add(task, repeats_since=repeats_since, confirm=confirm)
@@ -161,10 +162,10 @@ class TenantLedger(Ledger):
         return repeated
 
     async def hold_reservations(self, now: float) -> None:
-        """Hold the reservations of the tenant that no live process holds, and settle them.
+        """Take over the tenant's reservations from processes that have died, and settle them.
 
-        A process that was killed between the transactions of the two ledgers may have left a task without the cost of
-        this task in its reservation, or a reservation without a task.
+        Such a process may have been killed after it wrote to one of the two ledgers (the tenant's and the common one),
+        and before it wrote to the other. Then a reservation lacks the cost of its task, or has no task at all.
         """
         lost = []
         for id_ in await self.share.reservations.hold(self.share.tenant, now):

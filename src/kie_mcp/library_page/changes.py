@@ -70,7 +70,7 @@ class Changes:
         return await self._answer(task)
 
     async def _trash(self, request: Request) -> Response:
-        """Move the files of a task to the trash; its row in the ledger stays."""
+        """Move the files of a task to the trash; the task's row in the ledger stays."""
         task, ledger = await self._find(request)
         if not task.done or task.is_batch:
             raise InvalidCall(f"{task.id} cannot be deleted.", "Delete what has ended, and the items of a batch.")

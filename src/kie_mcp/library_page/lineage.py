@@ -49,7 +49,7 @@ def _at(graph: Lineage, step: int) -> Iterator[Task]:
 
 
 def _add(graph: Lineage, found: Task | None, beside: Task, step: int) -> None:
-    """Add the task `found` to the graph if there is room, and the edge to the task `beside`, which led to `found`."""
+    """Add the task `found`, if there is room, and its edge to `beside`, the task through which it was found."""
     if not found or found.id == beside.id or (found.id not in graph.tasks and len(graph.tasks) >= MAX_TASKS):
         return
     graph.tasks.setdefault(found.id, found)

@@ -46,7 +46,7 @@ PAGE_SIZE = 60
 MAX_BATCHES = 50
 """Maximum number of batches in the list of batches; the items of older batches are still in the grid."""
 COVERS = 4
-"""Maximum number of items of a batch whose results the list of batches shows."""
+"""The list of batches shows the results of at most this number of items of each batch."""
 MAX_SELECTED = 200
 """Maximum number of tasks that can be selected; there is a limit because the link has the ids of all these tasks."""
 SHEET = PreviewLimits(max_bytes=1_500_000, max_side_px=2400)
@@ -319,13 +319,13 @@ async def _send_asset(request: Request) -> Response:
 
 
 class LibraryBeside:
-    """Passes requests for the library page to the page's application, and all other requests to the server's."""
+    """Passes requests for the library page to the page's application, and others to the server's application."""
 
     def __init__(self, app: ASGIApp, page: ASGIApp) -> None:
         self._app, self._page = app, page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request to the page's application if its path begins with `PREFIX`, otherwise to the server's."""
+        """Pass a request to the page's application if its path begins with `PREFIX`, else to the server's."""
         is_page = scope["type"] == "http" and f"{scope['path']}/".startswith(f"{PREFIX}/")
         await (self._page if is_page else self._app)(scope, receive, send)
 

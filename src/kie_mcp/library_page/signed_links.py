@@ -26,8 +26,8 @@ class SignedLinks:
 
         Args:
             fields: Query parameters that are added to each link.
-            shared_secret: A secret that several processes share, so that each of them accepts the links of all.
-                If empty, only this object accepts its links.
+            shared_secret: A secret that several processes share, so that each of them accepts the links of all
+                processes. If empty, only this object accepts its links.
             clock: The source of time; None for the system's clock.
         """
         self._fields = dict(fields or {})

@@ -1,4 +1,4 @@
-"""Thumbnails: small pictures of saved results, which are made after a check of each file and cached in a folder."""
+"""Thumbnails: small pictures of saved results, cached in a folder. Each file is checked before it is read."""
 
 import hashlib
 import os

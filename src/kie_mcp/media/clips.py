@@ -108,7 +108,7 @@ def _place_on_disk(content: Content, folder: Path) -> Path:
 
 
 def _choose_options(mime_type: str, target_type: str, streams: ffmpeg.Streams) -> tuple[str, ...]:
-    """Return ffmpeg's output options: one video and one audio stream, copied if possible, and no other streams."""
+    """Return ffmpeg's output options: keep at most one video and one audio stream, and copy these if possible."""
     if not target_type.startswith("video"):
         # MP2 is never copied: it has the same MIME type as MP3, but a model that accepts MP3 may not accept MP2.
         is_copied = mime_type == target_type and streams.audio != "mp2"

@@ -58,7 +58,7 @@ def _require_parts(names: AbstractSet[object], found: AbstractSet[object], what:
 
 
 def _require_in_tail(file: IO[bytes], size: int, mark: bytes, tail_bytes: int = 1024) -> None:
-    """Check that a mark is near the end of a file; some programs write more bytes after it."""
+    """Check that a mark is near the end of a file; some programs write more bytes after the mark."""
     at = max(size - tail_bytes, 0)
     if mark not in _read_at(file, at, size - at):
         raise BrokenMedia("breaks off")
@@ -177,7 +177,7 @@ def check_gif(file: IO[bytes], size: int) -> None:
 
 
 def check_tiff(file: IO[bytes], size: int) -> None:
-    """Check that the first directory of a TIFF is complete; it may be at the end of the file."""
+    """Check that the first directory of a TIFF is complete; this directory may be anywhere in the file."""
     head = _read_at(file, 0, 16)
     order = ">" if head.startswith(b"MM") else "<"
     # BigTIFF, the variant for files above 4 GB, has 8-byte positions.
@@ -214,7 +214,7 @@ def check_ogg(file: IO[bytes], size: int) -> None:
 
 
 def _is_padding_or_tag(following: bytes, *, ended: bool) -> bool:
-    """Return whether no further page follows: the next bytes are zeros or a tag, or the stream has ended."""
+    """Return whether the last page was read: zeros or a tag follow, or the stream has ended and no page follows."""
     if following.startswith(b"OggS"):
         return False
     return ended or following.startswith((b"TAG", b"ID3", b"APETAGEX")) or not following.strip(b"\0")

@@ -14,12 +14,15 @@ QUALITIES = (80, 60, 40)
 
 
 def read_cover(file: IO[bytes], side_px: int, max_bytes: int) -> bytes:
-    """Return the picture in a sound file as a small JPEG; empty if the file has no picture that can be read.
+    """Return the picture in a sound file as a small JPEG.
 
     Args:
         file: The open sound file.
         side_px: Largest length in pixels of the JPEG's longer side.
         max_bytes: Largest size of the JPEG in bytes.
+
+    Returns:
+        The JPEG; empty if the file has no picture that can be read, or if even the lowest quality takes too many bytes.
     """
     with suppress(mutagen.MutagenError, OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError):
         content = _find_picture(file)

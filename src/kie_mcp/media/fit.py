@@ -22,7 +22,7 @@ MAX_PIXELS = 4096 * 4096
 No model uses more pixels.
 """
 PIXEL_FACTS = ("icc_profile", "transparency")
-"""Pillow's names of the values that are not removed with the metadata, because they say how to show the pixels."""
+"""Keys of `info` in Pillow that are kept when metadata is removed, because they say how to show the pixels."""
 PLAIN_MODES = ("RGB", "RGBA", "L", "LA", "P", "1")
 """Pillow's modes of pictures that look the same in every program; pictures in other modes are encoded again."""
 

@@ -5,7 +5,7 @@ can open an upload, so only media files may be uploaded. A magic number alone do
 file must also have the structure of the format.
 
 This module does not use a library (puremagic, filetype), because these libraries do not read the tracks of a container:
-they take a voice memo in MP4 or WebM for a video, and a HEIC picture for an MP4.
+they detect a voice memo in MP4 or WebM as a video, and a HEIC picture as an MP4.
 """
 
 import re
@@ -176,7 +176,7 @@ def detect_mime_type(content: IO[bytes] | bytes) -> str | None:
 
 
 def _is_text(head: bytes) -> bool:
-    """Return whether a file is a text: it has no control characters after its first MAGIC_BYTES bytes, unlike media."""
+    """Return whether a file is a text: unlike media, it has no control characters after the first MAGIC_BYTES bytes."""
     rest = head[MAGIC_BYTES:]
     return bool(rest) and not re.search(rb"[\0-\x08\x0e-\x1f]", rest)
 

@@ -17,7 +17,7 @@ MAX_FRAMES = 1000
 """Maximum number of frames of an animation that are decoded."""
 
 ALWAYS_READABLE = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp")
-"""MIME types that every build of Pillow can read; if Pillow cannot read another type, this does not mean damage."""
+"""MIME types that every build of Pillow can read. Pillow may be unable to read undamaged files of other types."""
 
 CONTAINERS: dict[str, Callable[[IO[bytes], int], None]] = {
     "image/jpeg": container_checks.check_jpeg,

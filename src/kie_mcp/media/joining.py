@@ -95,7 +95,7 @@ def _join_mp3(paths: Sequence[Path], target: IO[bytes]) -> None:
 
 
 def _sound_frames(file: IO[bytes]) -> Iterator[bytes]:
-    """Yield the frames of an MP3 file with sound; skip a header frame, tags and damaged bytes.
+    """Yield the frames of an MP3 file that contain sound; skip a header frame, tags and damaged bytes.
 
     Raises:
         ValueError: The file has no frames.

@@ -17,7 +17,10 @@ from kie_mcp.media import containers, ffmpeg, formats, mpeg_audio
 MAX_SECONDS = 86_400
 """Longest plausible length in a header, in seconds; a longer length is regarded as wrong."""
 MIN_BYTES_PER_SECOND = 20
-"""A length is regarded as wrong if the file has fewer bytes for each second; even speech codecs need 80."""
+"""Minimum plausible size of a file, in bytes for each second; for a smaller file, the length is regarded as wrong.
+
+Even speech codecs need 80 bytes for each second.
+"""
 
 _PCM_CODECS = (1, 3, 6, 7, 0xFFFE)
 """Numbers of the WAV codecs whose samples have a fixed size: integers, floats, A-law, mu-law, extensible."""
@@ -36,9 +39,15 @@ For files of other types, mutagen may wrongly detect an MP3, or measure only the
 """
 _OGG_TYPES = ("audio/ogg", "video/ogg")
 _DECODED_TYPES = ("video/mp2t", "video/mpeg", *_OGG_TYPES)
-"""MIME types whose headers may have only the length of the first of several joined files. Such files are decoded."""
+"""MIME types of files that ffmpeg decodes completely to measure them.
+
+Their headers may state only the length of the first of several joined files.
+"""
 _PLAYED_IN_PART = ("audio/wav", "audio/flac")
-"""MIME types for which ffmpeg may decode only the first of several joined files, so that the length is too short."""
+"""MIME types for which ffmpeg may decode only the first of several joined files.
+
+So ffmpeg is not used to measure joined files of these types.
+"""
 _SEARCH_BYTES = 1 << 20
 """Number of bytes that are read in each step of the search for the start of another joined file."""
 _MOVIE_TIMES = {0: struct.Struct(">12xII"), 1: struct.Struct(">20xIQ")}
@@ -157,7 +166,7 @@ def _measure_movie(file: IO[bytes], size: int) -> float | None:
 
 
 def _measure_wav(file: IO[bytes], size: int) -> float | None:
-    """Return the length of a WAV file, in seconds, by the samples that really exist; the header may be wrong."""
+    """Return the length of a WAV file in seconds, from the samples that really exist; 0 or None if it is unknown."""
     samples, (codec, rate, per_second, block) = 0, (0, 0, 0, 0)
     measured: float | None = None
     for kind, (start, end) in containers.walk_chunks(file, (12, size)):

@@ -17,7 +17,7 @@ def find_problems(content: Content, limits: Limits) -> list[str]:
         limits: The limits of the model's field that takes the file.
 
     Returns:
-        The reasons; each begins with a verb, such as `is gif; the model takes png`.
+        The reasons, such as `is gif; the model takes png` or `its shorter side: 90, but the model takes 300 to 4096`.
     """
     kind, _, subtype = content.mime_type.partition("/")
     problems: list[str] = []

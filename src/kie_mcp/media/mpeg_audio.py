@@ -122,7 +122,7 @@ def _parse_adts(header: bytes) -> Frame | None:
 
 
 def _parse_stream(file: IO[bytes], at: int, header: bytes) -> str | None:
-    """Return the MIME type of the stream at a position; None without FRAMES_FOR_CERTAINTY consecutive frames there."""
+    """Return the MIME type of the stream at a position; None for fewer than FRAMES_FOR_CERTAINTY consecutive frames."""
     first = frame = parse_frame(header)
     for _ in range(FRAMES_FOR_CERTAINTY - 1):
         if not first or not frame or frame.stream != first.stream:

@@ -34,7 +34,7 @@ These values were measured. They are high for decoders that hold a second copy, 
 channel, which are converted in several steps.
 """
 RETURNED_BYTES = 4_000_000
-"""glibc gives freed blocks of at least this many bytes back to the operating system at once (only on Linux)."""
+"""Minimum size in bytes of freed blocks that glibc returns to the operating system immediately (only on Linux)."""
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 """Numbers of two settings for glibc's `mallopt()`, from malloc.h."""
 SUBFILE_TYPE, ORIENTATION, MAKE, MODEL, GPS = 0x00FE, 0x0112, 0x010F, 0x0110, 0x8825
@@ -212,7 +212,10 @@ def estimate_bytes(image: PIL.Image.Image, whole: tuple[int, int], *, in_rows: b
 
 
 def _resize(image: PIL.Image.Image, size: tuple[int, int]) -> PIL.Image.Image:
-    """Return a smaller copy of a picture, computed in bands: Pillow would first make a copy with the full height."""
+    """Return a smaller copy of a picture; resize it in bands to save memory.
+
+    If Pillow resized it as a whole, it would first make a copy with the full height.
+    """
     resized, step = PIL.Image.new(image.mode, size), image.height / size[1]
     for top in range(0, size[1], BAND_ROWS):
         first, last = max(top - BAND_OVERLAP, 0), min(top + BAND_ROWS + BAND_OVERLAP, size[1])
@@ -243,7 +246,7 @@ def _is_jpeg(image: PIL.Image.Image) -> bool:
 
 
 def _find_white(mode: str, highest: float) -> float:
-    """Return the value of a white pixel: the lowest common value, such as 255, that is not below `highest`."""
+    """Return the value of a white pixel: the lowest usual maximum, such as 255, that is not below `highest`."""
     usual = (1, 255, 65535) if mode == "F" else (65535,)
     return next((each for each in usual if highest <= each), highest)
 
@@ -313,8 +316,8 @@ def prepare_pillow() -> None:
 
         pi_heif.register_heif_opener(thumbnails=False)
     if glibc := _find_glibc():
-        # By default, glibc keeps freed blocks of up to 32 MB for later use: 170 MB after a few pictures. So this limit
-        # of 32 MB is lowered.
+        # By default, glibc keeps freed blocks of up to 32 MB for later use. After a few pictures, these blocks take 170
+        # MB of memory. So the limit of 32 MB is lowered.
         glibc.mallopt(_M_MMAP_THRESHOLD, RETURNED_BYTES)
         glibc.mallopt(_M_TRIM_THRESHOLD, RETURNED_BYTES)
     _give_memory_back()

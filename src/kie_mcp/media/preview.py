@@ -100,7 +100,7 @@ async def render_contact_sheet(
 ) -> Preview:
     """Render several files side by side as one JPEG, and number them from 1.
 
-    A file that cannot be shown gets an empty cell, and the preview's `note` says why. Only the first MAX_FILES files
+    A file that cannot be shown gets an empty cell, and the text in the result says why. Only the first MAX_FILES files
     get a cell.
 
     Args:

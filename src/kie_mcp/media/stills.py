@@ -104,7 +104,7 @@ async def render_frames(file: IO[bytes], path: Path, count: int, max_side_px: in
         max_side_px: Largest length in pixels of a frame's longer side.
 
     Returns:
-        The frames in the order of their times; empty if the file is no video or is shorter than
+        The frames in the order of their times; empty if the file is no video, if its length is unknown or below
         `SHORTEST_SECONDS`, or if ffmpeg is not installed.
 
     Raises:

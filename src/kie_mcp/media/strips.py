@@ -11,7 +11,7 @@ from typing import IO
 import PIL.Image
 
 ROWS = 64
-"""Number of rows of a strip, and the largest power of 2 by which a strip can be scaled down."""
+"""Number of rows of a strip. It is also the largest factor by which a strip can be scaled down."""
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _BLOCK_BYTES = 1 << 16
 _CHANNELS = {(8, 0): 1, (8, 2): 3, (8, 3): 1, (8, 4): 2, (8, 6): 4, (16, 0): 2}

@@ -380,7 +380,7 @@ class Sandbox:
 
 
 async def answer_not_found(request: Request, error: Exception) -> Response:
-    """Answer a request for a path or method that does not exist, as KIE does."""
+    """Answer a request that raised an `HTTPException`, such as 404 for an unknown path, in KIE's JSON format."""
     code = error.status_code if isinstance(error, HTTPException) else 500
     return build_envelope(code, f"No {request.method} {request.url.path}", http=code)
 
@@ -395,6 +395,6 @@ async def _read_json(request: Request) -> dict[str, Any]:
 
 
 def _base_url(request: Request) -> str:
-    """Return scheme and host for media URLs: the request's own if its host is this machine, otherwise MEDIA_ORIGIN."""
+    """Return scheme and host for media URLs: those of the request if it was sent to localhost, else MEDIA_ORIGIN."""
     local = request.url.hostname in ("localhost", "127.0.0.1")
     return str(request.base_url).rstrip("/") if local else MEDIA_ORIGIN

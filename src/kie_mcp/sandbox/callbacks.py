@@ -170,7 +170,7 @@ CALLBACK_BUILDERS: dict[str, Callable[[StatusRecord], Answer]] = {
     "suno-lyrics": lambda record: {"callbackType": "complete", "task_id": record.task.id},
     "suno-vocal-removal": lambda record: {"task_id": record.task.id, "vocal_removal_info": {}},
 }
-"""Functions that build a callback's `data`, by `Route.shape`; for a shape without one, `data` has only the task id."""
+"""For each `Route.shape`, the function that builds a callback's `data`; for others, `data` has only the task id."""
 
 
 def _urls_info(record: StatusRecord) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""The MCP server; only this package, and the demo's client, import the MCP SDK."""
+"""The MCP server. Besides this package, only the MCP clients in `demo` and `cli` import the MCP SDK."""

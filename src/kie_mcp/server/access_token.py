@@ -78,7 +78,7 @@ def read_tenant_secret(settings: Settings) -> str:
 def _write_new(place: Path) -> None:
     """Write a new token to a new file; if another server has already made the file, leave the file unchanged.
 
-    The file gets its name when it is complete, because another server that starts now may read it at once.
+    The file gets its name only when it is complete, because another server may read it as soon as it has the name.
     """
     if os.path.lexists(place):
         return

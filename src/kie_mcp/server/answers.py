@@ -234,7 +234,7 @@ def add_links(result: CallToolResult) -> CallToolResult:
 
 
 def add_note(result: ResultT, note: str) -> ResultT:
-    """Add a sentence to a result, and return the result; a question to the user is returned unchanged."""
+    """Add a sentence to a result, and return it; an `InputRequiredResult` (a question to the user) stays unchanged."""
     match result:
         case CallToolResult(content=[TextContent() as text, *_], structured_content=dict(answer)):
             text.text += f"\n{one_line(note)}"

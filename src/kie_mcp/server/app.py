@@ -65,7 +65,8 @@ class App:
             selection: The tools to list. If None, `settings` names the tools; without settings, the set `standard` is
                 listed.
             local_files: True if callers run on this machine, so that the server may read local paths in arguments.
-            transport: The HTTP transport to KIE. If None, requests go to the network or to the settings' sandbox.
+            transport: The HTTP transport to KIE. If None, requests go to the network, or to a sandbox if
+                `settings.sandbox` is true.
             clock: The source of time. If None, the system's clock is used.
         """
         self.clock = clock or Clock()
@@ -132,7 +133,7 @@ class App:
                 group.cancel_scope.cancel()
 
     async def settle_creates(self) -> None:
-        """Start nothing more, and wait for KIE's answers to creates that were sent, so that none becomes unknown."""
+        """Refuse new background work, and wait for KIE's answers to create requests, so that no outcome is unknown."""
         self._background.end()
         if self._runner:
             await self._runner.settle_creates()
@@ -321,7 +322,7 @@ class App:
         )
 
     def build_client_of(self, key: str) -> "KieClient":
-        """Return a client for any KIE key, to which KIE sends no callbacks; the sandbox takes every key."""
+        """Return a client that uses this KIE key, without callbacks; in the sandbox, the key makes no difference."""
         settings = self.settings.model_copy(update={"public_url": "", "callback_url": ""})
         return self._build_client(settings, settings.key if settings.sandbox else key, self._choose_transport(settings))
 
@@ -356,7 +357,7 @@ class App:
         return (await self.runner()).callbacks.is_address(name, token)
 
     async def handle_callback(self, id_: str) -> None:
-        """Make the process that watches a task (this or another one) poll the task, because a callback has arrived."""
+        """Handle a callback: make the process that watches the task (this or another one) poll the task at once."""
         runner = await self.runner()
         if runner.handle_callback(id_) or not (task := await runner.ledger.find(id_)) or task.final:
             return
@@ -369,7 +370,7 @@ class App:
         return WakeFiles(settings.state_dir, self.clock)
 
     async def open_early(self) -> bool:
-        """Open all parts before a call needs them, so that unfinished tasks go on; return whether that worked."""
+        """Open all parts before a call needs them, so that unfinished tasks continue; return whether this succeeded."""
         try:
             await self.runner()
         except KieMcpError:

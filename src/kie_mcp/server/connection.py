@@ -1,4 +1,4 @@
-"""Serve the client on stdio with the SDK; answers.json may have answered the first requests before."""
+"""Serve the client on stdio with the SDK; the first requests may have been answered from answers.json before."""
 
 import gc
 import logging

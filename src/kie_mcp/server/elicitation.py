@@ -59,8 +59,8 @@ async def run_confirmed(
     Args:
         call: The tool call. In protocol version 2026-07-28, the client repeats the call with the user's answer in it.
         confirm: The call's `confirm` argument, which is the id of a confirmation; empty if the call has none.
-        run: The function to run. Its argument is the id of a confirmation; if this id is missing or not valid, the
-            function raises ConfirmationNeeded before it sends anything to KIE.
+        run: The function to run. Its argument is the id of a confirmation. If the cost needs a confirmation, and this
+            id is missing or not valid, the function raises ConfirmationNeeded before it sends anything to KIE.
 
     Returns:
         The value that `run` returned, or a question that the client has to show to its user.

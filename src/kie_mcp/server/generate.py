@@ -25,7 +25,7 @@ OWN_WAIT_SECONDS = 40
 async def run_family_tool(
     app: App, call: ToolCall, family: Family, arguments: dict[str, Any]
 ) -> CallToolResult | InputRequiredResult:
-    """Run a call of the tool of a family of models, and return its result or a question for the user.
+    """Run a call of a model family's tool, and return the result of the call or a question for the user.
 
     Raises:
         InvalidCall: When the arguments are wrong.

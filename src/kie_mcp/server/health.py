@@ -22,7 +22,7 @@ HEALTH_TIMEOUT_SECONDS = 5
 MIN_SUCCESS_RATE = 0.5
 """Lowest success rate (0 to 1) in the last hour with which a model is run without `anyway: true`."""
 MAX_PRICE_FACTOR = 3
-"""Maximum factor between the prices of a model and of its substitute, which may cost 1/3 to 3 times as much."""
+"""Maximum price ratio of a model and its substitute: the substitute may cost 1/3 to 3 times as much."""
 
 
 class Unhealthy(KieMcpError):
@@ -92,8 +92,8 @@ async def _suggest_substitute(discovery: Discovery, model: type[KieModel]) -> st
 def _similar_models(model: type[KieModel]) -> Iterator[tuple[float, search.Entry]]:
     """Yield all other models of the same mode, each with its price ratio: the higher price divided by the lower one.
 
-    Legacy models and models whose ratio is above `MAX_PRICE_FACTOR` are left out. There is one exception: if the price
-    of one of the two models is unknown or depends on a file, the ratio is infinite, and the model is yielded.
+    Legacy models and models whose ratio is above `MAX_PRICE_FACTOR` are left out. If the price of one of the two models
+    is unknown or depends on a file, the model is yielded with an infinite ratio.
     """
     cost = _usual_cost(model)
     for entry in search.list_entries():

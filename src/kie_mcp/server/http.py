@@ -223,7 +223,7 @@ def _build_resource_server(app: App, common: CommonLedger) -> "ResourceServer | 
 
     Args:
         app: The app of the server.
-        common: The ledger that has the KIE keys of people.
+        common: The shared ledger, which stores people's own KIE keys.
 
     Raises:
         ConfigurationError: When the extra `accounts` is not installed, or the settings contradict each other.

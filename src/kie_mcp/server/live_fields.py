@@ -1,4 +1,4 @@
-"""Find fields that KIE has added to a built-in model, or removed, since the model's class was written."""
+"""Find fields that KIE has added to a built-in model, or removed from it, since the model's class was written."""
 
 from collections.abc import Iterable
 from contextlib import suppress

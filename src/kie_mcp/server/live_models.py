@@ -129,7 +129,7 @@ async def fetch_offered_models(app: "App") -> OfferedModels:
 
 
 async def add_live_price(app: "App", order: Order) -> Order:
-    """Return the order, with KIE's price text if the catalogue has no maximum price for this order."""
+    """Return the order; if the catalogue has no maximum price for this order, add KIE's price text."""
     if order.call.estimate().high is not None:
         return order
     offered: OfferedModels = {}
@@ -150,7 +150,7 @@ def list_built_in_ids() -> frozenset[str]:
 
 
 async def describe_model(app: "App", name: str) -> dict[str, Any]:
-    """Return a JSON object that describes the arguments, limits and price of a model, built in or in KIE's list.
+    """Describe the arguments, limits and price of a built-in model, or of a model in KIE's list, as a JSON object.
 
     Raises:
         KieMcpError: When there is no such model, or the model is not built in and KIE does not answer.

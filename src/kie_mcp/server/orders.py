@@ -51,8 +51,8 @@ async def _parse(
         family: The model's family.
         arguments: The arguments, with this server's field names; fields that are not built in have KIE's names.
         route: Id of the only route to try; empty for any route.
-        pasted: True if the arguments may be copied from a request to KIE. Then a field with the value `false` is sent
-            to KIE, too.
+        pasted: True if a user or agent may have copied the arguments from a request to KIE. Then a field with the
+            value `false` is sent to KIE, too.
 
     Raises:
         ValueError: When an argument is wrong; the message says what to change.

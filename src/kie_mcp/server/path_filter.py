@@ -30,7 +30,7 @@ SAVED_FILE = re.compile(
 DATABASE_PLACE = re.compile(
     r"connection to server (?:at|on) .*?(?=\)|\. |\.?$)|(?<=failed to resolve host )'[^']*'", re.MULTILINE
 )
-"""Matches where in the operator's network the database is, as PostgreSQL's driver tells it, and what follows."""
+"""Matches the parts of the PostgreSQL driver's error messages that contain the database's address."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class PathFilter:
     app: App
 
     async def __call__(self, ctx: Context, call_next: CallNext) -> HandlerResult:
-        """Answer a request, and replace all paths in the answer or the error."""
+        """Answer a request, and remove all paths from the answer or the error."""
         # The request may have the app of a tenant, whose folders differ from those of `self.app`.
         paths = PathFilter(ctx.lifespan_context)
         try:
@@ -74,7 +74,7 @@ class PathFilter:
 
     @cached_property
     def _folders(self) -> re.Pattern[str]:
-        """Matches the paths of this machine's folders that answers may contain; a subfolder comes before its parent."""
+        """Matches the paths of folders on this machine that could occur in answers; subfolders come before parents."""
         folders = {Path.home(), Path(tempfile.gettempdir())}
         try:
             settings = self.app.settings

@@ -82,7 +82,7 @@ def describe_progress(tasks: Sequence["Task"], usual: Mapping[str, float], *, no
 def _describe_state(task: "Task") -> str:
     """Describe what an unfinished task is doing.
 
-    For a task in parts, a batch or an edit, the description is the task's note, which contains the progress.
+    For a parent task, a batch or an edit, the description is the task's note, which contains the progress.
     """
     tells = task.in_parts or task.is_batch or task.is_edit
     return task.note.rstrip(".") if tells and task.note else STATE_WORDS[task.state]

@@ -1,4 +1,4 @@
-"""Uploads over HTTP: callers on other machines send files to the server, which cannot read their disks."""
+"""Uploads over HTTP: callers on other machines send files, because the server cannot read those machines' disks."""
 
 import tempfile
 from collections.abc import Callable

@@ -46,7 +46,7 @@ def request_page(context: Context, message: str, url: str) -> InputRequiredResul
     Args:
         context: The context of the request that needs the page.
         message: What the client tells its user about the page.
-        url: The URL of the page. It must give no access by itself, because the client sees it.
+        url: The URL of the page. The URL alone must give no access, because the client sees the URL.
 
     Returns:
         In protocol version 2026-07-28, the question, which answers the request. None if the client cannot open pages or

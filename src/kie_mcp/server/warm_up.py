@@ -13,7 +13,7 @@ from kie_mcp.server.app import App
 logger = logging.getLogger(__name__)
 
 OPEN_DELAY_SECONDS = 0.2
-"""Seconds after the server's start at which the server opens its parts and takes over unfinished tasks.
+"""Seconds from the server's start until the server opens its parts and takes over unfinished tasks.
 
 Opening imports SQLAlchemy, which takes 0.1 s. Because of the delay, the SDK can answer a client's handshake first.
 """

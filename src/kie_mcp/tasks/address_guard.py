@@ -23,7 +23,7 @@ class AddressGuard:
         """Store the arguments.
 
         Args:
-            trusted: Beginnings of the URLs that the user has configured; the hosts of these URLs may have any address.
+            trusted: URL prefixes, such as KIE's base URLs; the host of a URL with such a prefix may have any address.
             proxied: True if connections may go through a proxy. Host names are then not resolved before the
                 connection, because perhaps only the proxy can resolve them.
         """
@@ -101,7 +101,7 @@ class Connection:
                 raise
 
     def check(self, stream: Any) -> None:
-        """Raise `InvalidCall` if a network stream of httpx2 leads to a private address; ignore the value None."""
+        """Raise `InvalidCall` if a network stream of httpx2 leads to a private address; for None, do nothing."""
         if self._host and stream and (address := stream.get_extra_info("server_addr")):
             _refuse_private_address(str(address[0]))
 

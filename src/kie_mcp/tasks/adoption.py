@@ -89,9 +89,10 @@ async def adopt(client: KieClient, id_: str, *, now: float, find_kind: KindFinde
 
 
 async def settle(client: KieClient, ledger: Ledger, task: Task, outcome: str, *, now: float) -> None:
-    """Set the outcome of a task whose outcome is unknown, or get results that KIE did not name or did not know.
+    """Set the unknown outcome of a task, or get the results of a task that ended without them.
 
-    A task that KIE did not know is `expired`. KIE may know it again, such as with the API key of the right account.
+    A task ends without its results if KIE's answer had none, or if the task is `expired`, for example because KIE did
+    not know it. KIE may know an expired task again, such as with the API key of the right account.
 
     Args:
         client: The client of KIE's API.

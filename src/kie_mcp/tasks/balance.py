@@ -16,7 +16,7 @@ from kie_mcp.ledger.task import Task
 READ_SECONDS = 5
 """Maximum seconds to wait for KIE's answer with the balance."""
 RECENT_SECONDS = 5
-"""Seconds for which a remembered balance is not noted again if KIE returns the same one."""
+"""If KIE returns an equal balance within this number of seconds, the remembered balance is not replaced."""
 FRESH_SECONDS = 600
 """Seconds for which a balance is remembered; another program with the same key may spend credits meanwhile."""
 REFUND_SECONDS = 60
@@ -61,7 +61,7 @@ class Balance:
     async def read(self) -> float:
         """Return the balance from KIE, and remember it if no task runs.
 
-        The ledger is not asked if the same balance was noted a moment ago, so that many calls in a row are fast.
+        If an equal balance was remembered a moment ago, the ledger is not read, so that many calls in a row are fast.
 
         Raises:
             ApiError: When KIE does not answer, or when the answer has no valid number of credits.
@@ -75,7 +75,11 @@ class Balance:
         return 0 <= self._clock.time() - known.asked <= seconds
 
     async def _read_after(self, newest_number: int | None) -> float:
-        """Read the balance after the ledger was asked for its newest task; None means that a task runs."""
+        """Return the balance from KIE, and remember it if no task runs.
+
+        Args:
+            newest_number: The number of the newest task in the ledger, which was read before; None if a task runs.
+        """
         asked = self._clock.time()
         balance = await self._client.read_balance()
         if newest_number is not None:
@@ -103,7 +107,7 @@ class Balance:
 
         Args:
             task: The task, before its create request is sent.
-            states_charge: Whether KIE's record of the task will have its charge.
+            states_charge: Whether KIE's status answers for this task will contain the charge.
         """
         known = self._known
         with suppress(LedgerError):
@@ -145,8 +149,9 @@ class Balance:
         if before is None or after is None:
             return None
         charge = round(before.credits - after, 2)
-        # A higher balance means that somebody bought credits. If the balance was read in parallel, an equal balance
-        # proves nothing: KIE may have charged the task before the balance was read.
+        # If the balance has risen, somebody bought credits, so the charge is unknown. If the first balance was read in
+        # parallel with the create request, KIE may have charged the task already. So if both balances are equal, it is
+        # unknown whether the task was free.
         return None if charge < 0 or (before.is_parallel and not charge) else charge
 
     async def explain(self, task: Task) -> str:

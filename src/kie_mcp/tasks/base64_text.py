@@ -7,7 +7,7 @@ from urllib.parse import unquote
 from kie_mcp.errors import InvalidCall
 
 _ESCAPES = re.compile(r"\\(?:[nrt]|u000[aAdD9])")
-"""Matches an escaped line break or tab such as `\\n`, which remains when JSON text is put into JSON text twice."""
+"""Matches an escaped line break or tab such as `\\n`, which remains if a text was encoded as JSON once too often."""
 _NO_BASE64 = re.compile(r"[^A-Za-z0-9+/]")
 _USE_A_PATH = "Give the file's path or URL instead."
 
@@ -49,7 +49,11 @@ def _join(text: str) -> str:
 
 
 def _are_lines(words: list[str]) -> bool:
-    """Return whether the blanks in a text were line breaks, and not plus signs; line breaks have equal distances."""
+    """Return whether the blanks between these words were line breaks, and not plus signs.
+
+    Line breaks have equal distances. With one or two words, there are no distances to compare. In this case, return
+    whether the words together have a multiple of 4 characters, as complete base64 text has.
+    """
     if len(words) <= 2:
         return len("".join(words)) % 4 == 0
     return len({len(word) for word in words[:-1]}) == 1

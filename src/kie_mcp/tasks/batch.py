@@ -71,7 +71,7 @@ class Item:
         )
 
     def build_order(self) -> Order:
-        """Return the order (the call to run) from which this item was built; the order gets a new id."""
+        """Build the order (the call to run) of this item again, with a new id."""
         call, added = read_call(self.model, self.fields)
         return Order(self.tool, call, self.route, {**self.extra, **added}, self.variation, self.live_price)
 
@@ -109,7 +109,7 @@ class Batch:
     max_credits: float
     """The most credits that all items together may cost."""
     repairs: str = ""
-    """The id of an earlier batch, if this batch makes that batch's items without a result again; otherwise, empty."""
+    """The id of an earlier batch whose items without a result are made again by this batch; empty if there is none."""
     id: str = field(default_factory=lambda: new_id("t"))
     """The ledger's id of the batch; it is not used if the call is a repeated one, which returns the earlier batch."""
 

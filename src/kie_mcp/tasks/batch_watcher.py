@@ -18,9 +18,9 @@ from kie_mcp.ledger.task import Result, Task, new_id
 from kie_mcp.tasks import failures
 from kie_mcp.tasks.base_watcher import BaseWatcher
 from kie_mcp.tasks.batch import MODEL, OPEN, Batch, Item
+from kie_mcp.tasks.parent_watcher import LONGEST_WAIT, RETRY_SECONDS, PartRunner, Started
 from kie_mcp.tasks.polling import DurationEstimate
 from kie_mcp.tasks.services import Services
-from kie_mcp.tasks.whole import LONGEST_WAIT, RETRY_SECONDS, PartRunner, Started
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,10 @@ class BatchWatcher(BaseWatcher):
             logger.exception("task %s", self.task.id)
 
     async def _find_room(self, item: Item) -> bool:
-        """Wait until the budget has room for an item; skip the item if no running item can free any credits."""
+        """Wait until the budget has room for an item, and return True; return False if the item is left out instead.
+
+        An item is left out if the batch was cancelled, or if no running item can free any credits.
+        """
         while item.state == "waiting":
             row = await self._services.ledger.find(self.task.id)
             if row and row.cancelled is not None:

@@ -3,10 +3,10 @@
 A result is first downloaded to a file on this machine, and the complete file is checked. Then one PUT request streams
 the file to the bucket. S3 stores such a request (up to 5 GB) completely or not at all, so a killed process leaves
 nothing in the bucket. A multipart upload could leave parts in the bucket, and these cost money. An object's name
-consists of the task and the number of the result, so a process that saves the same result again replaces the object by
-equal bytes.
+contains the task's id and the number of the result, so a process that saves the same result again replaces the object
+by equal bytes.
 
-All requests use signed URLs: obstore finds the credentials and signs the URLs, but sends no request itself.
+All requests use signed URLs: obstore finds the credentials and signs the URLs, and httpx2 sends the requests.
 """
 
 import errno
@@ -49,7 +49,7 @@ REQUEST_TIME = timedelta(hours=1)
 TIMEOUT = httpx2.Timeout(30, connect=10)
 """Maximum seconds to connect to the storage, and maximum seconds in which a request makes no progress."""
 CREDENTIALS_TIMEOUT = timedelta(seconds=5)
-"""Maximum time to get credentials from the machine or the container."""
+"""Maximum time to get credentials from the metadata service of a cloud machine or container."""
 ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 """AWS's environment variables for the URL of an S3 server other than AWS's own; an http:// URL turns off encryption."""
 RESULT_NAME = re.compile(rf"(?:.*/)?[^/]+-({TASK_ID})-(\d{{1,4}})\.\w+", re.ASCII)
@@ -70,7 +70,7 @@ class BucketStorage(Storage):
 
         Args:
             address: The bucket and, after a slash, the prefix of all object names: `s3://bucket/prefix`.
-            folder: The folder on this machine for copies and for partial files.
+            folder: The folder on this machine for copies of results and for partial files.
             link_seconds: Seconds for which a link to a result works.
             most_bytes: Maximum total size of all copies, in bytes.
 
@@ -131,9 +131,9 @@ class BucketStorage(Storage):
         return self._base
 
     def find_constant_name(self, result: Result) -> str:
-        """Return a result's address in this bucket, under which caches may keep it; empty for results elsewhere.
+        """Return the address of a result as its name for caches; empty if the result is not in this bucket.
 
-        This is safe, because an object in the bucket is never changed.
+        A cache may keep the result under this name for ever, because an object in the bucket is never changed.
         """
         return result.path if self._owns(result.path) else ""
 

@@ -1,6 +1,7 @@
 """Download results to the storage, and continue broken downloads.
 
-The modules that check and describe files are imported inside functions, so that the first call does not wait for them.
+The modules that check and describe files take long to import. They are imported inside functions, so that these
+imports do not delay the first tool call.
 """
 
 import base64
@@ -93,7 +94,7 @@ class Downloader:
             return await self._keep(part, task, number, mime_type)
 
     async def join(self, task: Task, paths: Sequence[Path]) -> Result | None:
-        """Join the files of a task's parts to one result.
+        """Join the files of a task's parts into one result.
 
         Returns:
             The result; None if joining these files needs ffmpeg, and ffmpeg is not installed.
@@ -110,7 +111,7 @@ class Downloader:
             return await self._keep(part, task, 1, mime_type) if mime_type else None
 
     async def keep_local_file(self, task: Task, place: Path, mime_type: str) -> Result:
-        """Make a file of this machine a result of a task: keep the file, and return the result.
+        """Move a file of this machine into the storage as the result of a task, and return the result.
 
         Raises:
             OSError: When the file cannot be read or kept.
@@ -308,7 +309,10 @@ def _validator(headers: Mapping[str, str]) -> str:
 
 
 def _continues(response: httpx2.Response, part: PartialFile, have: int) -> bool:
-    """Return True if an answer continues the partial file: same version, and it begins where the file ends."""
+    """Return whether an answer has the same version as the partial file, and begins where the partial file ends.
+
+    An answer with the status 416 has no bytes. For such an answer, return whether the partial file is complete.
+    """
     version = _validator(response.headers)
     if version and version != part.validator:
         return False

@@ -107,8 +107,8 @@ class EditWatcher(BaseWatcher):
             self.task.seconds = None if poll_now else self._services.clock.monotonic() - began
             self.task.credits = 0
             await self._save()
-            # Another process may have made the film meanwhile, and its result is then kept in the row. So the task is
-            # read again, even if this process failed.
+            # Another process may have made the film meanwhile. The row then keeps the result of that process. So the
+            # task is read again, even if this process failed.
             self.task = await self._services.ledger.find(self.task.id) or self.task
         except Exception:
             # The row keeps its last saved state. So a process takes the edit over again later.
@@ -147,11 +147,11 @@ class EditWatcher(BaseWatcher):
 
     def _private_folder(self, downloader: Downloader) -> Path:
         # The folder's name contains the id of the process: while a process is paused, another process may take the edit
-        # over, and both must not write into the same folder.
+        # over, and two processes must never write into the same folder.
         return downloader.storage.folder / EDIT_FOLDER.format(task=self.task.id, process=self._services.process)
 
     def _note(self, share: float) -> None:
-        """Write the film's progress into the task's note for waiting callers; the ledger does not store it."""
+        """Write the film's progress into the task's note for waiting callers of this process; the note is not saved."""
         self.task.note = f"Making the film, {share:.0%}."
 
     def _fail(self, error: KieMcpError) -> None:

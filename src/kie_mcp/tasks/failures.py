@@ -79,13 +79,13 @@ def files_gone_error(error: Exception) -> ApiError:
 
 
 def file_lost_error(paths: str) -> ApiError:
-    """Build the error for a part of a task if the part's saved file is gone, on this machine and at KIE."""
+    """Build the error for a part of a task whose saved files are gone, both on this machine and at KIE."""
     what = f"{paths} is gone, and KIE has no copy any more."
     return ApiError(what, "Make it again if it is still wanted.", billed=True)
 
 
 def parts_lost_error(lost: Mapping[int, Task], count: int) -> ApiError:
-    """Build the error for a whole (a task in parts) that cannot reuse an earlier call's parts, because files are lost.
+    """Build the error for a parent task that cannot reuse the parts of an earlier call, because files are lost.
 
     Args:
         lost: The lost parts; the keys are the numbers of the parts, counted from 0.

@@ -62,7 +62,7 @@ async def fit_file(content: Content, limits: Limits, name: str, *, keep_metadata
 
 
 async def check_file(content: Content, ref: MediaRef, *, keep_metadata: bool) -> None:
-    """Check that a file will fit a field of a model after its conversion; this check converts only pictures.
+    """Check that a file, after it is converted, will fit a field of a model; this check converts only pictures.
 
     Args:
         content: The file to check.

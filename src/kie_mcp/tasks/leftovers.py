@@ -19,7 +19,7 @@ from kie_mcp.tasks.storage import PARTS_FOLDER
 logger = logging.getLogger(__name__)
 
 PARTIAL_NAME = re.compile(rf"(\..+-({TASK_ID})-.+\.part)(\.version)?")
-"""Matches the names of partial files (also of sidecars) and of their version files; group 2 is the id of the task."""
+"""Matches the names of partial files of results and sidecars, and of their version files; group 2 is the task's id."""
 EDIT_FOLDER = ".{task}.{process}.edit"
 """Name of the private folder in which a process makes the film of an edit."""
 EDIT_NAME = re.compile(rf"(\.({TASK_ID})\..+\.edit)")

@@ -98,7 +98,7 @@ def highest_estimate_of_kind(kind: Kind | None) -> float:
 
 
 def _highest_estimate(models: Iterable[type[KieModel]]) -> float:
-    """Return the highest price, in credits, with default arguments; skip models whose price depends on a length."""
+    """Return the highest price in credits of these models with default arguments; skip prices that depend on length."""
     estimates = (model.default_estimate() for model in models)
     return max((each.high or 0 for each in estimates if not each.assumed), default=0)
 

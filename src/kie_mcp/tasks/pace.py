@@ -1,4 +1,4 @@
-"""End downloads that are too slow, so that a slow host does not keep a slot for long."""
+"""End downloads that are too slow, so that a slow host does not occupy a download slot for long."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar

@@ -18,7 +18,7 @@ if sys.platform != "win32":
 
 
 class Unreachable(OSError):
-    """Raised when the place for complete files cannot be reached; the partial file is kept for the next attempt."""
+    """Raised when the storage for complete files (a bucket) cannot be reached; the partial file is then kept."""
 
 
 class PartialFile:
@@ -98,7 +98,7 @@ def _read_note(place: Path) -> tuple[str, int | None]:
 def open_partial_file(folder: Path, stem: str, *, private: bool = False) -> Iterator[PartialFile]:
     """Open the partial file of a download, with the bytes that an earlier attempt received.
 
-    If the connection breaks, the download takes too long, or the place for the complete file cannot be reached, the
+    If the connection breaks, the download takes too long, or the storage for the complete file cannot be reached, the
     partial file is kept for the next attempt. If the file cannot be written, is refused or is damaged, the partial file
     is deleted.
     """
@@ -161,7 +161,7 @@ def write_file(content: bytes, folder: Path, stem: str, extension: str, *, priva
 
 @contextmanager
 def open_complete_file(place: Path) -> Iterator[PartialFile]:
-    """Open a complete file of this machine as a `PartialFile`, which has the methods to give it its final name."""
+    """Open a complete file of this machine as a `PartialFile`, so that a `Storage` can give the file its final name."""
     # On Windows, `os.fsync()` needs a file that is open for writing.
     with disk.open_file(place, writable=True) as file:
         yield PartialFile(file, place)

@@ -14,11 +14,11 @@ from kie_mcp.tasks.order import Order, read_call
 class Plan:
     """The parts of a call.
 
-    The ledger stores the plan in the row of the whole (the task of the call), so that any process can make the parts.
+    The ledger stores the plan in the row of the parent task, so that any process can make the parts.
     """
 
     series: str
-    """Id of the first whole (a task in parts) with these parts; if it failed, a repeated call reuses the parts."""
+    """Id of the first parent task with these parts; if that task failed, later parent tasks reuse the parts."""
     orders: tuple[Order, ...]
     """The order of each part."""
 
@@ -37,10 +37,10 @@ class Plan:
         return {"series": self.series, "route": first.route, "extra": dict(first.extra), "parts": parts}
 
     @classmethod
-    def read(cls, whole: Task) -> Self:
-        """Read the plan of a whole (a task that KIE makes in parts) from the row of the whole in the ledger."""
-        plan = whole.request or {}
-        orders = (_read_part(whole, plan, fields) for fields in plan["parts"])
+    def read(cls, parent: Task) -> Self:
+        """Read the plan of a parent task from its row in the ledger."""
+        plan = parent.request or {}
+        orders = (_read_part(parent, plan, fields) for fields in plan["parts"])
         return cls(plan["series"], tuple(orders))
 
     async def find_parts(self, ledger: Ledger) -> list[Task | None]:
@@ -68,31 +68,31 @@ async def make_plan(ledger: Ledger, order: Order, idempotency_key: str) -> Plan 
     return Plan(order.id, tuple(replace(order, call=call, notes=()) for call in calls))
 
 
-def count_credits(whole: Task, parts: Sequence[Task]) -> None:
-    """Set the reservation and the charge of a whole (a task in parts) to the sum of the costs of its parts.
+def count_credits(parent: Task, parts: Sequence[Task]) -> None:
+    """Set the reservation and the charge of a parent task to the sum of the costs of its parts.
 
-    The cost of a part with unknown charge is its reservation. The charge of the whole is then unknown as well.
+    The cost of a part with unknown charge is its reservation. The charge of the parent task is then unknown as well.
     """
     counted = [0 if part.refused else part.reserved if part.credits is None else part.credits for part in parts]
     is_known = all(part.credits is not None or part.refused for part in parts)
-    whole.reserved = round(sum(counted), 2)
-    whole.credits = whole.reserved if is_known else None
+    parent.reserved = round(sum(counted), 2)
+    parent.credits = parent.reserved if is_known else None
 
 
 async def recount(ledger: Ledger, part: Task) -> None:
-    """If a part has ended after its whole (the task in parts), compute the cost of the whole again."""
+    """If a part has ended after its parent task, compute the cost of the parent task again."""
 
-    def count(whole: Task, parts: Sequence[Task]) -> bool:
-        if whole.final:
-            count_credits(whole, parts)
-        return whole.final
+    def count(parent: Task, parts: Sequence[Task]) -> bool:
+        if parent.final:
+            count_credits(parent, parts)
+        return parent.final
 
-    # Most parts end before their whole, and then nothing has to be done. So the whole is read first, without the lock
-    # for which `change()` waits.
-    if part.parent and (whole := await ledger.find(part.parent)) and whole.final:
-        await ledger.change(whole.id, count)
+    # Most parts end before their parent task, and then nothing has to be done. So the parent task is read first,
+    # without the lock for which `change()` waits.
+    if part.parent and (parent := await ledger.find(part.parent)) and parent.final:
+        await ledger.change(parent.id, count)
 
 
-def _read_part(whole: Task, plan: Mapping[str, Any], fields: Mapping[str, Any]) -> Order:
-    call, added = read_call(whole.model, fields)
-    return Order(whole.tool, call, plan["route"], {**plan["extra"], **added})
+def _read_part(parent: Task, plan: Mapping[str, Any], fields: Mapping[str, Any]) -> Order:
+    call, added = read_call(parent.model, fields)
+    return Order(parent.tool, call, plan["route"], {**plan["extra"], **added})

@@ -1,4 +1,4 @@
-"""Pricing: the quote of an order, and its task with the credits to reserve."""
+"""Pricing: compute the quote of an order, and build the new task of the order with its reservation."""
 
 from collections.abc import Mapping
 

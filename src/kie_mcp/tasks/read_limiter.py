@@ -1,4 +1,4 @@
-"""Read limiter: the slots for status reads that all processes with the same ledger share."""
+"""Read limiter: lease slots for status reads, so that all processes with one ledger together keep KIE's rate limits."""
 
 import logging
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from kie_mcp.tasks import failures
 logger = logging.getLogger(__name__)
 
 OUTSIDE = -1
-"""Number of the slot that a process uses while the ledger cannot be used."""
+"""Number of the slot that a process uses without a lease while the ledger cannot be used."""
 
 
 class LedgerSlotLender:
@@ -32,8 +32,9 @@ class LedgerSlotLender:
         """Lease slots; while the ledger cannot be used, lend one slot for a short time, so that polling goes on."""
         asked = self._clock.monotonic()
         try:
-            # The monotonic clock is the same for all processes of a machine. If somebody set the time of day forward,
-            # leases would end too early in the ledger, and other processes would get slots that are still used.
+            # The leases use the monotonic clock, which is the same for all processes of a machine, and not the time of
+            # day. If somebody set the time of day forward, leases would end too early in the ledger, and other
+            # processes would get slots that are still used.
             leases = await self._slots.book(
                 self._holder, account=self._account, kind=kind, slots=slots, wanted=wanted, time=self._clock.monotonic
             )

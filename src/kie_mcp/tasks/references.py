@@ -34,7 +34,7 @@ RESULT = re.compile(r"task:(?P<task>[\w-]+)(?:#(?P<n>[\w-]+))?")
 
 
 class References:
-    """Resolves references to KIE's URLs or ids; for this, it uploads local files."""
+    """Finds KIE's URL or id for each reference; a local file is uploaded to get a URL."""
 
     def __init__(self, uploader: Uploader, ledger: Ledger, clock: Clock, storage: Storage) -> None:
         self._storage = storage

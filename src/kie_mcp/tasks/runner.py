@@ -26,6 +26,7 @@ from kie_mcp.tasks.downloads import Downloader
 from kie_mcp.tasks.durations import estimate_task
 from kie_mcp.tasks.money import Quote, combine_tasks
 from kie_mcp.tasks.order import Order
+from kie_mcp.tasks.parent_watcher import Started
 from kie_mcp.tasks.parts import recount
 from kie_mcp.tasks.permission import check_permission
 from kie_mcp.tasks.polling import DurationEstimate
@@ -39,7 +40,6 @@ from kie_mcp.tasks.takeover import HEARTBEAT_SECONDS, Takeover
 from kie_mcp.tasks.uploads import Uploader
 from kie_mcp.tasks.waiting import Report, Waiting
 from kie_mcp.tasks.watchers import AnyWatcher, Watchers, build_watcher, prepared
-from kie_mcp.tasks.whole import Started
 
 CREATE_WAIT_SECONDS = 3
 """Default seconds that `Runner.get()` waits for KIE to answer the create request of a task."""
@@ -169,16 +169,17 @@ class Runner:
         self._start(watcher)
         return watcher.task
 
-    async def start_part(self, order: Order, whole: Task, idempotency_key: str) -> Started:
-        """Start a part of a task in parts, or an item of a batch; `PartRunner.start_part()` has the description."""
+    async def start_part(self, order: Order, parent: Task, idempotency_key: str) -> Started:
+        """Start a part of a parent task, or an item of a batch; `PartRunner.start_part()` has the description."""
         with failures.explain_ledger_errors():
             task = await self._pricing.build_task(order, idempotency_key, {})
-            task.parent, task.confirmed = whole.id if whole.in_parts else None, whole.confirmed
+            task.parent, task.confirmed = parent.id if parent.in_parts else None, parent.confirmed
             watcher = await self._build_watcher(task)
-            # The search for an earlier equal call begins at the creation of the batch, or at the start of the repeat
-            # window if that is earlier: if the clock was set back, an item may seem to be older than its batch.
-            since = min(whole.created, whole.created if self._repeats.since is None else self._repeats.since)
-            if repeated := await self._add(watcher, repeats_since=0 if whole.in_parts else since):
+            # An item repeats an equal call that is newer than the batch or in the repeat window. The window counts too,
+            # because an item may seem to be older than its batch if the clock was set back. A part repeats an equal
+            # call of any age.
+            since = min(parent.created, parent.created if self._repeats.since is None else self._repeats.since)
+            if repeated := await self._add(watcher, repeats_since=0 if parent.in_parts else since):
                 return Started(await self.get(repeated.id, seconds=None))
         self._start(watcher, order)
         await watcher.create_settled.wait()
@@ -202,7 +203,7 @@ class Runner:
         No request is sent to KIE.
 
         Args:
-            orders: The calls to run; repeated calls cost nothing.
+            orders: The calls to run. A call that repeats an earlier one is not counted.
             confirm: The id from an earlier `ConfirmationNeeded` error, if a person has agreed to all calls; else empty.
 
         Returns:
@@ -220,13 +221,13 @@ class Runner:
                     self._rules.caps.check(tasks[-1], await self.ledger.spent(tasks[-1]))
             if not tasks:
                 return {}
-            whole = combine_tasks(tasks)
+            total = combine_tasks(tasks)
             rules = replace(self._rules, caps=replace(self._rules.caps, task=None))
             ids = {task.id: new_id("c") for task in tasks}
             keys = {ids[task.id]: task.idempotency_key for task in tasks}
-            async with offer_confirmation(self.ledger, whole, confirm):
+            async with offer_confirmation(self.ledger, total, confirm):
                 confirmed = await self.ledger.split_confirmation(
-                    whole, confirm, partial(rules.check, whole), keys, CONFIRMATION_SECONDS
+                    total, confirm, partial(rules.check, total), keys, CONFIRMATION_SECONDS
                 )
             return ids if confirmed else {}
 
@@ -275,7 +276,7 @@ class Runner:
         return await self._waiting.wait(tasks, seconds, report, first=first)
 
     async def resolve(self, id_: str, outcome: str) -> Task:
-        """Set the outcome of a task whose outcome is unknown, or get results that KIE did not name or did not know.
+        """Set the unknown outcome of a task, or get the results of a task that ended without them.
 
         Args:
             id_: The task's id in the ledger, or KIE's id of the task.
@@ -353,7 +354,7 @@ class Runner:
                 del self._watchers[watcher.task.id]
 
     async def _record(self, watcher: AnyWatcher, confirm: str, rules: Rules) -> Task | None:
-        """Save the row of a watcher's task, and use its confirmation up; for a repeated call, return the earlier task.
+        """Save the row of a watcher's task, and use up the confirmation; for a repeated call, return the earlier task.
 
         Raises:
             CapReached: When the task exceeds a cap.

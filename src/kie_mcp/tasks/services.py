@@ -60,7 +60,8 @@ class Services:
 
         Args:
             task: The task with the state to save.
-            on_failure: A function that is called after each failed attempt, so that callers do not wait for the ledger.
+            on_failure: A function that is called after each failed attempt, so that callers who wait for this task can
+                be answered before the ledger can be written again.
         """
         backoff = 1
         while True:

@@ -229,8 +229,8 @@ def _find_children(parent: Path, name: str, folders: Sequence[Path]) -> list[Pat
 def _list_names(folder: Path, folders: Sequence[Path]) -> list[str]:
     """Return the names in a folder that a caller may learn, sorted.
 
-    These are all names that are not hidden, if the folder may be read. In any other folder, they are only the names on
-    the way to an allowed folder.
+    In a folder that may be read, these are all names that are not hidden. In any other folder, these are only the next
+    names on the paths to the allowed folders.
     """
     names: set[str] = set()
     with suppress(OSError, RuntimeError, ValueError):
@@ -249,7 +249,7 @@ def _may_be_read(path: Path, folders: Sequence[Path]) -> bool:
 
 
 def _find_similar(text: str, folders: Sequence[Path]) -> list[Path]:
-    """Return files with similar names, from the path's folder; for a name alone, from all allowed folders."""
+    """Return files with similar names in the path's folder; for a name alone, in all allowed folders too."""
     paths = [path for written in spell_paths(text) if (path := _make_absolute(written))]
     if not paths:
         return []

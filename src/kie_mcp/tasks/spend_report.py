@@ -29,7 +29,7 @@ class Line:
     failed_charged: float = 0
     """Credits charged for tasks that failed."""
     refunded: float = 0
-    """Credits reserved for failed tasks that, according to KIE's answer or the balance, KIE did not charge."""
+    """Credits reserved for failed tasks that cost nothing, according to KIE's answer or to the balance."""
     failed_unknown: int = 0
     """Number of failed tasks whose charge is unknown."""
     refused: int = 0

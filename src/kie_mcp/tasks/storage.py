@@ -88,7 +88,7 @@ class Storage(ABC):
     def find_host(self) -> str:
         """Return the web host of the URLs from `find_link()`, such as `https://s3.example`; empty for KIE's URLs.
 
-        The first call may have to ask this machine for credentials.
+        The first call may take some seconds, because it may have to get credentials for the bucket.
         """
         return ""
 

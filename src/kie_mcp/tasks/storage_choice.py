@@ -5,7 +5,10 @@ from pathlib import Path
 from kie_mcp.tasks.storage import FolderStorage, Storage
 
 CACHE_FOLDER = "media"
-"""Name of the subfolder of the data folder for partial files, and for copies of results in a bucket."""
+"""Name of the subfolder of the data folder that is used if results are kept in a bucket.
+
+The subfolder contains partial files, and copies of results on this machine.
+"""
 
 
 def choose_storage(address: str, output_dir: Path, state_dir: Path, link_hours: float) -> Storage:
@@ -14,7 +17,7 @@ def choose_storage(address: str, output_dir: Path, state_dir: Path, link_hours: 
     Args:
         address: The bucket, as `s3://bucket/prefix`; empty if there is none.
         output_dir: The output folder.
-        state_dir: The data folder with the ledger; copies of results in the bucket are stored in it too.
+        state_dir: The data folder with the ledger. If there is a bucket, local copies of results are stored here too.
         link_hours: Hours for which links to results in a bucket work.
 
     Raises:

@@ -18,7 +18,7 @@ HEARTBEAT_SECONDS = LEASE_SECONDS / 3
 LOOK_SECONDS = 1
 """Seconds between two reads of the row of a task that another process watches, while a caller waits for the task."""
 NOTIFIED_LOOK_SECONDS = 5
-"""Used instead of `LOOK_SECONDS` if the database reports changes (PostgreSQL): reads then only show progress."""
+"""Used instead of `LOOK_SECONDS` if the database reports changes (PostgreSQL), because fewer reads are then enough."""
 
 TakeOver = Callable[[Task], Awaitable[None]]
 

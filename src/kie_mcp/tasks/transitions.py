@@ -17,7 +17,7 @@ from kie_mcp.ledger.task import FINAL, KEPT_FOR, State
 from kie_mcp.tasks import failures
 
 GRACE_SECONDS = 90
-"""The most seconds that KIE needs to know a new task, or to send the results of a succeeded task."""
+"""Maximum seconds until KIE's status answers show a new task, or the results of a succeeded task."""
 MISSES_UNTIL_EXPIRED = 3
 """A task becomes `expired` after this number of status answers in a row in which KIE does not know the task."""
 REPEATED_FOR = 3600

@@ -63,7 +63,10 @@ class Uploader:
         self.link_types = LinkTypes(client, guarded=guarded)
         self.keep_metadata = keep_metadata
         self.changes: dict[str, str] = {}
-        """For the id of each upload, a text that says how its file or URL was changed; `upload()` adds no text."""
+        """Maps an upload's id to a text that says how its file or URL was changed before it was sent.
+
+        Uploads that were sent unchanged, such as those of `upload()`, have no entry.
+        """
         self.own_urls = (client.base_url, client.upload_url)
         """The base URLs of KIE, or of a sandbox on this machine; KIE can open all URLs that begin with one of them."""
         self.folders = folders

@@ -68,7 +68,7 @@ class Waiting:
         return found
 
     def _find_news(self, id_: str, left: float) -> Callable[[], Awaitable[object]]:
-        """Return a function that waits until a task has ended here, or may have been changed by another process.
+        """Return a function that waits for the end of a task or, if another process watches it, for a possible change.
 
         The function does not make a watcher poll, so that a waiting caller causes no additional requests to KIE.
         """

@@ -65,7 +65,7 @@ class Watcher(BaseWatcher):
         Before the first such answer, this is the time at which this watcher was made.
         """
         self._created_at = self._last_progress - age
-        """Time, by the monotonic clock, at which KIE accepted the task; if it is unknown, the time of the tool call."""
+        """Time, by the monotonic clock, at which KIE accepted the task; if not known, the time of the tool call."""
         self._running_at: float | None = None
         """Time, by the monotonic clock, of KIE's last answer that the task runs; None before such an answer."""
         self._misses = 0
@@ -73,7 +73,7 @@ class Watcher(BaseWatcher):
         self._ledger_error: Exception | None = None
         """The error of the last attempt to save the task; None if the last attempt was successful."""
         self._own_notes: dict[str, str] = {}
-        """If the task could not be saved, the key is the note about this, and the value is the task's own note."""
+        """If the task could not be saved, its note says so. The key is this note; the value is the note before it."""
         self._last_poll = self._last_progress
         self._woken = anyio.Event()
         self._expects_callback = False
@@ -109,7 +109,7 @@ class Watcher(BaseWatcher):
             self.ended = anyio.Event()
 
     async def _sleep_until_woken(self, wait: Callable[[float], Awaitable[object]], seconds: float) -> None:
-        """Call `wait` with a number of seconds, but stop waiting when `poll_soon()` is called."""
+        """Call `wait` with a number of seconds, but stop waiting at a call of `poll_soon()` or `handle_callback()`."""
         self._woken = anyio.Event()
         await self._services.clock.wait_for_first(self._woken.wait, partial(wait, seconds))
 
@@ -170,7 +170,7 @@ class Watcher(BaseWatcher):
             logger.exception("task %s", task.id)
 
     async def _recover(self) -> None:
-        """If a task's process died while the create request was on its way, set and save the task's next state."""
+        """End the task as failed or unknown if it still has no answer to its create request, as after a crash."""
         task = self.task
         note = await self._services.balance.explain(task) if task.state == "submitting" else ""
         transition = transitions.recover(task.state, note, advice=self._services.client.advice)
@@ -288,7 +288,7 @@ class Watcher(BaseWatcher):
             await self._finish(transition, answer.impossible_credits)
 
     def _estimate_seconds(self) -> float | None:
-        """Estimate how many seconds the task took, just after a poll noticed its end; None without an earlier poll."""
+        """Estimate how many seconds the task took until its end; None if KIE never said before that the task runs."""
         if self._running_at is None:
             return None
         return polling.estimate_seconds(self._age, self._running_at - self._created_at)
@@ -329,8 +329,8 @@ class Watcher(BaseWatcher):
         """Save the task's current state; if this fails, store the error, so that `follow()` tries again.
 
         Args:
-            **changes: New values of the task's attributes; the task gets them only after the attempt to save, so that
-                callers see no unsaved value before.
+            **changes: New values of the task's attributes. The task gets them only after the attempt to save, so that
+                callers do not see them earlier.
         """
         task = self.task
         changes["note"] = note = self._own_notes.get(task.note, task.note)

@@ -8,15 +8,15 @@ from kie_mcp.film.timeline import Timeline
 from kie_mcp.ledger.task import Task
 from kie_mcp.tasks.batch_watcher import BatchWatcher
 from kie_mcp.tasks.order import Order
+from kie_mcp.tasks.parent_watcher import ParentWatcher, PartRunner
 from kie_mcp.tasks.polling import DurationEstimate
 from kie_mcp.tasks.services import Services
 from kie_mcp.tasks.watcher import Watcher
-from kie_mcp.tasks.whole import PartRunner, WholeWatcher
 
 if TYPE_CHECKING:
     from kie_mcp.tasks.edits import EditWatcher
 
-AnyWatcher = Union[Watcher, WholeWatcher, BatchWatcher, "EditWatcher"]
+AnyWatcher = Union[Watcher, ParentWatcher, BatchWatcher, "EditWatcher"]
 
 
 class Watchers(dict[str, AnyWatcher]):
@@ -44,7 +44,7 @@ def build_watcher(task: Task, services: Services, duration: DurationEstimate, ru
 
         return EditWatcher(task, services, duration)
     if task.in_parts:
-        return WholeWatcher(task, services, duration, runner)
+        return ParentWatcher(task, services, duration, runner)
     if task.is_batch:
         return BatchWatcher(task, services, duration, runner)
     return Watcher(task, services, duration)

@@ -13,7 +13,7 @@ class Caller:
     """The sender of one HTTP request."""
 
     tenant: str
-    """Name of the tenant, with the characters a-z, 0-9 and `-`; empty for the operator of a server with one key."""
+    """Name of the tenant, with the characters a-z, 0-9 and `-`; a caller with an empty name is refused."""
     may_spend: bool = True
     """Whether the caller may make or change something, which may cost credits."""
     key: SecretStr | None = None

@@ -1,4 +1,4 @@
-"""The ledger that all tenants have in common: the cap of all, rate limits, and the KIE keys that people store."""
+"""The common ledger of all tenants: it has their reservations and leases, the rate limits, and the stored KIE keys."""
 
 import anyio
 
@@ -7,7 +7,7 @@ from kie_mcp.ledger.ledger import Ledger
 
 
 class CommonLedger:
-    """Opens the common ledger when it is used first, and keeps it open for all who use it."""
+    """Opens the common ledger at the first call of `open()`, and keeps it open until `close()`."""
 
     def __init__(self, settings: Settings) -> None:
         """Store the settings, which say where the ledger is."""
@@ -16,7 +16,7 @@ class CommonLedger:
         self._opened: Ledger | None = None
 
     async def open(self) -> Ledger:
-        """Return the ledger.
+        """Return the ledger; the first call opens it.
 
         Raises:
             ConfigurationError: When the ledger cannot be opened.

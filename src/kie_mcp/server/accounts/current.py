@@ -1,4 +1,4 @@
-"""The caller on whose behalf the current code runs; the log needs the caller's tenant and KIE key."""
+"""The caller on whose behalf the current code runs; the log names the tenant and hides the KIE key of this caller."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +27,7 @@ def find_tenant() -> str:
 
 
 def find_person() -> str:
-    """Return the subject of the current caller's account; empty if it is unknown, as after a takeover."""
+    """Return the subject of the current caller's account; empty if it is unknown, such as after a takeover."""
     caller = _current.get()
     return caller.person if caller else ""
 

@@ -26,7 +26,7 @@ from kie_mcp.tasks.storage import FolderStorage
 TENANT = "tenant"
 """Name of the query parameter that contains the tenant's name; the link's signature covers this parameter."""
 MAX_READERS = 1000
-"""Maximum number of tenants whose pages for signed links are kept; a page that is not kept is built again."""
+"""Maximum number of tenants whose applications for signed links are cached; others are built again when needed."""
 
 Protect = Callable[[ASGIApp], ASGIApp]
 """The type of a function that wraps an application in a check of the caller."""
@@ -100,7 +100,7 @@ class LibraryOfTenants:
         return page
 
     def _build_reader(self, name: str) -> ASGIApp:
-        """Build a page that sends a tenant's files, even from a replica that does not know the tenant's KIE key."""
+        """Build the ASGI application that sends a tenant's files for signed links, without the tenant's KIE key."""
         return self._build_page(name, self._tenants.build_reader(name), partial(self._tenants.read_ledger, name))
 
     def _build_page(self, name: str, app: App, open_ledger: OpenLedger) -> ASGIApp:

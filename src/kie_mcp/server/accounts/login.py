@@ -96,7 +96,10 @@ class Login:
         ]
 
     def keep_sessions(self, app: ASGIApp) -> ASGIApp:
-        """Wrap an application in the check of the session's cookie; all replicas of the server accept the cookie."""
+        """Wrap an application in middleware that reads and writes the session cookie.
+
+        All replicas of the server accept the same cookie.
+        """
         is_https = self.server.startswith("https://")
         return SessionMiddleware(
             app,

@@ -42,7 +42,10 @@ class NeedsKey:
         self._page = page
 
     async def __call__(self, ctx: Context, call_next: CallNext) -> HandlerResult:
-        """Pass a request on, but if it needs a KIE key and the caller has stored none, show the page or refuse it.
+        """Pass a request on, unless the request needs a KIE key and the caller has stored none.
+
+        In that case, the client is asked to open the page for storing a key. The request is refused if the client
+        cannot open pages, or has already been asked.
 
         Raises:
             MCPError: To refuse a request that is no tool call.

@@ -1,4 +1,4 @@
-"""Objects of tenants, such as their apps: the first use opens the object of a tenant, which is closed when it is idle.
+"""Objects of tenants, such as their apps: the first use opens a tenant's object, and an idle object is closed later.
 
 Requests of different tenants never wait for each other, with one exception: a request that has to open an object beyond
 the limit waits until an idle object is closed.
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class _Place(Generic[T]):
-    """The place of one tenant's object, which may be open, about to be opened, or about to be closed."""
+    """The entry for one tenant, whose object may be open, about to be opened, or about to be closed."""
 
     def __init__(self) -> None:
         self.lock = anyio.Lock()
@@ -57,10 +57,10 @@ class OpenByTenant(Generic[T]):
     async def use(
         self, name: str, open_: Callable[[], Awaitable[T]], fits: Callable[[T], bool] = lambda _: True
     ) -> AsyncIterator[T]:
-        """Yield the object of a tenant, which does not count as idle before the `async with` block ends.
+        """Yield a tenant's object; until the `async with` block ends, the object does not count as idle.
 
-        A call for which the open object does not fit, such as a call with another KIE key, closes the object at once,
-        even if other calls of the tenant use it.
+        If the open object does not fit this call, such as a call with another KIE key, the object is closed at once,
+        even while other calls of the tenant use it, and a new object is opened.
 
         Args:
             name: The tenant's name.
@@ -106,7 +106,11 @@ class OpenByTenant(Generic[T]):
                 await self._close_unused(name)
 
     async def _make_room(self) -> None:
-        """If there are too many places, close the idle object whose last use was longest ago."""
+        """If more than `MAX_OPEN` tenants have an entry, close the idle object whose last use was longest ago.
+
+        Raises:
+            ConfigurationError: When there are too many entries, and no object is idle.
+        """
         if len(self._places) <= MAX_OPEN:
             return
         closable = [name for name, place in self._places.items() if self._may_close(place)]

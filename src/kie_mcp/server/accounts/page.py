@@ -135,7 +135,7 @@ async def _describe_key(stored: StoredKeys, tenant: str) -> str:
 
 
 def _find_sender(request: Request, form: FormData) -> Person | None:
-    """Return the person who is logged in if the form was sent from this page; otherwise return None."""
+    """Return the logged-in person; None if nobody is logged in, or the form lacks the session's secret value."""
     person, given = find_person(request), str(form.get("form", ""))
     return person if person and hmac.compare_digest(person.form.encode(), given.encode()) else None
 

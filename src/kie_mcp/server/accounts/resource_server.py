@@ -38,7 +38,7 @@ from kie_mcp.tasks.permission import Permission
 logger = logging.getLogger(__name__)
 
 DATABASE_AWAY = KieMcpError("The server cannot use its database. Nothing was sent.", "Try again.", retryable=True)
-"""The answer to a request whose KIE key cannot be read; the reason is in the log, because it names the database."""
+"""The answer if the caller's KIE key cannot be read; only the log has the reason, because it names the database."""
 ROOT = "/.well-known/oauth-protected-resource"
 """Path at which some clients request the metadata; the standard path ends with the path of the MCP endpoint."""
 
@@ -116,9 +116,10 @@ class ResourceServer:
         return PAGE if self._login else ""
 
     def protect_data(self, app: ASGIApp) -> ASGIApp:
-        """Wrap the application that has the library page's data in a check of the browser's session.
+        """Wrap an application that serves the library page's data, so that it gets only requests of known callers.
 
-        If a request has an `Authorization` header, its access token is checked instead, as `protect()` does.
+        A request needs the session cookie of a person who is logged in. A request with an `Authorization` header, and
+        every request if people cannot log in with a browser, needs a valid access token instead, as in `protect()`.
         """
         by_token = self.protect(app)
         if not self._login:
@@ -156,7 +157,9 @@ class ResourceServer:
         return login.keep_sessions(show)
 
     async def find_caller(self, tenant: str) -> Caller | None:
-        """Return a `Caller` for a tenant, with the tenant's KIE key; None if the tenant has no readable stored key.
+        """Return a `Caller` for a tenant; None if the tenant's KIE key is not stored, or cannot be decrypted.
+
+        The `Caller` contains the tenant's KIE key. If the operator's key pays for all, the `Caller` contains no key.
 
         Raises:
             KieMcpError: When the ledger cannot be used.

@@ -74,7 +74,7 @@ class _OpenTenant:
     async def close(self) -> None:
         """Wait for KIE's answers to the create requests that were sent, end `run()`, and wait until the app is closed.
 
-        Create requests are on their way only if the app is closed because its tenant has a new KIE key.
+        Such requests exist only if the app is closed because its tenant has a new KIE key; an idle app has none.
         """
         await self.app.settle_creates()
         self._closing.set()
@@ -170,15 +170,16 @@ class Tenants:
         return self._app.clock
 
     def build_reader(self, name: str) -> App:
-        """Return an app for reading a tenant's files; its settings and storage are used, but it is never opened."""
+        """Return an app with the settings and the storage for reading a tenant's files; this app is never opened."""
         return App(self._app.settings.for_tenant(name, None, None), local_files=False, clock=self.clock)
 
     async def read_ledger(self, name: str) -> Ledger:
         """Return a tenant's ledger for reading results; this process need not know the tenant's KIE key.
 
-        If the tenant's app has its ledger open, that one is returned; otherwise, the ledger is opened alone. It stays
-        open for `IDLE_SECONDS` at least, with two exceptions: if more than `MAX_OPEN` apps or ledgers are used in this
-        time, the one whose last use was longest ago is closed earlier; and a tenant's new KIE key closes the app.
+        If the tenant's app has opened the ledger, this ledger is returned; otherwise, the ledger is opened without an
+        app. The ledger stays open for at least `IDLE_SECONDS`, with two exceptions. If more than `MAX_OPEN` apps or
+        ledgers are open, the one whose last use was longest ago is closed. A call with a new KIE key of the tenant
+        closes the app together with its ledger.
 
         Raises:
             InvalidCall: When the tenant has no ledger, such as after the tenant was removed.
@@ -204,7 +205,7 @@ class Tenants:
         return await tenant.subscriptions.listen(context, params)
 
     async def open_common_ledger(self) -> Ledger:
-        """Return the ledger that all tenants share; from the first call on, this process listens for its changes.
+        """Return the ledger that all tenants share; the first call also starts to listen for changes in this ledger.
 
         Raises:
             ConfigurationError: When the ledger cannot be opened.
@@ -289,11 +290,11 @@ class Tenants:
             await self._readers.close_idle(IDLE_SECONDS)
 
     async def _repeat(self, purpose: str, work: Callable[[], Awaitable[None]]) -> None:
-        """Do some work at each heartbeat, endlessly; its errors are only logged, so that the apps of tenants go on.
+        """Call `work` every `HEARTBEAT_SECONDS` until cancelled; log its errors, so that they do not end tenants' apps.
 
         Args:
-            purpose: What the work is for, as a log message names it: a verb with its object.
-            work: The work.
+            purpose: What `work` does, as a verb with its object; log messages say that the server cannot do this.
+            work: The function to call.
         """
         while True:
             try:

@@ -80,7 +80,7 @@ def client_supports_tasks(context: Context) -> bool:
 
 
 class TasksExtension(Extension):
-    """Answers tasks/get, tasks/update and tasks/cancel from the ledger; every client may see all tasks."""
+    """Answers tasks/get, tasks/update and tasks/cancel from the ledger; a client may use every task in this ledger."""
 
     identifier = EXTENSION_ID
 
@@ -96,7 +96,7 @@ class TasksExtension(Extension):
     async def intercept_tool_call(
         self, params: CallToolRequestParams, ctx: Context, call_next: CallNext
     ) -> HandlerResult:
-        """Answer a tool call with a task handle, if its task still runs and the client declares the extension."""
+        """Answer a tool call with a task handle if the call's task still runs and the client declares the extension."""
         del params
         result = await call_next(ctx)
         # A repeated call may return a task whose handle was cancelled. A cancelled handle never becomes completed, so

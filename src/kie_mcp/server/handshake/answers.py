@@ -47,7 +47,7 @@ class Handshake:
 
         Args:
             content: The content of answers.json.
-            size: The size of the tool list.
+            size: The value of KIE_MCP_TOOLS, one of `SIZES`; it determines the tools in tools/list.
         """
         self._content = content
         self._answers = content["answers"][size]

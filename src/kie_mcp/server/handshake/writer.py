@@ -35,7 +35,7 @@ async def ask(size: str, requests: list[tuple[str, dict[str, Any]]]) -> list[str
     """Start a server, send it requests one after the other, and return the results as JSON.
 
     Args:
-        size: The size of the server's tool list.
+        size: The value of KIE_MCP_TOOLS; it determines the tools in tools/list.
         requests: The method and the params of each request.
     """
     server = build_server(App(selection=Selection(size)))
@@ -68,7 +68,11 @@ async def ask_version(size: str, version: str, capabilities: dict[str, Any]) -> 
 
 
 async def build_answers() -> dict[str, dict[str, dict[str, str]]]:
-    """Return all results by size, protocol version and method, with separate results for the gallery if they differ."""
+    """Return all results by the value of KIE_MCP_TOOLS, then by protocol version, then by method.
+
+    If a client that shows the gallery gets another result, this result is added under the method's name and
+    `WITH_GALLERY`.
+    """
     answers: dict[str, dict[str, dict[str, str]]] = {}
     for size in SIZES:
         answers[size] = {}

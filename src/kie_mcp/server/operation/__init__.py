@@ -9,7 +9,9 @@ if TYPE_CHECKING:
 
 
 def start_operation(app: App, host: str) -> "Metrics | None":
-    """Start this process's log and, if the settings turn them on, its traces and metrics; return the metrics.
+    """Start this process's log and, if the settings turn them on, its traces and metrics.
+
+    Return the metrics; None if neither traces nor metrics are on.
 
     Args:
         app: The parts of the server.

@@ -4,7 +4,7 @@ The MCP SDK makes a span for each call, `kie/observation.py` makes a span for ea
 a span for saving the files. A task keeps the context of its call, so all these spans belong to one trace. No span
 contains arguments or texts. `metrics.py` makes the metrics.
 
-The environment variables `OTEL_…` hold for both, such as `OTEL_EXPORTER_OTLP_ENDPOINT`, the collector's address.
+The environment variables `OTEL_…` apply to spans and metrics; `OTEL_EXPORTER_OTLP_ENDPOINT` is the collector's address.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SETTING = "KIE_MCP_TRACES"
 FLUSH_SECONDS = 1
-"""Maximum seconds that a stopping server waits until the collector has what was not sent yet."""
+"""Maximum seconds that a stopping server spends on sending the remaining spans and metrics to the collector."""
 
 
 def send_traces() -> None:
@@ -68,7 +68,7 @@ def flush_at_end(app: ASGIApp) -> ASGIApp:
 
     async def flush(scope: Scope, receive: Receive, send: Send) -> None:
         async def send_flushed(message: Message) -> None:
-            # uvicorn ends the process by a signal after this message, so Python calls no function at its exit.
+            # After this message, uvicorn ends the process by a signal, so Python does not call functions of `atexit`.
             if message["type"].startswith("lifespan.shutdown"):
                 with anyio.move_on_after(FLUSH_SECONDS):
                     await anyio.to_thread.run_sync(_flush, abandon_on_cancel=True)

@@ -36,7 +36,7 @@ class Metrics:
         """Create the counters; a process has one object of this class.
 
         Args:
-            readers: What reads the numbers: of `serve_metrics()`, of `collector.build_sender()`, or of both.
+            readers: The results of `serve_metrics()`, of `collector.build_sender()`, or of both.
         """
         from opentelemetry import metrics as otel
         from opentelemetry.sdk.metrics import MeterProvider
@@ -108,7 +108,7 @@ class Metrics:
 
 
 def serve_metrics(host: str, port: int, workers: int) -> "MetricReader":
-    """Serve metrics at the path `/metrics` of a port, in another thread, and return the reader that gets them.
+    """Serve metrics at the path `/metrics` of a port, in another thread; return the reader to pass to `Metrics`.
 
     Args:
         host: Address to listen on.
@@ -130,7 +130,8 @@ def serve_metrics(host: str, port: int, workers: int) -> "MetricReader":
             prometheus.start_http_server(each, host, registry=registry)
         except OSError:
             continue
-        # Each number would otherwise have labels with the name and the version of this server.
+        # Without these options, there would be a metric `target_info`, and every other metric would have labels with
+        # the name and the version of the meter.
         return PrometheusMetricReader(disable_target_info=True, scope_info_enabled=False, registry=registry)
     raise ConfigurationError(f"Port {port} of {host} cannot be opened.", f"Set {SETTING} to another one.")
 

@@ -19,7 +19,7 @@ ValueSource = Callable[[App, OtherArguments], Awaitable[Sequence[str]]]
 MAX_VALUES = 100
 """Maximum number of values in one answer; the MCP specification sets this limit."""
 SEARCHED_TASKS = 1000
-"""To find values to suggest, this number of the newest tasks is searched."""
+"""Number of the newest tasks that are searched for values to suggest."""
 
 
 async def complete(context: Context, params: CompleteRequestParams) -> CompleteResult:

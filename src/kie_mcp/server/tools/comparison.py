@@ -23,7 +23,7 @@ LONGEST_TEXT = 600
 """Maximum number of characters of each text result in a comparison; longer texts are cut."""
 
 Cost = tuple[Task | None, Quote]
-"""The cost of an order: the task of an earlier equal call (or None), and the quote.
+"""The cost of an order, as a pair: the task of an earlier equal call (None if there is none), and the quote.
 
 If there was an earlier equal call, the order costs nothing, and returns the task of that call.
 """

@@ -20,7 +20,7 @@ class FreeInput(Options):
     @model_validator(mode="before")
     @classmethod
     def _add_json(cls, given: dict[str, Any]) -> dict[str, Any]:
-        """Put the fields from `input_json` into `input`; a field that is in both keeps its value in `input`."""
+        """Put the fields from `input_json` into `input`; if both have a field, the value in `input` counts."""
         text = given.get("input_json")
         if not isinstance(text, str) or not text:
             return given

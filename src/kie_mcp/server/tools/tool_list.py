@@ -68,7 +68,9 @@ def build_tools() -> list[dict[str, Any]]:
 
 
 def build_sets() -> dict[str, list[str]]:
-    """Return the names of the tools in each set; a set is a size, such as `compact`, or a kind, such as `video`.
+    """Return the names of the tools in each set, by the set's name.
+
+    A set's name is a value of KIE_MCP_TOOLS: `compact`, `standard`, `all`, or a kind of result, such as `video`.
 
     Every set includes the utilities in `TOOLS`. `compact` has no other tools, because `run_model` runs every model.
     """
@@ -91,8 +93,9 @@ def count_tokens(tool: dict[str, Any]) -> float:
 def shorten_schema(schema: dict[str, Any]) -> dict[str, Any]:
     """Return a schema in the form that takes the fewest tokens, without keywords that tell the agent nothing new.
 
-    The function leaves out defaults, maximum lengths, patterns, an empty list of required arguments, and each limit
-    that is stated in the description. It sorts the keys into the order for which tokenizers need the fewest tokens.
+    The function leaves out defaults, maximum lengths, patterns, an empty list of required arguments, the minimums 0 and
+    1, and each limit that is stated in the description. It sorts the keys into the order for which tokenizers need the
+    fewest tokens.
     """
     if len(schema.get("enum", ())) > LONGEST_CHOICE:
         schema = _describe_choice(schema)
@@ -191,7 +194,7 @@ def _leave_open(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def format_tool_tables() -> str:
-    """Format three tables of tools: standard tools by kind, tools without a model, and tools only in the size `all`."""
+    """Format three tables: the standard tools, the tools without a model, and the tools that only the set `all` has."""
     lines: list[str] = []
     for heading, families in _group(STANDARD):
         lines += [f"### {heading}", "", "| tool | models | credits |", "|---|---|--:|"]

@@ -79,7 +79,7 @@ async def _view_several(app: App, limits: PreviewLimits, ids: Sequence[str], *, 
         app: The running server.
         limits: The maximum size of the contact sheet.
         ids: Ids of tasks, or references to single results.
-        with_sources: True to show, before the results of a task, the results of earlier tasks that the task used.
+        with_sources: True to show, before the results of a task, the files from which the task made them.
 
     Raises:
         InvalidCall: When a task or a result does not exist, or none of the results is saved.

@@ -1,4 +1,7 @@
-"""Revision 8: the column `reads.leased`, the time when a slot was leased; it shows whether the clock was set back."""
+"""Revision 8: the column `leased` of the table `reads`: the time when a slot for status reads was leased.
+
+A time in the future means that, since then, the clock was set back, or restarted at 0 together with the machine.
+"""
 
 import sqlalchemy as sa
 from alembic import op

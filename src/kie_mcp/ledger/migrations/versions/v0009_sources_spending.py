@@ -42,7 +42,7 @@ def upgrade() -> None:
 
 
 def _find_sources(connection: sa.Connection) -> None:
-    """Write the sources of all tasks; only arguments with one of these texts can name a source."""
+    """Fill the table `sources`; read only arguments that contain `task` or `t_`, as no others can name a source."""
     tasks = sa.table("tasks", sa.column("number"), sa.column("arguments"))
     sources = sa.table("sources", sa.column("source"), sa.column("number"))
     may_name = (sa.func.lower(tasks.c.arguments).contains(text, autoescape=True) for text in ("task", "t_"))

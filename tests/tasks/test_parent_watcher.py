@@ -1,4 +1,4 @@
-"""A whole is one task that KIE makes in parts: one price, no part paid twice, and one file."""
+"""A parent task is one task that KIE makes in parts: one price, no part paid twice, and one file."""
 
 import json
 from collections.abc import Callable
@@ -69,9 +69,9 @@ async def test_the_whole_price_is_reserved_before_the_first_part_is_sent(
 
     async def note(path: str) -> None:
         if path.endswith("/createTask"):
-            whole = await runner.ledger.find(order.id)
-            assert whole
-            reserved.append((await runner.ledger.spent(whole)).day)
+            parent = await runner.ledger.find(order.id)
+            assert parent
+            reserved.append((await runner.ledger.spent(parent)).day)
 
     gate, order = InterceptedKie(sandbox.app, post=note), speech()
     async with run_runner(tmp_path, gate, clock) as runner:
@@ -137,7 +137,7 @@ async def _length(path: Path) -> float:
         return measure_seconds(file) or 0
 
 
-async def test_a_running_whole_tells_how_many_parts_are_made(
+async def test_a_running_parent_task_tells_how_many_parts_are_made(
     tmp_path: Path, sandbox: Sandbox, clock: JumpingClock
 ) -> None:
     sandbox.inject_fault("create", "stall")
@@ -151,7 +151,7 @@ async def test_a_running_whole_tells_how_many_parts_are_made(
     assert states == ["running", "succeeded", "succeeded"]
 
 
-async def test_a_repeated_call_gets_the_same_whole(tmp_path: Path, sandbox: Sandbox, clock: JumpingClock) -> None:
+async def test_a_repeated_call_gets_the_same_parent_task(tmp_path: Path, sandbox: Sandbox, clock: JumpingClock) -> None:
     async with run_runner(tmp_path, sandbox.app, clock, rules=REPEATS) as runner:
         first = await runner.submit(speech())
         assert (await runner.submit(speech())).id == first.id
@@ -163,7 +163,7 @@ async def test_a_repeated_call_gets_the_same_whole(tmp_path: Path, sandbox: Sand
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
-async def test_a_part_that_kie_cannot_make_ends_the_whole_and_the_next_call_pays_only_for_what_is_missing(
+async def test_a_part_that_kie_cannot_make_ends_the_parent_task_and_the_next_call_pays_only_for_what_is_missing(
     tmp_path: Path, sandbox: Sandbox, clock: JumpingClock, number: int
 ) -> None:
     rules = Rules(Caps(day=PRICE + 0.001), repeat_window=DAY)
@@ -197,9 +197,9 @@ async def test_when_kie_refuses_the_first_part_nothing_else_is_sent(
         with pytest.raises(InsufficientCredits, match="Part 1 of 3") as caught:
             await runner.submit(speech())
         assert caught.value.billed is False
-        (whole,) = await runner.ledger.page(limit=1000)
-        assert (whole.state, whole.credits, whole.id) == ("failed", 0, caught.value.task_id)
-        assert (await runner.ledger.spent(whole)).day == 0
+        (parent,) = await runner.ledger.page(limit=1000)
+        assert (parent.state, parent.credits, parent.id) == ("failed", 0, caught.value.task_id)
+        assert (await runner.ledger.spent(parent)).day == 0
         assert gate.requests.count(CREATE) == 1
         assert (await run_to_end(runner, await runner.submit(speech()))).state == "succeeded"
 
@@ -314,7 +314,7 @@ class Held:
 
 
 @pytest.mark.parametrize("sent", [0, 1, 2])
-async def test_a_whole_of_which_something_was_sent_is_continued_by_the_next_process(
+async def test_a_parent_task_of_which_something_was_sent_is_continued_by_the_next_process(
     tmp_path: Path, sandbox: Sandbox, clock: JumpingClock, sent: int
 ) -> None:
     """One of which nothing was sent fails, as any other task does, and costs nothing."""
@@ -392,9 +392,9 @@ async def test_the_ledger_keeps_everything_that_the_parts_need(
     async with run_runner(tmp_path, sandbox.app, clock) as runner:
         plan = await make_plan(runner.ledger, order, "key")
         assert plan
-        whole = Task("t_whole", "any", id_, "audio", "parts", {}, clock.now)
-        whole.request = json.loads(json.dumps(plan.as_dict()))
-        found = Plan.read(whole)
+        parent = Task("t_parent", "any", id_, "audio", "parts", {}, clock.now)
+        parent.request = json.loads(json.dumps(plan.as_dict()))
+        found = Plan.read(parent)
         assert [each.call.sent(str) for each in found.orders] == [each.sent(str) for each in order.call.split()]
         assert [(each.route, each.extra) for each in found.orders] == [("jobs", {"nsfw_checker": True})] * len(
             found.orders

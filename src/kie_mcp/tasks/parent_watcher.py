@@ -1,8 +1,8 @@
-"""Whole: a task that KIE makes in parts. Its watcher starts the parts in order, and joins their files into one file.
+"""Watcher of a parent task: starts the parts of the task in order, and joins their files into one file.
 
 All guarantees about money hold for the parts, because each part is a task with its own row, create request and watcher.
-The whole itself sends nothing to KIE. The row of the whole reserves the credits of all parts before the first part is
-sent. The idempotency key of each part is derived from the whole, so a process that takes over a whole finds the
+The parent task itself sends nothing to KIE. Its row reserves the credits of all parts before the first part is sent.
+The idempotency key of each part is derived from the parent task. So a process that takes over a parent task finds the
 existing parts, and makes only the missing ones.
 """
 
@@ -34,31 +34,32 @@ LONGEST_WAIT = 3600
 """Maximum seconds to wait for a part before its row in the ledger is read again."""
 
 ERROR_FIELDS = ("message", "next_step", "billed")
-"""If a part fails, the whole gets the error of the part, but with other values of these fields."""
+"""If a part fails, the parent task gets the error of the part, but with other values of these fields."""
 
 
 class Started(NamedTuple):
-    """A part whose create request is settled, and the error of this request, or None."""
+    """A part or item whose create request is settled, and the error of this request, or None."""
 
     task: Task
     error: KieMcpError | None = None
 
 
 class PartRunner(Protocol):
-    """The methods of the runner with which the watchers of tasks in parts and of batches start and read other tasks."""
+    """The runner's methods that start the parts of parent tasks and the items of batches, and wait for them."""
 
-    async def start_part(self, order: Order, whole: Task, idempotency_key: str) -> Started:
-        """Start a part, or return the existing task with this idempotency key.
+    async def start_part(self, order: Order, parent: Task, idempotency_key: str) -> Started:
+        """Start a part or an item, or return the existing task with this idempotency key.
 
-        Caps and confirmation are not checked again, because `whole` has passed these checks for all its parts.
+        Caps and confirmation are not checked again, because `parent` has passed these checks.
 
         Args:
-            order: The order of the part.
-            whole: The task that has the part; its cost includes the cost of the part.
-            idempotency_key: The key from the whole's plan.
+            order: The order of the part or item.
+            parent: The parent task of the part, or the batch of the item; its reservation includes the cost
+                of the part or item.
+            idempotency_key: The idempotency key of the part or item.
 
         Returns:
-            The part, after KIE has accepted or refused it.
+            The part or item, after KIE has accepted or refused it.
 
         Raises:
             KieMcpError: When the ledger cannot be written, so that nothing was sent to KIE.
@@ -70,12 +71,12 @@ class PartRunner(Protocol):
         ...
 
     async def wait(self, tasks: Sequence[Task], seconds: float) -> list[Task]:
-        """Wait until all tasks have ended."""
+        """Wait until all tasks have ended, but at most for `seconds`; return the tasks in their latest state."""
         ...
 
 
-class WholeWatcher(BaseWatcher):
-    """Follows one whole (a task in parts) to its end."""
+class ParentWatcher(BaseWatcher):
+    """Follows one parent task to its end."""
 
     def __init__(self, task: Task, services: Services, duration: DurationEstimate, runner: PartRunner) -> None:
         super().__init__(task, services, duration)
@@ -118,24 +119,24 @@ class WholeWatcher(BaseWatcher):
                 await self._wait_for_parts()
                 await self._finish()
         except Exception:
-            # The whole's row keeps its last saved state. So a process takes the whole over again later.
+            # The row of the parent task keeps its last saved state. So a process takes the task over again later.
             logger.exception("task %s", task.id)
 
     async def _was_sent(self) -> bool:
-        """Tell whether the create request of any part was sent; if none was, the whole fails as a task not sent."""
+        """Tell whether the create request of at least one part was sent to KIE, and KIE did not refuse it."""
         parts = await self._plan.find_parts(self._services.ledger)
         return any(part and part.state != "prepared" and not part.refused for part in parts)
 
     async def _make_next(self) -> None:
-        """Find or start the next part; if KIE refuses the first part, end the whole with the error of this part."""
+        """Find or start the next part; if KIE refuses the first part, the parent task fails with that error."""
         number = len(self._parts)
         if number == 0 and await self._fail_for_lost_files(await self._plan.find_parts(self._services.ledger)):
             return
         try:
             started = await self._find_or_start(number)
         except KieMcpError as error:
-            # The part has no row that could store the error, because the ledger could not be written. So the whole gets
-            # the error.
+            # The part has no row that could store the error, because the ledger could not be written. So the parent
+            # task gets the error.
             await self._wait_for_parts()
             await self._fail(error, number)
             return
@@ -160,12 +161,12 @@ class WholeWatcher(BaseWatcher):
         return await self._runner.start_part(self._plan.orders[number], self.task, key)
 
     async def _fail_for_lost_files(self, parts: Sequence[Task | None]) -> bool:
-        """Download lost files of earlier parts again; if KIE has lost a file too, end the whole with an error.
+        """Download lost files of earlier parts again; if KIE has lost a file too, end the parent task with an error.
 
         A lost part is made and paid again only after the caller has seen this error and repeats the call.
 
         Returns:
-            Whether the whole has ended.
+            Whether the parent task has ended.
         """
         found = [part and await self._get_files_back(part) for part in parts]
         lost = {number: part for number, part in enumerate(found) if part and part.state == "expired"}
@@ -227,7 +228,7 @@ class WholeWatcher(BaseWatcher):
         return next(failed, None)
 
     async def _finish(self) -> None:
-        """End the whole: with one joined file if all parts succeeded, else with the error of the first failed part."""
+        """End the parent task with one joined file, or with the error of the first part that failed."""
         self._parts = [await self._get_files_back(part) for part in self._parts]
         number = self._find_failed()
         if number is not None:
@@ -268,7 +269,7 @@ class WholeWatcher(BaseWatcher):
             return separate, "The parts are listed in order, because joining them needs ffmpeg, which is not here."
 
     async def _fail(self, error: KieMcpError | Mapping[str, Any], number: int | None = None) -> None:
-        """End the whole with an error.
+        """End the parent task with an error.
 
         Args:
             error: The error of the part that failed, or an error that no single part caused.
@@ -287,7 +288,7 @@ class WholeWatcher(BaseWatcher):
         self.create_settled.set()
 
     def _explain_failure(self, error: Mapping[str, Any], number: int) -> dict[str, Any]:
-        """Return the fields `ERROR_FIELDS` for the error of the whole, which failed because of this part's error."""
+        """Return the values of `ERROR_FIELDS` for the error of the parent task; the message names the failed part."""
         count, made = len(self._plan.orders), sum(part.state == "succeeded" for part in self._parts)
         part = self._parts[number] if number < len(self._parts) else None
         name = f"Part {number + 1} of {count}" + (f", task {part.id}," if part else "")
@@ -297,8 +298,8 @@ class WholeWatcher(BaseWatcher):
         kept = "".join(f" Part {each + 1} is lost as well." for each in others)
         kept += f" {made} of {count} parts are made and kept." if made else ""
         again = "Afterwards the same call makes only the missing parts, and pays only for these."
-        # If the outcome of the part is unknown, a cost of 0 is not certain, so it becomes None (unknown). KIE may have
-        # charged for the part, and an earlier whole with the same part may have this charge.
+        # If the outcome of the part is unknown, KIE may have charged for the part. The sum of this parent task may be
+        # 0 even then, because the part may belong to an earlier parent task. So a sum of 0 becomes None (unknown).
         credits_ = self.task.credits or (None if is_unknown else self.task.credits)
         return {
             "message": f"{name} {state}: {error['message'].rstrip('. ')}.{kept}",

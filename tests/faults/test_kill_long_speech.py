@@ -77,17 +77,17 @@ async def brought_to_its_end(folder: Path, sandbox: Sandbox, now: float) -> None
         if task.state != "succeeded":
             await settle_unknown(runner, sandbox)
             task = await run_to_end(runner, await ask(runner, clock))
-        wholes = [*reversed(await runner.ledger.page(limit=1000))]
+        listed = [*reversed(await runner.ledger.page(limit=1000))]
     texts = [made.arguments["prompt"] for made in sandbox.accepted]
     assert sorted(texts) == sorted(TEXTS)
     assert len(texts) == before + gate.requests.count(CREATE)
     assert (task.state, task.saved, task.note) == ("succeeded", True, "")
-    assert sum(each.credits or 0 for each in wholes) == pytest.approx(1000 - sandbox.balance)
+    assert sum(each.credits or 0 for each in listed) == pytest.approx(1000 - sandbox.balance)
     await assert_saved(folder, sandbox, task)
 
 
 async def assert_saved(folder: Path, sandbox: Sandbox, task: Task) -> None:
-    """The output folder has the file of the whole, which is its parts joined in order, and that of each part."""
+    """The output folder has the file of the parent task, which is its parts joined in order, and that of each part."""
     made = sorted(sandbox.accepted, key=lambda each: TEXTS.index(each.arguments["prompt"]))
     copies = []
     for number, each in enumerate(made):
