@@ -15,9 +15,9 @@ together, the mean lag must be at most 0.15 s, with a tenth of the reads without
 
 The second table shows the lags of the first, second and third task with an empty ledger, over many runs, with a
 built-in duration that is right or wrong by a factor of 10. The first task may have a lag of 1 s, the third one of
-0.7 s. The third one may need as many reads as polling every 3 s, or 4. While only a built-in duration is known, a lag of
-1 s needs a read about every 2 s, which is 4.2 reads for 8 s and 10.4 for 20 s: no schedule with fewer reads has a lag
-of 1 s for all durations from 2 to 20 s. So the first task may need as many reads as polling every 1.9 s, or 4.
+0.7 s. The third one may need as many reads as polling every 3 s, or 4. While only a built-in duration is known, a lag
+of 1 s needs a read about every 2 s, which is 4.2 reads for 8 s and 10.4 for 20 s: no schedule with fewer reads has a
+lag of 1 s for all durations from 2 to 20 s. So the first task may need as many reads as polling every 1.9 s, or 4.
 
 It takes four minutes.
 """

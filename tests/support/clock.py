@@ -158,15 +158,15 @@ class _JumpingSelector(selectors.DefaultSelector):
         # The loop itself always has one socket, with which threads wake it up.
         if found := super().select(MOMENT if len(self.get_map()) > 1 else 0):
             return found
-        # Every clock is asked, because each has an earliest deadline of its own.
-        if not self._is_busy() and any([alarm.jump_if_first() for alarm in self.alarms]):
+        if not self._is_busy() and any(alarm.jump_if_first() for alarm in self.alarms):
             self._ring()
             return []
         # What the clocks wait for may end in another thread.
         return super().select(MOMENT if timeout is None else min(timeout, MOMENT))
 
     def _ring(self) -> bool:
-        return any([alarm.ring_if_due() for alarm in self.alarms])
+        rung = [alarm for alarm in self.alarms if alarm.ring_if_due()]
+        return bool(rung)
 
     def _is_busy(self) -> bool:
         has_worker = self.threads is not None and self.threads.borrowed_tokens > 0
@@ -185,13 +185,13 @@ async def _wait_for_alarm(alarm: _Alarm) -> None:
     """Wait until an alarm rings.
 
     Raises:
-        RuntimeError: When the event loop is not a `JumpingLoop`.
+        TypeError: When the event loop is not a `JumpingLoop`.
     """
     loop = asyncio.get_running_loop()
     if not isinstance(loop, JumpingLoop):
-        raise RuntimeError(
-            "The tests' clock has to know whether a task can go on, which only the event loop support.clock.JumpingLoop "
-            'tells: pass backend_options={"loop_factory": JumpingLoop} to anyio.run().'
+        raise TypeError(
+            "The tests' clock has to know whether a task can go on, and only the loop support.clock.JumpingLoop shows "
+            'that. Pass backend_options={"loop_factory": JumpingLoop} to anyio.run().'
         )
     if alarm.ring_if_due():
         return
