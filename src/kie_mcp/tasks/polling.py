@@ -28,7 +28,7 @@ This number, divided by the spread of the durations, is the shape parameter of t
 
 FIRST_POLL_SHARE = 0.85
 """Latest time of a task's first poll, as a share (0 to 1) of the expected duration."""
-FIRST_PATIENCE = 1.8
+FIRST_PATIENCE = 1.5
 """Factor by which the interval until the first poll may add more to the expected delay than a later one."""
 FIRST_BLIND_POLL, SHORTEST_BLIND_DELAY, BLIND_DELAY_SHARE = 2.9, 1.95, 1 / 14
 """Times of the polls of a task, if no duration of its model has been measured yet.
@@ -115,7 +115,7 @@ def next_poll(age: float, duration: DurationEstimate, *, relaxed: bool = False) 
     relaxation = RELAXATION if relaxed else 1
     shape = LOGISTIC / duration.spread
     # This formula was chosen so that a task needs as many polls as with a poll every 3 s; see benchmarks/polling.py.
-    patience = min(MAX_PATIENCE, 1.2 / math.pow(duration.seconds, 0.9)) * relaxation**2
+    patience = min(MAX_PATIENCE, 1.25 / math.pow(duration.seconds, 0.9)) * relaxation**2
     # The next lines compute the time of the first poll. Soon after the start, the share of tasks that have ended is
     # about (age / duration) ** shape. The integral of this share up to the first poll is the expected delay in seconds.
     share = math.pow(FIRST_PATIENCE * patience * (shape + 1) / duration.seconds, 1 / (shape + 1))
