@@ -74,6 +74,8 @@ class Watcher(BaseWatcher):
         """The error of the last attempt to save the task; None if the last attempt was successful."""
         self._own_notes: dict[str, str] = {}
         """If the task could not be saved, its note says so. The key is this note; the value is the note before it."""
+        self._recorded = replace(task)
+        """The task as it is in the ledger, as far as this process knows."""
         self._last_poll = self._last_progress
         self._woken = anyio.Event()
         self._expects_callback = False
@@ -335,14 +337,15 @@ class Watcher(BaseWatcher):
         task = self.task
         changes["note"] = note = self._own_notes.get(task.note, task.note)
         try:
-            await self._services.save(replace(task, **changes), as_watcher=True)
+            changed = replace(task, **changes)
+            await self._services.save(changed, self._recorded, as_watcher=True)
         except LedgerError as error:
             logger.warning("task %s cannot be written down: %s", task.id, failures.describe_cause(error))
             self._ledger_error = error
             changes["note"] = f"Not written down: {failures.describe_cause(error)}."
             self._own_notes = {changes["note"]: note}
         else:
-            self._ledger_error = None
+            self._ledger_error, self._recorded = None, changed
         for name, value in changes.items():
             setattr(task, name, value)
 

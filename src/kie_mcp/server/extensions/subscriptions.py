@@ -74,7 +74,7 @@ class Subscriptions:
                 self._balance_may_have_changed = False
                 await self._compare_balance(app)
 
-    async def task_changed(self, task: "Task") -> None:
+    async def task_changed(self, task: "Task", *_: object) -> None:
         """Queue notifications about a task whose new state was written to the ledger; do not wait for any client."""
         for id_ in (task.id, task.kie_id):
             if id_:
