@@ -211,12 +211,12 @@ async def test_the_file_that_was_opened_is_shown_whatever_is_at_its_path_now(nam
 async def test_what_is_no_media_is_not_shown(content: bytes, tmp_path: Path) -> None:
     rendered = await render(write_file(tmp_path, "a.txt", content))
     assert rendered.content == b""
-    assert "nothing to look at" in rendered.note
+    assert "cannot be shown" in rendered.note
 
 
 async def test_notes_have_no_look(tmp_path: Path) -> None:
     rendered = await render(write_file(tmp_path, "a.mid", b"MThd\0\0\0\6\0\1\0\0\1\xe0"))
-    assert (rendered.content, rendered.note) == (b"", "MIDI notes, which have no look.")
+    assert (rendered.content, rendered.note) == (b"", "MIDI notes cannot be shown as a picture.")
 
 
 @pytest.mark.parametrize("channels", [1, 2])

@@ -110,7 +110,9 @@ class Subscriptions:
         """Answer a resources/subscribe request, and store the connection that will get the notifications."""
         uri = str(params.uri)
         if not _can_change(uri):
-            raise _refusal(uri, f"Only {CREDITS}, {LIBRARY}, {TASKS} and {TASK_PREFIX}{{id}} tell when they change.")
+            raise _refusal(
+                uri, f"Only {CREDITS}, {LIBRARY}, {TASKS} and {TASK_PREFIX}{{id}} send notifications of changes."
+            )
         if len(self._subscribed) >= MAX_SUBSCRIPTIONS and uri not in self._subscribed:
             raise _refusal(uri, f"This connection has {MAX_SUBSCRIPTIONS} subscriptions already: unsubscribe from one.")
         try:
