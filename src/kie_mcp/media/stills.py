@@ -112,8 +112,13 @@ async def render_frames(file: IO[bytes], path: Path, count: int, max_side_px: in
     """
     mime_type = await anyio.to_thread.run_sync(_detect_mime_type, file, path)
     program = ffmpeg.find_ffmpeg()
+    if not mime_type.startswith("video/") or not program:
+        return []
     seconds = (await anyio.to_thread.run_sync(_read_audio_info, file, path)).seconds
-    if not mime_type.startswith("video/") or not program or seconds < SHORTEST_SECONDS:
+    if not seconds:
+        # Mutagen does not know formats such as WebM, Matroska and AVI. ffmpeg reads the length of the open file.
+        seconds = (await ffmpeg.extract_frame(program, file, path, 0, max_side_px)).seconds
+    if seconds < SHORTEST_SECONDS:
         return []
     stills = []
     for number in range(count):
