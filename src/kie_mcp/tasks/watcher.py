@@ -28,7 +28,7 @@ from kie_mcp.tasks.downloads import Downloader
 from kie_mcp.tasks.midi_results import MIDI_MODEL, write_notes
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.polling import REPEAT_SECONDS, DurationEstimate
-from kie_mcp.tasks.services import Services
+from kie_mcp.tasks.services import LONGEST_LEDGER_BACKOFF, Services
 from kie_mcp.tasks.transitions import Times, Transition
 
 logger = logging.getLogger(__name__)
@@ -39,8 +39,6 @@ FRESH_SECONDS = 3
 """Seconds after a poll in which `Watcher.poll_soon()` does not poll again; see also `REPEAT_SECONDS`."""
 CALLBACK_GAP_SECONDS = 1
 """Minimum seconds between two polls that callbacks cause, however many callbacks arrive."""
-LONGEST_LEDGER_BACKOFF = 30
-"""Maximum seconds between two attempts to save a task's row in the ledger, after a first attempt has failed."""
 DOWNLOAD_BACKOFF = (5, 30, 120, 600, 3600)
 """Seconds between attempts to download a task's files; the last number repeats while KIE still has the files."""
 
