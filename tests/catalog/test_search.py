@@ -3,6 +3,7 @@
 import pytest
 
 from kie_mcp.catalog import search
+from kie_mcp.catalog.fields import find_file_type
 from kie_mcp.catalog.needs import NEEDS
 from kie_mcp.catalog.registry import FAMILIES, MODELS, STANDARD
 
@@ -192,3 +193,15 @@ def test_a_legacy_model_names_a_current_tool_that_is_listed_and_makes_the_same()
             assert not standard[model.legacy].legacy
             assert standard[model.legacy].kind == model.kind
     assert MODELS["elevenlabs/sound-effect-v2"].legacy == "suno_sounds"
+
+
+def test_a_limit_on_the_length_of_all_files_together_is_stated_by_every_model_that_has_one() -> None:
+    limited = [
+        (field, found[1].total_seconds)
+        for model in MODELS.values()
+        for field in model.model_fields.values()
+        if (found := find_file_type(field)) and found[1] and found[1].total_seconds
+    ]
+    assert limited
+    for field, seconds in limited:
+        assert (field.description or "").startswith(f"{seconds:g} s ")

@@ -2,9 +2,11 @@
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
+import sqlalchemy as sa
 from reconciliation import Compare, order, reckon, settle
 from starlette.types import Message, Receive, Scope, Send
 from support.clock import JumpingClock, WallClock
@@ -12,6 +14,7 @@ from support.runners import InterceptedKie, run_runner, run_to_end
 
 from kie_mcp.errors import CapReached, ConfirmationNeeded
 from kie_mcp.ledger.leases import LEASE_SECONDS
+from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.adoption import NOT_CREATED
@@ -135,6 +138,48 @@ async def test_the_budget_ends_in_the_middle(
         recorded="3 succeeded",
         saved=2,
     )
+
+
+class OnceRefusingLedger(Ledger):
+    """A ledger that cannot write the first item of a batch at the first attempt."""
+
+    _has_refused = False
+
+    async def add(self, task: Task, **more: Any) -> Task | None:
+        """Refuse the row of the first item."""
+        if not task.is_batch and not self._has_refused:
+            self._has_refused = True
+            raise sa.exc.OperationalError("INSERT", None, Exception("the disk is full"))
+        return await super().add(task, **more)
+
+
+async def test_a_ledger_that_refuses_an_item_for_a_moment_loses_no_item(
+    tmp_path: Path, sandbox: Sandbox, clock: JumpingClock
+) -> None:
+    def wrap(ledger: Ledger) -> Ledger:
+        return OnceRefusingLedger(ledger.database)
+
+    async with run_runner(tmp_path, sandbox.app, clock, rules=RULES, wrap_ledger=wrap) as runner:
+        begun = await submit(runner)
+        await settle(clock, tmp_path)
+        task = await runner.get(begun.id)
+    assert [item.state for item in Batch.read(task).items] == ["succeeded"] * COUNT
+    assert task.credits == BUDGET
+    assert reckon(sandbox, tmp_path).accepted == COUNT
+
+
+async def test_a_server_that_ends_while_an_item_is_about_to_start_leaves_it_to_the_next_server(
+    tmp_path: Path, sandbox: Sandbox, clock: JumpingClock
+) -> None:
+    async with run_runner(tmp_path, sandbox.app, clock, rules=RULES) as runner:
+        task = await submit(runner)
+        runner._background.end()
+        await clock.sleep(1)
+    async with run_runner(tmp_path, sandbox.app, clock, rules=RULES) as runner:
+        task = await run_to_end(runner, await runner.get(task.id))
+        await settle(clock, tmp_path)
+    assert [item.state for item in Batch.read(task).items] == ["succeeded"] * COUNT
+    assert reckon(sandbox, tmp_path).accepted == COUNT
 
 
 async def test_what_an_item_did_not_cost_is_there_for_the_next(

@@ -1,6 +1,7 @@
 """Films are made by ffmpeg, and every frame of them is decoded: their order, length, shape, loudness and texts."""
 
 import io
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -178,6 +179,14 @@ async def test_a_film_with_voice_and_music_has_the_loudness_asked_for(wanted: fl
         assert set(during) == {900}, "the music is lowered under the voice"
         assert levels[0] > 3000, "and loud before it"
         assert max(map(abs, films.read_samples(made.film.path)[-2400:])) < levels[0] / 5, "and fades at the end"
+
+
+async def test_a_sound_that_its_peaks_keep_from_being_as_loud_as_wanted_is_told(tmp_path: Path) -> None:
+    bursts = ("-af", "volume='if(lt(mod(t,0.5),0.03),1,0)':eval=frame")
+    timeline = {"clips": [{"source": "a.wav"}], "loudness": -8, "format": "wav"}
+    made = await make(timeline, {"a.wav": sound(500, 4, "wav", *bursts)}, tmp_path)
+    (told,) = re.findall(r"The sound is ([\d.]+) LU quieter than wanted", made.film.note)
+    assert films.measure_loudness(made.film.path) == pytest.approx(-8 - float(told), abs=0.5)
 
 
 async def test_sounds_begin_where_they_should_and_are_repeated_if_asked_for(tmp_path: Path) -> None:

@@ -371,7 +371,7 @@ async def test_over_http_the_library_is_behind_the_same_token_and_tells_no_path(
         next(settings.output_dir.glob("*.jpg")).unlink()
         for name in ("url", "download"):
             gone = await stranger.get(whole["files"][0][name])
-            assert (gone.status_code, gone.json()["next_step"]) == (400, "Use the link that get_task tells.")
+            assert (gone.status_code, gone.json()["next_step"]) == (400, "Use the link in get_task's answer.")
             assert str(settings.output_dir) not in gone.text
 
 

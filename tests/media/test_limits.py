@@ -22,15 +22,28 @@ def content(data: bytes) -> Content:
         (picture(9, 9, "GIF"), Limits("jpeg png"), "is gif; the model takes jpeg, png"),
         (sound(1), Limits("png"), "is wav; the model takes png"),
         (render_file("1.png", WORK), Limits(mb=0.001), "MB; the model takes up to 0.001 MB"),
-        (picture(299, 400), Limits(side_px=(300, 6000)), "its shorter side: 299, but the model takes 300 to 6000"),
-        (picture(400, 6001), Limits(side_px=(300, 6000)), "its longer side: 6001, but the model takes 300 to 6000"),
-        (picture(100, 30), Limits(ratio=(0.4, 2.5)), "width divided by height: 3.33, but the model takes 0.4 to 2.5"),
-        (picture(100, 30), Limits(pixels=(1, 2999)), "its pixels: 3000, but the model takes 1 to 2999"),
+        (
+            picture(299, 400),
+            Limits(side_px=(300, 6000)),
+            "has a shorter side of 299 px; the model takes 300 to 6,000 px",
+        ),
+        (
+            picture(400, 6001),
+            Limits(side_px=(300, 6000)),
+            "has a longer side of 6,001 px; the model takes 300 to 6,000 px",
+        ),
+        (
+            picture(100, 30),
+            Limits(ratio=(0.4, 2.5)),
+            "has a width divided by height of 3.33; the model takes 0.4 to 2.5",
+        ),
+        (picture(100, 30), Limits(pixels=(1, 2999)), "has a total of 3,000 pixels; the model takes 1 to 2,999 pixels"),
         (picture(20_000, 10_000), Limits(ratio=(0.1, 9)), "has more pixels than any model takes"),
-        (sound(1.5), Limits(seconds=(2, 15)), "its length in seconds: 1.5, but the model takes 2 to 15"),
-        (sound(15.5), Limits("wav", seconds=(2, 15)), "its length in seconds: 15.5, but the model takes 2 to 15"),
-        (render_file("1.mp3", WORK), Limits(seconds=(5, 9)), "its length in seconds: 3.1, but the model takes 5 to 9"),
-        (render_file("1.mp4", WORK), Limits(seconds=(5, 9)), "its length in seconds: 2, but the model takes 5 to 9"),
+        (sound(1.5), Limits(seconds=(2, 15)), "has a length of 1.5 s; the model takes 2 to 15 s"),
+        (sound(15.5), Limits("wav", seconds=(2, 15)), "has a length of 15.5 s; the model takes 2 to 15 s"),
+        (render_file("1.mp3", WORK), Limits(seconds=(5, 9)), "has a length of 3.08 s; the model takes 5 to 9 s"),
+        (sound(15.04), Limits(seconds=(0, 15)), "has a length of 15.04 s; the model takes up to 15 s"),
+        (render_file("1.mp4", WORK), Limits(seconds=(5, 9)), "has a length of 2 s; the model takes 5 to 9 s"),
     ],
 )
 def test_a_file_beyond_a_limit_has_a_problem(data: bytes, limits: Limits, expected: str) -> None:
@@ -70,7 +83,11 @@ def test_what_cannot_be_measured_is_left_to_kie(data: bytes) -> None:
 
 def test_all_that_is_wrong_with_a_picture_is_told_at_once() -> None:
     found = find_problems(content(picture(10, 400)), Limits(side_px=(300, 6000), ratio=(0.4, 2.5), pixels=(1, 100)))
-    assert [each.partition(":")[0] for each in found] == ["its shorter side", "width divided by height", "its pixels"]
+    assert [each.partition(" of ")[0] for each in found] == [
+        "has a shorter side",
+        "has a width divided by height",
+        "has a total",
+    ]
 
 
 @pytest.mark.parametrize("data", [picture(400, 400), sound(3), b"fLaC" + bytes(400)])

@@ -211,12 +211,12 @@ async def test_the_file_that_was_opened_is_shown_whatever_is_at_its_path_now(nam
 async def test_what_is_no_media_is_not_shown(content: bytes, tmp_path: Path) -> None:
     rendered = await render(write_file(tmp_path, "a.txt", content))
     assert rendered.content == b""
-    assert "nothing to look at" in rendered.note
+    assert "cannot be shown" in rendered.note
 
 
 async def test_notes_have_no_look(tmp_path: Path) -> None:
     rendered = await render(write_file(tmp_path, "a.mid", b"MThd\0\0\0\6\0\1\0\0\1\xe0"))
-    assert (rendered.content, rendered.note) == (b"", "MIDI notes, which have no look.")
+    assert (rendered.content, rendered.note) == (b"", "MIDI notes cannot be shown as a picture.")
 
 
 @pytest.mark.parametrize("channels", [1, 2])
@@ -399,3 +399,17 @@ async def test_a_clip_is_shown_by_frames_of_its_whole_length_unless_it_is_short(
     is_green = max(PIL.ImageChops.subtract(green, red).tobytes()) > 100
     assert (f"{preview.CLIP_FRAMES} frames of it" in shown.note, is_green) == (count > 1, count > 1)
     assert shown.note.startswith(f"160 x 90 px, {seconds}.0 s")
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize(("name", "encoder"), [("a.webm", "libvpx"), ("a.mkv", "libx264"), ("a.avi", "mpeg4")])
+async def test_a_clip_of_a_format_that_only_ffmpeg_measures_is_shown_by_several_frames_too(
+    name: str, encoder: str, tmp_path: Path
+) -> None:
+    clip = write_file(tmp_path, "a.mp4", films.clip("red", 6, sound=None))
+    program, path = ffmpeg.find_ffmpeg(), tmp_path / name
+    assert program
+    assert await ffmpeg.convert(program, clip, path, ("-c:v", encoder))
+    with disk.open_file(path) as file:
+        shown = await preview.render_clip(file, path)
+    assert f"{preview.CLIP_FRAMES} frames of it" in shown.note

@@ -138,11 +138,13 @@ async def test_what_is_no_json_object_is_a_bad_request(kie: Kie) -> None:
     for content in (b"", b"{", b"[]", b'"x"'):
         refused = await kie.http.post(routes.JOBS.create, content=content)
         assert (refused.status_code, refused.json()["code"]) == (400, 400)
+        assert refused.json()["msg"] == "The body is no JSON object"
 
 
 async def test_an_unknown_route_is_answered_as_kie_does(kie: Kie) -> None:
     refused = await kie.http.post("/api/v1/nobody/generate", json={})
     assert (refused.status_code, refused.json()["code"]) == (404, 404)
+    assert refused.json()["msg"] == "No POST /api/v1/nobody/generate"
     assert (await kie.http.get(routes.JOBS.create)).json()["code"] == 405
 
 

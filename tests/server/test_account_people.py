@@ -28,7 +28,7 @@ from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server.accounts.access_tokens import name_tenant
 from kie_mcp.server.app import App
 from kie_mcp.server.http import PATH
-from kie_mcp.server.operation.audit import Audit
+from kie_mcp.server.operation.audit import write_audit
 from kie_mcp.server.operation.logs import build_formatter
 
 pytestmark = [pytest.mark.anyio, needs_provider]
@@ -129,11 +129,11 @@ async def test_the_audit_names_the_person_and_the_tenant_of_each_paid_call(
 ) -> None:
     known = {"sandbox": False, "api_key": SecretStr(KEY), "save": False}
     app = App(settings.model_copy(update=known), local_files=False, transport=transport, clock=clock)
-    app.observers.append(Audit().task_changed)
+    app.observers.append(write_audit)
     log = io.StringIO()
     handler = logging.StreamHandler(log)
     handler.setFormatter(build_formatter(KEY))
-    audit_logger = logging.getLogger(Audit.__module__)
+    audit_logger = logging.getLogger(write_audit.__module__)
     audit_logger.addHandler(handler)
     audit_logger.setLevel(logging.INFO)
     try:

@@ -108,7 +108,7 @@ async def test_a_new_model_is_described_in_kies_own_names(client: Client, new_mo
         f"{NEW} (tool run_model): {NEW}, as KIE describes it today.",
         "text-to-image, usually 60 s.",
         "Credits (2026-10-02, one is $0.005): unknown.",
-        "KIE's price today: not told",
+        "KIE's price today: not stated",
         "prompt*: string up to 50",
         "image_urls: list at most 2 - file",
         "duration: 5, 10 (default 5)",

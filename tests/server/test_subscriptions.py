@@ -417,7 +417,7 @@ async def test_every_state_that_is_written_down_is_told_after_it_is(
     seen: list[tuple[str, bool, str]] = []
     async with run_runner(tmp_path, sandbox.app, clock) as runner:
 
-        async def note(task: Task) -> None:
+        async def note(task: Task, _: Task) -> None:
             row = await runner.ledger.find(task.id)
             assert row
             seen.append((task.state, task.saved, row.state))

@@ -188,7 +188,7 @@ async def test_with_ffmpeg_songs_are_shown_by_their_waveforms(client: Client) ->
 async def test_words_are_nothing_to_look_at(client: Client) -> None:
     made = await make(client, "suno_lyrics")
     text = read_text(await view(client, made["task_id"]))
-    assert "nothing to look at" in text
+    assert "no picture to show" in text
     assert "[Verse]" in made["texts"][0]
     assert "[Verse]" not in text
 

@@ -28,6 +28,7 @@ from kie_mcp.tasks.create_limiter import LedgerCreateLimiter
 from kie_mcp.tasks.downloads import Downloader
 from kie_mcp.tasks.read_limiter import share_reads
 from kie_mcp.tasks.runner import Runner
+from kie_mcp.tasks.services import Change
 from kie_mcp.tasks.storage import FolderStorage, Storage
 from kie_mcp.tasks.uploads import Uploader
 from support.clock import JumpingClock
@@ -86,6 +87,7 @@ async def run_runner(
     create_seconds: float = CREATE_SECONDS,
     busy_seconds: float = BUSY_SECONDS,
     crash: bool = False,
+    on_change: Change | None = None,
     wrap_limiter: Callable[[CreateLimiter], CreateLimiter] = lambda limiter: limiter,
     wrap_ledger: Callable[[Ledger], Ledger] = lambda ledger: ledger,
 ) -> AsyncIterator[Runner]:
@@ -106,6 +108,7 @@ async def run_runner(
         create_seconds: Timeout of a create in seconds, by the machine's clock.
         busy_seconds: Seconds, by the machine's clock, to wait for another process's write transaction.
         crash: True to end without releasing the tasks, as a killed process does.
+        on_change: A function that is called each time a task's new state is saved.
         wrap_limiter: A function that gets the usual create limiter, and returns the one to use.
         wrap_ledger: A function that gets the usual ledger, and returns the one to use.
     """
@@ -137,6 +140,7 @@ async def run_runner(
                 rules=rules,
                 callbacks=callbacks,
                 usual_seconds=usual_seconds,
+                on_change=on_change,
                 clock=clock,
             )
             await runner.resume()

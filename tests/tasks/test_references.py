@@ -250,9 +250,13 @@ async def test_a_data_uri_that_was_cut_is_explained(references: References, uri:
         (Image(data_uri(sound(1))), Limits("jpeg png"), "is a sound; this field takes a picture"),
         (Audio(data_uri(picture())), Limits("mpeg wav"), "is a picture; this field takes a sound"),
         (Image(data_uri(picture()[:60])), Limits("jpeg png"), "breaks off"),
-        (Image(data_uri(picture(299, 400))), Limits(side_px=(300, 6000)), "its shorter side: 299"),
+        (
+            Image(data_uri(picture(299, 400))),
+            Limits(side_px=(300, 6000)),
+            "has a shorter side of 299 px; the model takes 300 to 6,000 px",
+        ),
         (Audio(data_uri(sound(1))), Limits(mb=0.001), "has 0.0 MB; the model takes up to 0.001 MB"),
-        (Audio(data_uri(sound(1))), Limits("wav", seconds=(2, 15)), "its length in seconds: 1"),
+        (Audio(data_uri(sound(1))), Limits("wav", seconds=(2, 15)), "has a length of 1 s; the model takes 2 to 15 s"),
     ],
 )
 async def test_a_file_beyond_the_limits_is_refused_before_anything_is_sent(
@@ -355,7 +359,7 @@ async def test_a_saved_result_is_made_to_fit_as_a_local_file_is(
         (Image("task:t_1"), "task:t_1 is a sound; this field takes a picture"),
         (Image("task:t_1#2"), "is a sound; this field takes a picture"),
         (Video("task:t_1#3"), "is a sound; this field takes a clip"),
-        (limited(Audio("task:t_1"), Limits("mpeg", seconds=(10, 30))), "its length in seconds: 3"),
+        (limited(Audio("task:t_1"), Limits("mpeg", seconds=(10, 30))), "has a length of 3"),
         (limited(Audio("task:t_1#3"), Limits("mpeg wav")), "is midi; the model takes mpeg, wav"),
         (Video("https://a.example/a.jpg"), "is a picture; this field takes a clip"),
         (Image("https://a.example/a.mp3?x=.png"), "is a sound; this field takes a picture"),

@@ -136,7 +136,7 @@ async def test_a_refused_create_fails_with_kies_words_and_costs_nothing(
 ) -> None:
     sandbox.inject_fault("create", how)
     async with run_runner(tmp_path, sandbox.app, clock) as runner:
-        with pytest.raises(error, match="was told to answer so") as caught:
+        with pytest.raises(error, match="was injected into the sandbox") as caught:
             await runner.submit(Order("veo_video", model_call("veo_video")))
         ((id_, state, _, _),) = task_rows(tmp_path)
         assert state == "failed"
@@ -194,7 +194,7 @@ async def test_a_task_that_fails_says_why_and_what_it_cost(
         task = await run_to_end(runner, await runner.submit(Order(tool, model_call(tool))))
     assert task.state == "failed"
     assert task.error
-    assert task.error["message"] == 'KIE says: "The sandbox was told to let this task fail"'
+    assert task.error["message"] == 'KIE says: "This failure was injected into the sandbox"'
     assert (task.error["retryable"], task.error["billed"], task.credits) == (retryable, False, 0)
     assert not (tmp_path / "out").exists()
 

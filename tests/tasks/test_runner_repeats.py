@@ -135,7 +135,7 @@ async def test_a_larger_clip_that_fails_says_why(
         task = await run_to_end(runner, task)
     assert task.state == "failed"
     assert task.error
-    assert task.error["message"] == 'KIE says: "The sandbox was told to let this task fail"'
+    assert task.error["message"] == 'KIE says: "This failure was injected into the sandbox"'
     assert (task.error["retryable"], task.error["billed"]) == (True, False)
 
 
@@ -171,7 +171,7 @@ async def test_a_larger_clip_is_refused_like_anything_else(
     gate = InterceptedKie(sandbox.app)
     sandbox.inject_fault("create", how)
     async with run_runner(tmp_path, gate, clock) as runner:
-        with pytest.raises(error, match="was told to answer so") as caught:
+        with pytest.raises(error, match="was injected into the sandbox") as caught:
             await runner.submit(Order("veo_upscale", size.call()))
     assert caught.value.billed is False
     assert [row[1:] for row in task_rows(tmp_path)] == [("failed", None, size.way)]

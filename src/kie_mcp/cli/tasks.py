@@ -117,11 +117,11 @@ def find_models(words: Words = None, page: Annotated[int, typer.Option(min=1, he
 
 
 def run(
-    model: Annotated[str, typer.Argument(help="The model's id, as `kie-mcp models` tells it.")],
+    model: Annotated[str, typer.Argument(help="The model's id, as `kie-mcp models` shows it.")],
     arguments: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME=VALUE]...", help="Its arguments; a name again makes a list.")
     ] = None,
-    quote: Annotated[bool, typer.Option("--quote", help="Only tell what it would cost.")] = False,
+    quote: Annotated[bool, typer.Option("--quote", help="Only show what it would cost.")] = False,
     confirm: Annotated[str, typer.Option(help="The id that says that somebody has agreed to the cost.")] = "",
     pictures: Pictures = "auto",
 ) -> None:

@@ -127,6 +127,6 @@ def _judge_clock(date: str) -> Finding:
     if abs(ahead) < MAX_CLOCK_SECONDS:
         return Finding("clock", "ok", f"It differs from KIE's by {abs(ahead):.0f} seconds.")
     text = (
-        f"It is {abs(ahead):,.0f} seconds {'ahead of' if ahead > 0 else 'behind'} KIE's, so answers tell wrong times."
+        f"It is {abs(ahead):,.0f} seconds {'ahead of' if ahead > 0 else 'behind'} KIE's, so times in answers are wrong."
     )
     return Finding("clock", "note", text, "Let this machine's clock be set from the network.")

@@ -118,7 +118,7 @@ async def make_film(edit: Edit, report: Report) -> Film:
         TaskFailed: When the disk is full.
         KieMcpError: When ffmpeg fails for another reason, or the result differs from the plan.
     """
-    gain = await _find_gain(edit)
+    gain, difference = await _find_gain(edit)
     sizes = {source.name: (edit.folder / source.name).stat().st_size for source in edit.sources.values()}
     plan = plan_film(edit.timeline, edit.layout, edit.sources, gain_db=gain, lyrics=edit.lyrics, sizes=sizes)
     await anyio.to_thread.run_sync(_write_files, edit.folder, plan)
@@ -129,8 +129,11 @@ async def make_film(edit: Edit, report: Report) -> Film:
         _check_count(plan, run)
     else:
         await _check(edit, plan, path)
-    note = "No font here has some letters of the texts." if _NO_GLYPH.search(run.errors) else ""
-    return Film(path, plan.mime_type, note)
+    notes = ["No font here has some letters of the texts."] if _NO_GLYPH.search(run.errors) else []
+    if abs(difference) > LOUDNESS_TOLERANCE:
+        word = "quieter" if difference > 0 else "louder"
+        notes.append(f"The sound is {abs(difference):.1f} LU {word} than wanted, because its peaks are limited.")
+    return Film(path, plan.mime_type, " ".join(notes))
 
 
 async def _read_sources(program: str, folder: Path, names: Mapping[Ref, str]) -> dict[Ref, Source]:
@@ -195,23 +198,29 @@ def _write_files(folder: Path, plan: Plan) -> None:
             disk.replace_file(fonts / "font.ttf", font.font_bytes)
 
 
-async def _find_gain(edit: Edit) -> float | None:
-    """Return the gain in decibels that gives the sound the wanted loudness; None if the loudness is not changed."""
+async def _find_gain(edit: Edit) -> tuple[float | None, float]:
+    """Return the gain in decibels that brings the sound nearest to the wanted loudness, and the rest in LU.
+
+    The rest is the wanted loudness less the measured one. The gain is None if the loudness is not changed.
+    """
     wanted = choose_loudness(edit.timeline, edit.layout)
     if wanted is None or not has_sound(edit.layout):
-        return None
+        return None, 0
     found = await _measure_loudness(edit, None)
     if found is None:
-        return None
-    gain = wanted - found
+        return None, 0
+    gain, tried = round(wanted - found, 2), list[tuple[float, float]]()
     # After the gain, the limiter lowers the peaks, so the sound is less loud than wanted. Therefore, the loudness is
     # measured again, and the gain is corrected.
     for _ in range(MAX_MEASUREMENTS - 1):
         reached = await _measure_loudness(edit, gain)
-        if reached is None or abs(wanted - reached) <= LOUDNESS_TOLERANCE:
+        if reached is None:
+            return gain, 0
+        tried.append((gain, wanted - reached))
+        if abs(wanted - reached) <= LOUDNESS_TOLERANCE:
             break
-        gain += wanted - reached
-    return round(gain, 2)
+        gain = round(gain + wanted - reached, 2)
+    return min(tried, key=lambda each: abs(each[1]))
 
 
 async def _measure_loudness(edit: Edit, gain: float | None) -> float | None:

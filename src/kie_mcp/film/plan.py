@@ -100,7 +100,7 @@ def plan_film(
         timeline: The timeline.
         layout: The positions of the timeline's pieces and sounds.
         sources: The timeline's files.
-        gain_db: Decibels by which the sound is made louder; None if the loudness stays unchanged.
+        gain_db: Decibels by which the sound is made louder (quieter if below 0); None if it stays unchanged.
         lyrics: Lines of timed lyrics that the film shows as texts; empty if there are no lyrics.
         sizes: Sizes of the sources in bytes, by name.
     """

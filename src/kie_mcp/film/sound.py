@@ -23,7 +23,8 @@ def add_sound(graph: Graph, layout: Layout, gain_db: float | None = None) -> str
     Args:
         graph: The graph that gets the inputs and filters.
         layout: The positions of the pieces and sounds.
-        gain_db: Decibels by which the mix is made louder, with limited peaks; None if the loudness stays unchanged.
+        gain_db: Decibels by which the mix is made louder, or quieter if below 0; None if the loudness stays unchanged.
+            The peaks are limited afterwards.
     """
     voices = [_add_voice(graph, layout, piece) for piece in layout.pieces if piece.voice]
     voices += [_add_placed_sound(graph, each) for each in layout.sounds if each.sound.role == "voice"]
@@ -37,8 +38,8 @@ def add_sound(graph: Graph, layout: Layout, gain_db: float | None = None) -> str
     else:
         parts += [*voices, *music]
     whole = f"atrim=end_sample={layout.samples}"
-    louder = (f"volume={format_number(gain_db)}dB", LIMITER) if gain_db is not None else ()
-    return graph.add_chain("apad", whole, "asetpts=N/SR/TB", *louder, of=(_mix(graph, parts),))
+    adjusted = (f"volume={format_number(gain_db)}dB", LIMITER) if gain_db is not None else ()
+    return graph.add_chain("apad", whole, "asetpts=N/SR/TB", *adjusted, of=(_mix(graph, parts),))
 
 
 def has_sound(layout: Layout) -> bool:

@@ -210,7 +210,7 @@ class Discovery:
                 self._last_request = self._clock.monotonic()
         # The data has another type if, for example, a proxy in front of KIE answers with a web page.
         if not isinstance(data, dict):
-            raise ApiError("KIE told nothing of its models.", "Try again.", retryable=True)
+            raise ApiError("KIE's answer says nothing about its models.", "Try again.", retryable=True)
         return data
 
 

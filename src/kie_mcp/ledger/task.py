@@ -185,6 +185,16 @@ class Task:
         return self.final and (self.saved or self.state != "succeeded")
 
     @property
+    def accepted(self) -> bool:
+        """Whether KIE is known to have accepted the task.
+
+        False before KIE has answered the create request, if KIE refused the task, and if the outcome is unknown.
+        """
+        # On some routes, KIE gives tasks no ids. So the state and the error decide, too.
+        is_billed = self.state == "failed" and (self.error or {}).get("billed") is True
+        return self.kie_id is not None or is_billed or self.state in ("running", "succeeded", "expired")
+
+    @property
     def refused(self) -> bool:
         """Whether the task failed before KIE accepted it; such a task cost nothing."""
         # A missing id does not show that KIE refused the task: on some routes, KIE gives tasks no ids. So the error

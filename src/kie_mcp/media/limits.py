@@ -17,7 +17,8 @@ def find_problems(content: Content, limits: Limits) -> list[str]:
         limits: The limits of the model's field that takes the file.
 
     Returns:
-        The reasons, such as `is gif; the model takes png` or `its shorter side: 90, but the model takes 300 to 4096`.
+        The reasons, such as `is gif; the model takes png` or `has a length of 90 s; the model takes 2 to 15 s`. A
+        sentence can begin with the file's name and one of them.
     """
     kind, _, subtype = content.mime_type.partition("/")
     problems: list[str] = []
@@ -43,15 +44,15 @@ def _find_image_problems(file: IO[bytes], limits: Limits) -> list[str]:
     # Pillow may raise any error for such a file.
     except Exception:  # noqa: BLE001
         return []
-    measures: tuple[tuple[str, float, tuple[float, float] | None], ...] = (
-        ("its shorter side", min(width, height), limits.side_px),
-        ("its longer side", max(width, height), limits.side_px),
-        ("width divided by height", round(width / height, 2), limits.ratio),
-        ("its pixels", width * height, limits.pixels),
+    measures: tuple[tuple[str, float, str, tuple[float, float] | None], ...] = (
+        ("a shorter side of", min(width, height), " px", limits.side_px),
+        ("a longer side of", max(width, height), " px", limits.side_px),
+        ("a width divided by height of", round(width / height, 2), "", limits.ratio),
+        ("a total of", width * height, " pixels", limits.pixels),
     )
     return [
-        f"{what}: {_format_violation(value, span)}"
-        for what, value, span in measures
+        _describe_violation(what, value, unit, span)
+        for what, value, unit, span in measures
         if span and _is_outside(value, span)
     ]
 
@@ -61,12 +62,17 @@ def _find_length_problems(content: Content, span: tuple[float, float]) -> list[s
     length = measure_seconds(content.file, content.mime_type)
     if length is None or not _is_outside(length, span):
         return []
-    return [f"its length in seconds: {_format_violation(round(length, 1), span)}"]
+    return [_describe_violation("a length of", round(length, 2), " s", span)]
 
 
 def _is_outside(value: float, span: tuple[float, float]) -> bool:
     return not span[0] <= value <= span[1]
 
 
-def _format_violation(value: float, span: tuple[float, float]) -> str:
-    return f"{value:g}, but the model takes {span[0]:g} to {span[1]:g}"
+def _describe_violation(what: str, value: float, unit: str, span: tuple[float, float]) -> str:
+    least = f"{_format(span[0])} to" if span[0] else "up to"
+    return f"has {what} {_format(value)}{unit}; the model takes {least} {_format(span[1])}{unit}"
+
+
+def _format(number: float) -> str:
+    return f"{number:,.10g}"

@@ -20,7 +20,7 @@ import PIL.ImageFont
 from kie_mcp.errors import InvalidCall
 from kie_mcp.media import ffmpeg, formats, pictures
 
-OPEN_LINK = "Use the link that get_task tells."
+OPEN_LINK = "Use the link in get_task's answer."
 """Advice in the error message for a file that cannot be read on this machine."""
 NO_FFMPEG = "There is no ffmpeg here, so its {} cannot be shown."
 SHORTEST_SECONDS = 4.0
@@ -82,7 +82,7 @@ async def render_still(file: IO[bytes], path: Path, max_side_px: int) -> Still:
     """
     mime_type = await anyio.to_thread.run_sync(_detect_mime_type, file, path)
     if mime_type == "audio/midi":
-        return Still(None, "MIDI notes, which have no look.")
+        return Still(None, "MIDI notes cannot be shown as a picture.")
     match mime_type.partition("/")[0]:
         case "image":
             return await anyio.to_thread.run_sync(_render_image, file, path, max_side_px)
@@ -91,7 +91,7 @@ async def render_still(file: IO[bytes], path: Path, max_side_px: int) -> Still:
         case "audio":
             return await _render_audio(file, path, max_side_px)
         case _:
-            return Still(None, "Neither picture, clip nor sound: there is nothing to look at.")
+            return Still(None, "The file is no picture, clip or sound, so it cannot be shown.")
 
 
 async def render_frames(file: IO[bytes], path: Path, count: int, max_side_px: int) -> list[Still]:
@@ -112,8 +112,13 @@ async def render_frames(file: IO[bytes], path: Path, count: int, max_side_px: in
     """
     mime_type = await anyio.to_thread.run_sync(_detect_mime_type, file, path)
     program = ffmpeg.find_ffmpeg()
+    if not mime_type.startswith("video/") or not program:
+        return []
     seconds = (await anyio.to_thread.run_sync(_read_audio_info, file, path)).seconds
-    if not mime_type.startswith("video/") or not program or seconds < SHORTEST_SECONDS:
+    if not seconds:
+        # Mutagen does not know formats such as WebM, Matroska and AVI. ffmpeg reads the length of the open file.
+        seconds = (await ffmpeg.extract_frame(program, file, path, 0, max_side_px)).seconds
+    if seconds < SHORTEST_SECONDS:
         return []
     stills = []
     for number in range(count):
@@ -135,7 +140,7 @@ def _detect_mime_type(file: IO[bytes], path: Path) -> str:
 
 
 def _next_step(path: Path) -> str:
-    return f"Open the file itself, {path}, or the link that get_task tells."
+    return f"Open the file itself, {path}, or the link in get_task's answer."
 
 
 def _render_image(file: IO[bytes], path: Path, side: int) -> Still:

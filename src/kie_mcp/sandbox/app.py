@@ -87,7 +87,7 @@ class Sandbox:
         self._tasks = TaskStore(self.folder and self.folder / "tasks", clock())
         self._files = FileStore(self.folder and self.folder / "uploads", clock(), ffmpeg)
         self._handlers = dict(self._build_handlers())
-        handlers = {HTTPException: answer_not_found}
+        handlers = {HTTPException: answer_http_error}
         self.app = Starlette(routes=self._routes(), exception_handlers=handlers, lifespan=self.callbacks.serve)
         """The ASGI application. The application ignores host names, so it imitates all of KIE's hosts at once."""
 
@@ -160,7 +160,8 @@ class Sandbox:
     async def _dispatch(self, request: Request) -> Response:
         if handler := self._handlers.get((request.method, request.url.path)):
             return await handler(request)
-        raise HTTPException(405 if any(path == request.url.path for _, path in self._handlers) else 404)
+        code = 405 if any(path == request.url.path for _, path in self._handlers) else 404
+        raise HTTPException(code, f"No {request.method} {request.url.path}")
 
     def _with_faults(self, on: FaultTarget | None, handler: Handler) -> Handler:
         """Wrap a handler, so that each request of the kind `on` gets the next injected fault, if there is one."""
@@ -379,10 +380,9 @@ class Sandbox:
         return build_envelope(200, "success", list(tasks))
 
 
-async def answer_not_found(request: Request, error: Exception) -> Response:
+async def answer_http_error(_: Request, error: Any) -> Response:
     """Answer a request that raised an `HTTPException`, such as 404 for an unknown path, in KIE's JSON format."""
-    code = error.status_code if isinstance(error, HTTPException) else 500
-    return build_envelope(code, f"No {request.method} {request.url.path}", http=code)
+    return build_envelope(error.status_code, error.detail, http=error.status_code)
 
 
 async def _read_json(request: Request) -> dict[str, Any]:
@@ -391,7 +391,7 @@ async def _read_json(request: Request) -> dict[str, Any]:
         body = json.loads(await request.body())
         if isinstance(body, dict):
             return body
-    raise HTTPException(400)
+    raise HTTPException(400, "The body is no JSON object")
 
 
 def _base_url(request: Request) -> str:

@@ -11,7 +11,7 @@ from kie_mcp.sandbox.offers import Offer
 State = Literal["waiting", "queuing", "generating", "success", "fail"]
 """The task states that KIE's unified `jobs` API uses."""
 
-FAILURE = 500, "The sandbox was told to let this task fail"
+FAILURE = 500, "This failure was injected into the sandbox"
 COVER_NAME = "cover.jpg"
 USUAL_CLIP_SECONDS = 5.0
 STEMS = (

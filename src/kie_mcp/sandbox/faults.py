@@ -109,7 +109,7 @@ class Faults:
                 return HalfResponse(await handler(request), announced=True)
             case _ if code.isdecimal():
                 return build_envelope(
-                    int(code), "The sandbox was told to answer so", http=int(code) if code == how else 200
+                    int(code), "This error was injected into the sandbox", http=int(code) if code == how else 200
                 )
             case _:
                 return await handler(request)
@@ -124,7 +124,7 @@ class BrokenConnection(Response):
         Without these headers, Starlette would send an error page, and the connection would not break.
         """
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
-        raise httpx2.ReadError("The sandbox was told to break the connection")
+        raise httpx2.ReadError("This broken connection was injected into the sandbox")
 
 
 class HangingConnection(Response):

@@ -82,7 +82,7 @@ class App:
         self._runner: Runner | None = None
         self._stack = AsyncExitStack()
         self.observers: list[Change] = []
-        """Functions that are called with a task each time its new state has been written to the ledger."""
+        """Functions that are called each time a task's new state has been written to the ledger."""
         self.observe_request: Observe | None = None
         """A function that is called after each request to KIE; None if no function is set."""
         self.running_calls = 0
@@ -118,8 +118,8 @@ class App:
         """Run background work, such as watching tasks, until the `async with` block ends, and then close all parts.
 
         Args:
-            on_change: A function that is called each time a task's new state has been written to the ledger, with the
-                task as argument. The function must neither raise an error nor wait for a client.
+            on_change: A function that is called each time a task's new state has been written to the ledger, as
+                `Change` says. The function must neither raise an error nor wait for a client.
         """
         if on_change:
             self.observers.append(on_change)
@@ -334,9 +334,9 @@ class App:
 
         return open_sandbox(settings, self.clock, self.start_soon)
 
-    async def _tell_observers(self, task: "Task") -> None:
+    async def _tell_observers(self, task: "Task", before: "Task") -> None:
         for observer in self.observers:
-            await observer(task)
+            await observer(task, before)
 
     def _find_callbacks(self, settings: "Settings") -> "Callbacks":
         """Return the object that builds and checks callback URLs; only a server over HTTP receives callbacks.

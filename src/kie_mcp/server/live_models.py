@@ -169,7 +169,7 @@ async def describe_model(app: "App", name: str) -> dict[str, Any]:
     return _shorten_description(
         search.describe_model(model, RUN_MODEL_TOOL)
         | worth
-        | {"live_price": _price_of(offered[name]) or "not told"}
+        | {"live_price": _price_of(offered[name]) or "not stated"}
         | {"input_schema": dynamic_model.summarize_schema(model.input_schema)}
     )
 

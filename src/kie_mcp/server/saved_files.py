@@ -18,8 +18,8 @@ def find_saved_result(app: App, task: Task, number: int) -> Result:
         InvalidCall: When the task has no result with this number, or the result is not saved.
     """
     if task.state != "succeeded":
-        step = "Look again when get_task says succeeded." if not task.final else "get_task tells what happened."
-        raise InvalidCall(f"{task.id} is {task.state}: it has made nothing to look at.", step)
+        step = "Try again when get_task says succeeded." if not task.final else "get_task says what happened."
+        raise InvalidCall(f"{task.id} is {task.state}: it has no file to show.", step)
     if not 1 <= number <= len(task.results):
         raise InvalidCall(f"{task.id} has {len(task.results)} files, and no {number}.", "Count them from 1.")
     result = task.results[number - 1]

@@ -83,7 +83,7 @@ class AllowedFolders:
         if not self._fixed or not any(PATH.fullmatch(each) for each in unwrap(text)):
             return False
         try:
-            place = find_spelled_path(text, self._find_allowed)
+            place = find_spelled_path(text, self._allowed_paths)
         except InvalidCall:
             return True
         return place is not None and place.is_file()
@@ -106,8 +106,8 @@ class AllowedFolders:
                 f"Send it: {command} and pass the `resource` of the answer. Or give a URL, a data URI, or "
                 "task:<id>#<n>.",
             )
-        found = find_spelled_path(path, self._find_allowed)
-        named = None if found else find_named_file(path, self._find_allowed)
+        found = find_spelled_path(path, self._allowed_paths)
+        named = None if found else find_named_file(path, self._allowed_paths)
         found = found or named
         try:
             place = found.resolve(strict=True) if found else None
@@ -125,9 +125,9 @@ class AllowedFolders:
     def _refuse(self, path: str) -> InvalidCall:
         """Return the error for a path without a readable file; it does not reveal whether a forbidden file exists."""
         place = locate_spelled_path(path)
-        if place and not may_be_read(place, self._find_allowed) and not find_elsewhere(path, self._find_allowed):
+        if place and not may_be_read(place, self._allowed_paths) and not find_elsewhere(path, self._allowed_paths):
             return self._refuse_place(place, path)
-        return refuse_unknown_path(path, self._find_allowed)
+        return refuse_unknown_path(path, self._allowed_paths)
 
     def _check(self, place: Path, path: str) -> None:
         """Raise an error if a file may not be read.
@@ -136,7 +136,7 @@ class AllowedFolders:
             place: Where the file is, as an absolute path without links.
             path: The path as the caller wrote it.
         """
-        if not may_be_read(place, self._find_allowed):
+        if not may_be_read(place, self._allowed_paths):
             raise self._refuse_place(place, path)
 
     def _refuse_place(self, place: Path, path: str) -> InvalidCall:
@@ -154,12 +154,12 @@ class AllowedFolders:
         )
 
     @property
-    def _find_allowed(self) -> list[Path]:
+    def _allowed_paths(self) -> list[Path]:
         """Paths of the folders from which files may be read."""
         return list(dict.fromkeys(each.path for each in self.list_folders() if not each.fault))
 
     def _name_folders(self) -> str:
-        return ", ".join(str(path) for path in self._find_allowed if path.is_dir()) or "there are none"
+        return ", ".join(str(path) for path in self._allowed_paths if path.is_dir()) or "there are none"
 
 
 @contextmanager

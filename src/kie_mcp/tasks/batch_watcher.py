@@ -94,7 +94,7 @@ class BatchWatcher(BaseWatcher):
         """Start an item if no process has started it yet, and follow the item to its end."""
         try:
             async with self._sending:
-                started = await self._find_or_start(item)
+                started = await self._start_when_possible(item)
         except (KieMcpError, ValueError) as error:
             # The call cannot be built again from the row: a file that the call needs is gone, or a newer kie-mcp no
             # longer accepts the call's fields.
@@ -105,6 +105,23 @@ class BatchWatcher(BaseWatcher):
         await self._note_task(item, started.task)
         await self._note_task(item, await self._wait_until_done(started.task))
 
+    async def _start_when_possible(self, item: Item) -> Started:
+        """Find or start the task of an item; if the ledger cannot be used for a while, try again after pauses.
+
+        If this server is ending, the attempts go on until it has ended, so that the next server starts the item.
+
+        Raises:
+            KieMcpError: When a further attempt would fail, too.
+        """
+        while True:
+            try:
+                return await self._find_or_start(item)
+            except (KieMcpError, LedgerError) as error:
+                if isinstance(error, KieMcpError) and not error.retryable:
+                    raise
+                logger.warning("batch %s cannot start an item: %s", self.task.id, failures.describe_cause(error))
+            await self._services.clock.idle(RETRY_SECONDS)
+
     async def _find_or_start(self, item: Item) -> Started:
         if item.task_id:
             return Started(await self._runner.get(item.task_id, seconds=None))
@@ -112,6 +129,9 @@ class BatchWatcher(BaseWatcher):
             # If the task's process died before it sent the create request, `get()` marks this task as failed, and a new
             # task is started below.
             task = await self._runner.get(task.id, seconds=None)
+            if task.state == "prepared":
+                # This server is ending, so it can neither send the request nor take the task over.
+                raise failures.not_sent_error()
             if not task.refused:
                 return Started(task)
             item.order_id = new_id("t")

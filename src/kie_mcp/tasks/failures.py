@@ -54,7 +54,9 @@ def task_gone_error(advice: Advice) -> ApiError:
 
 def not_created_error() -> ApiError:
     """Build the error for a task that, according to a caller of `resolve_task`, KIE never accepted."""
-    return ApiError("KIE never took this task: resolve_task was told so.", "The same call makes it anew.")
+    return ApiError(
+        "KIE never accepted this task, according to the call of resolve_task.", "The same call makes it anew."
+    )
 
 
 def create_interrupted_error(balance_note: str, advice: Advice) -> UnknownOutcome:
@@ -125,7 +127,7 @@ def ledger_unwritable_error(error: Exception) -> KieMcpError:
 def unexpected_error(error: Exception, *, billed: bool | None) -> KieMcpError:
     """Build the error for a call that failed because of the ledger or because of a bug in kie-mcp."""
     if not isinstance(error, LedgerError):
-        return KieMcpError("Something went wrong inside kie-mcp; its log tells what.", "Ask list_tasks.", billed=billed)
+        return KieMcpError("Something went wrong inside kie-mcp; its log says what.", "Ask list_tasks.", billed=billed)
     return KieMcpError(
         f"The ledger cannot be used ({describe_cause(error)}).",
         f"{_mend_ledger(error)}; then ask list_tasks, and call again.",
@@ -184,7 +186,7 @@ def internal_create_error(task: Task, error: Exception, advice: Advice) -> KieMc
     if isinstance(error, LedgerError):
         return ledger_unwritable_error(error)
     return KieMcpError(
-        f"Something went wrong inside kie-mcp with task {task.id}; its log tells what.",
+        f"Something went wrong inside kie-mcp with task {task.id}; its log says what.",
         advice.check_task,
         billed=None if task.state == "submitting" else False,
         task_id=task.id,

@@ -121,7 +121,7 @@ async def check_limits(content: Content, limits: Limits, name: str) -> None:
 
     if found := await anyio.to_thread.run_sync(find_problems, content, limits):
         raise InvalidCall(
-            f"{abbreviate(name)} {'; '.join(found)}.", "Nothing was sent. Convert the file or take another."
+            f"{abbreviate(name)} {'. It '.join(found)}.", "Nothing was sent. Convert the file or take another."
         )
 
 

@@ -185,15 +185,17 @@ class ParentWatcher(BaseWatcher):
         if not gone:
             return part
         paths = ", ".join(result.path for result in gone)
+        before = replace(part)
         for result in gone:
             result.path = result.mime_type = result.facts = ""
         part.saved = False
-        await self._services.save(part)
+        await self._services.save(part, before)
         await self._runner.get(part.id)
         part = await self._wait_for_part(part)
         if part.state == "expired" or any(not result.path for result in part.results):
+            before = replace(part)
             part.state, part.error = "expired", failures.file_lost_error(paths).as_dict()
-            await self._services.save(part)
+            await self._services.save(part, before)
         return part
 
     async def _wait_for_parts(self) -> None:

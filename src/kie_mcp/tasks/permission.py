@@ -41,6 +41,6 @@ def check_permission() -> None:
     if permission and not permission.may_spend:
         permission.was_refused = True
         raise NotAllowed(
-            f"The caller may look, but make and change nothing: it lacks {permission.missing_right}.",
+            f"The caller may read, but not make or change anything: it lacks {permission.missing_right}.",
             f"Nothing was sent. Have the user log in again and allow {permission.missing_right}.",
         )

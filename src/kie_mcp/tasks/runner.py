@@ -77,7 +77,7 @@ class Runner:
             rules: The operator's rules on spending and repeated calls.
             callbacks: The URLs that KIE calls when a task has ended; if None, KIE sends no callbacks.
             usual_seconds: Expected seconds for every task; if None, each model has its own expected duration.
-            on_change: Called with a task after its new state is saved. It must neither raise an error nor wait.
+            on_change: Called after a task's new state is saved. It must neither raise an error nor wait.
             find_kind: A function that returns the kind of results of a model that is not built in; an adopted task may
                 have such a model.
             clock: The source of time.
@@ -289,8 +289,9 @@ class Runner:
         """
         check_permission()
         task = await self.get(id_)
+        before = replace(task)
         await adoption.settle(self.client, self.ledger, task, outcome, now=self.clock.time())
-        await self._services.save(task)
+        await self._services.save(task, before)
         await recount(self.ledger, task)
         return await self.get(task.id)
 

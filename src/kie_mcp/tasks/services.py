@@ -21,8 +21,11 @@ logger = logging.getLogger(__name__)
 LONGEST_LEDGER_BACKOFF = 30
 """Maximum seconds between two attempts to save a task in the ledger."""
 
-Change = Callable[[Task], Awaitable[None]]
-"""The type of a function that is called with a task after its new state is saved in the ledger."""
+Change = Callable[[Task, Task], Awaitable[None]]
+"""The type of a function that is called after a task is saved: with the task, and with the task as it was before.
+
+If the row was not changed, because another process has saved a newer state, the function gets the same task twice.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +44,25 @@ class Services:
     process: str = ""
     """The id of this process in the ledger."""
 
-    async def save(self, task: Task, *, as_watcher: bool = False) -> None:
+    async def save(self, task: Task, before: Task, *, as_watcher: bool = False) -> None:
         """Save a task's current state in the ledger, and then call the function `on_change`.
 
         Args:
             task: The task.
+            before: The task as this process last read it from the ledger, or saved it.
             as_watcher: True if this process watches the task; a result that another process has saved in the row is
                 then kept.
         """
-        await self.ledger.save(task, watcher=self.process if as_watcher else "")
+        is_saved = await self.ledger.save(task, watcher=self.process if as_watcher else "")
         told = {"task": task.id, "state": task.state, "model": task.model, "credits": task.credits, "saved": task.saved}
         logger.info("task %s is %s", task.id, task.state, extra=told)
         if self.on_change:
-            await self.on_change(task)
+            await self.on_change(task, before if is_saved else task)
 
     async def save_until_written(self, task: Task, on_failure: Callable[[], None]) -> None:
         """Save the current state of a task that this process watches, and try again until the ledger can be written.
+
+        `on_change` is not told how the task was before: this is only for tasks that send no create request themselves.
 
         Args:
             task: The task with the state to save.
@@ -66,7 +72,7 @@ class Services:
         backoff = 1
         while True:
             try:
-                await self.save(task, as_watcher=True)
+                await self.save(task, task, as_watcher=True)
             except LedgerError as error:
                 logger.warning("task %s cannot be written down: %s", task.id, failures.describe_cause(error))
             else:

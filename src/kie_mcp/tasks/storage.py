@@ -23,8 +23,8 @@ PARTS_FOLDER = "parts"
 LONGEST_MODEL = 100
 """Maximum number of characters of a model's id in a file's name; most file systems allow names of 255 bytes."""
 
-_USE_LINK = "Use the link that get_task tells."
-_USE_OTHER = "Use the link that get_task tells, or the path of the file if it is in a folder that may be read."
+_USE_LINK = "Use the link in get_task's answer."
+_USE_OTHER = "Use the link in get_task's answer, or the path of the file if it is in a folder that may be read."
 
 
 class Kept(NamedTuple):

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from functools import partial
 
 from kie_mcp.clock import Clock
 from kie_mcp.ledger.leases import LEASE_SECONDS
@@ -16,9 +15,10 @@ logger = logging.getLogger(__name__)
 HEARTBEAT_SECONDS = LEASE_SECONDS / 3
 """Seconds between two renewals of this process's lease, which is renewed only while the process watches tasks."""
 LOOK_SECONDS = 1
-"""Seconds between two reads of the row of a task that another process watches, while a caller waits for the task."""
-NOTIFIED_LOOK_SECONDS = 5
-"""Used instead of `LOOK_SECONDS` if the database reports changes (PostgreSQL), because fewer reads are then enough."""
+"""Seconds between two reads of the row of a task that another process watches, while a caller waits for the task.
+
+If the database reports changes (PostgreSQL), the row is read after each change, and otherwise only for reports.
+"""
 
 TakeOver = Callable[[Task], Awaitable[None]]
 
@@ -86,16 +86,13 @@ class Takeover:
             self._last_heartbeat = self._clock.monotonic()
             await self._ledger.leases.renew(self._process, self._clock.time())
 
-    async def wait_for_change(self, id_: str, seconds: float) -> None:
-        """Wait until another process has changed a task, or until it is time to read the task's row again.
-
-        Args:
-            id_: The ledger's id of the task.
-            seconds: Most seconds to wait.
-        """
+    async def wait_for_change(self, id_: str) -> None:
+        """Wait until another process has changed the task with this ledger id, or may have changed it."""
         changes = self._ledger.database.changes
-        pause = min(seconds, NOTIFIED_LOOK_SECONDS if changes.are_reported else LOOK_SECONDS)
-        await self._clock.wait_for_first(partial(changes.wait, id_), partial(self._clock.sleep, pause))
+        if changes.are_reported:
+            await changes.wait(id_)
+        else:
+            await self._clock.sleep(LOOK_SECONDS)
 
     async def release_lease(self) -> None:
         """End the lease, so that other processes can take over this process's tasks at once."""

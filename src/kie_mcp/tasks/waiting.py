@@ -21,7 +21,7 @@ class Waiting:
         self,
         watched: Mapping[str, BaseWatcher],
         get: Callable[[str], Awaitable[Task]],
-        wait_for_change: Callable[[str, float], Awaitable[None]],
+        wait_for_change: Callable[[str], Awaitable[None]],
         clock: Clock,
     ) -> None:
         """Store the arguments.
@@ -30,7 +30,7 @@ class Waiting:
             watched: For the id of each task that this process watches, the watcher.
             get: Returns a task by its id, and makes sure that a process watches it.
             wait_for_change: Waits until another process has changed a task, or until the task's row should be read
-                again. The arguments are the id of the task and the maximum seconds to wait.
+                again. The argument is the id of the task.
             clock: The source of time.
         """
         self._watched = watched
@@ -60,20 +60,20 @@ class Waiting:
                 break
             if report:
                 await report(found)
-            news = [self._find_news(found[place].id, left) for place in open_]
+            news = [self._find_news(found[place].id) for place in open_]
             await self._clock.wait_for_first(*news, partial(self._clock.sleep, min(left, REPORT_SECONDS)))
             for place in open_:
                 watched = self._watched.get(found[place].id)
                 found[place] = watched.task if watched else await self._get(found[place].id)
         return found
 
-    def _find_news(self, id_: str, left: float) -> Callable[[], Awaitable[object]]:
+    def _find_news(self, id_: str) -> Callable[[], Awaitable[object]]:
         """Return a function that waits for the end of a task or, if another process watches it, for a possible change.
 
         The function does not make a watcher poll, so that a waiting caller causes no additional requests to KIE.
         """
         watcher = self._watched.get(id_)
-        return watcher.ended.wait if watcher else partial(self._wait_for_change, id_, left)
+        return watcher.ended.wait if watcher else partial(self._wait_for_change, id_)
 
     def _has_ended(self, task: Task) -> bool:
         """Tell whether a task has ended, so that a caller no longer waits for it.

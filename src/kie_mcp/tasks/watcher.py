@@ -28,7 +28,7 @@ from kie_mcp.tasks.downloads import Downloader
 from kie_mcp.tasks.midi_results import MIDI_MODEL, write_notes
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.polling import REPEAT_SECONDS, DurationEstimate
-from kie_mcp.tasks.services import Services
+from kie_mcp.tasks.services import LONGEST_LEDGER_BACKOFF, Services
 from kie_mcp.tasks.transitions import Times, Transition
 
 logger = logging.getLogger(__name__)
@@ -39,8 +39,6 @@ FRESH_SECONDS = 3
 """Seconds after a poll in which `Watcher.poll_soon()` does not poll again; see also `REPEAT_SECONDS`."""
 CALLBACK_GAP_SECONDS = 1
 """Minimum seconds between two polls that callbacks cause, however many callbacks arrive."""
-LONGEST_LEDGER_BACKOFF = 30
-"""Maximum seconds between two attempts to save a task's row in the ledger, after a first attempt has failed."""
 DOWNLOAD_BACKOFF = (5, 30, 120, 600, 3600)
 """Seconds between attempts to download a task's files; the last number repeats while KIE still has the files."""
 
@@ -74,6 +72,8 @@ class Watcher(BaseWatcher):
         """The error of the last attempt to save the task; None if the last attempt was successful."""
         self._own_notes: dict[str, str] = {}
         """If the task could not be saved, its note says so. The key is this note; the value is the note before it."""
+        self._recorded = replace(task)
+        """The task as it is in the ledger, as far as this process knows."""
         self._last_poll = self._last_progress
         self._woken = anyio.Event()
         self._expects_callback = False
@@ -335,14 +335,15 @@ class Watcher(BaseWatcher):
         task = self.task
         changes["note"] = note = self._own_notes.get(task.note, task.note)
         try:
-            await self._services.save(replace(task, **changes), as_watcher=True)
+            changed = replace(task, **changes)
+            await self._services.save(changed, self._recorded, as_watcher=True)
         except LedgerError as error:
             logger.warning("task %s cannot be written down: %s", task.id, failures.describe_cause(error))
             self._ledger_error = error
             changes["note"] = f"Not written down: {failures.describe_cause(error)}."
             self._own_notes = {changes["note"]: note}
         else:
-            self._ledger_error = None
+            self._ledger_error, self._recorded = None, changed
         for name, value in changes.items():
             setattr(task, name, value)
 

@@ -210,7 +210,9 @@ class Seedance25(Multimodal):
 
     prompt: Prompt = Field(max_length=30000)
     images: tuple[Picture, ...] | None = wire("reference_image_urls", None, min_length=1, max_length=30)
-    videos: tuple[LongClip, ...] | None = wire("reference_video_urls", None, min_length=1, max_length=10)
+    videos: tuple[LongClip, ...] | None = wire(
+        "reference_video_urls", None, min_length=1, max_length=10, description="30 s in all."
+    )
     audios: tuple[LongSound, ...] | None = wire("reference_audio_urls", None, min_length=1, max_length=10)
     aspect_ratio: AnyRatio = "adaptive"
     resolution: Literal["480p", "720p", "1080p"] = "720p"

@@ -249,7 +249,10 @@ class Tenants:
 
     def _build_app(self, caller: Caller) -> App:
         if not NAME.fullmatch(caller.tenant):
-            raise ConfigurationError("A tenant's name is no such name.", "Have a look at who names the tenants.")
+            raise ConfigurationError(
+                "The name of a tenant is not valid: it may have up to 40 lower-case letters, digits and hyphens.",
+                "Check what gives the tenants their names.",
+            )
         settings, name = self._app.settings, caller.tenant
         secret = SecretStr(access_token.read_callback_secret(settings)) if settings.public_url else None
         own = settings.for_tenant(name, caller.key, secret)

@@ -74,7 +74,7 @@ class Subscriptions:
                 self._balance_may_have_changed = False
                 await self._compare_balance(app)
 
-    async def task_changed(self, task: "Task") -> None:
+    async def task_changed(self, task: "Task", *_: object) -> None:
         """Queue notifications about a task whose new state was written to the ledger; do not wait for any client."""
         for id_ in (task.id, task.kie_id):
             if id_:
@@ -110,7 +110,9 @@ class Subscriptions:
         """Answer a resources/subscribe request, and store the connection that will get the notifications."""
         uri = str(params.uri)
         if not _can_change(uri):
-            raise _refusal(uri, f"Only {CREDITS}, {LIBRARY}, {TASKS} and {TASK_PREFIX}{{id}} tell when they change.")
+            raise _refusal(
+                uri, f"Only {CREDITS}, {LIBRARY}, {TASKS} and {TASK_PREFIX}{{id}} send notifications of changes."
+            )
         if len(self._subscribed) >= MAX_SUBSCRIPTIONS and uri not in self._subscribed:
             raise _refusal(uri, f"This connection has {MAX_SUBSCRIPTIONS} subscriptions already: unsubscribe from one.")
         try:

@@ -20,13 +20,13 @@ def start_operation(app: App, host: str) -> "Metrics | None":
     Raises:
         ConfigurationError: When a library is not installed, or no port for the metrics can be opened.
     """
-    from kie_mcp.server.operation.audit import Audit
+    from kie_mcp.server.operation.audit import write_audit
     from kie_mcp.server.operation.logs import set_up_log
 
     settings = app.settings
     set_up_log(settings)
     if settings.log_format == "json":
-        app.observers.append(Audit().task_changed)
+        app.observers.append(write_audit)
     readers = []
     if settings.traces:
         from kie_mcp.server.operation.collector import build_sender, send_traces

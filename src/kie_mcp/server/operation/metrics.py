@@ -73,7 +73,7 @@ class Metrics:
         app.observers.append(self.count_task)
         app.observe_request = self.count_request
 
-    async def count_task(self, task: Task) -> None:
+    async def count_task(self, task: Task, _: Task) -> None:
         """Count a task whose new state has been written to the ledger."""
         if not task.final:
             self._running.add(task.id)

@@ -161,7 +161,7 @@ async def _read_missing(app: App, id_: str) -> list[Order]:
     if not task.is_batch:
         raise InvalidCall(f"{task.id} is no batch.", "Nothing was sent. Make its call again.")
     if not task.final:
-        raise InvalidCall(f"{task.id} still runs.", "Nothing was sent. get_task tells when it has ended.")
+        raise InvalidCall(f"{task.id} still runs.", "Nothing was sent. get_task says when it has ended.")
     return [item.build_order() for item in Batch.read(task).find_missing()]
 
 
@@ -172,7 +172,7 @@ def _tell_nothing_is_missing(task: Task) -> CallToolResult:
     if unknown := batch.find_unknown():
         note = (
             f"Nothing was sent or charged: nobody knows whether KIE took item {', '.join(map(str, unknown))}. "
-            "get_task tells how resolve_task settles that; then make_batch with retry makes what KIE did not take."
+            "get_task says how to settle that; then make_batch with retry makes what KIE did not take."
         )
     answer = {"task_id": task.id, "status": task.state, "model": task.model, "note": note}
     return answers.build_result(answer, f"{task.id} {task.state}: {note}")

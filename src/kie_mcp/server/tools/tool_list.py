@@ -202,7 +202,7 @@ def format_tool_tables() -> str:
         lines.append("")
     lines += ["### Tools without a model of their own", "", "| tool | what it does |", "|---|---|"]
     lines += [f"| `{utility.name}` | {_escape_markdown(utility.description)} |" for utility in TOOLS]
-    lines += ["", "### Only in the size `all`", "", "`KIE_MCP_TOOLS=all` shows these as well.", ""]
+    lines += ["", "### Further tools in the list of size `all`", "", "`KIE_MCP_TOOLS=all` lists these as well.", ""]
     lines += ["| makes | tools |", "|---|---|"]
     for heading, families in _group(each for each in FAMILIES if each not in STANDARD):
         lines.append(f"| {heading.lower()} | {', '.join(f'`{each.tool}`' for each in families)} |")

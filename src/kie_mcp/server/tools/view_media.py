@@ -53,7 +53,7 @@ async def view_media(app: App, call: ToolCall, arguments: ViewMedia) -> CallTool
     if number is None and fragment.isdecimal():
         number = int(fragment)
     if not task.results and task.texts:
-        return _picture_result(f"{task.id} made text, which get_task tells. There is nothing to look at.")
+        return _picture_result(f"{task.id} made text, which get_task shows. There is no picture to show.")
     if number is None and len(task.results) == 1:
         number = 1
     if number is not None:
@@ -96,7 +96,7 @@ async def _view_several(app: App, limits: PreviewLimits, ids: Sequence[str], *, 
             files += await _find_sources(app, task)
         files += [(each, " ".join(filter(None, (f"{task.id}#{place}", each.label)))) for place, each in named]
     if not any(isinstance(each, Result) and each.path for each, _ in files):
-        raise InvalidCall("None of these tasks has a saved file.", "get_task with their ids tells how they are.")
+        raise InvalidCall("None of these tasks has a saved file.", "get_task with their ids shows their state.")
     sheet = await render_results(runner.storage, files, limits, runner.references)
     return _picture_result(f"{sheet.note}{limits.note}", sheet)
 
