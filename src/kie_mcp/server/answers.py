@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from mcp_types import CallToolResult, ResourceLink, TextContent
 
 from kie_mcp.catalog.credits import format_credits, format_number, format_worth, to_integer, usd_field
-from kie_mcp.errors import ConfirmationNeeded, KieMcpError
+from kie_mcp.errors import ConfirmationNeeded, KieMcpError, NotRecorded
 from kie_mcp.kie.advice import Advice
 from kie_mcp.ledger.task import Result, Task
 from kie_mcp.tasks.batch import WITHOUT_RESULT, describe_items
@@ -52,12 +52,22 @@ def build_result(answer: Mapping[str, Any], text: str, *, is_error: bool = False
 
 def build_error_result(error: KieMcpError) -> CallToolResult:
     """Build the result of a tool call that failed; the result tells the agent what went wrong and what to do next."""
-    status = "unknown" if error.billed is None else error.category if error.category in QUESTIONS else "failed"
+    status = name_status(error)
     answer: Answer = {"task_id": error.task_id} if error.task_id else {}
     if isinstance(error, ConfirmationNeeded):
         answer |= _describe_question(error)
     text = f"{error.task_id} {status}: {format_error(error.as_dict())}".lstrip()
     return build_result({**answer, "status": status, "error": error.as_dict()}, text, is_error=True)
+
+
+def name_status(error: KieMcpError) -> str:
+    """Return the status of a call that failed with an error: a question's category, or the state of the call's task."""
+    if error.category in QUESTIONS:
+        return error.category
+    # The ledger has no newer state of this task. It is no final state, so that agents ask for the task.
+    if isinstance(error, NotRecorded):
+        return "submitting"
+    return "unknown" if error.billed is None else "failed"
 
 
 def _describe_question(needed: ConfirmationNeeded) -> Answer:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from kie_mcp.catalog.credits import format_credits
 from kie_mcp.catalog.model import KieModel
-from kie_mcp.errors import ApiError, KieMcpError, NotOffered, TaskFailed, UnknownOutcome
+from kie_mcp.errors import ApiError, KieMcpError, NotOffered, NotRecorded, TaskFailed, UnknownOutcome
 from kie_mcp.kie import codes
 from kie_mcp.kie.advice import Advice
 from kie_mcp.kie.status import Status
@@ -176,7 +176,7 @@ def internal_create_error(task: Task, error: Exception, advice: Advice) -> KieMc
     """Build the error for a create request that failed because of an error inside this process, not because of KIE."""
     if task.state not in PENDING:
         name = f" as {task.kie_id}" if task.kie_id else ""
-        return KieMcpError(
+        return NotRecorded(
             f"KIE accepted task {task.id}{name}, but the ledger cannot be written ({describe_cause(error)}).",
             "Do not repeat the call: get_task shows the result while this server runs, and asks by KIE's id later. "
             "Make room on the disk: writing is tried again.",

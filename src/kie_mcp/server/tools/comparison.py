@@ -8,7 +8,7 @@ from typing import Any
 from mcp_types import CallToolResult, ImageContent
 
 from kie_mcp.catalog.credits import format_credits, format_number, usd_field
-from kie_mcp.errors import KieMcpError
+from kie_mcp.errors import KieMcpError, NotRecorded
 from kie_mcp.ledger.task import Task
 from kie_mcp.server import answers
 from kie_mcp.server.app import App
@@ -107,10 +107,11 @@ async def build_comparison_result(
     ]
     tasks = [outcome for outcome in outcomes if isinstance(outcome, Task)]
     open_ = [task for task in tasks if not task.done]
+    is_running = bool(open_) or any(isinstance(outcome, NotRecorded) for outcome in outcomes)
     succeeded = any(task.state == "succeeded" for task in tasks)
     charged = round(sum(task.credits or 0 for task in tasks), 2)
     answer: dict[str, Any] = {
-        "status": "running" if open_ else "succeeded" if succeeded else "failed",
+        "status": "running" if is_running else "succeeded" if succeeded else "failed",
         "models": rows,
         "credits": charged,
         **usd_field("usd", charged),
@@ -121,7 +122,7 @@ async def build_comparison_result(
     sheet = await render_results(storage, firsts, limits) if firsts else None
     if sheet:
         answer["sheet"] = f"{sheet.note}{limits.note}".splitlines()
-    result = answers.build_result(answer, _format_comparison(answer), is_error=not (open_ or succeeded))
+    result = answers.build_result(answer, _format_comparison(answer), is_error=not (is_running or succeeded))
     if sheet and sheet.content:
         data = b64encode(sheet.content).decode()
         result.content.append(ImageContent(type="image", data=data, mime_type=sheet.mime_type))
@@ -143,9 +144,8 @@ def _task_row(order: Order, task: Task, now: float, find_link: answers.FindLink)
 
 
 def _error_row(order: Order, error: KieMcpError) -> Row:
-    status = "unknown" if error.billed is None else "failed"
     task_id = {"task_id": error.task_id} if error.task_id else {}
-    return {"model": order.call.id, "status": status, **task_id, "error": error.as_dict()}
+    return {"model": order.call.id, "status": answers.name_status(error), **task_id, "error": error.as_dict()}
 
 
 def _next_step(app: App, open_: Sequence[Task]) -> str:
