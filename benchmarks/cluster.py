@@ -15,7 +15,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -60,7 +60,8 @@ class Reckoning:
 
     accepted: int
     unknown: int
-    lost: int
+    lost: list[str]
+    """For each lost task, its prompt, and what KIE, the ledger and the caller know of it."""
     paid_twice: int
     foreign: int
 
@@ -127,13 +128,21 @@ def reckon(kie: Process, database: PostgresqlServer, record: Record) -> Reckonin
     schemas = database.select(DATABASE, "SELECT schemaname AS name FROM pg_tables WHERE tablename = 'tasks'")
     queries = (f"SELECT kie_id, state, arguments FROM {schema['name']}.tasks" for schema in schemas)  # noqa: S608
     rows = [row for query in queries for row in database.select(DATABASE, query)]
+    in_ledger = defaultdict(list)
+    for row in rows:
+        in_ledger[_read_prompt(row["arguments"])].append((row["kie_id"], row["state"]))
     known = {row["kie_id"] for row in rows if row["kie_id"]}
     unknown = {_read_prompt(row["arguments"]) for row in rows if row["state"] == "unknown"}
     lost = [prompt for _, id_, prompt in accepted if id_ not in known and prompt not in unknown]
     lost += [prompt for prompt, state in record.ended.items() if state not in ("succeeded", "unknown")]
     times = Counter((key, prompt) for key, _, prompt in accepted)
     paid_twice = sum(count - 1 for count in times.values())
-    return Reckoning(len(accepted), len(unknown), len(lost), paid_twice, record.foreign)
+    named = {prompt: id_ for _, id_, prompt in accepted}
+    lost = [
+        f"{prompt}: at KIE {named.get(prompt)}, in the ledger {in_ledger[prompt]}, answer {record.answers.get(prompt)}"
+        for prompt in lost
+    ]
+    return Reckoning(len(accepted), len(unknown), lost, paid_twice, record.foreign)
 
 
 def _read_prompt(arguments: Any) -> str:
@@ -222,7 +231,7 @@ def report(reckoning: Reckoning, record: Record, options: argparse.Namespace, ro
     keys = "each with a KIE key of its own" if WITH_KEYS else "with one KIE key"
     text = (
         f"{options.callers} callers, {keys}, and {options.replicas} replicas: KIE accepted {reckoning.accepted:,} "
-        f"tasks. Lost {reckoning.lost}, paid twice {reckoning.paid_twice}, tasks of others that were read "
+        f"tasks. Lost {len(reckoning.lost)}, paid twice {reckoning.paid_twice}, tasks of others that were read "
         f"{reckoning.foreign}; of {reckoning.unknown} nobody knows whether KIE took them, and their callers were told. "
         f"Callers had to ask again {record.repeated.total():,} times.\n\n"
     )
@@ -276,6 +285,8 @@ def main() -> int:
     if options.running:
         text += f"\n\nA running task takes {kilobytes:.1f} kB of memory."
     print(text)
+    for each in reckoning.lost:
+        print("Lost:", each)
     if options.write:
         write_block(options.write, "cluster", "python -m benchmarks.cluster --write docs/performance.md", text)
     missed = [name for name in ("lost", "paid_twice", "foreign") if getattr(reckoning, name)]

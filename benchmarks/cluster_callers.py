@@ -32,6 +32,8 @@ class Record:
     """For each kind of call, the seconds of each call that was answered."""
     ended: dict[str, str] = field(default_factory=dict)
     """For each prompt, the state in which its task ended."""
+    answers: dict[str, Answer] = field(default_factory=dict)
+    """For each prompt, the last answer about its task."""
     repeated: Counter[str] = field(default_factory=Counter)
     """For each reason, such as a killed server, how often a call was repeated."""
     foreign: int = 0
@@ -67,16 +69,18 @@ class Caller:
 
     async def _make(self, http: httpx2.AsyncClient, prompt: str) -> str:
         """Start a task and poll it to its end; start it again if the answer says that this cannot cost twice."""
-        until = time.monotonic() + PATIENCE_SECONDS
+        until, ended = time.monotonic() + PATIENCE_SECONDS, Answer()
         while time.monotonic() < until:
             made = await self._call(http, "create", "nano_banana_image", prompt=prompt)
             self.made.append(str(made.get("task_id", "")))
             ended = await self._follow(http, made, until)
             error = ended.get("error", {})
             if not (error.get("retryable") and error.get("billed") is False):
+                self._record.answers[prompt] = ended
                 return str(ended.get("status"))
             self._record.repeated["made anew"] += 1
             await anyio.sleep(TRY_AGAIN_SECONDS)
+        self._record.answers[prompt] = ended
         return "not ended"
 
     async def _follow(self, http: httpx2.AsyncClient, made: Answer, until: float) -> Answer:
