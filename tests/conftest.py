@@ -12,7 +12,7 @@ from mcp import Client
 from pydantic import SecretStr
 from support import preloaded
 from support.accounts import make_key, run_provider, serve_accounts
-from support.clock import JumpingClock
+from support.clock import JumpingClock, JumpingLoop
 from support.ledgers import find_url, use_server
 from support.new_model import NEW, SCHEMA
 from support.postgresql import NOT_INSTALLED, end_shared_server, find_programs, share_server
@@ -107,8 +107,8 @@ hypothesis.settings.load_profile("unhurried")
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
+def anyio_backend() -> tuple[str, dict[str, object]]:
+    return "asyncio", {"loop_factory": JumpingLoop}
 
 
 @pytest.fixture

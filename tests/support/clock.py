@@ -1,7 +1,8 @@
 """A clock for tests: time jumps to the next deadline when all tasks of the event loop wait for time."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+import selectors
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -14,7 +15,10 @@ from kie_mcp import child_process
 from kie_mcp.clock import Clock
 
 MOMENT = 0.002
-"""Real seconds that a sleeper waits in each step, so that sockets and other processes can work."""
+"""Real seconds that a test waits in each step, so that other tasks, threads and processes can work.
+
+After this time without a message on any socket or pipe, the tasks of an event loop count as waiting.
+"""
 
 
 PATIENCE_SECONDS = 60.0
@@ -52,13 +56,13 @@ class JumpingClock(Clock):
 
     A sleeper does not wait for real seconds. The clock jumps to the earliest deadline when no task is ready to run, no
     ledger connection, worker thread or child process is in use, and no `hold()` block is open. All clocks of a process
-    share its connections, so these counts belong to the class.
+    share its connections, so this count belongs to the class.
+
+    It works in the event loops of `JumpingLoop`, which the fixture `anyio_backend` names.
     """
 
     busy: ClassVar[int] = 0
     """Number of ledger connections in use plus number of open `hold()` blocks; time passes only if this is 0."""
-    checking: ClassVar[int] = 0
-    """Number of alarms that are checking at this moment whether all tasks wait."""
     newest: "ClassVar[JumpingClock | None]" = None
     """The clock that was created last; the tests' PostgreSQL server uses its time."""
 
@@ -66,9 +70,8 @@ class JumpingClock(Clock):
         JumpingClock.newest = self
         self.now = 1_800_000_000.0
         """Seconds since 1970; a test may set it."""
-        self._wake_times: list[float] = []
-        self._idle_times: list[float] = []
-        """Deadlines of the sleepers in `idle()`."""
+        self.wake_times: list[float] = []
+        """The deadlines to which the clock may jump, those of `sleep()`."""
 
     @classmethod
     @contextmanager
@@ -91,25 +94,15 @@ class JumpingClock(Clock):
     async def sleep(self, seconds: float) -> None:
         """Sleep; when all tasks wait, the sleeper with the earliest deadline moves the clock to its deadline."""
         wake_time = self.now + seconds
-        self._wake_times.append(wake_time)
+        self.wake_times.append(wake_time)
         try:
-            await _Alarm(self, wake_time, moves_clock=True).wait()
+            await _wait_for_alarm(_Alarm(self, wake_time, moves_clock=True))
         finally:
-            self._wake_times.remove(wake_time)
-
-    def is_first(self, wake_time: float) -> bool:
-        """Return whether the clock may jump to this deadline next."""
-        # A background loop whose time has come goes on before the clock jumps again.
-        return wake_time == min(self._wake_times) and min(self._idle_times, default=wake_time) > self.now
+            self.wake_times.remove(wake_time)
 
     async def idle(self, seconds: float) -> None:
         """Sleep in a background loop: wake up when other sleepers have moved the clock, but never move it."""
-        wake_time = self.now + seconds
-        self._idle_times.append(wake_time)
-        try:
-            await _Alarm(self, wake_time, moves_clock=False).wait()
-        finally:
-            self._idle_times.remove(wake_time)
+        await _wait_for_alarm(_Alarm(self, self.now + seconds, moves_clock=False))
 
 
 class WallClock(JumpingClock):
@@ -122,92 +115,92 @@ class WallClock(JumpingClock):
         return self.now + self.ahead
 
 
-def ready_callbacks(loop: object) -> Sized:
-    """Return the callbacks that a loop will run next.
-
-    asyncio has no public way to see whether a task is ready to run, so this reads CPython's `BaseEventLoop._ready`.
-
-    Raises:
-        RuntimeError: When the loop does not have the attribute `_ready`.
-    """
-    ready: Sized | None = getattr(loop, "_ready", None)
-    if ready is None:
-        raise RuntimeError(
-            f"The tests' clock cannot work on {type(loop).__qualname__}: it has to know whether a task can go on, and "
-            "reads that from CPython's private BaseEventLoop._ready, which is not there. Change ready_callbacks() in "
-            "tests/support/clock.py to how this version of Python keeps the callbacks that it runs next."
-        )
-    return ready
-
-
 class _Alarm:
-    """Wakes one sleeper of a clock.
-
-    A server has several background loops, and each sleeps most of the time. So looking at the clock is a callback of
-    the event loop: it takes a tenth of the time that a task takes that sleeps for a moment.
-    """
+    """Wakes one sleeper when its clock has reached the deadline."""
 
     def __init__(self, clock: JumpingClock, wake_time: float, *, moves_clock: bool) -> None:
-        self._clock = clock
-        self._wake_time = wake_time
-        self._moves_clock = moves_clock
-        self._rings = anyio.Event()
-        self._loop = asyncio.get_running_loop()
-        self._ready = ready_callbacks(self._loop)
-        self._threads = anyio.to_thread.current_default_thread_limiter()
-        self._handle: asyncio.Handle | None = None
-        self._is_checking = False
+        self.clock = clock
+        self.wake_time = wake_time
+        self.moves_clock = moves_clock
+        self.rings = anyio.Event()
 
-    async def wait(self) -> None:
-        """Wait until the clock has reached the deadline."""
-        if self._clock.now >= self._wake_time:
-            return
-        self._look_later()
-        try:
-            await self._rings.wait()
-        finally:
-            self._set_checking(False)
-            if self._handle:
-                self._handle.cancel()
+    def ring_if_due(self) -> bool:
+        """Wake the sleeper if its time has come, and return whether that is so."""
+        if self.clock.now >= self.wake_time:
+            self.rings.set()
+        return self.rings.is_set()
 
-    def _look_later(self) -> None:
-        # All alarms look at the same moments, so that the event loop wakes up only once for all of them.
-        moment = (self._loop.time() // MOMENT + 1) * MOMENT
-        self._handle = self._loop.call_at(moment, self._look)
+    def jump_if_first(self) -> bool:
+        """Move the clock to this deadline if it is the earliest one, and return whether that was so."""
+        is_first = self.moves_clock and self.wake_time == min(self.clock.wake_times)
+        if is_first:
+            self.clock.now = max(self.clock.now, self.wake_time)
+        return is_first
 
-    def _look(self) -> None:
-        if self._clock.now >= self._wake_time:
-            self._rings.set()
-        elif self._may_jump():
-            self._set_checking(True)
-            self._handle = self._loop.call_soon(self._check)
-        else:
-            self._look_later()
 
-    def _check(self) -> None:
-        """Let the clock jump if no task is ready to run; callbacks of other alarms that are in this check do not count.
+class _JumpingSelector(selectors.DefaultSelector):
+    """Waits for sockets, and lets the clocks jump when no task of the event loop can go on without time passing.
 
-        Tasks that became ready before this callback was scheduled have run, and so have those that a socket made ready.
-        """
-        everybody_waits = len(self._ready) < JumpingClock.checking
-        # This is asked twice, because a sleeper with an earlier deadline may start during the check.
-        if not self._may_jump():
-            self._set_checking(False)
-            self._look_later()
-        elif everybody_waits:
-            self._set_checking(False)
-            self._clock.now = max(self._clock.now, self._wake_time)
-            self._rings.set()
-        else:
-            self._handle = self._loop.call_soon(self._check)
+    The event loop asks for sockets before each of its turns. With a timeout of 0, a task or a callback is ready to run.
+    """
 
-    def _may_jump(self) -> bool:
-        works = JumpingClock.busy or self._threads.borrowed_tokens or child_process.running
-        return self._moves_clock and not works and self._clock.is_first(self._wake_time)
+    def __init__(self) -> None:
+        super().__init__()
+        self.alarms: list[_Alarm] = []
+        self.threads: anyio.CapacityLimiter | None = None
+        """anyio's limit of worker threads, which knows how many of them work for this event loop."""
 
-    def _set_checking(self, is_checking: bool) -> None:
-        JumpingClock.checking += is_checking - self._is_checking
-        self._is_checking = is_checking
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if not self.alarms or (timeout is not None and timeout <= 0):
+            return super().select(timeout)
+        if self._ring():
+            return super().select(0)
+        # The loop itself always has one socket, with which threads wake it up.
+        if found := super().select(MOMENT if len(self.get_map()) > 1 else 0):
+            return found
+        # Every clock is asked, because each has an earliest deadline of its own.
+        if not self._is_busy() and any([alarm.jump_if_first() for alarm in self.alarms]):
+            self._ring()
+            return []
+        # What the clocks wait for may end in another thread.
+        return super().select(MOMENT if timeout is None else min(timeout, MOMENT))
+
+    def _ring(self) -> bool:
+        return any([alarm.ring_if_due() for alarm in self.alarms])
+
+    def _is_busy(self) -> bool:
+        has_worker = self.threads is not None and self.threads.borrowed_tokens > 0
+        return bool(JumpingClock.busy or has_worker or child_process.running)
+
+
+class JumpingLoop(asyncio.SelectorEventLoop):
+    """An event loop in which `JumpingClock` works."""
+
+    def __init__(self) -> None:
+        self.jumping = _JumpingSelector()
+        super().__init__(self.jumping)
+
+
+async def _wait_for_alarm(alarm: _Alarm) -> None:
+    """Wait until an alarm rings.
+
+    Raises:
+        RuntimeError: When the event loop is not a `JumpingLoop`.
+    """
+    loop = asyncio.get_running_loop()
+    if not isinstance(loop, JumpingLoop):
+        raise RuntimeError(
+            "The tests' clock has to know whether a task can go on, which only the event loop support.clock.JumpingLoop "
+            'tells: pass backend_options={"loop_factory": JumpingLoop} to anyio.run().'
+        )
+    if alarm.ring_if_due():
+        return
+    loop.jumping.threads = anyio.to_thread.current_default_thread_limiter()
+    loop.jumping.alarms.append(alarm)
+    try:
+        await alarm.rings.wait()
+    finally:
+        loop.jumping.alarms.remove(alarm)
 
 
 @sa.event.listens_for(sa.Engine, "do_connect")

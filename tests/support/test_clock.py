@@ -1,17 +1,19 @@
 """Test the properties of JumpingClock on which other tests rely."""
 
-import asyncio
+import socket
 import threading
 import time
 from functools import partial
 from pathlib import Path
 
 import anyio
+import anyio.abc
 import anyio.lowlevel
+import anyio.to_thread
 import pytest
 
 from kie_mcp.ledger.ledger import Ledger
-from support.clock import JumpingClock, let_others_run, ready_callbacks
+from support.clock import JumpingClock, JumpingLoop, let_others_run, wait_until
 
 pytestmark = pytest.mark.anyio
 
@@ -132,21 +134,18 @@ async def test_idle_does_not_make_time_pass_but_ends_when_others_do(clock: Jumpi
     assert clock.now == before + 6
 
 
-async def test_a_background_loop_whose_time_has_come_goes_on_before_time_passes_again(
-    clock: JumpingClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    moment, before, seen = 0.03, clock.now, list[float]()
-    monkeypatch.setattr("support.clock.MOMENT", moment)
+async def test_a_background_loop_whose_time_has_come_goes_on_before_time_passes_again(clock: JumpingClock) -> None:
+    before, seen = clock.now, list[float]()
 
     async def idle() -> None:
         await clock.idle(1)
+        for _ in range(5):
+            await anyio.lowlevel.checkpoint()
         seen.append(clock.now)
 
     async with anyio.create_task_group() as group:
-        # The three look at the clock one after another, a third of a moment apart.
         for start in (idle, partial(clock.sleep, 1), partial(clock.sleep, 50)):
             group.start_soon(start)
-            await anyio.sleep(moment / 3)
     assert seen == [before + 1]
 
 
@@ -166,16 +165,41 @@ async def test_a_time_that_a_test_sets_is_not_set_back_by_sleepers(clock: Jumpin
     assert woken == [later]
 
 
-async def test_this_python_keeps_what_it_runs_next_where_the_clock_reads_it() -> None:
-    loop = asyncio.get_running_loop()
-    before = len(ready_callbacks(loop))
-    loop.call_soon(lambda: None)
-    assert len(ready_callbacks(loop)) == before + 1, (
-        "Python's event loop still has _ready, but a callback that was just scheduled is not counted there, so the "
-        "tests' clock would jump while a task can go on: change ready_callbacks() in tests/support/clock.py."
-    )
+async def test_no_time_passes_while_a_message_is_on_its_way_between_two_sockets(clock: JumpingClock) -> None:
+    one, two = socket.socketpair()
+    woken = list[float]()
+
+    async def answer(stream: anyio.abc.ByteStream) -> None:
+        for _ in range(100):
+            await stream.send(await stream.receive())
+
+    async with (
+        await anyio.abc.UNIXSocketStream.from_socket(one) as here,
+        await anyio.abc.UNIXSocketStream.from_socket(two) as there,
+        anyio.create_task_group() as group,
+    ):
+        group.start_soon(answer, there)
+        group.start_soon(sleep_and_note, clock, 1, woken)
+        for _ in range(100):
+            await here.send(b"x")
+            await here.receive()
+        assert not woken
+    assert woken
 
 
-def test_a_loop_that_keeps_it_elsewhere_is_refused_with_the_reason() -> None:
-    with pytest.raises(RuntimeError, match=r"tests' clock cannot work on object: .*_ready, which is not"):
-        ready_callbacks(object())
+async def test_sleepers_of_two_threads_share_a_clock(clock: JumpingClock) -> None:
+    before, woken = clock.now, list[float]()
+    run = partial(anyio.run, sleep_and_note, clock, 3, woken, backend_options={"loop_factory": JumpingLoop})
+    thread = threading.Thread(target=run)
+    with JumpingClock.hold():
+        thread.start()
+        await wait_until(lambda: len(clock.wake_times) == 1)
+    await clock.sleep(5)
+    await anyio.to_thread.run_sync(thread.join)
+    assert woken == [before + 3]
+    assert clock.now >= before + 5
+
+
+def test_another_event_loop_is_refused_with_the_reason(clock: JumpingClock) -> None:
+    with pytest.raises(RuntimeError, match=r"only the event loop support\.clock\.JumpingLoop tells: pass"):
+        anyio.run(clock.sleep, 1)
