@@ -20,7 +20,7 @@ from kie_mcp.tasks.base_watcher import BaseWatcher
 from kie_mcp.tasks.batch import MODEL, OPEN, Batch, Item
 from kie_mcp.tasks.polling import DurationEstimate
 from kie_mcp.tasks.services import Services
-from kie_mcp.tasks.whole import LONGEST_WAIT, RETRY_SECONDS, PartRunner, Started
+from kie_mcp.tasks.whole import LONGEST_WAIT, RETRY_SECONDS, PartRunner, Started, settle_create
 
 logger = logging.getLogger(__name__)
 
@@ -109,9 +109,9 @@ class BatchWatcher(BaseWatcher):
         if item.task_id:
             return Started(await self._runner.get(item.task_id, seconds=None))
         if task := await self._services.ledger.find(item.order_id):
-            # If the task's process died before it sent the create request, `get()` marks this task as failed, and a new
+            # If the task's process died before it sent the create request, the task is marked as failed here, and a new
             # task is started below.
-            task = await self._runner.get(task.id, seconds=None)
+            task = await settle_create(self._runner, task.id)
             if not task.refused:
                 return Started(task)
             item.order_id = new_id("t")
