@@ -1,15 +1,13 @@
 """That the comparison at the end of each of these tests sees what it is there for."""
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 from reconciliation import order, reckon
 from support.clock import JumpingClock
+from support.ledgers import change_rows
 from support.runners import run_runner, run_to_end, saved_files
 
-from kie_mcp.ledger.sqlite import FILE_NAME
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.caps import Rules
 
@@ -24,7 +22,7 @@ pytestmark = pytest.mark.anyio
         "UPDATE tasks SET credits = 5",
         "UPDATE tasks SET credits = NULL",
         "UPDATE tasks SET state = 'running'",
-        "UPDATE tasks SET saved = 0",
+        "UPDATE tasks SET saved = false",
         "UPDATE tasks SET results = '[]'",
     ],
 )
@@ -32,8 +30,7 @@ async def test_a_ledger_that_is_wrong_is_noticed(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, change: str
 ) -> None:
     await deliver(sandbox, clock, tmp_path)
-    with closing(sqlite3.connect(tmp_path / "data" / FILE_NAME)) as ledger, ledger:
-        ledger.execute(change)
+    change_rows(tmp_path / "data", change)
     with pytest.raises(AssertionError):
         reckon(sandbox, tmp_path)
 

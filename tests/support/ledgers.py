@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import sqlalchemy as sa
 
+from kie_mcp.config import Settings
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.rows import row_from_task
 from kie_mcp.ledger.sqlite import FILE_NAME
@@ -75,6 +76,11 @@ async def open_ledger(folder: Path, **how: Any) -> Ledger:
     return await Ledger.open(folder, url=find_url(folder), **how)
 
 
+async def open_server_ledger(settings: Settings) -> Ledger:
+    """Open the ledger of a server with these settings, as another process does."""
+    return await Ledger.open(settings.state_dir, url=settings.ledger_url, schema=settings.ledger_schema)
+
+
 def select_rows(folder: Path, query: str) -> Sequence[Mapping[str, Any]]:
     """Run a query on the ledger of a folder with a new connection, as another process does, and return the rows."""
     if found := find_database(folder):
@@ -83,6 +89,17 @@ def select_rows(folder: Path, query: str) -> Sequence[Mapping[str, Any]]:
     with closing(sqlite3.connect(folder / FILE_NAME)) as file:
         file.row_factory = sqlite3.Row
         return [dict(row) for row in file.execute(query)]
+
+
+def change_rows(folder: Path, statement: str) -> None:
+    """Run a statement that writes to the ledger of a folder with a new connection, as another process does."""
+    if found := find_database(folder):
+        server, name = found
+        with server.connection(name) as connection:
+            connection.execute(statement.encode())
+        return
+    with closing(sqlite3.connect(folder / FILE_NAME)) as file, file:
+        file.execute(statement)
 
 
 async def fill_ledger(folder: Path, count: int) -> None:

@@ -2,7 +2,7 @@
 
 import resource
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from kie_mcp.tasks.services import Change
 from kie_mcp.tasks.storage import FolderStorage, Storage
 from kie_mcp.tasks.uploads import Uploader
 from support.clock import JumpingClock
-from support.ledgers import open_ledger, select_rows
+from support.ledgers import find_database, open_ledger, select_rows
 
 NO_REPEATS = Rules(repeat_window=0)
 """Rules with which each call starts a new task, even if an equal call was made before."""
@@ -171,6 +171,12 @@ def saved_files(folder: Path) -> list[Path]:
     """Return the files in an output folder and its subfolders, without the JSON sidecar of each file."""
     files = (file for file in folder.rglob("*") if file.is_file())
     return sorted(file for file in files if not (file.suffix == ".json" and file.with_suffix("").exists()))
+
+
+def refuse_ledger_writes(folder: Path) -> AbstractContextManager[None]:
+    """Let writes to a runner's ledger fail until the block ends: the disk is full, or PostgreSQL refuses them."""
+    found = find_database(folder / "data")
+    return found[0].refuse_writing(found[1]) if found else full_disk()
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """Tasks that KIE has and the ledger has not, and those of which nobody knows whether KIE has them."""
 
 import json
-import sqlite3
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import anyio
 import httpx2
 import pytest
+import sqlalchemy as sa
 from mcp import Client
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from support import media_files
@@ -17,6 +17,7 @@ from support.answers import answer, text
 from support.clients import connect
 from support.clock import JumpingClock
 from support.fake_kie import envelope
+from support.ledgers import open_server_ledger
 from support.new_model import SCHEMA
 from support.runners import InterceptedKie, model_call, run_runner, run_to_end, saved_files, task_rows
 
@@ -27,6 +28,7 @@ from kie_mcp.config import Settings
 from kie_mcp.errors import ApiError, AuthError, InvalidCall, UnknownOutcome
 from kie_mcp.kie import routes
 from kie_mcp.kie.client import KieClient
+from kie_mcp.ledger import tables
 from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.offers import build_minimal_call
@@ -476,9 +478,10 @@ async def test_an_absurd_creation_time_in_the_ledger_does_not_break_the_lists(
     """Earlier versions took microseconds for milliseconds."""
     made = answer(await client.call_tool("nano_banana_image", {"prompt": "x"}))["task_id"]
     for created in (1.7e12, 1.7e15, -5e10, 0):
-        with sqlite3.connect(settings.state_dir / "ledger.sqlite3") as file:
-            file.execute("UPDATE tasks SET created = ?", (created,))
-        file.close()
+        ledger = await open_server_ledger(settings)
+        async with ledger.database.writing() as connection:
+            await connection.execute(sa.update(tables.tasks).values(created=created))
+        await ledger.close()
         for tool in ("list_tasks", "library", "spend_report"):
             assert not (await client.call_tool(tool)).is_error
         (found,) = answer(await client.call_tool("list_tasks"))["tasks"]

@@ -9,7 +9,6 @@ from support import ledgers
 from support.clock import JumpingClock, let_others_run
 from support.runners import run_runner
 
-from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks import partial_files
 
@@ -56,7 +55,7 @@ async def start_once(folder: Path, sandbox: Sandbox, clock: JumpingClock) -> Non
 
 @pytest.fixture(autouse=True)
 async def ledger(tmp_path: Path) -> None:
-    made = await Ledger.open(tmp_path / "data")
+    made = await ledgers.open_ledger(tmp_path / "data")
     await made.add(ledgers.task(SAVED, state="succeeded", saved=True))
     # It is unknown whether KIE made it, so no watcher asks after it here.
     await made.add(ledgers.task(UNSAVED, state="unknown", saved=False))

@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 from starlette.responses import JSONResponse, Response
 from support.clock import JumpingClock, let_others_run
+from support.ledgers import open_ledger
 from support.runners import Intercept, InterceptedKie, model_call, run_runner, run_to_end, saved_files
 
 from kie_mcp.catalog.credits import format_credits
@@ -44,10 +45,12 @@ def speech(**more: Any) -> Order:
 
 
 async def parts(runner: Runner) -> list[Task]:
-    """Return all parts in the ledger, oldest first."""
+    """Return all parts in the ledger, oldest first, and in the order of the text if they are equally old."""
     rows = await runner.ledger.database.select(sa.select(tasks.c.id).where(tasks.c.parent.is_not(None)))
     found = [await runner.ledger.find(row["id"]) for row in rows]
-    return sorted((each for each in found if each), key=lambda each: each.created)
+    return sorted(
+        (each for each in found if each), key=lambda each: (each.created, TEXT.index(each.arguments["prompt"]))
+    )
 
 
 def at_create(number: int, do: Callable[[], Response | None]) -> Intercept:
@@ -338,6 +341,28 @@ async def test_a_parent_task_of_which_something_was_sent_is_continued_by_the_nex
         assert again.state == "succeeded"
         spent = await runner.ledger.spent(again)
     assert spent.day == pytest.approx(PRICE) == pytest.approx(1000 - sandbox.balance)
+    assert len(sandbox.accepted) == 3
+
+
+async def test_a_part_that_another_live_process_watches_is_waited_for_and_made_again_if_it_was_not_sent(
+    tmp_path: Path, sandbox: Sandbox, clock: JumpingClock
+) -> None:
+    async with run_runner(
+        tmp_path, sandbox.app, clock, rules=REPEATS, crash=True, wrap_limiter=lambda inner: Held(inner, 1)
+    ) as runner:
+        begun = await runner.submit(speech(), seconds=1)
+        while len(await runner.ledger.find_parts(begun.id)) < 2:
+            await let_others_run()
+        (unsent,) = (part for part in await parts(runner) if part.state == "prepared")
+    clock.now += 2 * LEASE_SECONDS
+    # Another process takes this part over, and dies before it has written down that it was not sent.
+    other = await open_ledger(tmp_path / "data")
+    await other.leases.renew("s_other", clock.now)
+    assert await other.leases.claim(unsent.id, "s_other", clock.now)
+    await other.close()
+    async with run_runner(tmp_path, sandbox.app, clock, rules=REPEATS) as runner:
+        found = await run_to_end(runner, begun)
+    assert found.state == "succeeded"
     assert len(sandbox.accepted) == 3
 
 

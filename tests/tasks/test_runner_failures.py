@@ -10,12 +10,13 @@ import pytest
 import stamina
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from support.clock import JumpingClock, let_others_run
+from support.clock import JumpingClock, let_others_run, pass_time_until
+from support.ledgers import open_ledger
 from support.runners import (
     NO_REPEATS,
     InterceptedKie,
-    full_disk,
     model_call,
+    refuse_ledger_writes,
     run_runner,
     run_to_end,
     saved_files,
@@ -26,7 +27,6 @@ from kie_mcp.errors import ApiError, InsufficientCredits, KieMcpError
 from kie_mcp.kie.advice import SANDBOX
 from kie_mcp.kie.rate_limit import CREATE_LIMIT
 from kie_mcp.ledger.leases import LEASE_SECONDS
-from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import KEPT_FOR, State, Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.caps import Rules
@@ -119,7 +119,10 @@ async def test_kie_is_not_asked_when_the_row_cannot_be_written(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
     async with run_runner(tmp_path, sandbox.app, clock) as runner:
-        with full_disk(), pytest.raises(KieMcpError, match=r"cannot be written \(.+\), so KIE was not asked") as caught:
+        with (
+            refuse_ledger_writes(tmp_path),
+            pytest.raises(KieMcpError, match=r"cannot be written \(.+\), so KIE was not asked") as caught,
+        ):
             await runner.submit(Order("veo_video", model_call("veo_video")))
         assert caught.value.billed is False
         assert not sandbox.accepted
@@ -131,20 +134,20 @@ async def test_kie_is_not_asked_when_the_row_cannot_be_written(
 async def test_what_kie_answered_is_told_even_when_it_cannot_be_written(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, how: str
 ) -> None:
-    disk = full_disk()
+    refusal = refuse_ledger_writes(tmp_path)
 
-    async def fill(path: str) -> None:
+    async def refuse(path: str) -> None:
         if path.endswith("generate"):
-            disk.__enter__()
+            refusal.__enter__()
 
     if how:
         sandbox.inject_fault("create", how)
-    async with run_runner(tmp_path, InterceptedKie(sandbox.app, post=fill), clock) as runner:
+    async with run_runner(tmp_path, InterceptedKie(sandbox.app, post=refuse), clock) as runner:
         try:
             with pytest.raises(KieMcpError) as caught:
                 await runner.submit(Order("veo_video", model_call("veo_video")))
         finally:
-            disk.__exit__(None, None, None)
+            refusal.__exit__(None, None, None)
         if how:
             assert isinstance(caught.value, InsufficientCredits)
             return
@@ -161,10 +164,11 @@ async def test_an_end_that_cannot_be_written_is_read_again(
 ) -> None:
     async with run_runner(tmp_path, sandbox.app, clock) as runner:
         task = await runner.submit(Order("veo_video", model_call("veo_video")))
-        with full_disk():
+        with refuse_ledger_writes(tmp_path):
             assert (await run_to_end(runner, task)).state == "running"
-        again = await runner.get(task.id)
-        assert (await run_to_end(runner, again)).state == "succeeded"
+        assert (await runner.get(task.id)).state == "succeeded"
+        # The row is written at the next attempt.
+        await pass_time_until(lambda: task_rows(tmp_path)[0][1] == "succeeded", clock)
 
 
 async def test_a_task_goes_on_after_a_restart(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
@@ -333,7 +337,7 @@ async def test_a_server_that_ends_waits_for_a_create_that_gets_its_turn_meanwhil
 async def test_a_create_is_left_to_its_server_while_that_is_alive(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
-    ledger = await Ledger.open(tmp_path / "data")
+    ledger = await open_ledger(tmp_path / "data")
     await ledger.leases.renew("s_other", clock.now)
     states: tuple[tuple[str, State], ...] = (("t_sent", "submitting"), ("t_not_sent", "prepared"))
     for id_, state in states:

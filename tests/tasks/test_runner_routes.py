@@ -8,7 +8,7 @@ import pytest
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 from support.clock import JumpingClock, wait_until
-from support.runners import InterceptedKie, full_disk, run_runner, run_to_end, task_rows
+from support.runners import InterceptedKie, refuse_ledger_writes, run_runner, run_to_end, task_rows
 
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.registry import MODELS
@@ -166,16 +166,16 @@ async def test_a_refusal_for_the_rate_is_sent_again(sandbox: Sandbox, clock: Jum
 async def test_an_answer_that_cannot_be_written_down_is_handed_over(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
-    disk = full_disk()
+    refusal = refuse_ledger_writes(tmp_path)
 
-    async def fill(_: str) -> None:
-        disk.__enter__()
+    async def refuse(_: str) -> None:
+        refusal.__enter__()
 
-    async with run_runner(tmp_path, InterceptedKie(sandbox.app, post=fill), clock) as runner:
+    async with run_runner(tmp_path, InterceptedKie(sandbox.app, post=refuse), clock) as runner:
         try:
             task = await runner.submit(Order("x", call(STYLE, prompt="a slow waltz")))
         finally:
-            disk.__exit__(None, None, None)
+            refusal.__exit__(None, None, None)
     assert (task.state, len(task.texts), task.error) == ("succeeded", 1, None)
     assert task.note.startswith("Not written down: ")
     assert "\n" not in task.note

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import subprocess
 import time
 from collections.abc import Sequence
 from datetime import datetime
@@ -15,10 +16,11 @@ from mcp import Client
 from support.answers import answer, text
 from support.clock import JumpingClock
 from support.commands import run_command
-from support.ledgers import open_ledger
+from support.ledgers import find_url, open_ledger, open_server_ledger
 
 from kie_mcp.config import Settings
 from kie_mcp.ledger import tables
+from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.rows import row_from_task
 from kie_mcp.ledger.spending import By
 from kie_mcp.ledger.task import Task
@@ -69,8 +71,13 @@ def mixed(now: float) -> list[Task]:
     ]
 
 
-async def fill(folder: Path, tasks: Sequence[Task]) -> None:
-    ledger = await open_ledger(folder)
+def run_spend(folder: Path, *arguments: str, columns: str = "80") -> subprocess.CompletedProcess[str]:
+    """Run `kie-mcp spend` on the ledger of a folder."""
+    url = find_url(folder)
+    return run_command("spend", *arguments, KIE_MCP_DATA_DIR=str(folder), KIE_MCP_DATABASE_URL=url, COLUMNS=columns)
+
+
+async def fill(ledger: Ledger, tasks: Sequence[Task]) -> None:
     async with ledger.database.writing() as connection:
         await connection.execute(sa.insert(tables.tasks), [row_from_task(each) for each in tasks])
     await ledger.close()
@@ -85,7 +92,7 @@ async def read_report(folder: Path, by: By) -> list[Line]:
 
 @pytest.mark.on_postgresql
 async def test_failed_refunded_unknown_and_open_are_told_apart(tmp_path: Path) -> None:
-    await fill(tmp_path, mixed(1.8e9))
+    await fill(await open_ledger(tmp_path), mixed(1.8e9))
     *_, total = await read_report(tmp_path, "day")
     assert total.rounded() == {
         "of": "all",
@@ -109,7 +116,7 @@ async def test_failed_refunded_unknown_and_open_are_told_apart(tmp_path: Path) -
 
 @pytest.mark.on_postgresql
 async def test_the_lines_are_of_days_models_or_kinds_and_add_up(tmp_path: Path) -> None:
-    await fill(tmp_path, mixed(1.8e9))
+    await fill(await open_ledger(tmp_path), mixed(1.8e9))
     reports = {by: await read_report(tmp_path, by) for by in get_args(By)}
     days = [line.of for line in reports["day"]]
     assert days == [*sorted(days[:-1], reverse=True), "all"]
@@ -124,7 +131,7 @@ async def test_the_lines_are_of_days_models_or_kinds_and_add_up(tmp_path: Path) 
 async def test_a_report_says_what_was_spent_in_both_forms(
     client: Client, settings: Settings, clock: JumpingClock
 ) -> None:
-    await fill(settings.state_dir, mixed(clock.now))
+    await fill(await open_server_ledger(settings), mixed(clock.now))
     result = await client.call_tool("spend_report", {"by": "MODEL", "days": "30"})
     assert not result.is_error
     assert [line["of"] for line in answer(result)["lines"]] == ["veo3", UNICODE]
@@ -166,7 +173,7 @@ async def test_a_report_of_a_thousand_models_stays_below_2000_tokens(
 ) -> None:
     names = [name.format(number) for number in range(1000)]
     await fill(
-        settings.state_dir,
+        await open_server_ledger(settings),
         [task(n, clock.now, model=each, credits=12345.67 + n, state="succeeded") for n, each in enumerate(names)],
     )
     result = await client.call_tool("spend_report", {"by": "model"})
@@ -194,9 +201,9 @@ async def test_a_wrong_report_is_refused(client: Client, wrong: dict[str, Any], 
 async def test_spend_prints_a_table_that_is_whole(tmp_path: Path) -> None:
     now = time.time()
     odd = task(11, now, model="[bold]odd[/bold]", credits=1_234_567.25)
-    await fill(tmp_path, [*mixed(now), odd])
+    await fill(await open_ledger(tmp_path), [*mixed(now), odd])
     for by, columns in (("model", "80"), ("model", "40"), ("day", "120"), ("kind", "40")):
-        run = run_command("spend", "--by", by, KIE_MCP_DATA_DIR=str(tmp_path), COLUMNS=columns)
+        run = run_spend(tmp_path, "--by", by, columns=columns)
         assert (run.returncode, run.stderr) == (0, "")
         lines = run.stdout.splitlines()
         assert "…" not in run.stdout
@@ -212,8 +219,11 @@ async def test_spend_prints_a_table_that_is_whole(tmp_path: Path) -> None:
 async def test_the_usual_table_fits_into_80_columns_without_empty_columns(tmp_path: Path) -> None:
     now = time.time()
     failed = task(3, now, state="failed", credits=0.0)
-    await fill(tmp_path, [task(1, now, credits=1_234_567.25), failed, task(7, now, state="running", credits=None)])
-    run = run_command("spend", "--by", "model", KIE_MCP_DATA_DIR=str(tmp_path), COLUMNS="80")
+    await fill(
+        await open_ledger(tmp_path),
+        [task(1, now, credits=1_234_567.25), failed, task(7, now, state="running", credits=None)],
+    )
+    run = run_spend(tmp_path, "--by", "model", columns="80")
     lines = run.stdout.splitlines()
     assert all(len(line) <= 80 for line in lines)
     assert lines[1].split() == ["model", "tasks", "succeeded", "charged", "failed", "refunded", "open", "usd"]
@@ -221,8 +231,11 @@ async def test_the_usual_table_fits_into_80_columns_without_empty_columns(tmp_pa
 
 async def test_spend_prints_values_for_other_programs(tmp_path: Path) -> None:
     now = time.time()
-    await fill(tmp_path, [*mixed(now), task(11, now, model='a "quoted", one\nof two lines', credits=1_234_567.25)])
-    run = run_command("spend", "--by", "model", "--days", "60", "--csv", KIE_MCP_DATA_DIR=str(tmp_path))
+    await fill(
+        await open_ledger(tmp_path),
+        [*mixed(now), task(11, now, model='a "quoted", one\nof two lines', credits=1_234_567.25)],
+    )
+    run = run_spend(tmp_path, "--by", "model", "--days", "60", "--csv")
     assert (run.returncode, run.stderr) == (0, "")
     first, *rows = csv.reader(StringIO(run.stdout))
     assert first == ["of", *FIGURES, "usd"]
@@ -233,9 +246,9 @@ async def test_spend_prints_values_for_other_programs(tmp_path: Path) -> None:
 
 
 def test_spend_of_an_empty_ledger_says_so(tmp_path: Path) -> None:
-    table = run_command("spend", "--days", "7", KIE_MCP_DATA_DIR=str(tmp_path))
+    table = run_spend(tmp_path, "--days", "7")
     assert (table.returncode, table.stdout) == (0, "No tasks in the last 7 days.\n")
-    values = run_command("spend", "--csv", KIE_MCP_DATA_DIR=str(tmp_path))
+    values = run_spend(tmp_path, "--csv")
     assert values.stdout == ",".join(["of", *FIGURES, "usd"]) + "\n"
 
 
@@ -246,4 +259,4 @@ def test_spend_needs_no_key_and_says_what_is_wrong(tmp_path: Path) -> None:
     assert "KIE_MCP_DATA_DIR" in run.stderr
     assert "Traceback" not in run.stderr
     for wrong in (["--by", "hour"], ["--days", "0"], ["--days", "x"]):
-        assert run_command("spend", *wrong, KIE_MCP_DATA_DIR=str(tmp_path)).returncode == 2
+        assert run_spend(tmp_path, *wrong).returncode == 2

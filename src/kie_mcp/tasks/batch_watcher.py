@@ -18,7 +18,7 @@ from kie_mcp.ledger.task import Result, Task, new_id
 from kie_mcp.tasks import failures
 from kie_mcp.tasks.base_watcher import BaseWatcher
 from kie_mcp.tasks.batch import MODEL, OPEN, Batch, Item
-from kie_mcp.tasks.parent_watcher import LONGEST_WAIT, RETRY_SECONDS, PartRunner, Started
+from kie_mcp.tasks.parent_watcher import LONGEST_WAIT, RETRY_SECONDS, PartRunner, Started, settle_create
 from kie_mcp.tasks.polling import DurationEstimate
 from kie_mcp.tasks.services import Services
 
@@ -126,12 +126,9 @@ class BatchWatcher(BaseWatcher):
         if item.task_id:
             return Started(await self._runner.get(item.task_id, seconds=None))
         if task := await self._services.ledger.find(item.order_id):
-            # If the task's process died before it sent the create request, `get()` marks this task as failed, and a new
+            # If the task's process died before it sent the create request, the task is marked as failed here, and a new
             # task is started below.
-            task = await self._runner.get(task.id, seconds=None)
-            if task.state == "prepared":
-                # This server is ending, so it can neither send the request nor take the task over.
-                raise failures.not_sent_error()
+            task = await settle_create(self._runner, task.id)
             if not task.refused:
                 return Started(task)
             item.order_id = new_id("t")

@@ -17,7 +17,7 @@ import anyio
 
 from kie_mcp.errors import InvalidCall, KieMcpError, TaskFailed
 from kie_mcp.ledger.ledger import WITHOUT_RESULT
-from kie_mcp.ledger.task import Result, Task
+from kie_mcp.ledger.task import PENDING, Result, Task
 from kie_mcp.tasks import failures
 from kie_mcp.tasks.base_watcher import BaseWatcher
 from kie_mcp.tasks.downloads import Downloader
@@ -151,9 +151,9 @@ class ParentWatcher(BaseWatcher):
         key = self._plan.key(number)
         part = await self._services.ledger.find_newest(key)
         if part and not part.final:
-            # If the part's process died before it sent the create request, `get()` marks the part as failed, and the
-            # part is started again below.
-            part = await self._runner.get(part.id, seconds=None)
+            # If the part's process died before it sent the create request, the part is marked as failed here, and is
+            # started again below.
+            part = await settle_create(self._runner, part.id)
         if part and part.state not in WITHOUT_RESULT:
             return Started(part)
         if part and part.parent == self.task.id and not part.refused:
@@ -311,6 +311,16 @@ class ParentWatcher(BaseWatcher):
 
     async def _save(self) -> None:
         await self._services.save_until_written(self.task, self.create_settled.set)
+
+
+async def settle_create(runner: PartRunner, id_: str) -> Task:
+    """Wait until the create request of a part or an item is settled, whichever process watches it; return the task."""
+    task = await runner.get(id_, seconds=None)
+    # `get()` waits only for tasks that this process watches. Another process, or another function of this one, may just
+    # have taken the task over.
+    while task.state in PENDING:
+        (task,) = await runner.wait([task], RETRY_SECONDS)
+    return task
 
 
 async def _locate(downloader: Downloader, places: Sequence[str]) -> list[Path]:
