@@ -440,7 +440,7 @@ const scenes = {
     const at = await open(browser);
     await at.run("qwen_image", { prompt: "A fox that cannot be (fail)" });
     await at.state("Failed");
-    await at.view.locator(".message", { hasText: "told to let this task fail" }).waitFor();
+    await at.view.locator(".message", { hasText: "injected into the sandbox" }).waitFor();
     assert.match(await at.view.locator(".advice").textContent(), /charged/);
     assert.ok((await at.buttons()).includes("Try again"));
     const other = await open(browser);

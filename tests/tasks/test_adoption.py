@@ -130,7 +130,7 @@ async def test_a_task_that_failed_elsewhere_says_why(client: Client, kie: KieCli
     id_ = await made_elsewhere(kie, "veo")
     found = await client.call_tool("get_task", {"task_ids": [id_], "wait_seconds": 30})
     assert found.is_error
-    assert "told to let this task fail" in text(found)
+    assert "injected into the sandbox" in text(found)
 
 
 async def test_several_tasks_are_adopted_in_one_call(client: Client, kie: KieClient) -> None:

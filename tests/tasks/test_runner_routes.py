@@ -88,7 +88,7 @@ async def test_what_cannot_be_made_at_once_is_refused_and_costs_nothing(
 ) -> None:
     sandbox.inject_fault("create", "fail")
     async with run_runner(tmp_path, sandbox.app, clock) as runner:
-        with pytest.raises(ApiError, match="told to let this task fail") as caught:
+        with pytest.raises(ApiError, match="injected into the sandbox") as caught:
             await runner.submit(Order("run_model", call(model, **arguments)))
         (task,) = await runner.ledger.page()
     assert (task.state, task.error) == ("failed", caught.value.as_dict())

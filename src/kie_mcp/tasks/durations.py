@@ -15,11 +15,14 @@ async def estimate_task(ledger: Ledger, task: Task, usual_seconds: float | None)
     Args:
         ledger: The ledger.
         task: The task.
-        usual_seconds: The estimate if the ledger has no task with this model and duration; if None, the model's class
-            gives the estimate.
+        usual_seconds: The known duration of every task, as in the sandbox; if the ledger has no task with this model
+            and duration, it counts as a measured one. If it is None, the model's class gives an estimate instead,
+            which may be wrong.
     """
     lengths = await ledger.statistics.durations(task.model, task.arguments.get("duration"), newest=NEWEST_DURATIONS)
     # A batch is expected to take as long as the slowest of its models.
     models = (MODELS[id_] for id_ in task.arguments.get("models", (task.model,)) if id_ in MODELS)
-    usual = usual_seconds or max((model.usual_seconds for model in models), default=UNKNOWN_SECONDS)
+    usual = max((model.usual_seconds for model in models), default=UNKNOWN_SECONDS)
+    if usual_seconds and not lengths:
+        lengths = [usual_seconds]
     return estimate_duration(lengths, usual)
