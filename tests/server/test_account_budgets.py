@@ -10,7 +10,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from support.accounts import claims_for, connect_account, make_key, needs_provider, run_provider, serve_accounts, sign
 from support.answers import answer
-from support.clock import JumpingClock
+from support.clock import JumpingClock, wait_until
 
 from kie_mcp.config import Settings
 from kie_mcp.sandbox.app import Sandbox
@@ -184,7 +184,7 @@ async def test_a_batch_that_was_begun_within_a_budget_goes_on_after_it_was_lower
             connect(url, issuer, **{CLAIM: 500}) as client,
         ):
             batch = answer(await client.call_tool("make_batch", given))
-    assert len(sandbox.accepted) <= 20
+            await wait_until(lambda: len(sandbox.accepted) == 20)
     async with (
         serve(settings, transport, clock, issuer, oidc_audience=url) as other,
         connect(other, issuer, **{"aud": url, CLAIM: 0}) as client,
