@@ -375,6 +375,14 @@ def test_a_setting_that_there_is_not_is_told(name: str, meant: str, monkeypatch:
     assert "hush" not in str(raised.value)
 
 
+def test_a_budget_claim_needs_a_provider_that_issues_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KIE_MCP_BUDGET_CLAIM", " kie_credits_per_day ")
+    with pytest.raises(ConfigurationError, match="KIE_MCP_BUDGET_CLAIM: needs KIE_MCP_OIDC_ISSUER"):
+        load()
+    monkeypatch.setenv("KIE_MCP_OIDC_ISSUER", "https://login.example")
+    assert load().budget_claim == "kie_credits_per_day"
+
+
 def test_folders_can_be_given_as_they_are() -> None:
     assert Settings(read_dirs=(Path("/a"), Path("/b"))).read_dirs == (Path("/a"), Path("/b"))
 
@@ -405,6 +413,7 @@ def test_files_may_come_from_here_from_the_users_media_and_from_what_was_named(
         ("KIE_MCP_CONFIRM_HOUR", "KIE_MCP_CONFIRM_HOURLY"),
         ("KIE_REPEAT_WINDOW", "KIE_MCP_REPEAT_WINDOW"),
         ("KIE_SANDBOX", "KIE_MCP_SANDBOX"),
+        ("KIE_BUDGET_CLAIMS", "KIE_MCP_BUDGET_CLAIM"),
     ],
 )
 def test_a_name_near_that_of_a_limit_is_refused_with_the_right_name(

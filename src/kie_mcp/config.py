@@ -24,6 +24,7 @@ CAP_SETTINGS = (
     "max_credits_per_day",
     "max_credits_per_session",
     "max_credits_per_day_all",
+    "budget_claim",
     "confirm_above",
     "confirm_hourly",
     "repeat_window",
@@ -113,6 +114,8 @@ class Settings(BaseSettings):
     """Id of this server at the OpenID provider."""
     oidc_client_secret: SecretStr | None = None
     """Secret of this server at the OpenID provider; for logins, and to check access tokens that have no signature."""
+    budget_claim: str = ""
+    """Name of the claim in access tokens that replaces `max_credits_per_day` for a person; empty for no such claim."""
     account_keys: Literal["operator", "person"] = "operator"
     """Whose KIE key pays for an account's calls: the operator's, or the person's own, which is stored encrypted."""
     encryption_keys: SecretStr | None = None
@@ -153,6 +156,13 @@ class Settings(BaseSettings):
         if value and info.data.get("callback_url"):
             raise ValueError("KIE calls only one address; leave KIE_MCP_CALLBACK_URL out")
         return value
+
+    @field_validator("budget_claim")
+    @classmethod
+    def _check_budget_claim(cls, value: str, info: ValidationInfo) -> str:
+        if value.strip() and info.data.get("oidc_issuer") == "":
+            raise ValueError("needs KIE_MCP_OIDC_ISSUER, because only the access tokens of a provider have claims")
+        return value.strip()
 
     @field_validator("http_token", "callback_secret", "webhook_key", "tenant_secret")
     @classmethod

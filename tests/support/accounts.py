@@ -5,9 +5,10 @@ import re
 import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -71,15 +72,22 @@ def claims_for(issuer: str, audience: str, **changed: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def run_provider(*keys: dict[str, Any], port: int = 0, forbidden: Sequence[str] = ()) -> Iterator[str]:
+def run_provider(
+    *keys: dict[str, Any],
+    port: int = 0,
+    forbidden: Sequence[str] = (),
+    claims: Mapping[str, Mapping[str, object]] = MappingProxyType({}),
+) -> Iterator[str]:
     """Run the provider, and yield its URL.
 
     Args:
         keys: The provider's keys; it signs with the first one.
         port: The provider's port; 0 for any free port.
         forbidden: Scopes that the provider never grants.
+        claims: For each person, more claims of their access tokens.
     """
-    given = json.dumps({"package": str(PROVIDER), "port": port, "keys": keys, "forbidden": forbidden})
+    options = {"port": port, "keys": keys, "forbidden": forbidden, "claims": dict(claims)}
+    given = json.dumps({"package": str(PROVIDER), **options})
     command = [str(NODE / ".bin" / "node"), str(SCRIPT), given]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT) as process:
         assert process.stdout

@@ -1,9 +1,9 @@
 // A real OpenID provider, the npm package oidc-provider, on a port of this machine; prints its address.
 // Its one argument is JSON: package (the package's module), port (0 for any), keys (JWKs), forbidden (scopes that nobody
-// is given).
+// is given), claims (for each person, more claims of their access tokens).
 import { createServer } from "node:http";
 
-const { package: module, port, keys, forbidden } = JSON.parse(process.argv[2]);
+const { package: module, port, keys, forbidden, claims } = JSON.parse(process.argv[2]);
 const { default: Provider } = await import(module);
 const listener = createServer();
 await new Promise((listening) => listener.listen(port, "127.0.0.1", listening));
@@ -15,6 +15,7 @@ const provider = new Provider(issuer, {
   pkce: { required: () => true },
   // Whoever has a name may log in; the page for that is the package's own.
   findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
+  extraTokenClaims: (_, token) => claims[token.accountId],
   // Whoever logs in has allowed all but what is forbidden.
   async loadExistingGrant({ oidc: { client, session, params } }) {
     if (!session.accountId) return undefined;

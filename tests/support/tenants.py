@@ -61,7 +61,7 @@ class _KnowByName:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and (caller := CALLERS.get(dict(scope["headers"]).get(NAME, b"").decode())):
-            with Permission(caller.may_spend, missing_right="the right to").apply():
+            with Permission(caller.may_spend, missing_right="the right to", budget=caller.budget).apply():
                 await self._app({**scope, SCOPE: caller}, receive, send)
             return
         await self._app(scope, receive, send)

@@ -6,7 +6,7 @@ from kie_mcp.catalog.credits import format_credits, format_number
 from kie_mcp.errors import CapReached, ConfirmationNeeded
 from kie_mcp.ledger.ledger import Spent
 from kie_mcp.ledger.task import Task
-from kie_mcp.tasks.permission import check_permission
+from kie_mcp.tasks.permission import check_permission, find_budget
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,23 +26,29 @@ class Caps:
 
         Raises:
             NotAllowed: When the caller of the current request may only read.
+            ConfigurationError: When the caller's access token has a budget that is no number.
             CapReached: When the reservation exceeds what is left of a cap; the message names the cap and what is left.
         """
         # Every call that creates something runs this method before anything is sent, so the caller's rights are checked
         # here.
         check_permission()
+        budget = find_budget()
+        day = budget.credits if budget else self.day
         if self.task is not None and task.reserved > self.task:
             raise CapReached(
                 f"{task.cost}, and KIE_MCP_MAX_CREDITS_PER_TASK is {format_number(self.task)}.",
                 "Choose a cheaper model or smaller arguments, or have the user raise the cap.",
             )
-        for used, cap, of in ((spent.day, self.day, "day"), (spent.session, self.session, "session")):
+        for used, cap, of in ((spent.day, day, "day"), (spent.session, self.session, "session")):
             # The difference is rounded, because sums of credits have rounding errors, such as 46.03 + 22.96 > 68.99.
             if cap is not None and round(used + task.reserved - cap, 6) > 0:
+                source, owner = f"KIE_MCP_MAX_CREDITS_PER_{of.upper()}", "they"
+                if budget and of == "day":
+                    source = f"the claim {budget.claim} in the caller's access token"
+                    owner = "the administrator of their accounts"
                 raise CapReached(
-                    f"{task.cost}, and {describe_left(cap - used, cap, of)} "
-                    f"(KIE_MCP_MAX_CREDITS_PER_{of.upper()}; tasks under way count).",
-                    "Tell the user: only they can raise the cap. spend_report shows what was spent.",
+                    f"{task.cost}, and {describe_left(cap - used, cap, of)} ({source}; tasks under way count).",
+                    f"Tell the user: only {owner} can raise the cap. spend_report shows what was spent.",
                 )
 
 

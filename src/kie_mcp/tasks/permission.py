@@ -1,11 +1,41 @@
-"""Permission: whether the caller of the current request may create and change tasks, which may cost credits."""
+"""Permission: whether the caller of the current request may create and change tasks, and the caller's own budget."""
 
+import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from kie_mcp.errors import NotAllowed
+from kie_mcp.errors import ConfigurationError, NotAllowed
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The caller's own cap for a day, from a claim of the access token; it replaces the cap in the settings."""
+
+    claim: str
+    """Name of the claim."""
+    value: object
+    """Value of the claim, as the provider has issued it."""
+
+    @property
+    def credits(self) -> float:
+        """The most credits that the caller's tasks of any 24 hours may cost.
+
+        Raises:
+            ConfigurationError: When the claim's value is no number of credits, so that the caller may not spend any.
+        """
+        number = math.nan
+        # In Python, True and False are numbers, too.
+        if isinstance(self.value, int | float | str) and not isinstance(self.value, bool):
+            with suppress(ValueError, OverflowError):
+                number = float(self.value)
+        if not 0 <= number < math.inf:
+            raise ConfigurationError(
+                f"The claim {self.claim} in the caller's access token is no number of credits, so nothing can be made.",
+                "Nothing was sent. Tell the user: the administrator of their accounts has to correct the claim.",
+            )
+        return number
 
 
 @dataclass
@@ -15,6 +45,8 @@ class Permission:
     may_spend: bool
     missing_right: str
     """The name of the missing right for the error message, such as `the scope …`; only used if `may_spend` is False."""
+    budget: Budget | None = None
+    """The caller's own cap for a day; None if the cap in the settings holds."""
     was_refused: bool = False
     """Whether `check_permission()` raised an error during the request."""
 
@@ -44,3 +76,9 @@ def check_permission() -> None:
             f"The caller may read, but not make or change anything: it lacks {permission.missing_right}.",
             f"Nothing was sent. Have the user log in again and allow {permission.missing_right}.",
         )
+
+
+def find_budget() -> Budget | None:
+    """Return the budget of the current request's caller; None if the cap for a day in the settings holds."""
+    permission = _current.get()
+    return permission.budget if permission else None

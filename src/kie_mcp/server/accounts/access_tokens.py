@@ -10,11 +10,14 @@ from mcp.server.auth.provider import AccessToken, TokenVerifier
 
 from kie_mcp.server.accounts.introspection import Introspection
 from kie_mcp.server.accounts.provider import ALGORITHMS, Provider
+from kie_mcp.tasks.permission import Budget
 
 READ = "kie:read"
 """The scope that every call needs."""
 SPEND = "kie:spend"
 """The scope that a call needs if it makes or changes something."""
+BUDGET = "kie_mcp.budget"
+"""Name of the entry in the claims of a checked token that contains the person's `Budget`, or None."""
 MAX_CHARACTERS = 16 * 1024
 """Maximum characters of a token."""
 LEEWAY_SECONDS = 10
@@ -26,17 +29,21 @@ TYPES = frozenset({"", "jwt", "at+jwt", "application/at+jwt"})
 class AccessTokens(TokenVerifier):
     """Checks access tokens; a caller does not learn why its token is not valid."""
 
-    def __init__(self, provider: Provider, audience: str, introspection: Introspection | None = None) -> None:
+    def __init__(
+        self, provider: Provider, audience: str, introspection: Introspection | None = None, budget_claim: str = ""
+    ) -> None:
         """Store the arguments.
 
         Args:
             provider: The OAuth provider, which has the public keys for signed tokens.
             audience: The audience for which a token has to be issued.
             introspection: Asks the provider about tokens that are not signed; None to refuse such tokens.
+            budget_claim: Name of the claim with a person's budget; empty if there is no such claim.
         """
         self._provider = provider
         self._audience = audience
         self._introspection = introspection
+        self._budget_claim = budget_claim
 
     async def verify_token(self, token: str) -> AccessToken | None:
         """Return the subject and the scopes of a token; None if the token is not valid.
@@ -88,8 +95,13 @@ class AccessTokens(TokenVerifier):
             expires_at=int(claims["exp"]) + LEEWAY_SECONDS,
             resource=self._audience,
             subject=claims["sub"],
-            claims={"iss": self._provider.issuer},
+            claims={"iss": self._provider.issuer, BUDGET: self._read_budget(claims)},
         )
+
+    def _read_budget(self, claims: Mapping[str, Any]) -> Budget | None:
+        """Return the budget in a token's claims; None if there is none. A wrong value is refused when it is used."""
+        name = self._budget_claim
+        return Budget(name, claims[name]) if name and name in claims else None
 
 
 def _read_scopes(claims: Mapping[str, Any]) -> list[str]:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
+from kie_mcp.tasks.permission import Budget
+
 SCOPE = "kie_mcp.caller"
 """Name of the entry in a request's ASGI scope that contains the `Caller`."""
 
@@ -16,6 +18,8 @@ class Caller:
     """Name of the tenant, with the characters a-z, 0-9 and `-`; a caller with an empty name is refused."""
     may_spend: bool = True
     """Whether the caller may make or change something, which may cost credits."""
+    budget: Budget | None = None
+    """The caller's own cap for a day; None if the cap in the settings holds."""
     key: SecretStr | None = None
     """The KIE key that pays for this caller's tasks; None if the key in the settings pays."""
     person: str = ""

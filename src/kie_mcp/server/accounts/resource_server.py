@@ -21,7 +21,7 @@ from kie_mcp.clock import Clock
 from kie_mcp.config import Settings
 from kie_mcp.errors import ConfigurationError, KieMcpError
 from kie_mcp.ledger.ledger import Ledger
-from kie_mcp.server.accounts.access_tokens import READ, SPEND, AccessTokens, name_tenant
+from kie_mcp.server.accounts.access_tokens import BUDGET, READ, SPEND, AccessTokens, name_tenant
 from kie_mcp.server.accounts.caller import SCOPE, Caller
 from kie_mcp.server.accounts.introspection import Introspection
 from kie_mcp.server.accounts.login import HEADERS, Login, find_person
@@ -71,7 +71,7 @@ class ResourceServer:
         provider, audience = Provider(settings.oidc_issuer, clock), settings.oidc_audience or resource
         secret = settings.oidc_client_secret.get_secret_value() if settings.oidc_client_secret else ""
         asks = Introspection(provider, settings.oidc_client_id, secret, audience, clock) if secret else None
-        self._tokens = AccessTokens(provider, audience, asks)
+        self._tokens = AccessTokens(provider, audience, asks, settings.budget_claim)
         # The SDK's own check (`validate_token_resource`) is off, because it requires that the token's audience is the
         # server's URL; the operator may set another audience.
         urls = AuthSettings.model_validate(
@@ -133,7 +133,7 @@ class ResourceServer:
                 await JSONResponse(body, 401, {**HEADERS, "WWW-Authenticate": challenge})(scope, receive, send)
                 return
             with Permission(person.may_spend, missing_right=f"the scope {SPEND}").apply():
-                await self._answer_known(app, person.tenant, may_spend=person.may_spend)(scope, receive, send)
+                await self._answer_known(app, Caller(person.tenant, person.may_spend))(scope, receive, send)
 
         by_session = self._login.keep_sessions(answer_session)
 
@@ -179,21 +179,22 @@ class ResourceServer:
         async def named(scope: Scope, receive: Receive, send: Send) -> None:
             token = scope["user"].access_token
             tenant = name_tenant(token.claims["iss"], token.subject)
-            may_spend = SPEND in token.scopes
-            await self._answer_known(app, tenant, may_spend=may_spend, person=token.subject)(scope, receive, send)
+            caller = Caller(tenant, SPEND in token.scopes, token.claims[BUDGET], person=token.subject)
+            await self._answer_known(app, caller)(scope, receive, send)
 
         return named
 
-    def _answer_known(self, app: ASGIApp, tenant: str, *, may_spend: bool, person: str = "") -> ASGIApp:
-        """Return middleware that writes the caller, with the KIE key that pays, into the ASGI scope of a request."""
+    def _answer_known(self, app: ASGIApp, caller: Caller) -> ASGIApp:
+        """Return middleware that writes a caller, with the KIE key that pays, into the ASGI scope of a request."""
 
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
             try:
-                known = await self.find_caller(tenant) or Caller(tenant, key=NONE_STORED)
+                found = await self.find_caller(caller.tenant)
             except KieMcpError as error:
                 logger.warning("The KIE key of a person cannot be read: %s", error)
                 await JSONResponse({"error": DATABASE_AWAY.as_dict()}, 503)(scope, receive, send)
                 return
+            known = replace(caller, key=found.key if found else NONE_STORED)
             if known.key == NONE_STORED and scope["path"] != self._path:
                 # Requests to the MCP endpoint are not refused here: some of them need no key, so the MCP middleware
                 # `NeedsKey` decides.
@@ -201,7 +202,7 @@ class ResourceServer:
                 body = {"error": refusal.as_dict(), "account": self.account_page}
                 await JSONResponse(body, 403)(scope, receive, send)
                 return
-            await app({**scope, SCOPE: replace(known, may_spend=may_spend, person=person)}, receive, send)
+            await app({**scope, SCOPE: known}, receive, send)
 
         return answer
 

@@ -24,7 +24,7 @@ class StepUp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on; if a handler refuses it before the answer has begun, answer with status 403 instead."""
         caller: Caller = scope[SCOPE]
-        permission = Permission(caller.may_spend, missing_right=f"the scope {SPEND}")
+        permission = Permission(caller.may_spend, missing_right=f"the scope {SPEND}", budget=caller.budget)
         head: Message | None = None
         is_refused = False
 

@@ -13,6 +13,7 @@ from kie_mcp.server import answers
 from kie_mcp.server.app import App, ToolCall
 from kie_mcp.server.tools.tool import Arguments, Tool
 from kie_mcp.tasks.caps import describe_left
+from kie_mcp.tasks.permission import find_budget
 from kie_mcp.tasks.spend_report import DAY, format_line, report
 
 MAX_REPORT_BYTES = 7000
@@ -41,7 +42,8 @@ async def describe_balance(app: App) -> dict[str, Any]:
 
 async def _describe_caps(app: App) -> list[dict[str, Any]]:
     runner, settings = await app.runner(), app.settings
-    day, session = settings.find_day_cap(is_tenant=bool(app.tenancy)), settings.max_credits_per_session
+    budget, session = find_budget(), settings.max_credits_per_session
+    day = budget.credits if budget else settings.find_day_cap(is_tenant=bool(app.tenancy))
     if day is None and session is None:
         return []
     spent = await runner.ledger.spent(Moment(runner.id, app.clock.time()))
