@@ -621,7 +621,7 @@ async def test_a_lost_task_that_kie_never_took_is_settled_in_words(
         assert not settled.is_error
         assert answer(settled)["status"] == "failed"
         assert answer(settled)["credits"] == 0
-        assert "KIE never took this task" in text(settled)
+        assert "KIE never accepted this task" in text(settled)
         assert "Nothing was charged." in text(settled)
         again = await client.call_tool("resolve_task", {"task_id": task, "outcome": said})
         assert f"Task {task} is failed: there is nothing to settle." in text(again)
