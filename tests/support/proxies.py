@@ -62,7 +62,7 @@ async def run_proxy(server_port: int) -> AsyncIterator[tuple[str, Proxy]]:
 async def serve_tls(application: ASGIApp, certificate: Path) -> AsyncIterator[int]:
     """Serve an application over TLS with the certificate and key in a file, and yield the port."""
     config = uvicorn.Config(
-        application, log_level="warning", lifespan="off", ssl_certfile=certificate, ssl_keyfile=certificate
+        application, port=0, log_level="warning", lifespan="off", ssl_certfile=certificate, ssl_keyfile=certificate
     )
     server = uvicorn.Server(config)
     with config.bind_socket() as listener:

@@ -182,7 +182,7 @@ async def test_who_may_only_look_stops_and_marks_nothing(settings: Settings, clo
             made = answer(await ann.call_tool("z_image", {"prompt": "a fox"}))["task_id"]
         stack.enter_context(JumpingClock.hold())
         async with connect(url, "ann-reads", extensions=[advertise(EXTENSION_ID)]) as reader:
-            with pytest.raises(MCPError, match="may look"):
+            with pytest.raises(MCPError, match="may read"):
                 await request_task(reader, "cancel", made)
             assert (await request_task(reader, "get", made))["status"] == "working"
         async with visit(url, "ann-reads") as http:
