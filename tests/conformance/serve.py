@@ -54,7 +54,7 @@ from kie_mcp.server import http
 from kie_mcp.server.app import App
 from kie_mcp.server.build import build_server
 from kie_mcp.server.extensions.tasks import TasksExtension, UpdateParams, add_extension
-from kie_mcp.server.listener import configure
+from kie_mcp.server.listener import configure, open_port
 
 HOST = "127.0.0.1"
 FOR_THE_SUITE = "What the official suite calls."
@@ -235,7 +235,7 @@ def _handler(server: Server[Any], method: str) -> Handler:
 def main(folder: str) -> None:
     """Serve until the process is ended."""
     config = configure(http.build_streamable_app(profile(Path(folder)), HOST), HOST)
-    listener = config.bind_socket()
+    listener = open_port(HOST, 0, config.backlog)
     sys.stdout.write(f"http://{HOST}:{listener.getsockname()[1]}{http.PATH}\n")
     sys.stdout.flush()
     anyio.run(uvicorn.Server(config).serve, [listener])

@@ -1,6 +1,5 @@
 """Serve the sandbox on a port of this machine, for servers that run in other processes."""
 
-import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -11,6 +10,8 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.server.listener import open_port
+from support.servers import BACKLOG
 
 
 class KieServer:
@@ -46,7 +47,7 @@ class KieServer:
 @contextmanager
 def serve_kie() -> Iterator[KieServer]:
     """Serve the sandbox on a free port, in a thread, until the block ends."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with open_port("127.0.0.1", 0, BACKLOG) as listener:
         served = KieServer(f"http://127.0.0.1:{listener.getsockname()[1]}")
         server = uvicorn.Server(uvicorn.Config(served, log_level="warning", lifespan="off"))
         thread = threading.Thread(target=server.run, args=[[listener]])

@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from starlette.types import ASGIApp
 
+from kie_mcp.server.listener import open_port
+
 
 class Proxy:
     """A proxy that accepts CONNECT (RFC 9110, 9.3.6), and connects every host name to the same server."""
@@ -62,10 +64,10 @@ async def run_proxy(server_port: int) -> AsyncIterator[tuple[str, Proxy]]:
 async def serve_tls(application: ASGIApp, certificate: Path) -> AsyncIterator[int]:
     """Serve an application over TLS with the certificate and key in a file, and yield the port."""
     config = uvicorn.Config(
-        application, port=0, log_level="warning", lifespan="off", ssl_certfile=certificate, ssl_keyfile=certificate
+        application, log_level="warning", lifespan="off", ssl_certfile=certificate, ssl_keyfile=certificate
     )
     server = uvicorn.Server(config)
-    with config.bind_socket() as listener:
+    with open_port("127.0.0.1", 0, config.backlog) as listener:
         async with anyio.create_task_group() as group:
             group.start_soon(server.serve, [listener])
             try:

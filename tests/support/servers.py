@@ -1,6 +1,5 @@
 """Serve an ASGI application on a port of this machine."""
 
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -9,7 +8,10 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from kie_mcp.server.http import PATH
-from kie_mcp.server.listener import TimedProtocol, configure
+from kie_mcp.server.listener import TimedProtocol, configure, open_port
+
+BACKLOG = 128
+"""Maximum number of connections that wait to be accepted."""
 
 
 @asynccontextmanager
@@ -24,7 +26,7 @@ async def serve_at(
     build: Callable[[str], ASGIApp], protocol: type[TimedProtocol] = TimedProtocol
 ) -> AsyncIterator[str]:
     """Build an application for the URL of a free port, serve it there, and yield the URL."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with open_port("127.0.0.1", 0, BACKLOG) as listener:
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         server = uvicorn.Server(configure(build(address), protocol=protocol))
         async with anyio.create_task_group() as group:

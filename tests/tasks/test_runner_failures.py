@@ -1,4 +1,3 @@
-import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -22,6 +21,7 @@ from support.runners import (
     saved_files,
     task_rows,
 )
+from support.servers import BACKLOG
 
 from kie_mcp.errors import ApiError, InsufficientCredits, KieMcpError
 from kie_mcp.kie.advice import SANDBOX
@@ -29,6 +29,7 @@ from kie_mcp.kie.rate_limit import CREATE_LIMIT
 from kie_mcp.ledger.leases import LEASE_SECONDS
 from kie_mcp.ledger.task import KEPT_FOR, State, Task
 from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.server.listener import open_port
 from kie_mcp.tasks.caps import Rules
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.runner import Runner
@@ -429,7 +430,7 @@ def saved(folder: Path) -> bytes:
 async def served(app: ASGIApp) -> AsyncIterator[str]:
     """The app on a port of this machine."""
     server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off", ws="none"))
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    with open_port("127.0.0.1", 0, BACKLOG) as listening:
         async with anyio.create_task_group() as group:
             group.start_soon(server.serve, [listening])
             yield f"http://127.0.0.1:{listening.getsockname()[1]}"
