@@ -358,7 +358,7 @@ def _find_near(name: str, known: Collection[str], likeness: float = 0.6) -> str:
 
 
 def _find_near_cap_setting(name: str) -> str:
-    """Return the variable of the setting in `CAP_SETTINGS` that is most similar to a name; empty if none is similar."""
+    """Return the environment variable of the cap that is most similar to a wrong name; empty if none is similar."""
     bare = re.sub(r"^KIE[_-]?((MCP|AI)[_-]?)?", "", name)
     near = _find_near(bare, [setting.upper() for setting in CAP_SETTINGS], MIN_SIMILARITY)
     return near and f"{PREFIX}{near}"

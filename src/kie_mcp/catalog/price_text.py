@@ -368,7 +368,7 @@ def _find_figures(words: str, labels: Sequence[Label]) -> list[Figure]:
 
 
 def _split(between: str, *, last: bool) -> tuple[str, str]:
-    """Split the words between two prices: the first words belong to the first price, the rest to the second price."""
+    """Split the text between two prices into the part about the first price and the part about the second price."""
     own = OWN_PART.match(between)
     end = own.end() if own else 0
     if last or end < len(between) or CONNECTED.match(UNIT.sub("", NOTE.sub("", between), count=1)):
@@ -472,10 +472,10 @@ def _choose(figures: Sequence[Figure], labels: Sequence[Label]) -> Sequence[Figu
 
 
 def _is_covered(label: Label, values: Collection[str], figures: Sequence[Figure]) -> bool:
-    """Tell whether the prices in a text are high enough for an argument value that the text does not name.
+    """Return whether the prices in a text are upper limits for an argument value that the text does not name.
 
-    They are high enough if the text names a value that is at least as high, or if the argument does not affect the
-    price.
+    They are if the text names an equal or larger value of this argument (1080p, if the value is 720p), or if the
+    argument does not affect the price.
     """
     if label.name in ("audio", "video"):
         return label.wanted.endswith(":no") or not all(figure.labels.get(label.name) for figure in figures)

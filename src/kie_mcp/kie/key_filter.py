@@ -38,7 +38,7 @@ _ESCAPE = re.compile(
 It also matches characters that may separate the characters of the key, such as line ends.
 """
 _ENCODINGS = "utf-8", "utf-16-le", "utf-16-be"
-"""Encodings in which the key may be written as base64 or as hexadecimal digits."""
+"""Text encodings that turn the key into bytes before these are written in base64 or hexadecimal."""
 _DECIMAL, _NAME = 5, 6
 """Numbers of two groups in `_ESCAPE`, a decimal number and an HTML entity name; the other groups are hexadecimal."""
 

@@ -25,7 +25,7 @@ class Route:
     create: str
     """Path of the create request (the request that starts a paid task)."""
     status: str
-    """Path of the status read; equal to `create` if the create request itself returns the state."""
+    """Path of the request that reads a task's status; equal to `create` if repeating the create request returns it."""
     shape: str
     """Key in `status.SHAPES` that says how to parse the route's status answers."""
     wants_callback: bool = False

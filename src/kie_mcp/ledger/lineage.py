@@ -10,7 +10,7 @@ from kie_mcp.ledger.task import TASK_ID
 OUR_ID = re.compile(rf"(?:^|[:-])({TASK_ID})(?:#[\w-]+|-\d+(?:-\d+)?\.\w+)?$")
 """Matches a text that ends with the ledger's id of a task: `task:<id>#<n>`, `<id>`, or the name of a saved file."""
 ANY_ID = re.compile(r"(?:task:)?(?P<id>[\w-]{8,100})(?:#[\w-]+)?", re.ASCII)
-"""Matches a whole text that may be the ledger's or KIE's id of a task, also as `task:<id>` or `<id>#<n>`."""
+"""Pattern for `fullmatch()`: a possible task id of the ledger or KIE, alone or as `task:<id>`, `<id>#<n>` or both."""
 FILE_NAME = re.compile(r"[^\n]\.\w{2,5}\Z")
 """Matches a text of one line that ends with a file's extension."""
 TASK_FIELD = re.compile(r"task(_?id)?$", re.IGNORECASE)

@@ -64,7 +64,7 @@ def name_status(error: KieMcpError) -> str:
     """Return the status of a call that failed with an error: a question's category, or the state of the call's task."""
     if error.category in QUESTIONS:
         return error.category
-    # The ledger has no newer state of this task. It is no final state, so that agents ask for the task.
+    # The task's newest state in the ledger is `submitting`, which is not final, so agents will call `get_task`.
     if isinstance(error, NotRecorded):
         return "submitting"
     return "unknown" if error.billed is None else "failed"

@@ -73,7 +73,7 @@ def build_server(
         sessions: True if the server has a single lasting connection to a client, as on stdio; on such a connection, the
             server can send resources/updated notifications.
         tenants: The tenants, if each request gets the app of its caller's tenant; None if all requests get `app`.
-        rehearses: Whether the server rehearses a paid call soon after its start; see `warm_up.open_early()`.
+        rehearses: True to prepare the first paid call by a rehearsal, which sends nothing; see `warm_up.open_early()`.
     """
     subscriptions = Subscriptions()
 

@@ -249,7 +249,7 @@ def _may_be_read(path: Path, folders: Sequence[Path]) -> bool:
 
 
 def _find_similar(text: str, folders: Sequence[Path]) -> list[Path]:
-    """Return files with similar names in the path's folder; for a name alone, in all allowed folders too."""
+    """Return files with similar names in the path's folder, and in all allowed folders if the text names no folder."""
     paths = [path for written in spell_paths(text) if (path := _make_absolute(written))]
     if not paths:
         return []

@@ -296,7 +296,7 @@ class Tenants:
         """Call `work` every `HEARTBEAT_SECONDS` until cancelled; log its errors, so that they do not end tenants' apps.
 
         Args:
-            purpose: What `work` does, as a verb with its object; log messages say that the server cannot do this.
+            purpose: What `work` does, such as "renew leases"; it completes the log message "The server cannot ...".
             work: The function to call.
         """
         while True:

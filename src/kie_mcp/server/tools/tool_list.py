@@ -211,7 +211,7 @@ def format_tool_tables() -> str:
 
 
 def _group(families: Iterable[Family]) -> Iterator[tuple[str, list[Family]]]:
-    """Yield the families of each kind under a heading for people; legacy families come last."""
+    """Yield for each kind a heading for the documents, and the families of this kind; legacy families come last."""
     each = list(families)
     for kind in get_args(Kind):
         yield kind.capitalize(), [family for family in each if family.kind == kind and not family.legacy]
