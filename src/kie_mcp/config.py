@@ -80,11 +80,11 @@ class Settings(BaseSettings):
     links: bool = False
     """Whether answers contain MCP resource links to saved files; several hosts and frameworks cannot handle them."""
     read_dirs: Annotated[tuple[ExpandedPath, ...], NoDecode] = ()
-    """Additional folders from which kie-mcp may read files; in the variable, they are separated as in PATH."""
+    """More folders from which kie-mcp may read files; in the environment variable, they are separated as in PATH."""
     keep_metadata: bool = False
     """Whether files are sent to KIE with their metadata, such as the place where a photo was taken."""
     wait_seconds: float | None = Field(None, ge=0, le=600, allow_inf_nan=False)
-    """Maximum seconds that a tool call waits; if None, it answers before the client's timeout (see `time_limits`)."""
+    """Maximum seconds that a tool call waits; if None, it returns before the client's timeout (see `time_limits`)."""
     repeat_window: float = Field(600, ge=0, allow_inf_nan=False)
     """Seconds in which an equal call returns the first call's task; a running task is returned even after this time."""
     max_credits_per_task: Credits | None = None
@@ -93,13 +93,13 @@ class Settings(BaseSettings):
     max_credits_per_session: Credits | None = None
     """Maximum number of credits that this server process may spend from its start to its end; None means no limit."""
     max_credits_per_day_all: Credits | None = None
-    """Maximum credits of all tenants together in 24 hours; None for no limit. The other caps apply to each tenant."""
+    """Maximum credits that all tenants together may spend in 24 hours; None for no limit. Other caps are per tenant."""
     usd_per_credit: Credits = 0.005
     """Price of one credit in US dollars; answers also show costs in dollars, unless this setting is 0."""
     confirm_above: Credits = 150
     """Number of credits above which a person has to confirm the cost of a task before the task starts."""
     confirm_hourly: Credits = 300
-    """Credits in an hour, including the next task, above which a person has to confirm this task; 0 for no limit."""
+    """Maximum credits that tasks may cost in an hour without a person's confirmation; 0 for no limit."""
     http_token: SecretStr | None = None
     """Bearer token that each HTTP client of this server has to send; if None, `serve --http` makes one."""
     caller_keys: bool = False
@@ -115,7 +115,7 @@ class Settings(BaseSettings):
     oidc_client_secret: SecretStr | None = None
     """Secret of this server at the OpenID provider; for logins, and to check access tokens that have no signature."""
     budget_claim: str = ""
-    """Name of the claim in access tokens that replaces `max_credits_per_day` for a person; empty for no such claim."""
+    """Name of the token claim with a person's daily cap, which replaces `max_credits_per_day`; empty for no claim."""
     account_keys: Literal["operator", "person"] = "operator"
     """Whose KIE key pays for an account's calls: the operator's, or the person's own, which is stored encrypted."""
     encryption_keys: SecretStr | None = None
@@ -204,7 +204,10 @@ class Settings(BaseSettings):
         return self.model_copy(update={**folders, **bucket, **keys, "callback_secret": callback_secret})
 
     def find_day_cap(self, *, is_tenant: bool) -> float | None:
-        """Return the daily cap of a tenant, or, without tenants, the smaller of the two daily caps; None for no cap."""
+        """Return the daily cap, or None for no cap.
+
+        For a tenant, it is `max_credits_per_day`; for a server without tenants, the smaller of the two daily caps.
+        """
         caps = [self.max_credits_per_day, None if is_tenant else self.max_credits_per_day_all]
         return min((cap for cap in caps if cap is not None), default=None)
 
@@ -264,12 +267,12 @@ class Settings(BaseSettings):
 
     @property
     def live_dir(self) -> Path:
-        """Folder of the discovery cache; a sandbox with `sandbox_legacy` has a cache folder of its own."""
+        """Folder of the discovery cache; with `sandbox_legacy`, a separate one, as the sandbox then has more models."""
         return self.state_dir / ("live-legacy" if self.sandbox and self.sandbox_legacy else "live")
 
     @property
     def found_dirs(self) -> dict[str, Path]:
-        """More folders that kie-mcp may read, unless they are private. The keys are the folders' names in messages."""
+        """Other folders that kie-mcp may read, unless they are private; each key is the folder's name in messages."""
         folders = {
             "the working folder": _find_working_folder(),
             "Pictures": platformdirs.user_pictures_path(),
@@ -342,7 +345,7 @@ def _list_names() -> set[str]:
 
 
 def _suggest_key_name() -> str:
-    """Return the end of a sentence that names a variable similar to one of `KEY_NAMES`; empty if there is none."""
+    """Return the end of an error message, which names a misspelt variable of `KEY_NAMES`; empty if there is none."""
     for name, value in os.environ.items():
         near = name.upper().startswith("KIE") and _find_near(name.upper(), KEY_NAMES, MIN_SIMILARITY)
         if value and near and name.upper() not in KEY_NAMES:

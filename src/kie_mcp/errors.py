@@ -147,7 +147,7 @@ class TaskFailed(KieMcpError):
 
 
 class NotRecorded(KieMcpError):
-    """KIE accepted the task, which runs, but the ledger could not be written; the same call must not be made again."""
+    """KIE accepted the task and runs it, but the ledger could not be written; the same call must not be made again."""
 
     category = "not_recorded"
 

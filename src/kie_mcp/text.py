@@ -95,7 +95,7 @@ def _escape(character: str) -> str:
 
 
 def quote_words(words: str) -> str:
-    """Put KIE's words in quotation marks; quotation marks inside become `'`, so that they cannot end the quotation."""
+    """Put a text in quotation marks; quotation marks inside it become `'`, so that they cannot end the quotation."""
     return '"' + words.replace('"', "'") + '"'
 
 

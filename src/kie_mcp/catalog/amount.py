@@ -19,12 +19,12 @@ NOT_MEASURED: Lengths = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """A number of price units, such as seconds or pictures: from `low` to `high`."""
+    """A number of price units, such as seconds or pictures; it is between `low` and `high`."""
 
     low: float
     high: float
     assumed: str = ""
-    """What was assumed to calculate `high`, such as "video of unknown length counts as 15 s"; empty if nothing was."""
+    """The assumption behind `high`, such as "video of unknown length counts as 15 s"; empty if there is none."""
 
     @property
     def known(self) -> bool:

@@ -22,7 +22,7 @@ class Options(BaseModel):
     quote: StrictBool = False
     """Whether to return only the estimated cost, without running the model."""
     variation: Annotated[int, Field(ge=1)] = 1
-    """Number of the attempt; with a new number, a call with the same arguments starts a new task."""
+    """Number of the attempt; a call with the same arguments but another number starts a new task."""
     confirm: str = ""
     """Id from an earlier answer that asked for a person's consent to the cost; empty if there was no such answer."""
 
@@ -119,11 +119,11 @@ def _is_given(value: Any, schema: Schema) -> bool:
 
 
 def keep_required(given: Mapping[str, Any], named: Mapping[str, Any], required: Collection[str]) -> dict[str, Any]:
-    """Return the arguments that have a value, plus the required arguments that the caller sent without a value.
+    """Return the arguments that have a value, plus the required arguments that were sent with an empty value.
 
     Args:
         given: The arguments that have a value, as `keep_given()` returns them.
-        named: All arguments of the call; an argument that is None is treated as not sent.
+        named: All arguments of the call; an argument that is None counts as not sent.
         required: The names of the required arguments.
     """
     empty = {name: named[name] for name in required if name not in given and named.get(name) is not None}

@@ -1,4 +1,4 @@
-"""A table of the cost of common things, such as a picture, for people who do not know the worth of KIE's credits."""
+"""A table of the cost of common things, such as a picture, for people who do not know what KIE's credits are worth."""
 
 from dataclasses import dataclass, field
 from typing import Any

@@ -20,7 +20,7 @@ def set_worth(usd_per_credit: float) -> None:
 
 
 def to_usd(credits_: float) -> float | None:
-    """Return the worth of credits in US dollars; None when answers show no dollars."""
+    """Return the worth of credits in US dollars; None if answers show no dollars (after `set_worth(0)`)."""
     return _round(credits_ * _Worth.usd) if _Worth.usd else None
 
 

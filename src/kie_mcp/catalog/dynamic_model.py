@@ -149,7 +149,7 @@ def parse_call(model: type[DynamicModel], fields: Mapping[str, Any]) -> KieModel
 
 
 def add_live_fields(call: KieModel, schema: Schema, fields: Mapping[str, Any]) -> KieModel:
-    """Return a call of a built-in model with more fields: those that KIE added after the model's class was written.
+    """Return a copy of a built-in model's call with additional fields, which KIE added after the class was written.
 
     Args:
         call: The call without the new fields.
@@ -224,10 +224,10 @@ def _match_spelling(name: str, known: Collection[str], shown: Mapping[str, str])
 
 
 def _without_empty(fields: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
-    """Leave out fields with an empty value, a text such as "null", or a seed of -1 that KIE would refuse.
+    """Leave out each field whose value is empty, a text such as "null", or a seed of -1 that KIE would refuse.
 
-    A required field is left out only if it is None or an empty file field. If the schema lists the fields of an object
-    inside a field, that object is cleaned in the same way.
+    A required field is left out only if it is None or an empty file field. An object inside a field is cleaned in the
+    same way if the schema lists the object's fields.
     """
     known, required = schema.get("properties", {}), schema.get("required", ())
     inner = {name: _without_empty_parts(value, known.get(name, {})) for name, value in fields.items()}
@@ -283,7 +283,7 @@ def _coerce(value: Any, schema: Schema) -> Any:
 
 
 def summarize_schema(schema: Schema) -> dict[str, Any]:
-    """Return a short version of KIE's schema for a tool's answer.
+    """Shorten KIE's schema of a model's input, so that a tool can show it in an answer.
 
     Required fields come first, long descriptions are cut off, and only the keywords in `SHOWN` are kept.
     """
@@ -294,7 +294,7 @@ def summarize_schema(schema: Schema) -> dict[str, Any]:
 
 
 def _summarize_field(field: Schema, name: str) -> dict[str, Any]:
-    """Return a short version of one field's schema; the description of a file field is only `file`."""
+    """Shorten the schema of one field; a file field gets the description `file`."""
     summary = {key: _shown(field[key]) for key in SHOWN if field.get(key) is not None}
     if kind := json_type(field):
         summary["type"] = kind
@@ -329,7 +329,7 @@ def _build_fields(properties: Schema, required: Collection[str], base: type[Base
 
 
 def _free_name(wire_name: str, taken: Collection[str], base: type[BaseModel]) -> str:
-    """Return a Python name for a field that is no keyword, no attribute of `base` and no name in `taken`."""
+    """Return a Python name for a field; the name is no keyword, no attribute of `base` and not in `taken`."""
     name = re.sub(r"\W", "_", wire_name).lstrip("_0123456789") or "field"
     while keyword.iskeyword(name) or name in taken or hasattr(base, name) or name.startswith("model_"):
         name = f"{name.removeprefix('model_')}_"

@@ -272,7 +272,8 @@ class Family:
             del merged["maxLength"]
         numbers: list[float] = merged.pop("enum", []) if merged["type"] != "string" else []
         if numbers:
-            # Gemini accepts only texts in an `enum`. So numbers become a range, and the description lists the numbers.
+            # Gemini accepts only strings in an `enum`. So an `enum` of numbers becomes a range, and the description
+            # lists the numbers.
             merged |= {"minimum": min(numbers), "maximum": max(numbers)}
         choice = f"{', '.join(map(str, numbers))}." if numbers and same_choice else None
         notes = [choice, first.get("description"), *self._describe_differences(schemas, merged)]

@@ -15,7 +15,7 @@ PERHAPS_A_FILE_FIELD = re.compile(
     r"(^|_)(avatar|background|clip|cover|driving|face|file|footage|garment|img|input|logo|media|movie|music|path|photo"
     r"|picture|portrait|poster|product|reference|sample|song|sound|source|style|thumbnail|track)s?(_\d+)?$"
 )
-"""Matches the names of fields that take either a file or a word; only the value shows whether it is a file."""
+"""Matches the names of fields that take a file or a word, such as `style`; only the value shows which of the two."""
 NOT_A_FILE_FIELD = re.compile(r"call_?back|webhook|notify")
 """Matches the names of fields that take a URL but no file, such as `callBackUrl`."""
 LOCAL_NAME = re.compile(
@@ -24,7 +24,7 @@ LOCAL_NAME = re.compile(
     r"| [^\s:]+\.(png|jpe?g|webp|gif|bmp|tiff?|heic|avif|mp4|m4v|mov|webm|mkv|avi|mp3|wav|ogg|flac|m4a|aac|opus)",
     re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
-"""Matches a reference to a file that KIE itself cannot open: an earlier result, an upload, a path or a data URI."""
+"""Matches a reference to a file that KIE itself cannot open: `task:<id>#<n>`, a `kie://` URI, a path or a data URI."""
 MEDIUM_PATTERNS: tuple[tuple[re.Pattern[str], type[MediaRef]], ...] = (
     (re.compile(r"video|clip|movie|footage"), Video),
     (re.compile(r"audio|voice|sound|song|music"), Audio),

@@ -59,8 +59,8 @@ class Part(BaseModel):
 class KieModel(BaseModel):
     """One of KIE's models: a class stands for the model, and an instance for one valid call of the model.
 
-    The fields have the names of the tool's arguments. `wire()` defines a field whose name in the request to KIE
-    differs. The class variables describe the model and how KIE runs it.
+    The fields have the names of the tool's arguments. A field that `wire()` defines has another name in the request to
+    KIE. The class variables describe the model and how KIE runs it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
@@ -76,9 +76,9 @@ class KieModel(BaseModel):
     price: ClassVar[Price] = UNKNOWN
     """KIE's price list for the model."""
     routes: ClassVar[tuple[str, ...]] = ("jobs",)
-    """Ids of the routes that run the model, best first: `jobs`, `jobs:<other model id>` or a product API's name."""
+    """Ids of the routes that run the model, best first: `jobs`, `jobs:<other model id>` or a product API (`veo`)."""
     service: ClassVar[str] = ""
-    """If the route `service` runs the model: path of the create request without `/api/v1/`; otherwise empty."""
+    """Path of the create request on the route `service`, without `/api/v1/`; empty if the model lacks this route."""
     merged_fields: ClassVar[frozenset[str]] = frozenset()
     """Names of arguments that are no fields of the request; `sent()` puts their values into other fields."""
     constants: ClassVar[dict[str, Any]] = {}
@@ -90,7 +90,7 @@ class KieModel(BaseModel):
     kie_defaults: ClassVar[dict[str, Any]] = {}
     """KIE's own defaults of optional fields whose default in this class is None; the key is the field's name."""
     added: ClassVar[frozenset[str]] = frozenset()
-    """Names of fields that KIE added after the class was written; only classes made at run time have such fields."""
+    """Fields that KIE added after the class was written; only subclasses made by `add_live_fields()` have them."""
     voice_list: ClassVar[tuple[Voice, ...]] = ()
     """The voices that the model speaks with, as far as KIE lists them."""
     _plain_schema: ClassVar[dict[str, Any]]
@@ -175,7 +175,7 @@ class KieModel(BaseModel):
 
     @classmethod
     def hidden_fields(cls) -> frozenset[str]:
-        """Return KIE's names of fields that no tool shows for this model; if a call has one, it is sent to KIE."""
+        """Return KIE's names of fields that no tool shows for this model; `run_model` sends them if a call has them."""
         return HIDDEN_FIELDS - {field.serialization_alias or name for name, field in cls.model_fields.items()}
 
     @classmethod
@@ -199,8 +199,8 @@ class KieModel(BaseModel):
         """Estimate the cost of this call in credits.
 
         Args:
-            lengths: For each file that was measured, its length in seconds. For any other file, the estimate goes from
-                the shortest to the longest length that the model takes.
+            lengths: For each file that was measured, its length in seconds. For any other file, `low` assumes the
+                shortest length that the model takes, and `high` the longest.
         """
         return self.price.estimate(self, self.units(lengths), self.extra_credits())
 
@@ -225,7 +225,7 @@ class KieModel(BaseModel):
                 return exactly(1)
 
     def seconds_of(self, name: str, lengths: Lengths) -> Amount:
-        """Return the seconds that are paid for one field or property: its value, or the length of its files.
+        """Return how many seconds of one field or property are paid: its value, or the total length of its files.
 
         Args:
             name: Name of the field or property.
@@ -359,7 +359,7 @@ class TwoFrames(KieModel):
 
 
 def names_at_kie(models: Iterable[type[BaseModel]]) -> dict[str, str]:
-    """Return the argument's name for each of KIE's field names in snake case, such as `images` for `image_urls`.
+    """Map KIE's field names, in snake case, to the names of arguments, such as `image_urls` to `images`.
 
     A field name that means different arguments in different models is left out.
     """
@@ -371,7 +371,7 @@ def names_at_kie(models: Iterable[type[BaseModel]]) -> dict[str, str]:
 
 
 def arguments_from_wire(model: type[BaseModel], fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Convert the fields of a KIE request into tool arguments: rename fields at any depth, and undo `InList`.
+    """Convert the fields of a KIE request into tool arguments: rename fields at any depth, unpack `InList` lists.
 
     Args:
         model: The class whose field names the arguments get.

@@ -195,7 +195,7 @@ NEEDS = (
         "No model reads, describes or writes texts other than song lyrics; view_media shows you a picture.",
     ),
 )
-"""All things that a search knows."""
+"""The things that a search can ask for, each with the tools and models for it, if any."""
 
 HELPERS = (
     _need(
@@ -211,7 +211,7 @@ HELPERS = (
         "make_batch makes up to 50 in one call, with one budget; asking for it costs nothing by itself.",
     ),
 )
-"""Things that a tool of the server does without a model, such as joining clips; each note names the tool."""
+"""Things that one of the server's own tools does, such as joining clips (`edit_media`); each `note` names the tool."""
 
 
 def find_helpers(words: list[str]) -> str:

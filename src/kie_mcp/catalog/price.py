@@ -120,7 +120,7 @@ class Price:
                 return
 
     def estimate(self, call: object, amount: Amount, extra: float = 0) -> Estimate:
-        """Estimate the cost of a call, in credits; if several rates may apply, from the lowest to the highest rate.
+        """Estimate the cost of a call, in credits; `low` uses the lowest rate that may apply, `high` the highest.
 
         Args:
             call: An instance of a model class; its fields decide which rate applies.

@@ -18,10 +18,10 @@ from kie_mcp.catalog.sentences import LONGEST_SPEECH
 QUANTITIES = ("duration", "count", "prompt", "images", "sequence", "frames", "fps", "lines")
 """Names of fields that may change the number of price units of a call, in addition to the fields in `Price.of`."""
 TELLING_FIELDS = ("resolution", "quality", "speed", "tier", "type", "result")
-"""Fields whose values, such as 720p, are clear without the field's name; the table leaves these names out."""
+"""Fields whose values, such as 720p, are clear alone; the table shows these values without the field's name."""
 ANY_FILE = "https://files.example/a"
 LONGEST_TEXT = 5000
-"""Number of characters that is assumed for the longest text of a field if KIE states no limit for the text."""
+"""Assumed maximum length of a text in a field, in characters, if KIE states no limit."""
 
 
 def format_prices() -> str:
@@ -73,7 +73,7 @@ def estimate_dearest_call(model: type[KieModel]) -> Estimate:
 
 
 def _estimates(model: type[KieModel]) -> list[Estimate]:
-    """Return the estimates of all calls that combine extreme values of the fields that the price may depend on.
+    """Return an estimate for each combination of extreme values of the fields that may change the price.
 
     The extreme values of a field are its default, no value, its smallest and largest value, and each value of an
     `enum`.

@@ -110,12 +110,12 @@ WORDS = frozenset(
     """,
     )
 )
-"""Words in price texts that cannot mean a higher cost; a text with any other word is not understood."""
+"""Words in price texts that cannot mean a higher cost; if a text has any other word, its price counts as unknown."""
 UNREAD = re.compile(
     r"[^\w\s.,:;()/|&$#=~≈!•-]|\bup\b(?! to \d)|\bfrom ?[~≈$\d]"
     r"|\d[ '’]\d{3}\b|\d\.\d{3,} ?(?:kie )?credits?"
 )
-"""Matches signs and numbers that may mean a higher cost, such as `+`, `×`, `from 10` or `1 200` for 1200."""
+"""Matches signs and numbers that may mean a higher cost, such as `+`, `×`, `from 10` or `1 200` (for 1200)."""
 SUM = re.compile(
     rf"\A(?!.*\b(?:\d{{3,4}}p|[\d.]+k|\d+s)\b).*(?:\band|&) ?[~≈]? ?\$?{NUMBER}(?: (?:kie )?credits?)?\b", re.DOTALL
 )
@@ -130,7 +130,7 @@ INPUT_SECONDS = re.compile(
 OPEN_COUNT = re.compile(
     r"\bnumber of\b|\b(?:layer|token|megapixel|frame|step|shot|scene|speaker|word|line|variation|sample|page)s?\b"
 )
-"""Matches words which mean that the cost depends on the number of results or tokens, which only KIE knows."""
+"""Matches words which mean that the cost depends on a number that only KIE knows, such as the number of tokens."""
 INPUT_IMAGES = re.compile(
     r"\b(?:input|additional|extra|reference) (?:\w+ )?(?:image|picture)s?\b(?: input\b)?|\bimage input\b"
 )
@@ -144,7 +144,7 @@ OWN_PART = re.compile(r"(?:\([^()]*\)|[^(),;|•\n.]|[.,](?=\d))*")
 """Matches the words after a price, up to the next comma, full stop or line break outside of parentheses."""
 NOTE = re.compile(r"\([^()]*\)")
 CONNECTED = re.compile(r"[^\w]*(?:for|at|in|with|audio:|video:)")
-"""Matches a word such as `for` directly after a price; the words up to the next price then belong to this price."""
+"""Matches a word such as `for` directly after a price; all words from there to the next price are about this price."""
 Unit = Literal["second", "minute", "image", "character", "result", "call", "unsaid", "unknown"]
 NOUNS: dict[str, Unit] = {
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), "second"),
@@ -192,7 +192,7 @@ class Figure:
 
     low: float
     high: float
-    """Highest number of credits; NaN if it is unclear which number is valid for which values of the arguments."""
+    """Highest number of credits; NaN if the text does not show which of its prices is for which argument values."""
     unit: Unit
     units: float
     """Number of units that the credits pay for, such as 1000 for a price per 1000 characters."""
@@ -264,7 +264,7 @@ def _is_understood(words: str, figures: Sequence[Figure], model_id: str, labels:
     Args:
         words: The text after `_normalize()`.
         figures: The prices that were found in the text.
-        model_id: The model's id, whose name and numbers may be anywhere in the text.
+        model_id: The model's id; the text may contain the words and numbers of this id anywhere.
         labels: The arguments that may decide which price applies.
     """
     name = re.compile(r"[ ._/-]*".join(re.findall(r"\w+", model_id.lower().rpartition("/")[2])))
@@ -317,7 +317,7 @@ def _are_same_dollars(words: str) -> bool:
 
 
 def _find_other_numbers(words: str, labels: Sequence[Label]) -> list[str]:
-    """Return the numbers, words "credits" and multiples ("2x") in a text that belong to no price, unit or label."""
+    """Return what belongs to no price, unit or label: numbers, the word "credits", and multiples such as "costs 2x"."""
     rest = DOLLARS.sub("#", CREDITS.sub("#", words))
     for pattern in (UNIT, RESOLUTION, re.compile(r"\b\d+s\b"), *(each.pattern for each in labels)):
         rest = pattern.sub(" ", rest)
@@ -459,8 +459,8 @@ def _read_amounts(
 def _choose(figures: Sequence[Figure], labels: Sequence[Label]) -> Sequence[Figure]:
     """Return the prices that are valid for the call's arguments; all prices if the text does not name the arguments.
 
-    The result is empty if the text names values of an argument, but not the call's value, and the call's value may cost
-    more than the named values.
+    The result is empty if the call's value of an argument may cost more than all values in the text: `4k`, for example,
+    if the text has prices only for `720p` and `1080p`.
     """
     for label in labels:
         values = frozenset[str]().union(*(figure.labels.get(label.name, ()) for figure in figures))
@@ -472,10 +472,10 @@ def _choose(figures: Sequence[Figure], labels: Sequence[Label]) -> Sequence[Figu
 
 
 def _is_covered(label: Label, values: Collection[str], figures: Sequence[Figure]) -> bool:
-    """Return whether the prices in a text are upper limits for an argument value that the text does not name.
+    """Return whether the call's value of an argument costs no more than `values`, which the text names instead.
 
-    They are if the text names an equal or larger value of this argument (1080p, if the value is 720p), or if the
-    argument does not affect the price.
+    It costs no more, for example, if the text names a value that is at least as large (1080p, if the call has 720p), or
+    if the argument does not affect the price.
     """
     if label.name in ("audio", "video"):
         return label.wanted.endswith(":no") or not all(figure.labels.get(label.name) for figure in figures)
@@ -495,7 +495,8 @@ def _measure_label(value: str) -> float:
 def _count_times(figure: Figure, call: KieModel, words: str, lengths: Lengths) -> Amount:
     """Return the number by which a price is multiplied to get the cost of a call.
 
-    It is 3 for a price per 1000 characters and a text of 3000; NaN if arguments and files do not show the number.
+    For a price per 1000 characters and a text of 3000 characters, the number is 3. It is NaN if the call's arguments
+    and files do not show it.
     """
     results = _number(call, COUNT_FIELDS, 1)
     match figure.unit:
@@ -532,8 +533,8 @@ def _count_seconds(call: KieModel, words: str, lengths: Lengths) -> Amount:
     """Return the seconds that a call pays for.
 
     If the call does not state the length of the result, the longest length that KIE's schema allows is assumed. If the
-    schema states none, the length of all input files together is assumed; without input files, LONGEST_UNKNOWN. The
-    seconds of the input files are added if the text may mean that they are paid as well.
+    schema states none, the length of all input files together is assumed. Without input files, LONGEST_UNKNOWN seconds
+    are assumed. The seconds of the input files are added if the text may mean that they are paid as well.
     """
     files = [*_measure_inputs(call, "video", lengths), *_measure_inputs(call, "audio", lengths)]
     given = _number(call, SECONDS_FIELDS, math.nan)

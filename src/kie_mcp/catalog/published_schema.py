@@ -13,7 +13,7 @@ Schema = dict[str, Any]
 MAX_SCHEMA_CHARS = 100_000
 """Maximum size of a schema in characters, with each `$ref` replaced; KIE's largest schema has about 10,000."""
 MAX_SCHEMA_DEPTH = 32
-"""Maximum number of schemas, lists or objects that are nested in each other."""
+"""Maximum depth to which schemas may be nested in each other; the same limit holds for lists and objects in a value."""
 MAX_NUMBER = 2**63 - 1
 """Largest absolute value of a number in a schema; a larger number is left out, because it limits nothing."""
 SCHEMA_COST = 40
@@ -146,7 +146,7 @@ class _Reader:
 def _cast_values(schema: Schema, types: Collection[str] = ()) -> Schema:
     """Return a schema whose `enum`, `const` and `default` have the type that the schema states.
 
-    If KIE writes the choice "5" of a text field without quotes, YAML reads the number 5, which would match no text.
+    KIE may write the choice "5" of a text field without quotes. YAML then reads the number 5, which matches no text.
 
     Args:
         schema: The schema whose values are converted.
@@ -188,7 +188,7 @@ def is_deeper(value: Any, levels: int) -> bool:
 
 
 def _number(value: Any) -> float | None:
-    """Return a number, also for a text such as "5"; None for any other value."""
+    """Convert a number, or a text such as "5", to a number; return None for other values and for too large numbers."""
     if isinstance(value, str):
         try:
             value = json.loads(value)
@@ -319,7 +319,7 @@ _NOT_MERGED = frozenset({"oneOf", "anyOf", "allOf", "if", "then", "else", "depen
 
 
 def _only_fields(schema: Schema) -> Schema:
-    """Reduce a schema that applies only sometimes, such as `then`, to the names, types and formats of its fields."""
+    """Return only the fields of a conditional schema (such as `then`), and of each field only `type` and `format`."""
     fields = schema.get("properties", {})
     wide = {name: {key: field[key] for key in ("type", "format") if key in field} for name, field in fields.items()}
     return {"properties": wide} if fields else {}

@@ -33,9 +33,15 @@ _BASE64_START = re.compile(
 """Matches the beginning of the base64 text of common media files, such as `/9j/` for a JPEG."""
 _BASE64 = re.compile(r"[A-Za-z0-9+/_=\s%\\-]+")
 _SHORTEST_BASE64 = 60
-"""Length in characters above which a text that begins like a media file in base64 is read as base64, not as a path."""
+"""A text that begins like a media file in base64 is read as base64 only if it has more characters than this.
+
+A shorter text may be a path.
+"""
 _LONGEST_NAME = 400
-"""Length in characters above which any other text of base64 characters is read as base64, not as a path."""
+"""A text that does not begin like a media file is read as base64 only if it has more characters than this.
+
+A shorter text may be a path. A longer one is base64 only if all its characters may occur in base64.
+"""
 
 _DATA_KEYS = ("data", "blob", "base64", "b64json", "b64", "bytes")
 _ADDRESS_KEYS = (
@@ -60,9 +66,9 @@ def read_reference(text: str) -> str:
 
 
 def unwrap(text: str) -> Iterator[str]:
-    """Generate the texts that a written reference may mean: first the text itself, then the text without outer layers.
+    """Yield the texts that a reference may mean: the text itself, then the text without its outermost layer, and so on.
 
-    Quotes, brackets, Markdown links, an `@` and a final full stop are removed: `@"my photo.png".` also gives
+    Layers are quotes, brackets, Markdown links, an `@` and a final full stop: `@"my photo.png".` also gives
     `my photo.png`.
     """
     inner = text.strip()

@@ -19,10 +19,10 @@ class Families(Sequence[Family]):
     """Families in the order of the tool list."""
 
     def __init__(self, places: Mapping[str, str]) -> None:
-        """Store where the families are; nothing is imported yet.
+        """Store the modules of the families; nothing is imported yet.
 
         Args:
-            places: Maps the name of each tool to its family's module and name, such as `suno.MUSIC`.
+            places: Maps the name of each tool to the module and variable of its family, such as `suno.MUSIC`.
         """
         self.places = places
 
@@ -49,7 +49,7 @@ class Models(Mapping[str, type[KieModel]]):
     """All model classes; the key is KIE's id of the model."""
 
     def find_family(self, id_: str) -> Family:
-        """Return the family of a model; if two families have a model with this id, the first of these families.
+        """Return the first family that has a model with this id.
 
         Raises:
             KeyError: When no model has this id.
@@ -81,7 +81,7 @@ def _import_family(place: str) -> Family:
 
 @cache
 def _load_tools() -> dict[str, str]:
-    """Return the tool of each model, from the file that `python -m kie_mcp.server.tools.tool_list` generates."""
+    """Return the tool's name for each model id; `python -m kie_mcp.server.tools.tool_list` generates the JSON file."""
     tools: dict[str, str] = json.loads(files("kie_mcp.catalog").joinpath("model_tools.json").read_bytes())
     return tools
 

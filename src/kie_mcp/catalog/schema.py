@@ -22,7 +22,10 @@ class PlainSchema(GenerateJsonSchema):
 
 
 def plain_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """Return a model's JSON Schema with this server's field names, but without `$ref` and keys that hosts refuse."""
+    """Return a model's JSON Schema, in which the fields have kie-mcp's names, not KIE's.
+
+    Each `$ref` is replaced by its definition, and keys that MCP hosts refuse are left out.
+    """
     schema = model.model_json_schema(by_alias=False, schema_generator=PlainSchema)
     return _plain(schema, schema.get("$defs", {}))
 

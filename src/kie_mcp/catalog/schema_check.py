@@ -88,7 +88,7 @@ class SchemaCheck:
         return _narrow(self._schema, _with_urls(fields))
 
     def _explain(self, error: "ValidationError") -> str:
-        """Describe one validation error in words; return an empty text if the schema and not the value causes it."""
+        """Describe one validation error in words; return "" if the cause is the schema, and not the value."""
         name, value = error.kind.name, error.kind.value
         if name in NOT_CHECKED:
             return ""

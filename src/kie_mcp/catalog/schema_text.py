@@ -41,7 +41,10 @@ def name_models(names: Collection[str], all_names: Sequence[str], *, whole: bool
 
 
 def _shared_beginning(names: Sequence[str]) -> str:
-    """Return the beginning that all names share before the version or mode, such as `wan-`; empty if there is none."""
+    """Return the beginning that all names share, up to the first `/` or `-`, such as `wan-`; empty if there is none.
+
+    After a `-`, each name must go on with a version, such as `2.6` or `v3`.
+    """
     for beginning in (names[0].partition("/")[0] + "/", names[0].partition("-")[0] + "-"):
         if all(re.match(re.escape(beginning) + ("v?\\d" if beginning.endswith("-") else ""), name) for name in names):
             return beginning
@@ -67,8 +70,9 @@ def describe_constraint(schema: dict[str, Any], shown: Collection[Any] = ()) -> 
 
     Args:
         schema: The field's JSON Schema.
-        shown: The enum values that a reader of this text sees beside it. The text is `all` if the field allows all of
-            them. Otherwise, it lists the allowed values or, if this is shorter, `not` and the forbidden values.
+        shown: The enum values that a tool schema has for several models together; empty if it has no enum. If the field
+            allows all of them, the text is `all`. Otherwise, the text lists the allowed values or, if this is shorter,
+            `not` and the forbidden values.
     """
     if "enum" in schema:
         allowed = ", ".join(str(value) for value in schema["enum"])

@@ -124,10 +124,10 @@ def _is_legacy_find(entry: Entry, query: str) -> bool:
 
 
 def _find_exactly(query: str, pool: list[Entry]) -> Found:
-    """Find the models that are named by the query, that make the thing in the query, or that match all of its words.
+    """Find models by their names, by the thing that the query asks for (see `NEEDS`), and by all words of the query.
 
-    The note of the result comes from the first thing in `NEEDS` for which a model is found. It is empty if the query is
-    the name of a model.
+    If the query asks for several things, the note of the result is that of the first thing for which a model is found.
+    The note is empty if the query is the name of a model.
     """
     words = split_words(query)
     named = [entry for entry in pool if entry.is_named(query)]
@@ -144,7 +144,7 @@ def _find_exactly(query: str, pool: list[Entry]) -> Found:
 
 
 def _find_targets(need: Need, pool: list[Entry]) -> list[Entry]:
-    """Return the models that make a thing; each target of the thing is a model id, or a tool with several models.
+    """Return the models that make a thing; each of `need.targets` is the id of a model, or a tool with several models.
 
     The first model of each target comes first, then the second model of each target, and so on.
     """
@@ -200,7 +200,7 @@ def _costs_at_most(limit: float, cost: float | None) -> bool:
 
 
 def summarize_entry(entry: Entry) -> Description:
-    """Return a short description of a model for a list: its id, tool, mode, price in credits and dollars, summary."""
+    """Return a short description of a model for a list: its id, tool, mode, price (credits, dollars) and summary."""
     model, estimate = entry.model, entry.model.default_estimate()
     worth = "" if estimate.low is None else format_worth(estimate.low, estimate.high)
     return {

@@ -12,7 +12,7 @@ ItemT = TypeVar("ItemT")
 LONGEST_SPEECH = 100_000
 """Maximum number of characters in a call of a speech model: about two hours of speech, which KIE makes in parts."""
 SMALLEST_SHARE = 4
-"""How many times shorter than the limit a part may be, so that it ends at a better place, such as a sentence's end."""
+"""A part may be as short as the limit divided by this, if it then ends at a better place, such as a sentence's end."""
 
 _CLOSING = r"""["'”’»)\]}」』）】]*"""
 _SENTENCE_END = re.compile(
@@ -112,7 +112,7 @@ def _sentence_ends(text: str) -> Iterator[int]:
 
 
 def _ends_sentence(text: str, match: re.Match[str]) -> bool:
-    """Tell whether a full stop ends a sentence: no small letter follows, and no abbreviation precedes."""
+    """Tell whether a full stop ends a sentence: no lower-case letter follows it, and no abbreviation precedes it."""
     after = text[match.end() : match.end() + 20].lstrip()
     if after[:1].islower():
         return False

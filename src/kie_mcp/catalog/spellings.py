@@ -62,7 +62,7 @@ NEAR_NAMES: dict[str, frozenset[str]] = {
         "prompt_expansion": "expand_prompt enhance_prompt prompt_extend prompt_optimizer prompt_upsampling "
         "prompt_enhancement enable_prompt_expansion",
         "translate": "enable_translation translation",
-        # Names of arguments that name tasks and their results
+        # Names of arguments that take the ids of tasks and of their results
         "task_id": f"{_TASK} id track job_id",
         "task_ids": f"{_TASK} id ids job_id job_ids",
         "track": f"{_TASK} tracks song song_id track_id audio_id",
@@ -105,4 +105,4 @@ CHOICE_WORDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("fullhd", "full hd", "fhd"), ("1080p",)),
     **dict.fromkeys(("uhd", "ultra hd", "2160p", "2160"), ("4K",)),
 }
-"""For each word, the values that it may mean, best first; the first one in the argument's `enum` is used."""
+"""For each word, the values that it may mean, best first. The first value that the argument's `enum` has is used."""

@@ -60,7 +60,7 @@ def _wire_value(model: type[KieModel], name: str, value: Any) -> Any:
 
 
 def _count_merged(model: type[KieModel], name: str) -> int:
-    """Count the fields whose values `sent()` may add to this field's list: `merged_fields` with the same file type."""
+    """Count the `merged_fields` with the same file type as this field; `sent()` may add their values to its list."""
     return sum(_media_types(model, each) == _media_types(model, name) for each in model.merged_fields)
 
 

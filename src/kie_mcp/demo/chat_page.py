@@ -16,7 +16,7 @@ from kie_mcp.child_process import run_program
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 BROWSER_TIMEOUT_SECONDS = 30
-"""Maximum seconds that the browser may run to take one screenshot."""
+"""Timeout of the browser for one screenshot, in seconds."""
 MAX_OUTPUT_BYTES = 1_000_000
 """Largest number of bytes that the browser may print."""
 WINDOW_PX = 760, 2000
@@ -83,7 +83,7 @@ async def take_screenshot(page: Path, screenshot: Path) -> bool:
 
 
 def _cut_empty_rows(screenshot: Path) -> None:
-    """Cut off what is below the page, because Chromium takes a screenshot of its whole window."""
+    """Crop the empty rows below the page's content, because Chromium takes a screenshot of its whole window."""
     import PIL.Image
     import PIL.ImageChops
 

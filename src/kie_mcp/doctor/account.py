@@ -20,7 +20,7 @@ from kie_mcp.kie.client import KieClient
 KIE_SECONDS = 15
 """Timeout of the request to KIE, in seconds."""
 MAX_CLOCK_SECONDS = 300
-"""Difference in seconds between this machine's clock and KIE's clock at which the user is warned."""
+"""The user is warned if this machine's clock and KIE's clock differ by at least this many seconds."""
 CHECK_NETWORK = "Check the network, the proxy and KIE_MCP_BASE_URL, then try again."
 EXAMPLE_DAY_CAP = 1000
 

@@ -1,4 +1,4 @@
-"""Check the MCP clients on this machine: start kie-mcp with each client's configuration, and measure the time."""
+"""Check the MCP clients on this machine: start kie-mcp with each client's configuration, and time the start."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -46,7 +46,7 @@ async def check_clients(clients: Sequence[Client], folders: Mapping[str, Path]) 
 
 
 def find_day_caps(clients: Sequence[Client], folders: Mapping[str, Path]) -> dict[str, float | None]:
-    """Return the daily cap that each client's configuration sets for kie-mcp, by the client's title; None for no cap.
+    """Return the daily cap for kie-mcp in each client's configuration (None for no cap); the keys are client titles.
 
     Clients without kie-mcp, and clients that use the sandbox, are left out.
     """

@@ -21,7 +21,7 @@ from kie_mcp.text import one_line
 SECRETS = ("KIE_API_KEY", "KIE_AI_API_KEY", "KIE_MCP_HTTP_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 """Settings whose values must not appear in any finding."""
 AROUND_SECRET = re.compile(r"[\s'\"`=]+")
-"""Matches the blanks, quotes and `=` that may separate a secret from other words in a setting, such as `Bearer`."""
+"""Matches the blanks, quotes and `=` between a secret and other words (such as `Bearer`) in the value of a setting."""
 
 
 async def examine(*, asks_for_update: bool = True) -> list[Finding]:

@@ -85,7 +85,7 @@ async def check_ledger(settings: Settings) -> Finding:
 
 
 async def _check_database(settings: Settings) -> Finding:
-    """Report whether the database can be reached, and whether it contains the ledger or the ledger can be created."""
+    """Report whether the database can be reached, and whether it has a ledger or the server may create one there."""
     try:
         from kie_mcp.ledger.database_inspection import inspect_database
 

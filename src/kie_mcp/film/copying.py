@@ -7,7 +7,7 @@ from kie_mcp.film.layout import Layout
 from kie_mcp.film.timeline import Clip, Timeline
 
 SYNC_SECONDS = 0.05
-"""Maximum seconds by which a copied audio stream may begin later, or be shorter, than its clip's video stream."""
+"""Maximum seconds by which a copied audio stream may begin later or be shorter than its clip's video stream."""
 START_SECONDS = 0.001
 """Maximum seconds between the beginning of a file and the first frame of a copied video stream."""
 COPIED_ENDINGS = (".mp4", ".mov")
@@ -27,7 +27,8 @@ def is_whole(clip: Clip) -> bool:
 def can_copy_picture(timeline: Timeline, layout: Layout) -> bool:
     """Return whether the video streams of all clips can be copied.
 
-    Each clip must be unchanged, and all video streams must be H.264 with equal parameters.
+    Each clip must be an unchanged MP4 or MOV file. All video streams must be H.264 with equal parameters, and must have
+    the size of the film.
     """
     if not all(is_whole(piece.clip) for piece in layout.pieces):
         return False

@@ -71,7 +71,7 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """A finished file in the private folder."""
+    """A finished film: the path of its file in the private folder, and its MIME type."""
 
     path: Path
     mime_type: str
@@ -152,8 +152,8 @@ async def _read_sources(program: str, folder: Path, names: Mapping[Ref, str]) ->
 async def _probe(program: str, paths: Mapping[Ref, Path]) -> dict[Ref, facts.Facts]:
     """Read the facts of clips and sounds.
 
-    Two processes run at the same time, and each reads half of the files, because reading a large file takes as long as
-    copying the file.
+    To save time, two ffmpeg processes run in parallel, and each reads half of the files: reading a large file takes as
+    long as copying it.
     """
     read: dict[Ref, facts.Facts] = {}
     refs = sorted(paths, key=lambda ref: paths[ref].stat().st_size)
@@ -199,9 +199,10 @@ def _write_files(folder: Path, plan: Plan) -> None:
 
 
 async def _find_gain(edit: Edit) -> tuple[float | None, float]:
-    """Return the gain in decibels that brings the sound nearest to the wanted loudness, and the rest in LU.
+    """Return the gain that brings the sound nearest to the wanted loudness, and the difference that then remains.
 
-    The rest is the wanted loudness less the measured one. The gain is None if the loudness is not changed.
+    The gain is in decibels; it is None if the loudness is not changed. The difference, in LU, is the wanted loudness
+    minus the measured one.
     """
     wanted = choose_loudness(edit.timeline, edit.layout)
     if wanted is None or not has_sound(edit.layout):

@@ -11,9 +11,9 @@ STILL_ENDING = ".png"
 MOVING_ENDING = ".apng"
 """File extension of the animations in the private folder."""
 OWN_FORMATS = {STILL_ENDING: "png_pipe", MOVING_ENDING: "apng", ".txt": "concat", ".srt": "srt"}
-"""For each file extension of files that this package writes, ffmpeg's name of the format.
+"""ffmpeg's names for the formats of the files that this package writes, by file extension.
 
-ffmpeg never reads a caller's file in these formats, because a list for `concat` makes ffmpeg open further files.
+Callers' files are never read in these formats, because a list for `concat` makes ffmpeg open further files.
 """
 
 
@@ -53,7 +53,7 @@ class Graph:
 
     @property
     def text(self) -> str:
-        """The whole filter graph."""
+        """The whole filter graph, in ffmpeg's syntax."""
         return ";".join(self.chains)
 
 

@@ -20,7 +20,7 @@ LARGEST_STILL_SIDE = 1080
 SMALL_SIDE, SMALL_RATE = 360, Fraction(15)
 """Maximum length in pixels of the shorter side, and maximum frame rate, of a GIF or WebP, to keep its file small."""
 END_TOLERANCE = 0.5
-"""Seconds by which `end` may be after the end of a source without an error; the end of the source is used instead."""
+"""An `end` up to this many seconds after the end of the source is no error; the end of the source is used instead."""
 SECONDS_AFTER_VOICE = 0.4
 """Seconds for which a picture or clip is still shown after its voice has ended."""
 MUSIC_FADE_SECONDS = 2.0
@@ -29,7 +29,7 @@ MUSIC_FADE_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A source file in the private folder, with its name there and its facts."""
+    """A source file of a film: its name in the private folder, and its facts, such as its length."""
 
     name: str
     facts: Facts

@@ -15,7 +15,7 @@ ZOOM_SCALE = 2
 BLUR_SCALE = 8
 """Factor by which the background is scaled down before it is blurred, because blurring fewer pixels is faster."""
 HD_HEIGHT = 720
-"""From this height in pixels, a clip without a stated colour matrix is assumed to be BT.709, as players assume."""
+"""If a clip states no colour matrix, players assume BT.709 from this height (in pixels) on, and so does this module."""
 COLORS = "setparams=range=tv:colorspace=bt709:color_primaries=bt709:color_trc=bt709"
 TONE_MAPPING = (
     "zscale=transfer=linear:npl=100",
@@ -118,11 +118,10 @@ def add_piece(graph: Graph, layout: Layout, piece: Piece, fit: Fit) -> str:
 
 
 def seek(picture: Picture, second: float) -> tuple[tuple[str, ...], float]:
-    """Return ffmpeg's options for reading a clip from the frame that is shown at `second`, and the lead in seconds.
+    """Return ffmpeg's options for seeking to a place before `second`, and the lead: the seconds from there to `second`.
 
-    ffmpeg leaves out frames that begin before the place to which it seeks. A frame of a screen recording may begin long
-    before `second` and still be shown then. So ffmpeg reads from an earlier place; the lead is the time from this place
-    to `second`.
+    ffmpeg leaves out frames that begin before the place to which it seeks. The frame that is shown at `second` may have
+    begun long before, for example in a screen recording. So ffmpeg has to seek to an earlier place.
     """
     begin = second + picture.starts
     start = max(begin - picture.longest_frame, 0) if second else begin
@@ -154,12 +153,12 @@ def fit_picture(graph: Graph, label: str, picture: Picture, size: tuple[int, int
 
 
 def scale_into(size: tuple[int, int], into: tuple[int, int]) -> tuple[int, int]:
-    """Return the largest size inside `into` with the aspect ratio of `size`; a difference of a pixel is ignored."""
+    """Return the largest size inside `into` with the aspect ratio of `size`, rounded by `_scale_by()`."""
     return _scale_by(size, into, min(Fraction(into[0], size[0]), Fraction(into[1], size[1])))
 
 
 def scale_over(size: tuple[int, int], over: tuple[int, int]) -> tuple[int, int]:
-    """Return the smallest size that covers `over`, with the aspect ratio of `size`."""
+    """Return the smallest size that covers `over`, with the aspect ratio of `size`, rounded by `_scale_by()`."""
     return _scale_by(size, over, max(Fraction(over[0], size[0]), Fraction(over[1], size[1])))
 
 

@@ -127,8 +127,8 @@ def _plan_mp4(
     options: list[str] = []
     if copies_picture:
         files[JOIN_NAME] = build_join_list(layout)
-        # `auto_convert` would repeat the codec parameters before each frame. The option is off, so that the clips are
-        # copied unchanged.
+        # The option `auto_convert` is off, so that the clips are copied unchanged. With this option, ffmpeg would
+        # repeat the codec parameters before each frame.
         number = graph.add_input(JOIN_NAME, "-safe", "1", "-auto_convert", "0")
         options += ["-copyts"]
         options += ["-map", f"{number}:V:0", "-c:v", "copy"]
@@ -180,8 +180,8 @@ def _plan_animation(timeline: Timeline, layout: Layout, shown: Sequence[texts.Ti
         options = ("-c:v", "libwebp", "-quality", "80", "-loop", "0", "-fps_mode", "passthrough")
     name = f"film.{layout.format}"
     arguments = (*graph.inputs, "-filter_complex", graph.text, "-map", label, *options, *WITHOUT_METADATA, name)
-    # The planned number of frames is None, which means that the number is not checked: programs count the repeated
-    # frames of an animation differently.
+    # The number of frames is not checked (`frames` is None), because programs count the repeated frames of an
+    # animation differently.
     return Plan(arguments, name, MIME_TYPES[layout.format], layout.seconds, None, _write_burned(shown, layout))
 
 

@@ -23,7 +23,7 @@ There is a maximum because Pillow needs 8 bytes of memory for each of these pixe
 SMALLEST_SCALE = 0.25
 """Minimum factor for scaling an animation down; an animation that needs a smaller factor is refused."""
 SHORTEST_FRAME, USUAL_FRAME = 20, 100
-"""In milliseconds: a frame with a shorter time than SHORTEST_FRAME is shown for USUAL_FRAME, as in browsers."""
+"""In milliseconds: a frame whose time is below SHORTEST_FRAME is shown for USUAL_FRAME, as browsers do."""
 
 
 def write_picture(file: IO[bytes], folder: Path, stem: str) -> str:

@@ -1,4 +1,7 @@
-"""Build the subtitle files of a film: ASS to burn texts in, SRT to attach them. ffmpeg gets texts only in this form."""
+"""Build the subtitle files of a film: ASS to burn texts in, SRT to attach them.
+
+The texts of a film are passed to ffmpeg only in these files.
+"""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -14,7 +17,7 @@ WORD_JOINER = "\u2060"
 FONT_NAME, FONTS_FOLDER = "Aileron", "fonts"
 """Name of Pillow's own font, and the folder for the font's file; letters that this font lacks come from other fonts."""
 SHORTEST_SECONDS, SECONDS_PER_LETTER, LONGEST_SECONDS = 1.5, 1 / 15, 8.0
-"""Shortest time, time per letter and longest time, in seconds, for which a text without `until` is shown."""
+"""Seconds for which a text without `until` is shown: the minimum, the time per letter, and the maximum."""
 ALIGNMENTS = {"bottom": 2, "center": 5, "top": 8}
 """ASS's number for each position of a text; the numbers are placed as on a number pad: 2 is bottom centre."""
 LYRICS_LINE = re.compile(r"(\d+(?:\.\d+)?) (.+)")

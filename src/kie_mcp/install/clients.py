@@ -26,10 +26,10 @@ class Client:
     """Name of the client on the command line."""
     title: str
     files: tuple[str, ...]
-    """Possible paths of the client's configuration file; `{…}` is a folder from `find_folders`.
+    """Possible paths of the client's configuration file; `{…}` stands for a folder from `find_folders`.
 
-    `find_file` chooses the first folder that exists, or else the first folder; in this folder, it chooses the first
-    file that exists, or else the first file.
+    The first folder that exists is used, and in this folder the first file that exists. If no folder or no file exists,
+    the first one is used.
     """
     servers: str
     """Name of the field in the configuration file that contains the servers."""

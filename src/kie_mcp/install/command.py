@@ -9,7 +9,7 @@ from pathlib import Path
 
 PACKAGE = "kie-mcp"
 EXTRAS = {"ffmpeg": "imageio_ffmpeg", "keyring": "keyring"}
-"""Extras of kie-mcp, each with a module that only the extra installs; the command names the installed extras."""
+"""The extras of kie-mcp; each maps to a module that can be imported only if the extra is installed."""
 CACHES = frozenset({".cache", "Caches", "Cache"})
 """Names of the folders for caches on Linux, macOS and Windows."""
 

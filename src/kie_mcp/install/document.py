@@ -56,7 +56,7 @@ class Document:
 
     @property
     def text(self) -> str:
-        """The file's text; if the file does not exist yet, the text with which it has to begin."""
+        """The file's text; if the file does not exist yet, the text of a new file without entries."""
         return self.client.fresh if self.file.content is None else self.file.text
 
     @property
@@ -123,7 +123,7 @@ class Document:
             raise self.refuse(f"cannot be changed safely: {error}") from None
 
     def _check(self, text: str, place: Place, entry: Entry | None) -> None:
-        """Check that a changed text has this entry under this key, and that nothing else has changed."""
+        """Check that a changed text has `entry` at `place` (None: no entry), and that nothing else has changed."""
         after = self.format.parse(text)
         entries = [(where, each) for where, each in list_entries(self.data, self.client) if where != place]
         entries += [] if entry is None else [(place, entry)]
@@ -140,7 +140,7 @@ def list_entries(data: Mapping[str, Any], client: Client) -> Iterator[tuple[Plac
 
 
 def list_edits(way: Sequence[Place], old: Entry, new: Entry) -> Iterator[tuple[Any, ...]]:
-    """Yield the changes that turn an old entry into a new one; each is a tuple of `put` or `remove` and its arguments.
+    """Yield the changes that turn an old entry into a new one: `("put", path, value)` or `("remove", path)`.
 
     Fields that only the old entry has stay unchanged. A field that both entries have gets the new value.
     """

@@ -32,19 +32,19 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The fields of an entry in one client."""
+    """The names of the fields of a server's entry in the configuration of one client."""
 
     command: str = "command"
-    """Name of the field with the program."""
+    """Name of the entry's field that contains the program."""
     args: str | None = "args"
-    """Name of the field with the arguments; None if the field `command` is a list of the program and its arguments."""
+    """Name of the entry's field for the arguments; None if one field has the program and its arguments as a list."""
     env: str = "env"
-    """Name of the field with the environment variables."""
+    """Name of the entry's field that contains the environment variables."""
     more: Mapping[str, Any] = field(default_factory=dict)
     """Further fields that this client needs, with their values for a new entry."""
 
     def write(self, server: Server, name: str = NAME) -> dict[str, Any]:
-        """Return the entry for a server."""
+        """Return the entry for a server, with the field names of this client."""
         program, *arguments = server.command
         fields = {**self.more, **({"name": name} if "name" in self.more else {})}
         fields |= {self.command: server.command} if self.args is None else {self.command: program, self.args: arguments}

@@ -37,11 +37,11 @@ def keep_key(settings: Settings, earlier: Mapping[str, str], ask: Callable[[], s
     """Store the key where `describe_source` says, unless it is stored there already; return a sentence for the user.
 
     The key comes from the first place that has one: the settings of this process, the place where it should be stored,
-    an earlier entry of kie-mcp, or the user's answer.
+    `earlier`, or the user's answer.
 
     Args:
         settings: The settings of this process.
-        earlier: The settings in a client's earlier entry.
+        earlier: The settings in the entry for kie-mcp that the client's configuration already has.
         ask: Asks the user for the key; returns an empty text if that is not possible.
         keyring: Whether to store the key in the system's keyring.
 

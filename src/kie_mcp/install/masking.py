@@ -1,4 +1,4 @@
-"""Hide secrets in the text of a configuration, also in entries of other servers, which a diff may show."""
+"""Hide secrets in the text of a configuration; a diff of this text may also show the entries of other servers."""
 
 import json
 import re

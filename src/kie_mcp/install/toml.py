@@ -29,7 +29,7 @@ def put(text: str, path: Path, value: Any) -> str:
     *way, last = path
     for place, key in enumerate(way):
         if key not in table:
-            # A new table that only contains another new table gets no header line.
+            # A new table that only contains another table needs no header line: `[a.b]` creates `a`, too.
             table[key] = tomlkit.table(is_super_table=place < len(way) - 1 or isinstance(value, dict))
         table = table[key]
         if not isinstance(table, AbstractTable) and not hasattr(table, "items"):

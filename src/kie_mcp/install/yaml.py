@@ -92,7 +92,7 @@ def _look_up(node: Any, key: str | int) -> Any:
 
 
 def _edit(text: str, change: Callable[[Any], Any]) -> str:
-    """Apply `change` to the root value of a text, and return the new text; all other lines keep their own format."""
+    """Apply `change` to the root value of a YAML text, and return the new text; other lines keep their own format."""
     try:
         _, indent, offset = load_yaml_guess_indent(text)
         yaml = YAML()

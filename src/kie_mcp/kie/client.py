@@ -136,7 +136,7 @@ class KieClient:
         """Create a task on a route that answers a create request with the task's state, and return this answer.
 
         Args:
-            route: A route that is `at_once` or `repeated`.
+            route: A route whose attribute `at_once` or `repeated` is true.
             body: The request body; a GET request sends these fields in its query.
             task: The caller's record of the task; the client only passes it to the create limiter.
 
@@ -175,7 +175,7 @@ class KieClient:
         return await self._read_once("GET", self.base_url + path, params={"taskId": task_id}, is_status=True)
 
     async def expect_status_reads(self) -> None:
-        """Lease slots for status reads in advance; call this function before many status reads on all routes."""
+        """Lease slots for status reads in advance; called before many status reads are sent at once."""
         await self._read_limiter.expect_burst()
 
     async def read_discovery(self, path: str) -> Any:
@@ -271,7 +271,7 @@ class KieClient:
         raise self._create_error(response, code, f"without a result: {message or 'nothing'}", message)
 
     async def _send(self, method: str, path: str, body: Mapping[str, Any]) -> httpx2.Response:
-        """Send a create request; raise `UnknownOutcome` if the open connection breaks, or if the answer is late."""
+        """Send a create request; raise `UnknownOutcome` if the connection opens, but no complete answer arrives."""
         try:
             with anyio.fail_after(self._create_seconds):
                 return await self._request(

@@ -37,7 +37,7 @@ UNKNOWN_MODEL = re.compile(
     r"|\bmodel\b.{0,120}\b(not (found|exist|available|supported|offered|valid)|no longer|unknown|unavailable)\b",
     re.IGNORECASE,
 )
-"""Matches KIE's message in an answer 422 that refuses the model's id; other answers 422 refuse the arguments."""
+"""Matches KIE's message with code 422 if KIE refuses the model's id; with other messages, KIE refuses the arguments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +55,9 @@ class Code:
     accepted: bool = False
     """Whether a create request with this answer created a task, provided that the answer has a task id."""
     not_ready: bool = False
-    """Whether this code may mean that a `repeated` route (see `Route.repeated`) has no finished file yet.
+    """Whether this code, on a `repeated` route (see `Route.repeated`), may mean that KIE has not finished the file yet.
 
-    KIE may also send this code together with a finished 4K clip.
+    KIE may also send this code with a finished 4K clip, so only the answer's body says whether the file is finished.
     """
     upload_gone: bool = False
     """Whether a create request may be refused with this code because an upload is gone; then a new upload may help."""
@@ -88,11 +88,11 @@ REFUSED = Code(refused=True)
 TROUBLE = Code(next_step=TRY_AGAIN, retryable=True)
 """Meaning of 5xx codes that are not in `CODES`: KIE had an error, and the same request may succeed later."""
 ACCOUNT = replace(REFUSED, without_record="request", with_record="request")
-"""Common part of the codes with which KIE refuses a request because of the key, balance, rate limit or maintenance."""
+"""Base entry for codes with which KIE refuses a request because of the key, balance, rate limit or maintenance."""
 FAILED = Code(without_record="failed", with_record="failed")
-"""Common part of the codes which say that a task ended without a result."""
+"""Base entry for codes which say that a task ended without a result."""
 FAILED_AT_KIE = replace(FAILED, refused=True, failure_retryable=True)
-"""Common part of the codes which say that KIE started a task, failed to finish it, and did not charge for it."""
+"""Base entry for codes which say that KIE started a task, failed to finish it, and did not charge for it."""
 
 CODES: Mapping[int, Code] = {
     SUCCESS: replace(OTHER, accepted=True),

@@ -38,9 +38,9 @@ _ESCAPE = re.compile(
 It also matches characters that may separate the characters of the key, such as line ends.
 """
 _ENCODINGS = "utf-8", "utf-16-le", "utf-16-be"
-"""Text encodings that turn the key into bytes before these are written in base64 or hexadecimal."""
+"""Text encodings in which the key's bytes may appear as base64 or hexadecimal digits."""
 _DECIMAL, _NAME = 5, 6
-"""Numbers of two groups in `_ESCAPE`, a decimal number and an HTML entity name; the other groups are hexadecimal."""
+"""Numbers of the groups in `_ESCAPE` for a decimal number and an HTML entity name; all others are hexadecimal."""
 
 
 def make_key_filter(key: str) -> Callable[[str], str]:
@@ -76,7 +76,7 @@ def _match_any(forms: set[str]) -> str:
 
 
 def _list_base64(key: str) -> Iterator[str]:
-    """Yield the forms of the key in base64, for each case and encoding, and the forms in base64 of base64."""
+    """Yield the key in base64 (as given, in lower and in upper case; in all encodings), and in base64 of base64."""
     for spelled in (key, key.lower(), key.upper()):
         for encoding in _ENCODINGS:
             for once in _encode_base64(spelled.encode(encoding)):

@@ -25,13 +25,13 @@ requests take longer than others: requests that are sent 10 s apart may arrive l
 STATUS_READS = 10
 """Status reads per second that KIE allows for most models."""
 SLOW_READS = 3
-"""Status reads per second that KIE allows for Suno, and as many for 4o images."""
+"""Status reads per second that KIE allows for Suno; the limit for 4o images is separate, but has the same value."""
 SLOW_PATHS = {
     "suno": re.compile("/v1/(generate|lyrics|wav|mp4|vocal-removal|midi|suno|voice)/"),
     "4o": re.compile("/gpt4o-"),
 }
 PERIOD_SECONDS = 1.0
-"""Length in seconds of the period of the limits for status reads: each slot may be used once in a period."""
+"""Period of the rate limits for status reads, in seconds; each slot may be used once in a period."""
 ASK_SECONDS = 1.0
 """Seconds after which a read limiter asks its lender for slots again.
 
@@ -81,7 +81,7 @@ class SlotLender(Protocol):
 
         Args:
             kind: Name of the limit, such as `suno`.
-            slots: Number of slots that exist.
+            slots: Total number of slots of this limit.
             wanted: Number of slots that the limiter can use, including those that it has already.
 
         Returns:
@@ -91,7 +91,7 @@ class SlotLender(Protocol):
 
 
 class _EverySlot:
-    """The lender of an account that no other process uses: it lends all slots for ever."""
+    """A lender for an account that only this process uses: it lends all slots, and the leases never end."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -145,7 +145,7 @@ class _Window:
         return 0 if free >= self.waiting or has >= self._slots or is_early else wanted
 
     def _keep(self, slot: Slot) -> None:
-        """Add a lease; if the same slot is leased already, extend that lease instead, so that its `used` is kept."""
+        """Add a lease; if this slot is leased already, extend that lease instead, so that its `used` is kept."""
         now = self._clock.monotonic()
         self._held = [each for each in self._held if each.end + PERIOD_SECONDS > now]
         latest = next((each for each in reversed(self._held) if each.number == slot.number), None)
@@ -188,7 +188,7 @@ class _Queue:
 
     @contextmanager
     def _wait_for(self, requests: int) -> Iterator[None]:
-        """Count this number of requests as waiting for slots until the `with` block ends."""
+        """Add `requests` to the number of waiting requests until the `with` block ends."""
         for window in self._windows:
             window.waiting += requests
         try:
@@ -212,7 +212,7 @@ class ReadLimiter:
         await next(slow, self._queue).acquire()
 
     async def expect_burst(self) -> None:
-        """Lease slots of every limit in advance, so that many status reads need not wait for leases."""
+        """Lease slots of every limit before many status reads begin, so that the reads need not wait for leases."""
         for queue in (self._queue, *self._slow.values()):
             await queue.expect(STATUS_READS)
 

@@ -145,9 +145,9 @@ def begins_with_url(text: str) -> bool:
 def find_urls(text: str) -> list[str]:
     """Return all http and https URLs in a text, in the order of the text.
 
-    A URL ends at the latest where the line ends or the next URL begins. In a text that begins with a URL, a URL with
-    spaces is kept complete if a file extension, such as `.png`, is then at its end. Any other URL ends at its first
-    space. Separators between two URLs, such as commas, are left out.
+    A URL ends before the next URL, at the end of the line, or at its first space. Only in a text that begins with a URL
+    may URLs contain spaces (`https://a.example/my photo.png`); such a URL must end with a file extension. Separators
+    between two URLs, such as commas, are left out.
     """
     written = _clean_urls(text)
     is_list = bool(_URL_START.match(written))
@@ -161,7 +161,10 @@ def find_urls(text: str) -> list[str]:
 
 
 def _clean_urls(text: str) -> str:
-    """Remove brackets and quotes before the first URL, and escapes in URLs; put `https:` before `//host/`."""
+    """Remove brackets and quotes from the start of a text, and undo escapes, such as `&amp;` in a URL.
+
+    If the text then begins with `//host/`, `https:` is put before it.
+    """
     written = as_text(text).lstrip(_OPENERS).replace("\\/", "/").replace("&amp;", "&")
     return f"https:{written}" if _URL_WITHOUT_SCHEME.match(written) else written
 
@@ -174,7 +177,7 @@ def _strip_brackets(url: str) -> str:
 
 
 def files(*paths: str, label: str = "") -> MediaReader:
-    """Return a reader for files: it returns the files at the first of these paths that has URLs."""
+    """Return a reader for files: it tries the paths in order, and returns the files at the first path that has URLs."""
 
     def read_files(result: Any) -> list[Media]:
         each = (
@@ -256,7 +259,7 @@ def clips(result: Any) -> list[Media]:
 def stems(result: Any) -> list[Media]:
     """Return the stems of a song: the files in fields such as `vocalUrl`, and further files in `originData`.
 
-    The ids of all files come from `originData`, which spells the names of the stems differently.
+    Only `originData` has the ids of the files. It spells the names of the stems differently (see `stem_key()`).
     """
     urls = {
         key.removesuffix("Url"): found[0]

@@ -1,4 +1,7 @@
-"""Search a whole status answer for results if no reader finds any, because KIE may put results into new fields."""
+"""Search a whole status answer for results; used if the readers of `result_readers.py` find no file in it.
+
+The readers know only the fields that KIE uses today, and KIE may put results into new fields.
+"""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,13 +36,13 @@ _ID = re.compile(r"(.* )?ids?")
 _REQUEST = re.compile(r"\b(param(eter)?s?|requests?|inputs?|references?|prompts?|errors?|fail(ed|ure)?)\b")
 """Matches words in the names of fields that contain the request or an error; such fields contain no result."""
 _RESULT = re.compile(r"\b(results?|response|outputs?)\b")
-"""Matches words in the names of fields that contain results, even if these fields also repeat the request."""
+"""Matches words in the names of fields that contain results; if `_REQUEST` matches too, this pattern wins."""
 _COVER = re.compile("cover|thumb|poster|preview|origin|(?<!re)source|stream")
 """Matches parts of the names of fields that contain a result's preview, stream or original instead of the result."""
 _PICTURE = re.compile("image|picture|photo|img")
 _CLIP_OR_SOUND = re.compile("video|audio|song|music|clip|movie")
 _STAND_IN = re.compile("(preview|origin|(?<!re)source|stream).*(video|audio|song|music|clip|movie)")
-"""Matches names of fields whose clip or sound is a result only if no other field of the object has a better one."""
+"""Matches names such as `stream audio url`: this clip or sound is used only if the same object has no better one."""
 _CLIP_OR_SOUND_FILE = re.compile(r"\.(mp4|mov|webm|mkv|mp3|wav|m4a|ogg|flac|aac)\b", re.IGNORECASE)
 _FILE = re.compile(r"[^/]/[^?#]*\.(?!html?$|php$|aspx?$)[a-z]\w{1,4}$", re.IGNORECASE)
 """Matches a URL, without its query, that leads to a file and not to a web page."""
@@ -68,9 +71,9 @@ class _Rank(IntEnum):
     STAND_IN = 1
     """The stream or the source of a clip or sound; it is only used if the clip or sound itself is missing."""
     PICTURE = 2
-    """A picture that belongs to a clip or sound."""
+    """A picture that belongs to a clip or sound; it is used in addition to the clip or sound."""
     COVER = 3
-    """A cover, an original, or a file that the request named."""
+    """A cover, an original or a file of the request; it is only used if there is no link of another rank."""
 
 
 class _Link(NamedTuple):

@@ -25,7 +25,7 @@ class Route:
     create: str
     """Path of the create request (the request that starts a paid task)."""
     status: str
-    """Path of the request that reads a task's status; equal to `create` if repeating the create request returns it."""
+    """Path of the request that reads a task's status; equal to `create` if the create request is repeated for this."""
     shape: str
     """Key in `status.SHAPES` that says how to parse the route's status answers."""
     wants_callback: bool = False
@@ -179,7 +179,7 @@ def status_route_ids(*, service: bool) -> tuple[str, ...]:
 
 
 def listed_ids(model: type[KieModel]) -> dict[str, str]:
-    """Return the route id for each id that a model has in KIE's model list; the key is the id in this list."""
+    """Return each id that a model has in KIE's model list (the key), with the route id for this id (the value)."""
     return {
         route_id.partition(":")[2] or model.id: route_id
         for route_id in model.routes

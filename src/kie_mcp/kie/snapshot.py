@@ -48,7 +48,7 @@ class OfferedModel:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """KIE's list of models and their schemas on one day."""
+    """KIE's list of models and the models' schemas, as they were on one day."""
 
     as_of: str
     """The day on which the snapshot was taken, such as 2026-10-08."""
@@ -62,7 +62,7 @@ class Snapshot:
         return dict(self.models)
 
     async def read_schema(self, id_: str) -> Schema | None:
-        """Return the schema of a model's input in the snapshot, in the same form as `Discovery.read_schema()`."""
+        """Return the snapshot's schema of a model's input, in the same form as `Discovery.read_schema()`."""
         return self.schemas.get(id_)
 
     def write(self, file: Path) -> None:
@@ -111,7 +111,7 @@ def _read_row(id_: str, row: Mapping[str, Any], as_of: str) -> OfferedModel:
 
 @cache
 def read_shipped_snapshot() -> Snapshot:
-    """Return the snapshot of the package; all tenants of a server share it."""
+    """Return the snapshot that is part of the package; it is read only once, and all tenants of a server share it."""
     return read_snapshot(SHIPPED)
 
 

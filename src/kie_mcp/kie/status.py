@@ -54,9 +54,9 @@ class Status:
     possible_media: tuple[Media, ...] = ()
     """Files that may be results, such as covers; only set if the task succeeded and no other result was found."""
     unread: str = ""
-    """KIE's record of the task as JSON; only set if the task succeeded and no file or text is surely a result."""
+    """KIE's record of the task as JSON; only set if the task succeeded, and `media` and `texts` are empty."""
     error: str = ""
-    """KIE's error message on one line; a warning if the task succeeded."""
+    """KIE's error message on one line; if the task succeeded, this is only a warning, such as `EXPIRED`."""
     code: int | None = None
     """KIE's code of the error; None when there is no error, or when the error has no code."""
     credits: float | None = None
@@ -90,7 +90,7 @@ class Shape:
     failed_with_error: str = ""
     """States that mean failure if the answer has an error; without an error, they mean that the task is running."""
     result_paths: tuple[str, ...] = ("data",)
-    """Paths to the result object in a status answer; the first path at which a reader finds results is used."""
+    """Paths at which a status answer may contain the result object; the first path with files or texts is used."""
     media: tuple[MediaReader, ...] = ()
     texts: tuple[TextReader, ...] = ()
     full_progress: float = 1
@@ -133,7 +133,7 @@ def parse_status(shape: str, answer: Any) -> Status:
         has_results = bool(media or texts)
         state = state_from_word(row, word, has_results=has_results, has_error=bool(task_code or task_message))
     else:
-        # If KIE sent an error code, files that the search found do not mean success, because they may not be results.
+        # If KIE sent an error code, files in `elsewhere` do not mean success, because they may not be results.
         has_results = has_results or (elsewhere.certain and code is None)
         state = state_from_code(row, code, message, has_results=has_results, has_record=bool(data))
 
@@ -218,7 +218,7 @@ def state_from_code(row: Shape, code: int | None, message: str, *, has_results: 
 
 
 def collect_results(row: Shape, envelope: dict[str, Any]) -> tuple[tuple[Media, ...], tuple[str, ...]]:
-    """Return the files and texts at the first path in `row.result_paths` at which the readers find results."""
+    """Return the files and texts that the readers in `row` find at the first of `row.result_paths` that has any."""
     for path in row.result_paths:
         objects = [item for leaf in values_at(envelope, path) for item in as_items(leaf) if isinstance(item, dict)]
         media = tuple(each for result in objects for read_media in row.media for each in read_media(result))

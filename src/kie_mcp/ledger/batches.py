@@ -1,4 +1,7 @@
-"""Find ended batches: a new process checks whether the outcome of an item became known after the end of its batch."""
+"""Find the newest batches that have ended.
+
+A new process checks these batches, because the outcome of an item may become known after its batch has ended.
+"""
 
 import sqlalchemy as sa
 

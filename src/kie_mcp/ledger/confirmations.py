@@ -29,7 +29,7 @@ class Confirmations:
 async def add_confirmation(
     connection: AsyncConnection, id_: str, idempotency_key: str, now: float, seconds: float
 ) -> None:
-    """Do the same as `Confirmations.add()`, but in the open transaction of a connection."""
+    """Record a confirmation id as `Confirmations.add()` does, but in the open transaction of `connection`."""
     await connection.execute(sa.delete(confirmations).where(confirmations.c.expires <= now))
     row = {"id": id_, "fingerprint": idempotency_key, "expires": now + seconds}
     await connection.execute(sa.insert(confirmations).values(**row))

@@ -41,8 +41,8 @@ class Database(ABC):
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """Open a transaction that only reads, for the `async with` block."""
-        # The shield prevents the cancellation of the transaction. After a cancellation, the thread of SQLite's driver
-        # would never end, and the process could not exit.
+        # The shield protects the transaction from cancellation. If the transaction were cancelled, the thread of
+        # SQLite's driver would never end, and the process could not exit.
         with anyio.CancelScope(shield=True):
             async with self._engine.begin() as connection:
                 yield connection
@@ -55,7 +55,7 @@ class Database(ABC):
 
     @asynccontextmanager
     async def exclusive(self, purpose: str) -> AsyncIterator[AsyncConnection]:
-        """Open a transaction that writes and holds the lock for `purpose`; wait while another one holds this lock."""
+        """Open a writing transaction with the lock for `purpose`; wait while another transaction holds this lock."""
         async with self.writing() as connection:
             await self.lock(connection, purpose)
             yield connection
@@ -98,7 +98,7 @@ class Database(ABC):
         """Pass changes by other processes to `changes` endlessly; return at once if the database cannot report them."""
 
     async def select(self, query: Query) -> list[dict[str, Any]]:
-        """Run a single query, and return its rows."""
+        """Run a query in a transaction of its own, and return its rows."""
         async with self.reading() as connection:
             return await fetch_rows(connection, query)
 

@@ -19,7 +19,7 @@ MAX_ROWS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """The facts about a ledger."""
+    """The result of the inspection of a ledger."""
 
     version: int
     """The version of the tables; 0 if the file has no tables yet."""

@@ -54,7 +54,7 @@ class Spent:
     session: float
     """Credits charged or reserved for all tasks of one session (one server process)."""
     hour: float = 0
-    """Credits of all sessions for those tasks of the last hour that were recorded after the last confirmed task."""
+    """Credits charged or reserved since the last confirmed task, but at most in the last hour, in all sessions."""
 
 
 Check = Callable[[Spent], None]
@@ -195,7 +195,7 @@ class Ledger:
     async def find_newest(self, idempotency_key: str) -> Task | None:
         """Return the newest task with this idempotency key, in any state; None if there is no such task."""
         query = sa.select(tasks).where(tasks.c.fingerprint == idempotency_key)
-        # If two tasks were created at the same time, the task that was recorded later has the higher number.
+        # Of two tasks with the same time of creation, the newer one is the one with the higher number.
         found = await self._select_tasks(query.order_by(tasks.c.created.desc(), tasks.c.number.desc()).limit(1))
         return found[0] if found else None
 
@@ -213,23 +213,22 @@ class Ledger:
 
         Args:
             task: The task.
-            watcher: The id of this process; empty to save in any case. This process may have an older state, if another
-                process has taken the task over. Therefore, a successful task with saved files is only overwritten by
-                another success with saved files, and only by the process that watches the task. A batch that has ended,
-                even as failed, is not overwritten by an earlier state of the batch.
+            watcher: The id of this process; empty to overwrite the row in any case. The row may be newer than `task` if
+                another process has taken the task over. Therefore, a successful task with saved files is only
+                overwritten by another success with saved files, and only by the process that watches the task. A batch
+                that has ended, even as failed, is not overwritten by an earlier state of the batch.
         """
         statement = update_task(task)
         if watcher:
-            # Final states other than success may be overwritten, because they may be wrong: another process may have
-            # recorded a task as unknown, although this process has received KIE's id of the task.
+            # Final states other than success may be overwritten, because they may be wrong. For example, this process
+            # has received KIE's id of the task, but another process has recorded the task as unknown.
             is_open = sa.not_(tasks.c.saved)
             if task.saved or task.route != BATCH:
                 is_open = sa.or_(is_open, tasks.c.state != "succeeded")
             is_success = task.saved and task.state == "succeeded"
             statement = statement.where(sa.or_(is_open, tasks.c.watcher == watcher) if is_success else is_open)
             if not task.kie_id:
-                # If the row has KIE's id but this process does not know it, the state in this process is older than the
-                # row.
+                # If the row has KIE's id but `task` does not, `task` is older than the row, and must not overwrite it.
                 statement = statement.where(tasks.c.kie_id.is_(None))
         return await self._execute(statement)
 
@@ -276,11 +275,11 @@ class Ledger:
         return next((each for each in results if each.url == url), None)
 
     async def sources_of(self, task: Task) -> list[str]:
-        """Return the ids of the tasks whose results a task uses; a task that is not in the ledger has KIE's id."""
+        """Return the ids of the tasks whose results a task uses; for a task that is not in the ledger, KIE's id."""
         return (await self.sources_by_task([task]))[task.id]
 
     async def sources_by_task(self, task_list: Sequence[Task]) -> dict[str, list[str]]:
-        """Map the id of each task in a list to the ids of the earlier tasks that its arguments name."""
+        """Return, for the id of each task in a list, the ids of the earlier tasks that this task's arguments name."""
         referenced = {task.id: lineage.referenced_ids(task.arguments) for task in task_list}
         kie_ids = {id_ for ids in referenced.values() for id_ in ids}
         query = sa.select(tasks.c.id, tasks.c.kie_id).where(tasks.c.kie_id.in_(kie_ids))
@@ -334,7 +333,7 @@ class Ledger:
         if model:
             query = query.where(contains(sa.func.lower(tasks.c.model), sa.func.lower(model)))
         query = query.where(*map(is_marked, marked), *(~is_marked(mark) for mark in unmarked))
-        # If a task's time of creation is invalid, its column `listed` is 0, so the task is listed as one of 1970.
+        # If a task's time of creation is invalid, its column `listed` is 0: the task is listed as if created in 1970.
         bounds = ((tasks.c.listed, ge, since), (cost, ge, least), (cost, le, most))
         query = query.where(*(holds(column, bound) for column, holds, bound in bounds if bound is not None))
         if made_from:
@@ -381,9 +380,9 @@ async def _sum_spent(connection: AsyncConnection, at: Task | Moment) -> Spent:
     in_session = sa.case((tasks.c.session == at.session, cost), else_=0)
     in_day = tasks.c.created > at.created - 24 * 3600
     in_hour = tasks.c.created > at.created - 3600
-    # The last confirmed task is found by its number: the numbers are in the order of recording, but the times of
-    # creation may not be. Without the `+ 0`, SQLite would search the index of `number` from its end for a confirmed
-    # task, and would read every task if no task is confirmed.
+    # The last confirmed task is the one with the highest number, because tasks are numbered in the order in which they
+    # were recorded. Their times of creation may have another order. The `+ 0` keeps SQLite from using the index of
+    # `number`: it would search backwards for a confirmed task and, if there is none, read every task.
     last_yes = (
         sa.select(sa.func.max(tasks.c.number + 0)).where(in_hour, tasks.c.confirmed).correlate(None).scalar_subquery()
     )

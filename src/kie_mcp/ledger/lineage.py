@@ -8,9 +8,9 @@ from typing import Any
 from kie_mcp.ledger.task import TASK_ID
 
 OUR_ID = re.compile(rf"(?:^|[:-])({TASK_ID})(?:#[\w-]+|-\d+(?:-\d+)?\.\w+)?$")
-"""Matches a text that ends with the ledger's id of a task: `task:<id>#<n>`, `<id>`, or the name of a saved file."""
+"""Matches a text that ends with a reference to a task: `<id>`, `task:<id>#<n>`, or a saved file `…-<id>-1.png`."""
 ANY_ID = re.compile(r"(?:task:)?(?P<id>[\w-]{8,100})(?:#[\w-]+)?", re.ASCII)
-"""Pattern for `fullmatch()`: a possible task id of the ledger or KIE, alone or as `task:<id>`, `<id>#<n>` or both."""
+"""Pattern for `fullmatch()`: a possible id of a task, as `<id>`, `task:<id>`, `<id>#<n>` or `task:<id>#<n>`."""
 FILE_NAME = re.compile(r"[^\n]\.\w{2,5}\Z")
 """Matches a text of one line that ends with a file's extension."""
 TASK_FIELD = re.compile(r"task(_?id)?$", re.IGNORECASE)

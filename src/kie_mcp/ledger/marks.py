@@ -28,12 +28,12 @@ class Marks:
         return found
 
     async def set(self, task_id: str, marked: Collection[str], *, of: str = "") -> None:
-        """Replace marks of a task by other marks.
+        """Replace those marks of a task that begin with `of` by the marks in `marked`.
 
         Args:
             task_id: Id of the task.
             marked: The new marks of the task.
-            of: Prefix of the old marks that are deleted; empty to delete all old marks.
+            of: Prefix of the old marks to delete; if empty, all old marks of the task are deleted.
         """
         async with self._database.exclusive("marks") as connection:
             begins = marks.c.mark.startswith(of, autoescape=True)

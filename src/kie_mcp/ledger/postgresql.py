@@ -43,13 +43,13 @@ CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 10
 """Maximum seconds that a statement may take, and that a transaction may pause between two statements."""
 PATIENCE_SECONDS = 2
-"""The database ends a transaction that takes too long. If it does not, kie-mcp gives up this many seconds later."""
+"""Seconds that kie-mcp waits longer than the database's own time limits before it gives up a transaction."""
 PAUSE_SECONDS = 1
 """Seconds to wait before the listening connection is opened again, and between two checks for new schemas."""
 
 
 class PostgresqlDatabase(Database):
-    """A PostgreSQL database in which one schema contains the ledger; processes on several machines may share it."""
+    """The ledger in one schema of a PostgreSQL database; processes on several machines may share this ledger."""
 
     def __init__(
         self, engine: AsyncEngine, schema: str, busy_seconds: float, heard: dict[str, list[Changes]] | None = None
@@ -64,14 +64,14 @@ class PostgresqlDatabase(Database):
         self._is_guest = heard is not None
         """Whether this object is a guest, which uses another object's connections."""
         self._heard = {} if heard is None else heard
-        """For each schema that is open on these connections, the callers who wait for changes in the schema."""
+        """For each schema that is open on these connections, the `Changes` objects of its waiting callers."""
         self._heard.setdefault(schema, []).append(self.changes)
 
     @classmethod
     async def open(
         cls, url: str, schema: str, *, busy_seconds: float = BUSY_SECONDS, revisions: Revisions = REVISIONS
     ) -> Self:
-        """Connect to a database; create the schema if it does not exist, or upgrade its tables if they are older.
+        """Connect to a database; create the schema if it does not exist, or upgrade its tables to the newest version.
 
         Args:
             url: URL of the database, such as `postgresql://user:password@host/name`.
@@ -91,7 +91,7 @@ class PostgresqlDatabase(Database):
             await dispose(engine)
             if isinstance(error, sa.exc.SQLAlchemyError):
                 refusal = explain_refusal(getattr(error, "orig", None) or error)
-                # Callers on other machines get this error without the database's address, so the log has all of it.
+                # Callers on other machines get this error without the database's address, so the whole error is logged.
                 logger.warning("%s", refusal)
                 raise refusal from None
             raise
@@ -107,7 +107,7 @@ class PostgresqlDatabase(Database):
             await database.close()
             if isinstance(error, sa.exc.SQLAlchemyError):
                 refusal = explain_refusal(getattr(error, "orig", None) or error)
-                # Callers on other machines get this error without the database's address, so the log has all of it.
+                # Callers on other machines get this error without the database's address, so the whole error is logged.
                 logger.warning("%s", refusal)
                 raise refusal from None
             raise
@@ -138,8 +138,8 @@ class PostgresqlDatabase(Database):
         async with self._engine.begin() as connection:
             await connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
             await self.lock(connection, "migration")
-            # The table `pg_namespace` is queried, and not `to_regnamespace`, which may return an answer from before the
-            # wait for the lock.
+            # This queries the table `pg_namespace`, because the function `to_regnamespace` may answer from a cache that
+            # is older than the lock.
             if not await connection.scalar(_FIND_SCHEMA, {"name": self._schema}):
                 await connection.execute(sa.schema.CreateSchema(self._schema))
             await connection.execute(sa.text("CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA public"))
@@ -150,7 +150,7 @@ class PostgresqlDatabase(Database):
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """Run a transaction; if the database does not answer in time, end the transaction with an error.
+        """Open a transaction, which may also write, for the `async with` block; give up if the database is too slow.
 
         Raises:
             sqlalchemy.exc.TimeoutError: When the database does not answer in time.
@@ -210,7 +210,7 @@ class PostgresqlDatabase(Database):
             await anyio.sleep(PAUSE_SECONDS)
 
     async def send_callback(self, id_: str) -> bool:
-        """Report a callback from KIE to all processes, one of which watches the task; return True."""
+        """Send KIE's callback to all processes, so that the process that watches the task gets it; return True."""
         async with self.writing() as connection:
             await connection.execute(sa.select(sa.func.pg_notify(self._schema, f"{CALLBACK_PREFIX}{id_}")))
         return True
@@ -230,13 +230,13 @@ class PostgresqlDatabase(Database):
                     # Changes before this `LISTEN` were not reported. So all waiting callers are woken to read their
                     # tasks.
                     changes.wake_all()
-            # The wait ends after PAUSE_SECONDS, because schemas may have been opened or closed in the meantime.
+            # The wait ends after PAUSE_SECONDS, so that the loop notices schemas that were opened or closed meanwhile.
             async for notification in connection.notifies(timeout=PAUSE_SECONDS):
                 for changes in self._list_changes([notification.channel]):
                     changes.receive(notification.payload)
 
     def _list_changes(self, schemas: Iterable[str] | None = None) -> list[Changes]:
-        """Return the callers who wait for changes in these schemas; if None, in all schemas that are open."""
+        """Return the `Changes` objects of the callers who wait in these schemas; if None, in all open schemas."""
         names = [*self._heard] if schemas is None else schemas
         return [each for name in names for each in self._heard.get(name, ())]
 

@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialectAsync_psycopg
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
 DRIVER = "kie_mcp"
-"""Name of `LedgerDialect` in URLs."""
+"""Name of `LedgerDialect` in database URLs, such as `postgresql+kie_mcp://…`."""
 
 
 class LedgerDialect(PGDialectAsync_psycopg):
@@ -32,7 +32,7 @@ class LedgerDialect(PGDialectAsync_psycopg):
 
 
 def is_silent(connection: psycopg.AsyncConnection) -> bool:
-    """Return whether nothing has arrived on an idle connection, neither data nor the news that it was closed."""
+    """Return whether an idle connection has received nothing: neither data nor the news that it was closed."""
     if connection.closed:
         return False
     with selectors.DefaultSelector() as selector:

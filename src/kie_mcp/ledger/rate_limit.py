@@ -14,7 +14,7 @@ from kie_mcp.ledger.task import Task
 SHORTEST_WAIT = 0.01
 """Shortest waiting time, in seconds, that `CreateSlots.acquire()` returns when no slot is free."""
 SHORT_LEASE, LONG_LEASE = 5.0, 30.0
-"""Seconds for which a slot for status reads is leased; leases are long if more than half of the slots stay free."""
+"""Seconds for which a slot for status reads is leased: long leases only if more than half of the slots stay free."""
 GUARD_SECONDS = 1.0
 """Pause in seconds between two processes' leases of one slot, because the slot may be used only once a second."""
 LONGEST_QUEUE = 3600
@@ -47,11 +47,12 @@ class CreateSlots:
         """
         async with self._database.exclusive(f"creates of {account}") as connection:
             now = await self._database.read_time(connection, time())
-            # Rows older than the window limit no account any more, so deleting them needs no locks of other accounts.
+            # Rows from before the window no longer count for any account. So the old rows of all accounts are deleted
+            # here, although this transaction has only the lock of one account.
             await connection.execute(sa.delete(creates).where(creates.c.at <= now - window))
             ours = creates.c.account == account
-            # If the time of a row is in the future, the clock was set back, or restarted at 0 together with the
-            # machine. Such a row gets the time now, because its request was sent before now.
+            # A row with a time in the future means that the clock was set back, or restarted at 0 together with the
+            # machine. Such a row gets the current time, because its request was sent before now.
             await connection.execute(sa.update(creates).where(ours, creates.c.at > now).values(at=now))
             query = sa.select(creates.c.at).where(ours).order_by(creates.c.at.desc())
             taken = (await connection.execute(query.limit(slots))).scalars().all()
@@ -89,7 +90,7 @@ class ReadSlots:
     A process leases slots for some seconds at a time, so that the ledger is not written for each read. If too few slots
     are free, a process also leases slots that other processes hold now. Such a lease begins after the present lease,
     which the present holder can then no longer renew. So each process gets its share of the slots, and if there are
-    more processes than slots, they use the slots by turns.
+    more processes than slots, they take turns.
     """
 
     def __init__(self, database: Database) -> None:
@@ -116,13 +117,13 @@ class ReadSlots:
         ours = sa.and_(reads.c.account == account, reads.c.kind == kind)
         async with self._database.exclusive(f"reads of {account} {kind}") as connection:
             now = await self._database.read_time(connection, time())
-            # If a lease was made at a time in the future, the clock was set back, or restarted at 0 together with the
-            # machine. It is then unknown how much of the lease is left, so its whole length is counted from now.
+            # A lease made in the future means that the clock was set back, or restarted at 0 together with the machine.
+            # It is then unknown how much of the lease is left, so its whole length is counted from now.
             moved = sa.update(reads).where(ours, reads.c.leased > now)
             await connection.execute(moved.values(until=reads.c.until - reads.c.leased + now, leased=now))
             lent = {number: _Lent(number) for number in range(slots)}
             for row in (await connection.execute(sa.select(reads).where(ours))).mappings():
-                # Rows of an earlier version lack the time of their lease, so the statement above cannot correct them.
+                # In rows that an earlier version wrote, `leased` is 0, so the statement above cannot correct them.
                 longest = LONGEST_QUEUE if row["leased"] else slots * LONG_LEASE
                 if row["number"] in lent and row["until"] <= now + longest:
                     lent[row["number"]] = _Lent(row["number"], row["holder"], row["until"])

@@ -16,7 +16,7 @@ from kie_mcp.ledger.task import Task
 
 
 class RehearsalDatabase(Database):
-    """One open transaction that a `Ledger` uses instead of a database; all of its statements are rolled back."""
+    """Stand-in for a ledger's database: all statements run in one open transaction, which is rolled back afterwards."""
 
     def __init__(self, real: Database, connection: AsyncConnection) -> None:
         super().__init__(connection.engine)
@@ -25,7 +25,7 @@ class RehearsalDatabase(Database):
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """Continue the open transaction."""
+        """Yield the connection of the open transaction, instead of opening a transaction."""
         yield self._connection
 
     async def lock(self, connection: AsyncConnection, purpose: str) -> None:
@@ -48,7 +48,7 @@ class RehearsalDatabase(Database):
 
 
 async def rehearse_task(ledger: Ledger, task: Task) -> None:
-    """Run the statements of a paid call up to its create request, and roll them back.
+    """Run the SQL statements that a paid call runs before its create request, and roll them back.
 
     Args:
         ledger: The ledger; it stays as it is.

@@ -51,7 +51,7 @@ async def index_task(connection: AsyncConnection, task: Task) -> None:
 
 
 def look_up_sources(query: sa.Select[Any], ids: Sequence[str]) -> sa.Select[Any]:
-    """Add to a query the condition that the arguments of a task name one of these ids (the ledger's or KIE's)."""
+    """Add to a query the condition that a task's arguments name one of the `ids` (the ledger's or KIE's)."""
     return _look_up(query, sa.select(sources.c.number).where(sources.c.source.in_(ids)))
 
 
@@ -64,7 +64,7 @@ async def select_by_words(
         database: The database.
         query: The query for the page, with all other conditions.
         words: The text; if it has no words, all tasks are found.
-        place: The part of the query's condition that leaves out the tasks before this page in the list of all tasks.
+        place: The condition in `query` that skips the tasks of earlier pages.
         limit: Largest number of tasks on the page; the query has the same limit.
     """
     folded = sorted(set(fold(words).split()), key=len, reverse=True)
@@ -80,10 +80,11 @@ async def select_by_words(
 async def _select_in_sqlite(
     database: Database, query: sa.Select[Any], words: Sequence[str], place: sa.ColumnElement[bool], limit: int
 ) -> Rows:
-    """Return a page of tasks; choose the faster query, because SQLite does not know how frequent the words are.
+    """Return a page of tasks whose prompt contains all words, by the faster of two queries.
 
-    If few tasks contain the words, all of these tasks are read and sorted. Otherwise, only the newest tasks are
-    searched first: if the matches among them fill the page, no older task can be on it.
+    SQLite does not know how frequent the words are, so the matching tasks are counted first. If there are few, all of
+    them are read and sorted. Otherwise, only the newest tasks are searched first: if the matches among them fill the
+    page, no older task can be on it.
     """
     long = [word for word in words[:MAX_WORDS] if len(word) >= SHORTEST_WORD]
     if len(long) < len(words):
@@ -102,7 +103,10 @@ async def _select_in_sqlite(
 
 
 def _look_ahead(matches: sa.Select[Any], place: sa.ColumnElement[bool]) -> sa.Select[Any]:
-    """Return a query for the number of matches (at most FEW), and for the numbers and times of the newest tasks."""
+    """Return a query that counts the matches (up to FEW), and finds the limits of the newest tasks.
+
+    The limits are the lowest and the highest `tasks.number` of these tasks, and the oldest `tasks.listed`.
+    """
     few = sa.select(sa.func.count()).select_from(matches.limit(FEW).subquery()).scalar_subquery()
     order = (tasks.c.listed.desc(), tasks.c.id.desc())
     newest = sa.select(tasks.c.number, tasks.c.listed).where(place).order_by(*order).limit(NEWEST).subquery()
@@ -115,8 +119,9 @@ def _look_ahead(matches: sa.Select[Any], place: sa.ColumnElement[bool]) -> sa.Se
 
 
 def _look_up(query: sa.Select[Any], numbers: sa.Select[Any]) -> sa.Select[Any]:
-    """Add to a query the condition that the column `number` of a task has one of a few values.
+    """Add to a query the condition that `tasks.number` is one of a few numbers.
 
-    Without the hint, SQLite would read all tasks in the order of the list, to avoid sorting the few that are found.
+    The hint makes SQLite use the index of this column. Without the hint, SQLite would read all tasks in the order of
+    the list, to avoid sorting the few that are found.
     """
     return query.where(tasks.c.number.in_(numbers)).with_hint(tasks, "INDEXED BY ix_tasks_number", "sqlite")

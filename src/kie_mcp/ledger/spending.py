@@ -9,12 +9,12 @@ By = Literal["day", "model", "kind"]
 
 
 class Moment(NamedTuple):
-    """A session and a time, for which `Ledger.spent()` returns the credits that count against the caps."""
+    """A session and a time; `Ledger.spent()` sums up what was spent in the session, and in the day before the time."""
 
     session: str
     """Id of the session (of one server process)."""
     created: float
-    """The time from which the last day and the last hour of the caps are counted back, in seconds since 1970."""
+    """The time, in seconds since 1970; `Ledger.spent()` sums up the 24 hours and the hour before it."""
 
 
 @dataclass(frozen=True, slots=True)

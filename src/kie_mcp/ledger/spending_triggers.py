@@ -1,7 +1,7 @@
-"""The SQL that keeps the sums in the table `spending`: triggers of the table `tasks`, and the sums over all its rows.
+"""The SQL for the sums in the table `spending`: triggers on the table `tasks` update them, and `SUM_ALL` fills them.
 
 The triggers run in the transaction that changes a task, whichever version of kie-mcp changes it. A revision in
-`migrations/versions/` uses this SQL too: to change it, add a revision that replaces the triggers.
+`migrations/versions/` uses this SQL too. So to change the SQL, also add a revision that replaces the triggers.
 """
 
 _DEPENDS_ON = ("day", "model", "kind", "state", "kie_id", "error", "credits", "reserved", "parent", "route")
@@ -11,14 +11,14 @@ _FIND = {"sqlite": "instr", "postgresql": "strpos"}
 
 
 def _select(row: str, sign: int) -> str:
-    """Return SQL that selects a row to add to the sums (`sign` is 1), or to subtract from them (`sign` is -1)."""
+    """Return SQL that selects `row` (`OLD`, `NEW` or `tasks`) for the sums; a `sign` of -1 subtracts it, 1 adds it."""
     return f"SELECT {sign} AS sign, {', '.join(f'{row}.{name} AS {name}' for name in _DEPENDS_ON)}"
 
 
 def _sum(database: str, *selects: str) -> str:
-    """Return SQL that adds selected rows to the sums, and subtracts others.
+    """Return SQL that adds the selected rows to the sums, or subtracts them if their `sign` is -1.
 
-    The rows of `spending` are locked in the order of their keys, so that no two transactions wait for each other.
+    The rows of `spending` are locked in the order of their keys, so that two transactions cannot deadlock.
     """
     columns = "day, model, kind, state, refused, known, free"
     places = "1, 2, 3, 4, 5, 6, 7"
@@ -55,8 +55,8 @@ CREATE_TRIGGERS = {
             BEGIN {_sum("sqlite", _OLD)}; END""",
     ),
     "postgresql": (
-        # Connections do not have the ledger's schema in their search path. So each function stores the search path that
-        # the migration has set, with this schema.
+        # Connections do not have the ledger's schema in their search path. So each function stores the search path of
+        # the migration, which contains this schema.
         f"""CREATE FUNCTION sum_changed() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
             BEGIN {_sum("postgresql", _OLD, _NEW)}; RETURN NULL; END $$""",
         f"""CREATE FUNCTION sum_deleted() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$

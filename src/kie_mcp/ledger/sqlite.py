@@ -35,7 +35,7 @@ class SqliteDatabase(Database):
     def __init__(self, engine: AsyncEngine) -> None:
         super().__init__(engine)
         self._writers = anyio.Lock()
-        """A lock and queue: only one transaction of this process writes at a time."""
+        """Lets only one transaction of this process write at a time; the others wait in a queue."""
 
     @classmethod
     async def open(cls, folder: Path, *, busy_seconds: float = BUSY_SECONDS, revisions: Revisions = REVISIONS) -> Self:
@@ -80,8 +80,8 @@ class SqliteDatabase(Database):
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
         """Run a transaction that writes; a process runs only one such transaction at a time."""
-        # SQLite's write lock has no queue, so a connection among many might never get the lock. `_writers` is such a
-        # queue: it lets the transactions of this process write one after the other.
+        # SQLite's write lock has no queue, so one of many connections might never get the lock. The lock `_writers` has
+        # a queue: it lets the transactions of this process write one after the other.
         with anyio.CancelScope(shield=True):
             async with self._writers, self.reading() as connection:
                 yield connection
@@ -143,7 +143,8 @@ def _configure(connection: DBAPIConnection, _: object) -> None:
     cursor.close()
     connection.create_function("has_words", 2, _has_words, deterministic=True)
     connection.create_function("fold_prompt", 1, _fold_prompt, deterministic=True)
-    # Texts are decoded by kie-mcp. Otherwise, one broken text in a row would end the whole query with an error.
+    # kie-mcp decodes the texts: the decoder of Python's driver raises an error for a text that is not UTF-8, so one
+    # broken text would make a query fail for all rows.
     connection.driver_connection.text_factory = decode_text
 
 

@@ -1,8 +1,8 @@
-"""The driver of the ledger's SQLite files: aiosqlite, with one switch to its thread for each statement.
+"""The driver of the ledger's SQLite files: aiosqlite, but with only one call for each statement.
 
 aiosqlite runs every call in a thread of its own. The switch to this thread and back takes longer than most of the
 ledger's statements. For a query, SQLAlchemy makes four calls (open a cursor, execute, fetch, close), and two more to
-end a transaction that was never begun. Here, a query takes one call.
+end a transaction that was never begun. With this driver, only one of these calls uses the thread.
 """
 
 import sqlite3
@@ -17,14 +17,14 @@ Parameters: TypeAlias = Sequence[Any] | Mapping[str, Any]
 
 
 class StatementCursor:
-    """The part of a cursor that SQLAlchemy uses; it fetches all rows of a statement when it executes the statement."""
+    """A cursor with only the members that SQLAlchemy uses; `execute()` fetches all rows of the statement at once."""
 
     description: Any = None
     """The columns of the rows; None if the statement returns no rows."""
     rowcount = -1
     """Number of rows that the statement changed; -1 if it is not known."""
     lastrowid: int | None = None
-    """SQLite's number of the row that was inserted last."""
+    """SQLite's row id of the row that was inserted last."""
 
     def __init__(self, connection: "StatementConnection") -> None:
         self._connection = connection
@@ -47,7 +47,7 @@ class StatementCursor:
         return self._rows
 
     async def close(self) -> None:
-        """Do nothing, because the cursor of SQLite is closed after each statement."""
+        """Do nothing, because `execute()` and `executemany()` have already closed SQLite's cursor."""
 
     async def _run(self, method: Callable[..., sqlite3.Cursor], *arguments: Any) -> Self:
         def run(connection: sqlite3.Connection) -> None:
@@ -60,11 +60,11 @@ class StatementCursor:
 
 
 class StatementConnection(aiosqlite.Connection):
-    """A connection whose cursors are `StatementCursor`, and which ends only transactions that were begun."""
+    """A connection that makes `StatementCursor` objects; without a transaction, commit and rollback do nothing."""
 
     def __init__(self, database: str, **options: Any) -> None:
         super().__init__(partial(sqlite3.connect, database, **options), iter_chunk_size=64)
-        # A process must be able to end while a connection is open.
+        # A daemon thread does not keep the process alive. So the process can end while a connection is open.
         self._thread.daemon = True
 
     async def run(self, function: Callable[[sqlite3.Connection], None]) -> None:

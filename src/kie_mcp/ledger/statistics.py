@@ -29,7 +29,7 @@ class Statistics:
         self._database = database
 
     async def charges(self, model: str, price_key: str) -> list[float]:
-        """Return the last charges of a model for calls with this price key, in credits per price unit, newest first."""
+        """Return what a model's last tasks with this price key cost, in credits per price unit, newest task first."""
         alike = (tasks.c.model == model, tasks.c.tariff == price_key, tasks.c.units > 0)
         # Charges of 0 are left out. Such a charge may be wrong, because KIE had not reduced the balance yet, and an
         # estimate of 0 would let all later tasks pass the caps.
@@ -39,7 +39,7 @@ class Statistics:
         return [row["per_unit"] for row in rows if is_number(row["per_unit"], 0, MAX_CREDITS)]
 
     async def durations(self, model: str, duration: object, *, newest: int) -> list[float]:
-        """Return the durations, in seconds, of a model's last tasks for clips of the same length, newest task last.
+        """Return how long a model's last tasks for clips of the same length took, in seconds, newest task last.
 
         Args:
             model: KIE's id of the model.
@@ -85,8 +85,8 @@ class Statistics:
             tasks.c.finished.is_(None),
             tasks.c.finished >= since,
             sa.and_(tasks.c.state == "failed", tasks.c.finished >= since - refund_seconds),
-            # A task of another process may be taken over and recorded as unknown while its create request is still on
-            # its way.
+            # When a process takes over a task and records it as unknown, the create request of the earlier process may
+            # still be on its way.
             sa.and_(tasks.c.state == "unknown", tasks.c.finished >= since - LATE_SECONDS),
             # If a task's end is before its creation, the clock was set back meanwhile, and the real times are unknown.
             # Such a task counts as running for a day after its creation.
@@ -108,16 +108,17 @@ class Statistics:
         """Return sums over the tasks that were created at `since` or later, grouped by `by` and by outcome.
 
         Batches are skipped, because the rows of their items have the same costs. Parts are skipped, because the row of
-        their parent task includes their costs. Several sums may be of the same day, model or kind.
+        their parent task includes their costs. A day, model or kind may occur in several sums.
 
         Args:
             by: Property by which the tasks are grouped: the local day, the model or the kind.
             since: Only tasks that were created at this time or later, in seconds since 1970.
         """
         first_day = LocalDay(sa.cast(since, sa.Float))
-        # The table `spending` has sums of whole days, over tasks that have ended. So two kinds of tasks are read from
-        # the table `tasks`: tasks that have not ended, and tasks of the first day, because only those after `since`
-        # count. `LONGEST_DAY` after `since`, the first day has ended in every time zone, so later tasks are not read.
+        # The table `spending` has the sums of whole days, but only of tasks that have ended. So two kinds of tasks are
+        # read from the table `tasks`: tasks that have not ended, and tasks of the first day, because this day counts
+        # only from `since` on. At `since + LONGEST_DAY`, the first day is over in every time zone, so later tasks need
+        # not be read.
         not_summed = (
             tasks.c.day.is_(None),
             sa.and_(tasks.c.day <= first_day, tasks.c.created < since + LONGEST_DAY),
@@ -139,7 +140,7 @@ def _sum_days(by: By, after: sa.ColumnElement[str]) -> sa.Select[Any]:
 def _sum_tasks(by: By, since: float, condition: sa.ColumnElement[bool]) -> sa.Select[Any]:
     """Return a query for the sums over the tasks that fulfil a condition and were created at `since` or later."""
     day = sa.func.coalesce(tasks.c.day, LocalDay(tasks.c.created), "unknown")
-    # The columns are cast to text, because a broken row may have a value of another type there.
+    # The columns are cast to text, because a broken row may have values of other types in these columns.
     of = {"day": day, "model": sa.cast(tasks.c.model, sa.Text), "kind": sa.cast(tasks.c.kind, sa.Text)}[by]
     refused = sa.and_(tasks.c.state == "failed", tasks.c.kie_id.is_(None), sa.func.coalesce(NEVER_BILLED, sa.false()))
     groups = [of.label("of"), tasks.c.state, refused.label("refused"), (tasks.c.credits == 0).label("free")]

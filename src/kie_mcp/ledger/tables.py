@@ -73,7 +73,7 @@ def parse_json(text: Any) -> Any:
 
 @compiles(sa.Computed, "postgresql")
 def _store_computed(column: sa.Computed, *_: object, **__: object) -> str:
-    # PostgreSQL before version 18 can store computed columns, but it cannot compute them in each query.
+    # PostgreSQL before version 18 can only store computed columns; it cannot compute them in each query.
     return f"GENERATED ALWAYS AS ({column.sqltext}) STORED"
 
 
@@ -144,9 +144,9 @@ IS_NO_PART = tasks.c.parent.is_(None)
 """The SQL condition that leaves out parts, because the row of their parent task includes their cost."""
 
 prompts = sa.Table("prompts", sa.MetaData(), sa.Column("rowid", sa.Integer), sa.Column("prompt", sa.Text))
-"""The index of the prompts, which `search_index.py` describes; `rowid` is the task's `number`.
+"""The index of the prompts (see `search_index.py`); `rowid` is the task's `number`.
 
-This table is not in `metadata`, from which the other tables are created; the statements below create it.
+SQLAlchemy does not create this table, so it is not in `metadata`; the statements in `_EXTRA_STATEMENTS` create it.
 """
 sources = sa.Table(
     "sources",
@@ -154,7 +154,10 @@ sources = sa.Table(
     sa.Column("source", sa.Text, primary_key=True),
     sa.Column("number", sa.Integer, primary_key=True),
 )
-"""The sources of tasks: `source` is an id (the ledger's or KIE's) that the task with the number `number` names."""
+"""The sources of tasks: the arguments of the task with the number `number` name the task with the id `source`.
+
+`source` is either the ledger's id or KIE's id.
+"""
 
 spending = sa.Table(
     "spending",
@@ -170,7 +173,7 @@ spending = sa.Table(
     sa.Column("charged", sa.Float, nullable=False),
     sa.Column("reserved", sa.Float, nullable=False),
 )
-"""Sums over the tasks whose column `day` is set; tasks with equal values in the primary key are in one row.
+"""Sums over the tasks whose column `day` is set; each row is for the tasks with equal values in the primary key.
 
 `known` says whether the charges of the tasks are known, and `free` whether they are known to be 0. `day`, `model` and
 `kind` are columns of `tasks`; the other columns are described in `Spending`. Only the triggers of the table `tasks`
@@ -243,9 +246,10 @@ reads = sa.Table(
     sa.Column("until", sa.Float, nullable=False),
     sa.Column("leased", sa.Float, nullable=False, server_default="0"),
 )
-"""The slots for status reads, one row each, for the rate limit; each row has the slot's last lease.
+"""The slots for status reads, one row each, for the rate limit.
 
-`holder` has this lease, which ends at the time `until`; `leased` is the time when the lease was made.
+`holder` is the id of the process (or of a part of it) that leased the slot last. This lease was made at the time
+`leased` and ends at the time `until`.
 """
 
 confirmations = sa.Table(
@@ -277,9 +281,10 @@ reservations = sa.Table(
     sa.Column("credits", sa.Float, nullable=False),
     sa.Column("ended", sa.Boolean, nullable=False, index=True),
 )
-"""The charges and reservations of all tenants' paid tasks, one row each; only the tenants' common ledger has such rows.
+"""The charges and reservations of the tenants' paid tasks, one row per task.
 
-`id` is the task's id in the ledger of its tenant, and `holder` is the id of the process that runs the task.
+Only the common ledger of all tenants has rows here. `id` is the task's id in the ledger of its own tenant, and `holder`
+is the id of the process that runs the task.
 """
 keys = sa.Table(
     "keys",

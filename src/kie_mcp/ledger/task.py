@@ -11,9 +11,9 @@ from kie_mcp.errors import BrokenRow
 State = Literal["prepared", "submitting", "running", "succeeded", "failed", "expired", "unknown"]
 """State of a task.
 
-`prepared` means that the create request was not sent to KIE yet. `submitting` means that the request is being sent;
-after a crash in this state, it is unknown whether KIE accepted the task. `expired` means that KIE deleted the results
-before they were saved. `unknown` means that the outcome is unknown, for example whether KIE accepted the task.
+`prepared`: the create request was not sent to KIE yet. `submitting`: the request is being sent; after a crash in this
+state, the state becomes `unknown`. `expired`: KIE deleted the task or its results before they were saved. `unknown`: it
+is unknown whether KIE accepted the task, or the state in the ledger is not readable.
 """
 FINAL: frozenset[State] = frozenset({"succeeded", "failed", "expired", "unknown"})
 """States of tasks that have ended; such tasks are no longer polled."""
@@ -21,7 +21,7 @@ PENDING: frozenset[State] = frozenset({"prepared", "submitting"})
 """States of tasks whose create request KIE has not answered yet."""
 
 IN_PARTS = "parts"
-"""The route of a parent task: KIE takes its call only in parts. Each part is a task of its own with a real route."""
+"""The route of a parent task, whose call KIE takes only in parts. Each part is a task of its own with a real route."""
 BATCH = "batch"
 """The route of a batch: many calls with one budget. Each call is a task of its own, an item, with its own charge."""
 
@@ -51,7 +51,7 @@ class Result:
     path: str = ""
     """Path of the saved file, or its address in a bucket, `s3://…`; empty until the file is saved."""
     mime_type: str = ""
-    """MIME type of the saved file; if the download failed, the MIME type of the data that was sent instead."""
+    """MIME type of the saved file; after a failed download, the MIME type of what the host sent instead of the file."""
     id: str = ""
     """KIE's id of the song or stem, by which later calls refer to it; empty for other files."""
     label: str = ""
@@ -133,7 +133,7 @@ class Task:
     error: dict[str, Any] | None = None
     """The error that ended the task, as `KieMcpError.as_dict()` returns it; None when there was no error."""
     saved: bool = False
-    """Whether the task needs no more polling or downloading."""
+    """Whether nothing is left to do: the task needs no more polling, and its files need no more downloading."""
     note: str = ""
     """A sentence about a problem that occurred after the task's end at KIE, such as a full disk or a missing file."""
     request: dict[str, Any] | None = None
@@ -152,7 +152,7 @@ class Task:
     KIE continues a cancelled task, and the task costs the same.
     """
     parent: str | None = None
-    """If this task is a part, the id of its parent task, which KIE makes in parts; None for any other task.
+    """The id of the parent task if this task is a part; None for any other task.
 
     The cost of a parent task includes the cost of all its parts.
     """
@@ -161,7 +161,7 @@ class Task:
 
     @property
     def in_parts(self) -> bool:
-        """Whether this is a parent task: KIE takes its call only in parts, and each part is a task of its own."""
+        """Whether this is a parent task, whose parts are tasks of their own."""
         return self.route == IN_PARTS
 
     @property
@@ -190,7 +190,8 @@ class Task:
 
         False before KIE has answered the create request, if KIE refused the task, and if the outcome is unknown.
         """
-        # On some routes, KIE gives tasks no ids. So the state and the error decide, too.
+        # An accepted task may have no id, because KIE gives tasks no ids on some routes. So the state and the error are
+        # checked, too.
         is_billed = self.state == "failed" and (self.error or {}).get("billed") is True
         return self.kie_id is not None or is_billed or self.state in ("running", "succeeded", "expired")
 

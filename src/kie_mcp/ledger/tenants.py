@@ -31,7 +31,7 @@ Its arguments are the cap, the task, and the credits that all tenants have spent
 
 
 class Reservations:
-    """The table of the charges and reservations of the tasks of all tenants."""
+    """Reads and writes the table `reservations`: for each task of all tenants, the reserved credits or the cost."""
 
     def __init__(self, database: Database, holder: str) -> None:
         """Store the database, and the id of this process (`holder`)."""
@@ -64,10 +64,11 @@ class Reservations:
             await connection.execute(sa.delete(reservations).where(reservations.c.id == id_))
 
     async def settle(self, task: Task) -> None:
-        """Replace the reservation of an ended task by its cost; record whether it needs no more polling or downloading.
+        """Replace the reserved credits of a task by its cost, if the task has ended.
 
-        The credits of a task that has not ended stay unchanged. This also applies to a batch that was reopened: its
-        credits already include the items that are still being made.
+        The column `ended` records whether the task needs no more polling or downloading. The credits of a task that has
+        not ended stay unchanged. This also applies to a batch that was reopened: its credits already include the items
+        that are still being made.
         """
         changed = sa.update(reservations).where(reservations.c.id == task.id).values(ended=task.saved)
         if task.final:
@@ -123,7 +124,7 @@ class Share:
     tenant: str
     reservations: Reservations
     cap: float | None
-    """Most credits that all tenants may spend together in 24 hours; None for no cap."""
+    """Maximum credits that all tenants together may spend in 24 hours; None for no cap."""
     check: CheckAll
 
 
@@ -174,7 +175,7 @@ class TenantLedger(Ledger):
                 await self.share.reservations.settle(task)
             else:
                 lost.append(id_)
-        # The credits still count, because a process that only hangs may yet record the task.
+        # The credits of lost tasks still count against the cap: a process that only hangs may record its task later.
         await self.share.reservations.end(lost)
 
     async def save(self, task: Task, *, watcher: str = "") -> bool:

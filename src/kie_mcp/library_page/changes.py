@@ -25,7 +25,7 @@ from kie_mcp.tasks.storage import Storage
 from kie_mcp.text import one_line
 
 PAGE_HEADER = "x-kie-mcp-page"
-"""Name of a header that each changing request has; browsers do not let a page of another origin send this header."""
+"""Header without which a request may not change anything; browsers do not let pages of other origins send it."""
 MAX_BYTES = 20_000
 """Largest size in bytes of a request body in this module."""
 MAX_TAGS, LONGEST_TAG = 20, 40
@@ -51,7 +51,7 @@ class Changes:
         self._moving = anyio.Lock()
 
     def build_routes(self) -> list[BaseRoute]:
-        """Return the routes; their paths are relative to the path of the page's data."""
+        """Return the routes, such as `/tasks/{id}/marks`; the page mounts them below the path of its API."""
         routes = [Route("/tasks/{id}/marks", self._mark, methods=["POST"])]
         if self.has_trash:
             routes.append(Route("/tasks/{id}/trash", self._trash, methods=["POST"]))

@@ -11,12 +11,12 @@ FURTHEST = 3
 MAX_TASKS = 24
 """Largest number of tasks in a graph."""
 MAX_LATER = 8
-"""Largest number of tasks in the graph that were made directly from the same task."""
+"""Maximum number of tasks to look up that were made directly from one task."""
 
 
 @dataclass
 class Lineage:
-    """A graph of tasks."""
+    """A graph of tasks; each edge leads from a task to a task that was made from its results."""
 
     tasks: dict[str, Task]
     """The tasks by their ids, in the order in which they were found."""

@@ -48,7 +48,7 @@ MAX_BATCHES = 50
 COVERS = 4
 """The list of batches shows the results of at most this number of items of each batch."""
 MAX_SELECTED = 200
-"""Maximum number of tasks that can be selected; there is a limit because the link has the ids of all these tasks."""
+"""Maximum number of tasks that a user can select at once; the URL of a download contains the ids of all of them."""
 SHEET = PreviewLimits(max_bytes=1_500_000, max_side_px=2400)
 
 SHELL_HEADERS = {
@@ -190,7 +190,7 @@ class LibraryPage:
         return [descriptions.describe_item(task, self._links) | describe_marks(marks[task.id]) for task in tasks]
 
     async def _describe_page(self, _: Request) -> Response:
-        """Answer with all tags in the ledger, what this page can do, and the path of the user's account."""
+        """Answer with all tags, the path of the account page, and whether the page has a trash and takes files."""
         tags = await (await self._open_ledger()).marks.list_tags()
         able = {"has_trash": self._changes.has_trash, "takes_files": bool(self._uploads)}
         return self._answer({"tags": tags, **able, "account": self._account})

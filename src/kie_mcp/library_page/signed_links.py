@@ -13,7 +13,10 @@ from kie_mcp.clock import Clock
 SIGNATURE, END = "key", "until"
 """Names of two query parameters: a link's signature, and the time at which the link stops working."""
 DAY = 24 * 3600
-"""Seconds in a day. A link works for one to two days, and is the same for a day, so that browsers cache the file."""
+"""Seconds in a day.
+
+A link works for one to two days. All links to a file that are signed on one day are equal, so browsers can cache it.
+"""
 
 
 class SignedLinks:

@@ -214,7 +214,7 @@ def check_ogg(file: IO[bytes], size: int) -> None:
 
 
 def _is_padding_or_tag(following: bytes, *, ended: bool) -> bool:
-    """Return whether the last page was read: zeros or a tag follow, or the stream has ended and no page follows."""
+    """Return whether the pages end here: zeros or a tag follow, or the stream has ended and no other page follows."""
     if following.startswith(b"OggS"):
         return False
     return ended or following.startswith((b"TAG", b"ID3", b"APETAGEX")) or not following.strip(b"\0")
@@ -252,10 +252,10 @@ def _flac_frames(content: bytes, block: int) -> Iterator[int]:
 
 
 def _flac_frame_number(header: bytes) -> int | None:
-    """Return the number in the header of a FLAC frame; None if the bytes only look like a header."""
+    """Return the frame's or sample's number from a FLAC frame's header; None if the bytes only look like a header."""
     if len(header) < 16:
         return None
-    # The number of the frame has the same encoding as a character in UTF-8, but may have up to seven bytes.
+    # The number is encoded like a character in UTF-8, but may have up to seven bytes.
     ones = 8 - (header[4] ^ 0xFF).bit_length()
     if ones in (1, 8):
         return None

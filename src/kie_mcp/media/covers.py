@@ -8,7 +8,7 @@ import mutagen
 import PIL.Image
 
 MAX_BYTES = 10_000_000
-"""Maximum size of a stored picture that is read, in bytes."""
+"""Maximum size in bytes of the picture in a sound file; a larger picture is ignored."""
 QUALITIES = (80, 60, 40)
 """JPEG qualities, in the order in which they are tried."""
 

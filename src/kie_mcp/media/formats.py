@@ -279,7 +279,7 @@ def _detect_ogg(source: _Source) -> str | None:
 
 
 def _detect_ac3(source: _Source) -> str | None:
-    """Detect AC-3 and E-AC-3 by two sync words; the distance between them must be one frame."""
+    """Detect AC-3 and E-AC-3 by two sync words that are exactly one frame apart."""
     head = source.head
     if not head.startswith(b"\x0b\x77") or len(head) < 8:
         return None

@@ -116,8 +116,8 @@ def _decode_picture(file: IO[bytes], mime_type: str) -> None:
 def _decode_frames(picture: PIL.Image.Image, file: IO[bytes]) -> None:
     whole, rows = picture.size, None
     # To save memory, `draft()` makes Pillow decode a JPEG at an eighth of its size; Pillow still reads the whole file.
-    # `draft()` is called only for files with one picture, because it does not work for the second picture in an MPO.
-    # An MPO is a JPEG file with several pictures; phones write such files.
+    # `draft()` does not work for the second picture of an MPO (a JPEG file with several pictures, as phones write). So
+    # it is called only for files with one picture.
     if not getattr(picture, "is_animated", False):
         rows = pictures.find_rows(picture, file)
         picture.draft(picture.mode, (1, 1))

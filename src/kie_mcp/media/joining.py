@@ -1,4 +1,4 @@
-"""Join sounds to one file: MP3 or WAV files without encoding them again, and other sounds with ffmpeg, if installed."""
+"""Join sounds into one file: MP3 or WAV files without encoding them again, other sounds with ffmpeg (if installed)."""
 
 import shutil
 import struct
@@ -18,7 +18,7 @@ _DECODED = ("-map", "0:a:0", "-ac", "2", "-ar", "44100", "-c:a", "pcm_s16le")
 """Options with which ffmpeg decodes sounds of any format to WAV files that can be joined."""
 _MONO = 3
 _HEADER_MARKS = (b"Xing", b"Info", b"VBRI")
-"""Marks of a header frame, which is the first frame of some MP3 files and has the file's length instead of sound."""
+"""Byte strings that mark a header frame: some MP3 files begin with this frame, which has their length and no sound."""
 _LENGTH_FIELDS = 0x3
 """Flags for a Xing header with two fields: the number of frames and the number of bytes."""
 _SAMPLE_CODECS = (1, 3, 6, 7, 0xFFFE)
@@ -27,13 +27,13 @@ _LARGEST_WAV = 2**32 - 1000
 
 
 async def join_sounds(paths: Sequence[Path], target: IO[bytes]) -> str:
-    """Join sounds in their order, and return the MIME type of the joined file.
+    """Join sounds into one file in the given order, and return its MIME type.
 
     The same sounds always give the same bytes. Sounds are encoded again if their formats differ, or if they are neither
     MP3 nor WAV.
 
     Args:
-        paths: The files to join, in their order.
+        paths: The files to join, in this order.
         target: An open, empty file, to which the joined sounds are written.
 
     Returns:
@@ -175,7 +175,7 @@ def _join_wav(paths: Sequence[Path], target: IO[bytes]) -> None:
 
 
 def _read_wav(path: Path) -> tuple[bytes, containers.Span]:
-    """Return the content of the chunk `fmt ` of a WAV file, and the span of the samples that really exist in the file.
+    """Return the chunk `fmt ` of a WAV file, and the span of its samples, without samples beyond the end of the file.
 
     Raises:
         ValueError: The file has no samples, or samples that cannot be joined without decoding.

@@ -110,7 +110,7 @@ def _measures(file: IO[bytes], size: int, mime_type: str, path: Path | None) -> 
 
 
 def _is_partial(file: IO[bytes], size: int, mime_type: str) -> bool:
-    """Return whether the headers may state only the length of the first part: in a fragmented MP4 or joined files."""
+    """Return whether the headers may state only a part of the length: the file is a fragmented MP4, or joined files."""
     if mime_type in _ISO_TYPES:
         return containers.find_box(file, (0, size), b"moov", b"mvex") is not None
     if mime_type == "audio/wav":
@@ -121,7 +121,7 @@ def _is_partial(file: IO[bytes], size: int, mime_type: str) -> bool:
 
 
 def _find_again(file: IO[bytes], mark: bytes) -> bool:
-    """Return whether a mark occurs more than once in a file."""
+    """Return whether the bytes `mark` occur more than once in a file."""
     file.seek(0)
     count, rest = 0, b""
     while block := file.read(_SEARCH_BYTES):
@@ -131,7 +131,7 @@ def _find_again(file: IO[bytes], mark: bytes) -> bool:
 
 
 def _is_chained(file: IO[bytes]) -> bool:
-    """Return whether an Ogg file consists of joined files: one stream begins after the content of another has begun."""
+    """Return whether an Ogg file consists of joined files: then a stream begins after the first page with content."""
     at, playing = 0, False
     while True:
         file.seek(at)
@@ -179,8 +179,9 @@ def _measure_wav(file: IO[bytes], size: int) -> float | None:
             by_bytes = (min(end, size) - start) / per_second if per_second else 0
             by_samples = samples / rate if rate and end <= size else 0
             fixed = codec in _PCM_CODECS and per_second == rate * block
-            # For compressed sound, the number of samples gives the length, because the byte rate in the header is often
-            # too high or 0. If the byte rate gives a length that is over 10 % longer, the length is unknown (0).
+            # The length of compressed sound is computed from the number of samples, because the byte rate in the header
+            # is often too high or 0. If the byte rate gives a length over 10 % longer, the two contradict each other,
+            # and the length is unknown (0).
             measured = by_bytes if fixed else by_samples if by_bytes <= by_samples * 1.1 else 0
         elif kind in (b"data", b"RIFF"):
             return None

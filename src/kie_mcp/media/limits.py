@@ -17,8 +17,8 @@ def find_problems(content: Content, limits: Limits) -> list[str]:
         limits: The limits of the model's field that takes the file.
 
     Returns:
-        The reasons, such as `is gif; the model takes png` or `has a length of 90 s; the model takes 2 to 15 s`. A
-        sentence can begin with the file's name and one of them.
+        The reasons, such as `is gif; the model takes png` or `has a length of 90 s; the model takes 2 to 15 s`. With
+        the file's name before it, each reason is a sentence.
     """
     kind, _, subtype = content.mime_type.partition("/")
     problems: list[str] = []

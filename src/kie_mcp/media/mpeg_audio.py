@@ -17,7 +17,7 @@ HEADER_BYTES = 7
 MAX_FRAME_BYTES = 8191
 """Size in bytes of the largest frame: an AAC header stores the size in 13 bits."""
 
-# Bit rates in kbit/s (ISO/IEC 11172-3 and 13818-3). A key says whether the frame is MPEG-1, and its layer.
+# Bit rates in kbit/s (ISO/IEC 11172-3 and 13818-3). A key is a pair: whether the frame is MPEG-1, and the layer.
 _BIT_RATES = {
     (True, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
     (True, 3): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
@@ -25,13 +25,13 @@ _BIT_RATES = {
     (False, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
 _SAMPLE_RATES = (44100, 48000, 32000)
-_RATE_DIVISORS = {3: 1, 2: 2, 0: 4}  # by the version bits: MPEG-1, MPEG-2, MPEG-2.5
+_RATE_DIVISORS = {3: 1, 2: 2, 0: 4}  # keys: the version bits of MPEG-1, MPEG-2 and MPEG-2.5
 _ADTS_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame: its bytes, its duration, and the properties that all frames of a stream share."""
+    """One frame: its size, its duration, and the properties that all frames of a stream share."""
 
     size: int
     """Size in bytes, including the header."""

@@ -22,19 +22,22 @@ MAX_PIXELS = 50_000_000
 MAX_DECODED_BYTES = 4 * MAX_PIXELS
 """Maximum memory for decoding a picture, in bytes; Pillow holds 4 bytes for each pixel."""
 HALVED_PIXELS, HALVED_HEIC_PIXELS = 34_000_000, 25_000_000
-"""Numbers of pixels above which the width and height of a picture are halved, so that its copies fit into memory."""
+"""Number of pixels above which a picture is scaled to at most half its width and height, to save memory.
+
+The second number is for HEIC pictures.
+"""
 STRIPPED_PIXELS = 4_000_000
 """Number of pixels above which a PNG or HEIC picture is decoded in strips, a few rows at a time."""
 BAND_ROWS, BAND_OVERLAP = 256, 4
-"""Number of rows that are resized at once, and number of extra rows above and below them that are resized with them."""
+"""Number of rows that `_resize()` computes at once, and number of extra rows above and below them that it cuts off."""
 BYTES_PER_PIXEL = {"WEBP": 16, "AVIF": 10, "TIFF": 8, "HEIF": 8, "F": 16, "I": 16, "I;16": 12, "P": 5}
-"""For some of Pillow's formats and modes, the bytes of memory for decoding one pixel; all others take 4 bytes.
+"""Bytes of memory that decoding one pixel takes, by Pillow's name of the picture's format or mode; otherwise, 4 bytes.
 
-These values were measured. They are high for decoders that hold a second copy, and for pictures with more than 8 bits a
-channel, which are converted in several steps.
+These values were measured. They are high if the decoder holds a second copy, or if a picture with more than 8 bits a
+channel is converted in several steps.
 """
 RETURNED_BYTES = 4_000_000
-"""Minimum size in bytes of freed blocks that glibc returns to the operating system immediately (only on Linux)."""
+"""On Linux, glibc immediately returns freed blocks of at least this size, in bytes, to the operating system."""
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 """Numbers of two settings for glibc's `mallopt()`, from malloc.h."""
 SUBFILE_TYPE, ORIENTATION, MAKE, MODEL, GPS = 0x00FE, 0x0112, 0x010F, 0x0110, 0x8825
@@ -79,7 +82,7 @@ def open_picture(file: IO[bytes]) -> Iterator[PIL.Image.Image]:
         raise UnreadablePicture("is no picture that can be read here") from None
     except MemoryError:
         raise UnreadablePicture("is too large for this machine's memory") from None
-    # Every error means that the picture is broken: Pillow does not document its errors for broken files.
+    # Pillow does not document which errors a broken file can cause. So every other error counts as a broken picture.
     except Exception as error:  # noqa: BLE001
         raise UnreadablePicture(f"is broken or cut off ({type(error).__name__})") from None
 
@@ -228,7 +231,10 @@ def _resize(image: PIL.Image.Image, size: tuple[int, int]) -> PIL.Image.Image:
 
 
 def to_8_bits(image: PIL.Image.Image) -> PIL.Image.Image:
-    """Return a picture in RGB, RGBA, L or CMYK, and scale values above 255 down; Pillow would cut them off at 255."""
+    """Convert a picture to mode RGB, RGBA, L or CMYK.
+
+    The values of a picture with more than 8 bits a channel are scaled to at most 255; Pillow would cut them off at 255.
+    """
     if image.mode == "F" or image.mode.startswith("I"):
         values = image.convert("F")
         low, high = (float(each) for each in values.getextrema())  # type: ignore[arg-type]
@@ -246,7 +252,10 @@ def _is_jpeg(image: PIL.Image.Image) -> bool:
 
 
 def _find_white(mode: str, highest: float) -> float:
-    """Return the value of a white pixel: the lowest usual maximum, such as 255, that is not below `highest`."""
+    """Return the value that counts as white in a picture with this mode and this highest value.
+
+    This is the smallest usual maximum, such as 255, that is at least `highest`; if there is none, it is `highest`.
+    """
     usual = (1, 255, 65535) if mode == "F" else (65535,)
     return next((each for each in usual if highest <= each), highest)
 

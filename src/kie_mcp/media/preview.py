@@ -23,7 +23,7 @@ MAX_LARGE_BYTES = 200_000
 MAX_SIDE_PX = 1024
 """Maximum length in pixels of a preview's longer side."""
 MAX_FILES, FEW_FILES = 50, 9
-"""Maximum number of files on a contact sheet; if it has more than FEW_FILES files, all are rendered at half size."""
+"""Maximum number of files on a contact sheet. With more than FEW_FILES files, each is rendered at half size."""
 
 # Previews are JPEG files: all AI models that see previews can read JPEG, but some of them cannot read WebP.
 MIME_TYPE = "image/jpeg"
@@ -48,7 +48,7 @@ class Preview:
 
 
 class SheetFile(NamedTuple):
-    """A file for a cell of a contact sheet."""
+    """A file to show on a contact sheet, and its label."""
 
     file: IO[bytes] | None
     """The open file; None if the file was not saved."""
@@ -162,7 +162,7 @@ def _lay_out(cells: Sequence[tuple[Still, str]], max_bytes: int, max_side_px: in
 
 
 def _grid(sizes: Sequence[tuple[int, int]], count: int, max_side_px: int) -> tuple[int, int, int]:
-    """Find the grid for a contact sheet with the largest cells.
+    """Choose the grid of a contact sheet, so that its cells are as large as possible.
 
     Args:
         sizes: Width and height of each picture in pixels.

@@ -30,7 +30,7 @@ CHECKER_PX = 16
 TICK_STEPS_SECONDS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600)
 """Possible distances, in seconds, between the time marks below a waveform.
 
-A waveform gets the smallest of these distances with which it has at most MAX_TICKS marks.
+A waveform gets the smallest distance that divides it into at most MAX_TICKS intervals.
 """
 MAX_TICKS = 10
 PAPER, INK, WAVE, LINE = "#f4f4f2", "#303030", "#2563a8", "#c8c8c4"

@@ -15,9 +15,9 @@ ROWS = 64
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _BLOCK_BYTES = 1 << 16
 _CHANNELS = {(8, 0): 1, (8, 2): 3, (8, 3): 1, (8, 4): 2, (8, 6): 4, (16, 0): 2}
-"""Bytes of a pixel, by bit depth and colour type of a PNG; other PNG files cannot be decoded in strips.
+"""Bytes per pixel, by bit depth and colour type of a PNG; other types of PNG cannot be decoded in strips.
 
-Pillow can return the pixels of only these types unchanged.
+Pillow can return the pixels unchanged only for these types.
 """
 
 Convert = Callable[[PIL.Image.Image], PIL.Image.Image]
@@ -67,7 +67,7 @@ def join_strips(
 
 
 def _read_heif_strips(image: PIL.Image.Image) -> Iterator[PIL.Image.Image]:
-    """Yield strips of a picture that libheif decoded; a whole copy in Pillow would take 4 more bytes a pixel."""
+    """Yield the strips of a HEIC picture; a copy of the whole picture in Pillow would take 4 more bytes per pixel."""
     # A private attribute of pi-heif is used, because opening the file again would hold a second copy of the picture.
     picture = image._heif_file[image.tell()]  # type: ignore[attr-defined]  # noqa: SLF001
     pixels = memoryview(picture.data)

@@ -141,7 +141,7 @@ class Sandbox:
     def _build_handlers(self) -> Iterator[tuple[tuple[str, str], Handler]]:
         """Yield a handler for each fixed URL path, as in `(("GET", "/api/v1/models"), handler)`.
 
-        The caller puts these pairs into a dictionary, because 150 routes of Starlette would make the start slower.
+        The caller puts these pairs into a dictionary, because 150 Starlette routes would make the start slower.
         """
         found = [offer.route for offers in OFFERS.values() for offer in offers]
         create, status = self._with_key("create", self._create_task), self._with_key("status", self._read_status)
@@ -172,7 +172,7 @@ class Sandbox:
         return endpoint
 
     def _with_key(self, on: FaultTarget | None, handler: Handler) -> Handler:
-        """Wrap a handler, so that each request gets the next injected fault or, without a fault, needs the API key."""
+        """Wrap a handler, so that requests need the API key; an injected fault comes before this check."""
 
         async def with_key(request: Request) -> Response:
             if request.headers.get("authorization") != f"Bearer {self._key}":

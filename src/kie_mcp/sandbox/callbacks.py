@@ -1,4 +1,4 @@
-"""Send callbacks as KIE does: when a task ends, send a POST request to the callback URL in its create request."""
+"""Send callbacks as KIE does: when a task ends, send a POST request to the callback URL that the caller gave."""
 
 import json
 import math
@@ -20,7 +20,7 @@ from kie_mcp.sandbox.status_answers import jobs
 ATTEMPTS = 3
 """Maximum number of attempts to send one callback; an attempt succeeds if the answer has status 200."""
 ATTEMPT_SECONDS = 15
-"""Timeout of one attempt, in seconds."""
+"""Timeout of one attempt to send a callback, in seconds."""
 RETRY_SECONDS = 5
 """Seconds to wait after a failed attempt before the next attempt."""
 SONG_STAGES = {"text": 0.4, "first": 0.8, "complete": 1.0}
@@ -170,7 +170,7 @@ CALLBACK_BUILDERS: dict[str, Callable[[StatusRecord], Answer]] = {
     "suno-lyrics": lambda record: {"callbackType": "complete", "task_id": record.task.id},
     "suno-vocal-removal": lambda record: {"task_id": record.task.id, "vocal_removal_info": {}},
 }
-"""For each `Route.shape`, the function that builds a callback's `data`; for others, `data` has only the task id."""
+"""For each `Route.shape`, the function that builds `data` of a callback; `build_callback()` knows the other shapes."""
 
 
 def _urls_info(record: StatusRecord) -> dict[str, Any]:
@@ -179,7 +179,7 @@ def _urls_info(record: StatusRecord) -> dict[str, Any]:
 
 
 def _plan_calls(task: FakeTask) -> Iterator[tuple[float, str]]:
-    """Yield, for each callback of a task, the share of the task's duration after which to send it, and its stage."""
+    """Yield for each callback of a task when to send it (as a share of the task's duration), and its stage."""
     if task.offers[0].route.shape == "suno-music" and task.fault != "fail":
         yield from ((share, stage) for stage, share in SONG_STAGES.items())
     else:

@@ -34,7 +34,7 @@ def answer_veo_1080p(record: StatusRecord) -> Reply:
 
 
 def answer_veo_4k(record: StatusRecord) -> Reply:
-    """Build the reply to a request for a Veo video in 4K; KIE sends an error code even when the video is ready."""
+    """Build the reply to a request for a Veo video in 4K; like KIE's, it has an error code even for a ready video."""
     if not record.succeeded:
         first, nothing = record.now == record.task.created_at, {"resultUrls": None, "imageUrls": None}
         code, message = (200, "success") if first else (422, "The 4K video is processing. Ask again later")

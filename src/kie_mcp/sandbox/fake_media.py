@@ -37,7 +37,7 @@ class MediaContent:
 
     @property
     def number(self) -> int:
-        """Checksum of `mark`, which determines colours and pitches, so that files look or sound different."""
+        """Checksum of `mark`; it determines the colours and pitches, so that files look or sound different."""
         return zlib.crc32(self.mark.encode())
 
 

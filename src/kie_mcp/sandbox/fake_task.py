@@ -31,7 +31,7 @@ class FakeTask:
     body: dict[str, Any]
     """The body of the create request, as a JSON object."""
     offers: list[Offer]
-    """The model and route (an `Offer`) of the request; if the request fits two routes, the likelier offer is first."""
+    """The offers (pairs of model and route) that fit the request: one, or two with the likelier one first."""
     created_at: float
     """Time of the create request, in seconds since 1970."""
     seconds: float
@@ -48,7 +48,7 @@ class FakeTask:
 
     @property
     def prompt(self) -> str:
-        """The text for the result files: the prompt, or the model's id if the request has no prompt."""
+        """Text to show in the result files: the prompt, or the model's id if the request has no prompt."""
         return str(self.arguments.get("prompt") or self.offers[0].model.id)
 
     @property
@@ -96,7 +96,7 @@ class FakeTask:
                 return tuple(f"{n}.{ending}" for n in range(1, _count_results(arguments) + 1))
 
     def describe_content(self, name: str) -> MediaContent:
-        """Return the text, mark, aspect ratio and length from which the sandbox renders a result file of the task."""
+        """Return the text, unique mark, aspect ratio and length of a result file, for rendering the file."""
         arguments = self.arguments
         shape = str(arguments.get("aspect_ratio") or "")
         if self.offers[0].model.kind == "video":

@@ -189,7 +189,7 @@ def _allowed_values(model: type[KieModel], name: str) -> list[Any]:
 
 
 def _required_wire_names(model: type[KieModel]) -> set[str]:
-    """Return KIE's names of the fields in every request: required fields, and fields that `KieModel.sent()` adds."""
+    """Return KIE's names of the fields that every request has: required ones, and those that `KieModel.sent()` adds."""
     required = {field.serialization_alias or name for name, field in model.model_fields.items() if field.is_required()}
     if not (call := build_minimal_call(model)):
         return required

@@ -21,7 +21,7 @@ def build_status_answer(record: StatusRecord) -> Answer:
 
 
 def jobs(record: StatusRecord) -> Answer:
-    """Build the status answer of the unified `jobs` API; it has the results as a JSON string and again as JSON."""
+    """Build the status answer of the unified `jobs` API, with the results twice: as a JSON string and as an object."""
     task = record.task
     code, reason = FAILURE if record.failed else ("", "") if record.succeeded else (None, None)
     result = UNIFIED_RESULTS.get(task.offers[0].result_shape, _url_results)(record) if record.succeeded else None
@@ -65,7 +65,7 @@ def veo(record: StatusRecord) -> Answer:
 
 
 def runway(record: StatusRecord) -> Answer:
-    """Build the status answer of Runway's product API; for some states it uses other words than the `jobs` API."""
+    """Build the status answer of Runway's product API, whose words for some states differ from the `jobs` API."""
     task = record.task
     words = {"waiting": "wait", "queuing": "queueing"}
     video = {"videoId": task.id, "taskId": task.id, "videoUrl": record.first_url, "imageUrl": record.cover_url}
@@ -164,7 +164,7 @@ def service(record: StatusRecord) -> Answer:
 
 
 def _no_pictures(record: StatusRecord) -> Answer | None:
-    """Return `response` for a 4o Image task without results: `{"result_urls": []}` after a failure, else None."""
+    """Return the field `response` of a 4o Image task without results: an empty list of URLs if it failed, else None."""
     return {"result_urls": []} if record.failed else None
 
 

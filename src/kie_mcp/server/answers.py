@@ -41,7 +41,7 @@ LONGEST_TEXT = 6_000
 def build_result(answer: Mapping[str, Any], text: str, *, is_error: bool = False) -> CallToolResult:
     """Build a result that contains an answer as an object and as text, because several hosts show only one of them.
 
-    Invisible characters are removed here, also from texts of users and of KIE.
+    Invisible characters are removed from all texts, including those of users and of KIE.
     """
     return CallToolResult(
         content=[TextContent(type="text", text=make_visible(text))],
@@ -61,7 +61,7 @@ def build_error_result(error: KieMcpError) -> CallToolResult:
 
 
 def name_status(error: KieMcpError) -> str:
-    """Return the status of a call that failed with an error: a question's category, or the state of the call's task."""
+    """Return the field `status` for a call that raised an error: one of `QUESTIONS`, or the state of its task."""
     if error.category in QUESTIONS:
         return error.category
     # The task's newest state in the ledger is `submitting`, which is not final, so agents will call `get_task`.

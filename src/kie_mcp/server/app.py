@@ -107,7 +107,7 @@ class App:
         """Raise an error when a setting is wrong; the server keeps running, and every answer shows the error.
 
         Raises:
-            ConfigurationError: When a setting is wrong or misspelt, or names no tool.
+            ConfigurationError: When a setting is wrong or misspelt, or the selection of tools is invalid.
         """
         if self.selection.error:
             raise replace(self.selection.error)
@@ -118,8 +118,8 @@ class App:
         """Run background work, such as watching tasks, until the `async with` block ends, and then close all parts.
 
         Args:
-            on_change: A function that is called each time a task's new state has been written to the ledger, as
-                `Change` says. The function must neither raise an error nor wait for a client.
+            on_change: A function that is called each time a task's new state has been written to the ledger; for its
+                arguments, see `Change`. The function must neither raise an error nor wait for a client.
         """
         if on_change:
             self.observers.append(on_change)
@@ -172,7 +172,7 @@ class App:
         self._background.start(run)
 
     async def learn_roots(self, context: "Context") -> None:
-        """Ask the client for the folders that it declares, if this server may read local files."""
+        """If this server may read local files, ask the client for its roots (the folders that it declares)."""
         if self.local_files:
             await self.roots.learn(context)
 
@@ -322,12 +322,12 @@ class App:
         )
 
     def build_client_of(self, key: str) -> "KieClient":
-        """Return a client that uses this KIE key, without callbacks; in the sandbox, the key makes no difference."""
+        """Return a client that uses this KIE key and gets no callbacks; in the sandbox, the key makes no difference."""
         settings = self.settings.model_copy(update={"public_url": "", "callback_url": ""})
         return self._build_client(settings, settings.key if settings.sandbox else key, self._choose_transport(settings))
 
     def _choose_transport(self, settings: "Settings") -> "httpx2.AsyncBaseTransport | None":
-        """Return the transport given to this object, or a transport to a new sandbox; None to use the network."""
+        """Return the transport given to this object, else one to a new sandbox (if `settings.sandbox`), else None."""
         if self._transport or not settings.sandbox:
             return self._transport
         from kie_mcp.server.sandbox_transport import open_sandbox

@@ -72,8 +72,10 @@ def build_server(
         app: The parts that the handlers use, such as the settings and the runner of tasks.
         sessions: True if the server has a single lasting connection to a client, as on stdio; on such a connection, the
             server can send resources/updated notifications.
-        tenants: The tenants, if each request gets the app of its caller's tenant; None if all requests get `app`.
-        rehearses: True to prepare the first paid call by a rehearsal, which sends nothing; see `warm_up.open_early()`.
+        tenants: The tenants of this server: each request gets the app of its caller's tenant. If None, all requests
+            get `app`.
+        rehearses: True to rehearse a paid call in the background, so that the first one is fast; nothing is sent to
+            KIE. See `warm_up.open_early()`.
     """
     subscriptions = Subscriptions()
 

@@ -60,7 +60,10 @@ class CallbackReceiver:
         return response
 
     async def _answer(self, request: Request) -> Response:
-        """Answer a callback: 404 for a wrong address, 413 for a large body, 401 for a wrong signature, else 200."""
+        """Answer a callback: 404 for a wrong address, 413 for a large body, 401 for a wrong signature, else 200.
+
+        If the server cannot be opened, the answer is 503.
+        """
         name, token = request.path_params["id"], request.path_params["token"]
         try:
             if not (NAME.fullmatch(name) and await self._handler.is_callback_address(name, token)):

@@ -94,7 +94,7 @@ class ClientStream:
             await self._answer_apart(received)
 
     async def _answer_apart(self, request: SessionMessage) -> None:
-        """Let the SDK answer a request on a separate connection, so that the request does not decide the era."""
+        """Let the SDK answer a request on a separate connection, so that it does not decide this connection's era."""
         client, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](1)
         outgoing, answers = anyio.create_memory_object_stream[SessionMessage](1)
         async with anyio.create_task_group() as group, client, answers:

@@ -1,4 +1,4 @@
-"""Serve the client on stdio with the SDK; the first requests may have been answered from answers.json before."""
+"""Serve a client on stdio with the MCP SDK; its first requests may have been answered already, from answers.json."""
 
 import gc
 import logging
@@ -40,8 +40,8 @@ def serve(wire: Wire, tools: str, prefix: str) -> None:
             logger.warning("%s %s", selection.error, selection.error.next_step)
         app = App(selection=selection)
         server = build_server(app, rehearses=True)
-        # Garbage collection skips all objects that exist now. A process whose client leaves at once therefore ends
-        # sooner.
+        # From now on, garbage collection skips all objects that exist now. So the process ends sooner if the client
+        # leaves at once.
         gc.freeze()
         wire.hand_over()
         file = cast("anyio.AsyncFile[str]", anyio.wrap_file(cast("Any", wire)))

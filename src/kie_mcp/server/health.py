@@ -1,7 +1,7 @@
 """Before a paid call, check which share of the model's tasks at KIE succeeded in the last hour.
 
-If a model's last known success rate is high enough, the create request is sent at once, and the rate is read again in
-the background. If the last known rate is low, the server asks KIE for the current rate before it refuses the model.
+If a model's last known success rate is at least MIN_SUCCESS_RATE, the create request is sent at once, and the rate is
+read again in the background. If it is lower, the server asks KIE for the current rate before it refuses the model.
 """
 
 import math
@@ -20,13 +20,13 @@ from kie_mcp.kie.routes import listed_ids
 HEALTH_TIMEOUT_SECONDS = 5
 """Maximum seconds that a tool call waits for KIE's success rates."""
 MIN_SUCCESS_RATE = 0.5
-"""Lowest success rate (0 to 1) in the last hour with which a model is run without `anyway: true`."""
+"""Success rate in the last hour, from 0 to 1, below which a model is run only if the call has `anyway: true`."""
 MAX_PRICE_FACTOR = 3
 """Maximum price ratio of a model and its substitute: the substitute may cost 1/3 to 3 times as much."""
 
 
 class Unhealthy(KieMcpError):
-    """The model failed more often than it succeeded in the last hour; no request was sent to KIE."""
+    """The model failed more often than it succeeded in the last hour; no create request was sent."""
 
     category = "unhealthy"
 

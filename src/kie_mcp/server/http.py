@@ -171,7 +171,7 @@ def build_app_for_tenants(
         metrics: Counts calls and callbacks; None if metrics are off.
         accounts: The OAuth resource server. It has the routes for login, and finds the key of a tenant whose process
             has ended, so that the tenant's tasks continue at once. None if the callers send their own KIE keys.
-        common: The ledger that all tenants share; None for the one that the settings of `app` name.
+        common: The ledger that all tenants share; None to open the one in the settings of `app`.
     """
     from kie_mcp.server.accounts.app_of_caller import AppOfCaller, find_app
     from kie_mcp.server.accounts.library_of_tenants import LibraryOfTenants
@@ -202,7 +202,9 @@ def build_app_for_tenants(
 
 
 def _identify_by_keys(settings: "Settings", token: str) -> Callable[[ASGIApp], ASGIApp]:
-    """Return a function that wraps an application in a check of KIE keys and, if the server has a token, of the token.
+    """Return a function that wraps an application in a check of the callers' KIE keys.
+
+    If the server has a token, the function also wraps the application in a check of this token.
 
     Raises:
         ConfigurationError: When the file with the tenant secret cannot be used.

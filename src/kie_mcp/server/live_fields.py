@@ -37,7 +37,7 @@ class LiveFields(NamedTuple):
 async def find_live_fields(
     app: "App", model: type[KieModel], names: Iterable[str], route: str = ""
 ) -> LiveFields | None:
-    """Look for fields in KIE's schema of a built-in model.
+    """Return KIE's schema of a built-in model if this schema has all of the given fields.
 
     Args:
         app: The running server.

@@ -21,7 +21,7 @@ async def build_family_order(app: App, family: Family, arguments: Mapping[str, A
     """Build the order and the options of a call to a family's tool, from the arguments of the call.
 
     Args:
-        app: The running server; it reads KIE's schema only if the built-in models lack one of the arguments.
+        app: The running server. It reads KIE's schema only if an argument is missing in the built-in models.
         family: The family of models to which the tool belongs.
         arguments: The arguments of the tool call.
 

@@ -21,7 +21,7 @@ from kie_mcp.server.app import App, Context
 UNREAD_KEYS = frozenset({"blob", "data"})
 """JSON keys whose values are files in base64; these values are not searched for paths."""
 PATH_LINE = re.compile(r"^ +path: .*\n?", re.MULTILINE)
-"""Matches a line that contains a file's path in the text of an answer."""
+"""Matches a line `path: …`, which contains the path of a file, in the text of an answer."""
 SAVED_FILE = re.compile(
     r"(?<![^\s\"'(])(?:[A-Za-z]:)?[/\\][^\n\"]*?[/\\]\d{4}-\d\d-\d\d-[a-z0-9.-]+-(t_[a-z0-9]+)-(\d+)(?:-\d+)?\.\w+"
 )
@@ -32,7 +32,7 @@ DATABASE_PLACE = re.compile(
 )
 """Matches the parts of the PostgreSQL driver's error messages that contain the database's address."""
 NEEDED = re.compile(r"[/\\]|path: |connection to server |failed to resolve host ")
-"""Matches in each text that the filter would change; one search for this is faster than those for all patterns."""
+"""A text without a match stays unchanged. This one search is faster than the searches for all other patterns."""
 
 
 @dataclass(frozen=True)

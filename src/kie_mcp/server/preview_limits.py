@@ -16,7 +16,7 @@ TEXT_NOTE = "\nThis is small, because your host seems to give you pictures as te
 
 
 class PreviewLimits(NamedTuple):
-    """The largest preview that a client gets."""
+    """The maximum size of the previews for a client."""
 
     max_bytes: int = preview.MAX_BYTES
     """Maximum size in bytes."""
@@ -30,7 +30,7 @@ class PreviewLimits(NamedTuple):
 
 
 def find_preview_limits(context: Context) -> PreviewLimits:
-    """Return the limits of previews that a client gets, if the caller does not ask for large ones."""
+    """Return the limits of the previews for a client; they do not apply if the caller asks for large previews."""
     return PreviewLimits(max_side_px=TEXT_SIDE_PX) if _makes_text_of_pictures(context) else PreviewLimits()
 
 

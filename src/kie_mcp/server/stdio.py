@@ -9,7 +9,10 @@ from kie_mcp.server.handshake.answers import load_handshake
 from kie_mcp.server.handshake.wire import Wire
 
 HEAD_START_SECONDS = 0.05
-"""Maximum seconds that the import of the SDK waits for the first answers, because the import would delay them."""
+"""Maximum seconds that the server waits for its first answers to be sent before it imports the SDK.
+
+The import would delay these answers.
+"""
 
 
 def serve_stdio(tools: str, prefix: str) -> None:

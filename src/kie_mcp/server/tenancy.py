@@ -26,4 +26,4 @@ class Tenancy:
     open_common_ledger: "Callable[[], Awaitable[Ledger]]"
     """Returns the ledger that all tenants share; the first call opens this ledger."""
     open_read_limiters: "Callable[[], Awaitable[ReadLimiters]]"
-    """Returns the read limiters that all tenants share, because several tenants may use one KIE account."""
+    """Returns the rate limiters for status reads; all tenants share them, because several may use one KIE account."""

@@ -12,19 +12,19 @@ from kie_mcp.server.app import Context, ToolCall
 MAX_SECONDS = 600
 """Maximum seconds that a call waits, even if the client would wait longer."""
 LEAST_CREATE_SECONDS = 3.5
-"""Seconds that a call may always wait for KIE to accept its task, even if the setting `wait_seconds` is smaller."""
+"""Seconds that a call may wait for KIE to accept its task even if the setting `wait_seconds` is smaller."""
 
 MAX_CREATE_SECONDS = 45
 """Maximum seconds that a call waits for KIE to accept its task; KIE usually needs only a few seconds."""
 
 
 class Client(NamedTuple):
-    """The time limit of all MCP clients that use the same name."""
+    """A client name, and the time limit that MCP clients with this name have for a call."""
 
     name: str
     """The client's name, as the client sends it in `clientInfo.name`."""
     seconds: float
-    """Default time limit of such a client in seconds; if several hosts use the name, the shortest of their limits."""
+    """Default time limit in seconds; if several hosts use this client name, the shortest of their limits."""
     source: str
     """Hosts and versions in which this time was observed, and in parentheses the host's setting that changes it."""
 

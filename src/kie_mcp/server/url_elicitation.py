@@ -49,11 +49,11 @@ def request_page(context: Context, message: str, url: str) -> InputRequiredResul
         url: The URL of the page. The URL alone must give no access, because the client sees the URL.
 
     Returns:
-        In protocol version 2026-07-28, the question, which answers the request. None if the client cannot open pages or
-        has answered the question before, or if the method is not in `INTERACTIVE`; the request then has to be refused.
+        In protocol version 2026-07-28, the question with which to answer the request. None if the caller has to refuse
+        the request: the client cannot open pages or has answered before, or the method is not in `INTERACTIVE`.
 
     Raises:
-        UrlElicitationRequiredError: In earlier versions, to answer the request with the URL.
+        UrlElicitationRequiredError: In earlier protocol versions; this error answers the request, and contains the URL.
     """
     if not client_opens_urls(context):
         return None

@@ -1,4 +1,4 @@
-"""Prepare for the first tool call in the background: import its modules, open the parts, and rehearse a paid call."""
+"""Prepare for the first tool call in the background: import modules, open the app, and rehearse a paid call."""
 
 import gc
 import logging
@@ -68,7 +68,7 @@ def _log_errors() -> Iterator[None]:
 
 
 async def _pause_for_calls(app: App) -> None:
-    """Wait while tool calls run, because they would have to share the processor with the warm-up."""
+    """Wait until no tool call runs (for at most `MAX_PAUSES` pauses), because the warm-up would slow the calls down."""
     for _ in range(MAX_PAUSES):
         if not app.running_calls:
             return

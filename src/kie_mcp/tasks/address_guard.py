@@ -73,7 +73,7 @@ class AddressGuard:
 
 
 class Connection:
-    """Checks that the connection of one request leads to a public address; only a proxy may have a private address.
+    """Checks that one request connects to a public address; only the address of a proxy may be private.
 
     DNS may have changed since `check_link()`, so the class checks the address to which the connection really leads.
     """
@@ -82,7 +82,7 @@ class Connection:
         """Store the arguments.
 
         Args:
-            host: Name of the link's host; empty if the host is trusted.
+            host: Name of the link's host; empty if the host is trusted, so that no address is checked.
             proxied: Whether the settings name a proxy.
         """
         self._host = host

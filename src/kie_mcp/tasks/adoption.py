@@ -29,7 +29,8 @@ EARLIEST = 1_577_836_800.0
 LOOKUP_SECONDS = 12
 """Maximum seconds for the search for a task on all of KIE's status routes.
 
-Another process may hold all slots for status reads for 6 s. After that, the requests to Suno's nine routes take 3 s.
+The search may have to wait 6 s until another process returns the slots for status reads. After that, the status reads
+on Suno's nine routes take 3 s.
 """
 
 
@@ -89,10 +90,10 @@ async def adopt(client: KieClient, id_: str, *, now: float, find_kind: KindFinde
 
 
 async def settle(client: KieClient, ledger: Ledger, task: Task, outcome: str, *, now: float) -> None:
-    """Set the unknown outcome of a task, or get the results of a task that ended without them.
+    """Settle a task whose outcome is unknown, or get the missing results of a task that has ended.
 
-    A task ends without its results if KIE's answer had none, or if the task is `expired`, for example because KIE did
-    not know it. KIE may know an expired task again, such as with the API key of the right account.
+    The results of a task are missing if KIE's answer had none, or if the task is `expired`, for example because KIE did
+    not know it. KIE may know an expired task after all, for example with the API key of the right account.
 
     Args:
         client: The client of KIE's API.
@@ -207,7 +208,7 @@ async def _build_task(
 
 
 def _find_model(route_id: str, name: str) -> type[KieModel] | None:
-    """Return the built-in model with this name; if there is none, the first model that runs on the route, or None."""
+    """Return the built-in model with this name, else the first built-in model that runs on the route, else None."""
     route_id = f"jobs:{name}" if route_id == "jobs" else route_id
     return MODELS.get(name) or next((model for model in MODELS.values() if route_id in model.routes), None)
 

@@ -16,11 +16,11 @@ from kie_mcp.ledger.task import Task
 READ_SECONDS = 5
 """Maximum seconds to wait for KIE's answer with the balance."""
 RECENT_SECONDS = 5
-"""If KIE returns an equal balance within this number of seconds, the remembered balance is not replaced."""
+"""Maximum age, in seconds, at which `read()` keeps the remembered balance if KIE returns an equal balance."""
 FRESH_SECONDS = 600
-"""Seconds for which a balance is remembered; another program with the same key may spend credits meanwhile."""
+"""Maximum age, in seconds, of a remembered balance; other programs may spend credits with the same key meanwhile."""
 REFUND_SECONDS = 60
-"""Seconds in which KIE may still refund a failed task; such a refund would hide the charge of another task."""
+"""Seconds after a task's failure in which KIE may refund its credits; a refund would hide another task's charge."""
 
 
 class Known(NamedTuple):
@@ -30,7 +30,7 @@ class Known(NamedTuple):
     asked: float
     """The time of the request for the balance, in seconds since 1970."""
     newest_number: int
-    """The number of the newest task in the ledger at that time. Numbers stay in order even if the clock is set back."""
+    """The number of the newest task in the ledger at that time; later tasks always have higher numbers."""
 
 
 class BalanceBefore(NamedTuple):
@@ -61,7 +61,8 @@ class Balance:
     async def read(self) -> float:
         """Return the balance from KIE, and remember it if no task runs.
 
-        If an equal balance was remembered a moment ago, the ledger is not read, so that many calls in a row are fast.
+        If the balance equals one that was remembered a moment ago (`RECENT_SECONDS`), the ledger is not read, so that
+        many calls in a row are fast.
 
         Raises:
             ApiError: When KIE does not answer, or when the answer has no valid number of credits.
@@ -78,7 +79,7 @@ class Balance:
         """Return the balance from KIE, and remember it if no task runs.
 
         Args:
-            newest_number: The number of the newest task in the ledger, which was read before; None if a task runs.
+            newest_number: The number of the newest task, from `_find_newest_if_idle()`; None if a task runs.
         """
         asked = self._clock.time()
         balance = await self._client.read_balance()
@@ -101,9 +102,9 @@ class Balance:
     async def note_before(self, task: Task, *, states_charge: bool) -> None:
         """Note the balance just before a task's create request, without delaying this request.
 
-        The remembered balance is used if no other task of any process has run since this balance was read. Otherwise,
-        the balance is read in parallel with the create request, but only under two conditions: KIE will not state the
-        task's charge, and no other task runs whose charge would change the balance as well.
+        If no other task has run in any process since the remembered balance was read, this balance is noted. Otherwise,
+        the balance is read in parallel with the create request, but only if KIE will not state the task's charge, and
+        if no other task is running whose charge would change the balance, too.
 
         Args:
             task: The task, before its create request is sent.
@@ -155,7 +156,7 @@ class Balance:
         return None if charge < 0 or (before.is_parallel and not charge) else charge
 
     async def explain(self, task: Task) -> str:
-        """Return a sentence with the balances before and after the create request of a task of unknown outcome.
+        """Return a sentence with the balances before and after the create request of a task with an unknown outcome.
 
         The sentence does not say whether KIE accepted the task, because KIE may charge the task later. The sentence
         begins with a space. If a balance is unknown or another task ran at the same time, an empty text is returned.

@@ -42,17 +42,18 @@ def _join(text: str) -> str:
         return "".join(words)
     widths = {len(line) for line in lines[:-1]}
     if len(widths) != 1 or widths.pop() % 4:
-        # In base64 text with line breaks, the lines have equal widths. These lines do not, so blanks at the start or
-        # end of a line are only indentation.
+        # Lines of base64 text have equal widths, and the width is a multiple of 4. These lines do not fit, so blanks at
+        # the start or end of a line are indentation, not plus signs.
         lines = [line.strip() for line in lines]
     return "".join(lines).replace(" ", "+")
 
 
 def _are_lines(words: list[str]) -> bool:
-    """Return whether the blanks between these words were line breaks, and not plus signs.
+    """Return whether the blanks between these words stand for line breaks, and not for plus signs.
 
-    Line breaks have equal distances. With one or two words, there are no distances to compare. In this case, return
-    whether the words together have a multiple of 4 characters, as complete base64 text has.
+    If they stand for line breaks, the words are lines, so all words but the last have the same length. With one or two
+    words, there are no lengths to compare. The blanks then count as line breaks if the total length of the words is a
+    multiple of 4, as in complete base64 text.
     """
     if len(words) <= 2:
         return len("".join(words)) % 4 == 0

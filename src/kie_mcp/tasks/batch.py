@@ -19,7 +19,7 @@ from kie_mcp.text import one_line, shorten
 MODEL = "batch"
 """The model id in the row of a batch, because a batch belongs to no single model."""
 LONGEST_LABEL = 40
-"""Maximum number of characters of an item's prompt in the label of a file."""
+"""Maximum number of characters that `Item.label` takes from an item's prompt."""
 
 ItemState = Literal["waiting", "running", "succeeded", "failed", "expired", "unknown", "left out"]
 """State of an item: `waiting` before it is started; `left out` if the budget was reached before it could start."""
@@ -56,7 +56,7 @@ class Item:
 
     @classmethod
     def build(cls, order: Order, key: str, reserved: float) -> Self:
-        """Return a new item for an order."""
+        """Return a new item for an order, with the idempotency key of the call and the credits to reserve for it."""
         return cls(
             tool=order.tool,
             model=order.call.id,
@@ -71,7 +71,7 @@ class Item:
         )
 
     def build_order(self) -> Order:
-        """Build the order (the call to run) of this item again, with a new id."""
+        """Build the order (the call to run) from this item; the order gets a new id."""
         call, added = read_call(self.model, self.fields)
         return Order(self.tool, call, self.route, {**self.extra, **added}, self.variation, self.live_price)
 
@@ -138,7 +138,7 @@ class Batch:
 
     @property
     def waiting(self) -> float:
-        """Credits that all waiting items together may cost; at most the rest of the budget."""
+        """The most credits that all waiting items together may cost; never more than the rest of the budget."""
         waiting = sum(item.reserved for item in self.items if item.state == "waiting")
         return round(max(min(waiting, self.max_credits - self.committed), 0), 2)
 
@@ -189,7 +189,7 @@ class Batch:
 
 
 def join_prompts(items: Sequence[Item]) -> str:
-    """Return the different prompts of the items, one on each line, so that a search for a prompt finds the batch."""
+    """Return the distinct prompts of the items, one per line, so that a search for a prompt finds the batch."""
     prompts = (str(item.fields.get("prompt", "")) for item in items)
     return "\n".join(dict.fromkeys(filter(None, prompts)))
 

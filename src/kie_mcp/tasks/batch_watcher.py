@@ -25,15 +25,18 @@ from kie_mcp.tasks.services import Services
 logger = logging.getLogger(__name__)
 
 MAX_AT_ONCE = 10
-"""Maximum number of items whose files and create requests are sent at the same time; more may run at KIE."""
+"""Maximum number of items whose files and create requests are sent at the same time; more items may run at KIE."""
 
 
 REOPEN_SECONDS = 14 * 24 * 3600
-"""Age in seconds up to which a new process looks at an ended batch again; KIE deletes results after this time."""
+"""Maximum age, in seconds, of an ended batch that a new process checks for changed items.
+
+KIE deletes results after this time.
+"""
 
 
 class BatchWatcher(BaseWatcher):
-    """Follows one batch to its end. It raises no error, because each item has an error of its own."""
+    """Follows one batch to its end. The error of an item is not raised, but stored with the item in the batch's row."""
 
     def __init__(self, task: Task, services: Services, duration: DurationEstimate, runner: PartRunner) -> None:
         super().__init__(task, services, duration)
@@ -66,7 +69,7 @@ class BatchWatcher(BaseWatcher):
                         group.start_soon(self._run_item, item)
             await self._finish()
         except Exception:
-            # The batch's row keeps its last saved state. So a process takes the batch over again later.
+            # In its row, the batch has not ended. So a process takes the batch over later and continues it.
             logger.exception("task %s", self.task.id)
 
     async def _find_room(self, item: Item) -> bool:
@@ -108,7 +111,8 @@ class BatchWatcher(BaseWatcher):
     async def _start_when_possible(self, item: Item) -> Started:
         """Find or start the task of an item; if the ledger cannot be used for a while, try again after pauses.
 
-        If this server is ending, the attempts go on until it has ended, so that the next server starts the item.
+        While this server shuts down, it starts no tasks. The attempts go on until the process ends, so that the item is
+        not marked as failed, and another process starts it later.
 
         Raises:
             KieMcpError: When a further attempt would fail, too.
@@ -218,7 +222,7 @@ async def reopen(ledger: Ledger, task: Task) -> Task:
 
 
 def _find_unsettled(task: Task, batch: Batch) -> list[Item]:
-    """Return the items of an ended batch whose outcome or results were not known at its end."""
+    """Return the items whose outcome was unknown, or whose results were missing, when the batch ended."""
     shown = {result.label.partition(":")[0] for result in task.results}
     return [
         item
@@ -232,7 +236,10 @@ def _has_changed(item: Item, task: Task | None) -> bool:
 
 
 async def reopen_ended_batches(ledger: Ledger, runner: PartRunner, now: float) -> None:
-    """Reopen each ended batch whose items have changed since; no error is raised, because nobody waits for this."""
+    """Reopen the ended batches in which an item has changed since the end.
+
+    Errors are only logged, because this function runs in the background, and no caller waits for it.
+    """
     try:
         found = await find_ended_batches(ledger.database, MODEL, now - REOPEN_SECONDS)
     except LedgerError as error:

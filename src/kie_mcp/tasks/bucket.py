@@ -47,7 +47,7 @@ CHUNK_BYTES = 1 << 20
 REQUEST_TIME = timedelta(hours=1)
 """Time for which the signed URL of a request by this server is valid."""
 TIMEOUT = httpx2.Timeout(30, connect=10)
-"""Maximum seconds to connect to the storage, and maximum seconds in which a request makes no progress."""
+"""Maximum seconds to connect to the storage, and maximum seconds that a request may go without progress."""
 CREDENTIALS_TIMEOUT = timedelta(seconds=5)
 """Maximum time to get credentials from the metadata service of a cloud machine or container."""
 ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
@@ -112,7 +112,7 @@ class BucketStorage(Storage):
             return result.link
 
     def find_host(self) -> str:
-        """Return the web host of the bucket; empty while no link can be signed."""
+        """Return scheme and host of the bucket's URLs, such as `https://host`; empty while no URL can be signed."""
         return "/".join(self._find_base().split("/")[:3])
 
     def find_reference(self, url: str) -> str:
@@ -131,9 +131,9 @@ class BucketStorage(Storage):
         return self._base
 
     def find_constant_name(self, result: Result) -> str:
-        """Return the address of a result as its name for caches; empty if the result is not in this bucket.
+        """Return a name under which caches may keep a result for ever; empty if the result is not in this bucket.
 
-        A cache may keep the result under this name for ever, because an object in the bucket is never changed.
+        The name is the address of the result's object, because an object in the bucket is never changed.
         """
         return result.path if self._owns(result.path) else ""
 

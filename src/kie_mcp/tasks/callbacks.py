@@ -14,7 +14,7 @@ class Callbacks:
     """The URLs for KIE's callbacks; if this process receives the callbacks, each task has its own URL."""
 
     url: str = ""
-    """The public URL of this server; empty if KIE is to send no callbacks.
+    """The public URL of this server; empty if KIE should send no callbacks.
 
     If `secret` is empty, this is instead the URL of another receiver of callbacks, which the operator runs.
     """
@@ -35,7 +35,7 @@ class Callbacks:
         return bool(self.secret)
 
     def find_address(self, id_: str) -> str:
-        """Return the callback URL of the task with this ledger id; empty if KIE is to send no callback.
+        """Return the callback URL of the task with this ledger id; empty if KIE should send no callback.
 
         Without the secret, nobody can guess the URL of a task.
         """

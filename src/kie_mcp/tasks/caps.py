@@ -18,7 +18,7 @@ class Caps:
     session: float | None = None
 
     def check(self, task: Task, spent: Spent) -> None:
-        """Raise an error if the caller may only read, or if a task may cost more than is left of a cap.
+        """Raise an error if the caller may only read, or if a task's reservation exceeds what is left of a cap.
 
         Args:
             task: The task to check, with its reservation.
@@ -26,7 +26,7 @@ class Caps:
 
         Raises:
             NotAllowed: When the caller of the current request may only read.
-            ConfigurationError: When the caller's access token has a budget that is no number.
+            ConfigurationError: When the caller's access token has a budget that is not a number.
             CapReached: When the reservation exceeds what is left of a cap; the message names the cap and what is left.
         """
         # Every call that creates something runs this method before anything is sent, so the caller's rights are checked
@@ -84,9 +84,9 @@ class Rules:
     confirm_above: float = float("inf")
     """Number of credits above which a person has to confirm the cost of a task before the task is created."""
     confirm_hourly: float = 0
-    """Number of credits in an hour above which a person has to confirm the next task; 0 means never.
+    """Limit of credits per hour: a person has to confirm a task that would exceed this limit; 0 means no limit.
 
-    The count starts again at 0 with each task that a person has confirmed.
+    Each task that a person has confirmed resets the counted credits to 0.
     """
     repeat_window: float = 600
     """Seconds in which an equal call returns the task of the first call instead of a new task; 0 means never.

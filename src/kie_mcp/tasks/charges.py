@@ -17,7 +17,7 @@ def is_plausible(task: Task, charge: float) -> bool:
 
 
 def keep_reservation(task: Task, said: str) -> None:
-    """Write an implausible charge into the text `task.basis`; the charge stays unknown, and the reservation is kept.
+    """Ignore an implausible charge: keep the task's reservation, and mention the charge in `task.basis`.
 
     Args:
         task: The task; its `credits` become None.

@@ -18,8 +18,8 @@ class LedgerCreateLimiter:
         Args:
             ledger: The ledger with the tasks.
             clock: The source of time.
-            common: The common ledger of all tenants, because several tenants may use one KIE account; None without
-                tenants.
+            common: The common ledger of all tenants; None without tenants. The rate limit is checked there as well,
+                because several tenants may use one KIE account.
         """
         self._ledger = ledger
         self._clock = clock
@@ -42,7 +42,7 @@ class LedgerCreateLimiter:
             LedgerError: When the ledger cannot be written.
             KieMcpError: When another process has taken the task over and has already marked the task as failed.
         """
-        # The monotonic clock is the same for all processes of a machine, and nobody sets it.
+        # All processes of a machine share the monotonic clock, and a change of the system time does not affect it.
         if self._common and (
             wait := await self._common.create_slots.acquire(account, self._clock.monotonic, *CREATE_LIMIT)
         ):

@@ -234,8 +234,8 @@ class Downloader:
                 headers |= {"Range": f"bytes={have}-", "If-Range": part.validator}
             extensions = {"trace": connection.trace}
             async with self._client.http.stream("GET", url, headers=headers, extensions=extensions) as response:
-                # The connection is checked a second time, because a new version of httpx2 may rename the events that
-                # `trace` gets.
+                # The connection is checked a second time. The first check, in `trace`, would not run if a new version
+                # of httpx2 renamed its events.
                 connection.check(response.extensions.get("network_stream"))
                 if response.next_request:
                     url = str(response.next_request.url)
@@ -285,7 +285,7 @@ def _decode_data_uri(uri: str, part: PartialFile) -> str:
 
 
 def _host(url: str) -> str:
-    """Return the host of a URL, for the limit of downloads from one host at once; empty if the URL is not valid."""
+    """Return the host of a URL; empty if the URL is not valid. Concurrent downloads are limited for each host."""
     try:
         return httpx2.URL(url).host
     except httpx2.InvalidURL:
@@ -299,7 +299,7 @@ def _content_length(headers: Mapping[str, str]) -> int | None:
 
 
 def _validator(headers: Mapping[str, str]) -> str:
-    """Return the header that identifies a file's version: a strong ETag or else Last-Modified; or an empty text.
+    """Return the header that identifies a file's version: a strong ETag, else Last-Modified; empty if both are missing.
 
     A header that is not ASCII is ignored, because a later request could not send it back.
     """

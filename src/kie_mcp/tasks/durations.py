@@ -15,9 +15,9 @@ async def estimate_task(ledger: Ledger, task: Task, usual_seconds: float | None)
     Args:
         ledger: The ledger.
         task: The task.
-        usual_seconds: The known duration of every task, as in the sandbox; if the ledger has no task with this model
-            and duration, it counts as a measured one. If it is None, the model's class gives an estimate instead,
-            which may be wrong.
+        usual_seconds: Duration of every task, if it is known, as in the sandbox; otherwise, None. It is used like a
+            measured duration if the ledger has no such earlier task. If it is None, the built-in duration of the
+            model's class is used, which may be wrong.
     """
     lengths = await ledger.statistics.durations(task.model, task.arguments.get("duration"), newest=NEWEST_DURATIONS)
     # A batch is expected to take as long as the slowest of its models.

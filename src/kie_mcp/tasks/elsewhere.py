@@ -36,7 +36,7 @@ _ADDRESSES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 
 
 def explain_elsewhere(text: str) -> str:
-    """Return where a file is, or why this server cannot open its address; empty if the address does not show this.
+    """Return where a file is, or why this server cannot open its address; empty if the address tells neither.
 
     Args:
         text: An address (a path or a URL) at which no file was found.

@@ -81,7 +81,7 @@ def files_gone_error(error: Exception) -> ApiError:
 
 
 def file_lost_error(paths: str) -> ApiError:
-    """Build the error for a part of a task whose saved files are gone, both on this machine and at KIE."""
+    """Build the error for one part of a task if the part's saved file is gone, on this machine and at KIE."""
     what = f"{paths} is gone, and KIE has no copy any more."
     return ApiError(what, "Make it again if it is still wanted.", billed=True)
 

@@ -62,7 +62,9 @@ async def fit_file(content: Content, limits: Limits, name: str, *, keep_metadata
 
 
 async def check_file(content: Content, ref: MediaRef, *, keep_metadata: bool) -> None:
-    """Check that a file, after it is converted, will fit a field of a model; this check converts only pictures.
+    """Check, before a file is converted and uploaded, that it will fit a field of a model.
+
+    For this check, only pictures are really converted.
 
     Args:
         content: The file to check.
@@ -87,7 +89,10 @@ async def check_file(content: Content, ref: MediaRef, *, keep_metadata: bool) ->
 
 
 def describe_changes(content: Content, fitted: "Fitted") -> str:
-    """Return where a file was found, if the caller gave only its name, and how it was converted; may be empty."""
+    """Return a text that says how a file was converted; the text may be empty.
+
+    If the caller gave only the file's name, the text also says where the file was found.
+    """
     return "; ".join(filter(None, (content.found_at and f"taken from {content.found_at}", fitted.done)))
 
 
@@ -99,7 +104,7 @@ def check_kind(mime_type: str, ref: MediaRef) -> None:
     """
     given = mime_type.partition("/")[0]
     named = ref.limits.formats.split()
-    # A field for pictures accepts clips as well if its list of formats contains a format of clips.
+    # A field for pictures also accepts clips if its list of formats contains a video format, such as mp4.
     takes_clips = ref.medium == "image" and any(f"video/{each}" in formats.EXTENSIONS for each in named)
     accepted = {ref.medium, "video"} if takes_clips else {ref.medium}
     if ref.medium == "file":
@@ -112,7 +117,7 @@ def check_kind(mime_type: str, ref: MediaRef) -> None:
 
 
 async def check_limits(content: Content, limits: Limits, name: str) -> None:
-    """Check that a file is within the limits of a model's field; a necessary conversion must be done before.
+    """Check that a file, which is already converted if necessary, is within the limits of a model's field.
 
     Raises:
         InvalidCall: The file exceeds the limits.
@@ -136,7 +141,8 @@ async def _check_whole(content: Content, name: str) -> None:
 
 
 def _refuse_broken_file(content: Content, name: str, what: str) -> InvalidCall:
-    # A file in memory was given as text in the arguments of the tool call, and clients may cut long arguments.
+    # If the file is in memory, the caller gave it as text in the arguments of the tool call. Clients may cut long
+    # arguments.
     was_text = isinstance(content.file, BytesIO)
     advice = "Hosts cut long arguments: give the file's path or URL." if was_text else "Take another file."
     return InvalidCall(f"{abbreviate(name)} {what}.", f"Nothing was sent. {advice}")

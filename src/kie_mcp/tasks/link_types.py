@@ -13,7 +13,7 @@ from kie_mcp.tasks.address_guard import AddressGuard
 HEAD_BYTES = 65_536
 """Maximum number of bytes to read from the start of a file; the start shows the file's type."""
 SECONDS = 5
-"""Maximum seconds to wait for a host's answer."""
+"""Maximum seconds to find the type of one file, including redirects."""
 MAX_REDIRECTS = 5
 MAX_KEPT = 200
 """Maximum number of remembered URLs. A call needs each URL's type twice: for the idempotency key and the request."""
@@ -61,7 +61,7 @@ class LinkTypes:
 
 
 async def _judge(response: httpx2.Response) -> str:
-    """Return the type of the file in a response; empty if its first bytes and the Content-Type header disagree."""
+    """Return the type of the file in a response, by its first bytes or else by Content-Type; empty if unclear."""
     head = bytearray()
     async for chunk in response.aiter_bytes():
         head += chunk

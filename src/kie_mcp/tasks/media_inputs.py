@@ -129,5 +129,5 @@ def _hold_in_memory(content: bytes) -> Content:
 
 
 def _refuse_other_files(name: str) -> NoReturn:
-    # For a day, anybody who knows the URL of an upload can open the file. Therefore only media files may be uploaded.
+    # Only media files may be uploaded, because anybody who knows the URL of an upload can open the file for a day.
     raise InvalidCall(f"{abbreviate(name)} is no picture, clip or sound that KIE takes.", "Give a media file.")

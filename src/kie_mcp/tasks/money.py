@@ -73,7 +73,7 @@ def add_quotes(quotes: Sequence[Quote], words: str) -> Quote:
 def _quote_without_charges(call: KieModel, live_price: str, lengths: Lengths) -> Quote:
     estimate, source = call.estimate(lengths), f"price list {AS_OF}"
     if estimate.high is None:
-        # This import takes 5 ms, and most calls have a built-in price.
+        # Imported only here, because the import takes 5 ms, and calls with a built-in price do not need it.
         from kie_mcp.catalog.price_text import estimate_from_text, quote_text
 
         estimate, source = estimate_from_text(call, live_price, lengths), "live price"

@@ -53,7 +53,7 @@ class Order:
     def build_bodies(
         self, resolved: Mapping[Ref, str], *, service: bool, callback_url: str = ""
     ) -> dict[str, dict[str, Any]]:
-        """Return for each route id the body of the create request; the route to try first comes first.
+        """Return the body of the create request for each route id, in the order in which to try the routes.
 
         Args:
             resolved: For each file or earlier task that the arguments name, KIE's URL or id.

@@ -12,9 +12,10 @@ from kie_mcp.errors import KieMcpError
 T = TypeVar("T")
 
 WINDOW_SECONDS = 30
-"""Seconds between two checks of the speed of a download, which must be at least `LOWEST_SPEED` bytes a second.
+"""Seconds between two checks of a download's speed.
 
-The first of these periods begins before the first byte arrives.
+Since the previous check, the host must have sent at least `LOWEST_SPEED` bytes a second. The time until the first check
+includes the wait for the first byte.
 """
 LOWEST_SPEED = 1_000
 SECONDS_FREE = 300
@@ -37,7 +38,7 @@ class Pace:
         """Number of bytes received so far; the download updates this number."""
 
     async def run(self, download: Callable[[], Awaitable[T]]) -> T:
-        """Run a download and return what it returns.
+        """Run `download`, and return its result.
 
         Raises:
             TimeoutError: When the download is too slow.

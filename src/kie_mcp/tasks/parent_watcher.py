@@ -38,7 +38,7 @@ ERROR_FIELDS = ("message", "next_step", "billed")
 
 
 class Started(NamedTuple):
-    """A part or item whose create request is settled, and the error of this request, or None."""
+    """A part or item whose create request is settled, and the error of this request, if there was one."""
 
     task: Task
     error: KieMcpError | None = None
@@ -151,8 +151,8 @@ class ParentWatcher(BaseWatcher):
         key = self._plan.key(number)
         part = await self._services.ledger.find_newest(key)
         if part and not part.final:
-            # If the part's process died before it sent the create request, the part is marked as failed here, and is
-            # started again below.
+            # If the part's process died before it sent the create request, a takeover marks the part as failed here.
+            # The part is then started again below.
             part = await settle_create(self._runner, part.id)
         if part and part.state not in WITHOUT_RESULT:
             return Started(part)
@@ -300,8 +300,8 @@ class ParentWatcher(BaseWatcher):
         kept = "".join(f" Part {each + 1} is lost as well." for each in others)
         kept += f" {made} of {count} parts are made and kept." if made else ""
         again = "Afterwards the same call makes only the missing parts, and pays only for these."
-        # If the outcome of the part is unknown, KIE may have charged for the part. The sum of this parent task may be
-        # 0 even then, because the part may belong to an earlier parent task. So a sum of 0 becomes None (unknown).
+        # If the outcome of the part is unknown, KIE may have charged for the part. `self.task.credits` may be 0 even
+        # then, because the part may belong to an earlier parent task. So 0 becomes None (unknown).
         credits_ = self.task.credits or (None if is_unknown else self.task.credits)
         return {
             "message": f"{name} {state}: {error['message'].rstrip('. ')}.{kept}",
@@ -316,8 +316,8 @@ class ParentWatcher(BaseWatcher):
 async def settle_create(runner: PartRunner, id_: str) -> Task:
     """Wait until the create request of a part or an item is settled, whichever process watches it; return the task."""
     task = await runner.get(id_, seconds=None)
-    # `get()` waits only for tasks that this process watches. Another process, or another function of this one, may just
-    # have taken the task over.
+    # `get()` waits only for tasks that this process watches. Another process, or another call in this process, may be
+    # taking the task over at this moment.
     while task.state in PENDING:
         (task,) = await runner.wait([task], RETRY_SECONDS)
     return task

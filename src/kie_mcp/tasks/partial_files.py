@@ -123,7 +123,8 @@ def _open_alone(place: Path, *, private: bool) -> IO[bytes]:
     """
     file = disk.open_own_file(place, private=private)
     try:
-        # Windows has no `flock()`, but no lock is needed: on Windows, an open file cannot be renamed or deleted.
+        # Windows has no `flock()`, so the file is not locked there. But on Windows, no process can rename or delete a
+        # file that another process has open.
         if sys.platform != "win32":
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if not disk.is_same_file(file, place):

@@ -18,9 +18,12 @@ class Plan:
     """
 
     series: str
-    """Id of the first parent task with these parts; if that task failed, later parent tasks reuse the parts."""
+    """Id of the first parent task with these parts.
+
+    If this task fails and the call is repeated, the new parent task has the same series, so that it finds the parts.
+    """
     orders: tuple[Order, ...]
-    """The order of each part."""
+    """One `Order` for each part."""
 
     def key(self, number: int) -> str:
         """Return the idempotency key of a part. A later call finds the part by this key, and does not pay again.
@@ -48,7 +51,7 @@ class Plan:
         return [await ledger.find_newest(self.key(number)) for number, _ in enumerate(self.orders)]
 
     async def find_missing(self, ledger: Ledger) -> list[Order]:
-        """Return the orders of the parts that have to be paid: those without a task, and those without a result."""
+        """Return the orders of the parts that must still be paid for: those without a task or without a result."""
         found = zip(self.orders, await self.find_parts(ledger), strict=True)
         return [order for order, part in found if not part or part.state in WITHOUT_RESULT]
 
@@ -56,8 +59,8 @@ class Plan:
 async def make_plan(ledger: Ledger, order: Order, idempotency_key: str) -> Plan | None:
     """Return the plan of an order; None if KIE can make the call in one task.
 
-    If an earlier call with the same key failed, the plan of that call is returned, so that only the missing parts are
-    paid.
+    If an earlier call with the same key failed, its plan is returned. The finished parts of that call are then reused,
+    and only the missing parts have to be paid for.
     """
     calls = order.call.split()
     if len(calls) == 1:
@@ -69,9 +72,9 @@ async def make_plan(ledger: Ledger, order: Order, idempotency_key: str) -> Plan 
 
 
 def count_credits(parent: Task, parts: Sequence[Task]) -> None:
-    """Set the reservation and the charge of a parent task to the sum of the costs of its parts.
+    """Set `parent.reserved` and `parent.credits` to the sum of the charges of the parts.
 
-    The cost of a part with unknown charge is its reservation. The charge of the parent task is then unknown as well.
+    If the charge of a part is unknown, its reservation is added instead, and `parent.credits` is set to None.
     """
     counted = [0 if part.refused else part.reserved if part.credits is None else part.credits for part in parts]
     is_known = all(part.credits is not None or part.refused for part in parts)
@@ -80,7 +83,7 @@ def count_credits(parent: Task, parts: Sequence[Task]) -> None:
 
 
 async def recount(ledger: Ledger, part: Task) -> None:
-    """If a part has ended after its parent task, compute the cost of the parent task again."""
+    """Compute the cost of the parent task of `part` again, if the parent task has already ended."""
 
     def count(parent: Task, parts: Sequence[Task]) -> bool:
         if parent.final:

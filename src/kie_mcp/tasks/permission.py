@@ -20,10 +20,10 @@ class Budget:
 
     @property
     def credits(self) -> float:
-        """The most credits that the caller's tasks of any 24 hours may cost.
+        """The most credits that the caller's tasks may cost in any 24 hours.
 
         Raises:
-            ConfigurationError: When the claim's value is no number of credits, so that the caller may not spend any.
+            ConfigurationError: When the claim's value is not a number of credits. The caller may then spend nothing.
         """
         number = math.nan
         # In Python, True and False are numbers, too.
@@ -46,7 +46,7 @@ class Permission:
     missing_right: str
     """The name of the missing right for the error message, such as `the scope …`; only used if `may_spend` is False."""
     budget: Budget | None = None
-    """The caller's own cap for a day; None if the cap in the settings holds."""
+    """The caller's own daily cap; None if the cap in the settings applies."""
     was_refused: bool = False
     """Whether `check_permission()` raised an error during the request."""
 
@@ -79,6 +79,6 @@ def check_permission() -> None:
 
 
 def find_budget() -> Budget | None:
-    """Return the budget of the current request's caller; None if the cap for a day in the settings holds."""
+    """Return the budget of the current request's caller; None if the daily cap in the settings applies."""
     permission = _current.get()
     return permission.budget if permission else None

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 FEWEST_DURATIONS, NEWEST_DURATIONS = 5, 20
-"""How many measured durations of tasks a spread needs at least, and how many of the newest are used at most."""
+"""Minimum number of measured durations for computing a spread, and maximum number of durations (the newest) to use."""
 SPREAD, WIDEST_SPREAD = 0.25, 1.0
-"""The spread (see `DurationEstimate`) that is assumed for one model, and the upper limit of an estimated spread."""
+"""Spread (see `DurationEstimate`) that is assumed while few durations are measured, and maximum computed spread."""
 QUARTILES = 1.349
 """Distance between the lower and the upper quartile of a normal distribution, in standard deviations."""
 LOGISTIC = math.pi / math.sqrt(3)
@@ -29,17 +29,17 @@ This number, divided by the spread of the durations, is the shape parameter of t
 FIRST_POLL_SHARE = 0.85
 """Latest time of a task's first poll, as a share (0 to 1) of the expected duration."""
 FIRST_PATIENCE = 1.5
-"""Factor by which the interval until the first poll may add more to the expected delay than a later one."""
+"""The interval until the first poll may add this many times as much to the expected delay as each later interval."""
 FIRST_BLIND_POLL, SHORTEST_BLIND_DELAY, BLIND_DELAY_SHARE = 2.9, 1.95, 1 / 14
 """Times of the polls of a task, if no duration of its model has been measured yet.
 
 The first number is the seconds until the first poll. The second is the minimum seconds between two polls. The third is
-the interval between two polls as a share of the task's age, except about the built-in duration.
+the interval between two polls, as a share of the task's age; near the built-in duration, intervals may be shorter.
 """
 BUILT_IN_FROM, BUILT_IN_TO = 0.5, 1.5
-"""The ages, as shares of a model's built-in duration, at which a task is expected to end if that duration is right."""
+"""Between these ages (shares of the built-in duration), polls may be more frequent, because the task may end soon."""
 SHORTEST_DELAY, LONGEST_DELAY = 0.5, 60.0
-"""The shortest and the longest time between two polls, in seconds. No estimated duration is below the first."""
+"""The shortest and the longest time between two polls, in seconds. Estimated durations are never below the shortest."""
 MAX_PATIENCE = 0.4
 """Upper limit of `patience`, the seconds that one interval adds to the expected delay until a poll notices the end."""
 LONGEST_RELAXED_DELAY = 600.0
@@ -54,7 +54,7 @@ REPEAT_SECONDS = 30
 DOUBT_SECONDS = 1.0
 """Seconds until the next poll if KIE did not know the task, although KIE should know the task by now."""
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 60.0
-"""Seconds until the next poll after one failed poll, and the maximum; each further failed poll doubles the time."""
+"""Seconds to wait after the first failed poll, and maximum seconds; the wait doubles with each further failed poll."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +84,8 @@ def estimate_duration(durations: Sequence[float], built_in: float) -> DurationEs
         # durations.
         return DurationEstimate(math.exp(statistics.median(logs)), SPREAD * math.sqrt(1 + 1 / len(logs)))
     low, middle, high = statistics.quantiles(logs, n=4)
-    # A few durations, or equal durations, may be a coincidence. So the assumed spread is mixed in with the weight of 20
-    # durations.
+    # A few durations may be close together by chance. So the result is a weighted mean of the computed spread and the
+    # assumed one (`SPREAD`), which has the weight of 20 durations.
     spread = ((high - low) / QUARTILES * len(logs) + SPREAD * NEWEST_DURATIONS) / (len(logs) + NEWEST_DURATIONS)
     return DurationEstimate(math.exp(middle), min(spread, WIDEST_SPREAD))
 
@@ -93,14 +93,15 @@ def estimate_duration(durations: Sequence[float], built_in: float) -> DurationEs
 def estimate_seconds(age: float, running_age: float) -> float:
     """Estimate how many seconds a task took: the middle between the poll that noticed its end and the previous poll.
 
-    The age at the last poll is no good estimate: with it, the estimated duration of a model would grow with each task.
+    `age` itself would be too long, because the poll comes after the end. With estimates that are too long, the next
+    tasks would be polled later, and would seem to take even longer.
 
     Args:
         age: Seconds from the start to the poll that found that the task had ended.
         running_age: Seconds from the start to the previous poll; 0 if there was no previous poll.
     """
-    # Without a previous poll, half of the age is used instead: the first poll comes early, so the task probably ran for
-    # most of the time.
+    # `running_age` counts as at least half of `age`. Without a previous poll, the estimate is thus 75 % of `age`: the
+    # first poll comes early, so a task that has ended by then probably ran for most of `age`.
     return (age + max(running_age, age / 2)) / 2
 
 
@@ -130,7 +131,8 @@ def next_poll(age: float, duration: DurationEstimate, *, relaxed: bool = False) 
         seconds = max(math.sqrt(2 * patience / hazard), (age - late) / 10)
     if not duration.is_measured:
         blind = _blind_delay(age) * relaxation
-        # A built-in duration may be far off, so it only makes polls of long tasks more frequent about that time.
+        # A built-in duration may be far off. So it can only shorten intervals, and (unless `relaxed`) only while the
+        # task's age is near that duration.
         near = relaxed or BUILT_IN_FROM < age / duration.seconds < BUILT_IN_TO
         seconds = min(blind, max(seconds, SHORTEST_BLIND_DELAY)) if near else blind
     return min(max(seconds, SHORTEST_DELAY), LONGEST_RELAXED_DELAY if relaxed else LONGEST_DELAY)

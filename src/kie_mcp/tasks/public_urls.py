@@ -13,12 +13,13 @@ _PRIVATE_NAMES = re.compile(
     r"(.*\.)?(localhost|local|localdomain|internal|intranet|private|corp|home|lan|arpa|test|onion|docker"
     r"|localtest\.me|lvh\.me)",
 )
-"""Matches host names that lead KIE to a different machine or to none (RFC 6761, RFC 6762, RFC 8375, ICANN).
+"""Matches host names that are valid only on one machine or in one network (RFC 6761, RFC 6762, RFC 8375, ICANN).
 
-Names that end with `.invalid` do not match, because the files of the sandbox have such URLs.
+From KIE's servers, such a name leads to a different machine or to none. Names that end with `.invalid` do not match,
+because the files of the sandbox have such URLs.
 """
 _NAMED_ADDRESS = re.compile(r"(?:.*[.-])?((?:\d{1,3}[.-]){3}\d{1,3})\.(?:nip|sslip|xip)\.io")
-"""Matches a host name that contains the address to which it leads, such as 192-168-1-5.nip.io."""
+"""Matches a host name that contains the IP address to which it resolves, such as 192-168-1-5.nip.io."""
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 

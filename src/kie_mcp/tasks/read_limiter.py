@@ -24,28 +24,29 @@ class LedgerSlotLender:
         self._slots = ledger.read_slots
         self._clock = clock
         self._account = account
-        # Each lender has an id of its own: a later lender of this process must not renew the leases of this lender,
-        # because only this lender knows when it used the slots.
+        # The holder of the leases is this lender, not the process. A later lender of the same process must not renew
+        # the leases, because it does not know when the slots were last used.
         self._holder = new_id("s")
 
     async def lend(self, kind: str, slots: int, wanted: int) -> Sequence[Slot]:
         """Lease slots; while the ledger cannot be used, lend one slot for a short time, so that polling goes on."""
         asked = self._clock.monotonic()
         try:
-            # The leases use the monotonic clock, which is the same for all processes of a machine, and not the time of
-            # day. If somebody set the time of day forward, leases would end too early in the ledger, and other
-            # processes would get slots that are still used.
+            # The leases use the monotonic clock, not the time of day. All processes of a machine share this clock. If
+            # somebody set the time of day forward, leases would end too early in the ledger, and other processes would
+            # get slots that are still used.
             leases = await self._slots.book(
                 self._holder, account=self._account, kind=kind, slots=slots, wanted=wanted, time=self._clock.monotonic
             )
         except LedgerError as error:
             logger.warning("The slots for status reads cannot be leased: %s", failures.describe_cause(error))
             now = self._clock.monotonic()
-            # A read that is subject to two limits needs two slots, so it calls this method twice. The first slot must
-            # still be valid when the second call has failed too. So twice the time of a failed call is added.
+            # A status read with two limits calls this method twice, once for each slot. If both calls fail, the first
+            # slot must still be valid after the second call. So the slot is valid for longer: twice the time that this
+            # call took is added.
             return [Slot(OUTSIDE, now, now + PERIOD_SECONDS + 2 * (now - asked))]
-        # The lease was made at an unknown time between `asked` and `answered`. So the start is counted from
-        # `answered`, and the end from `asked`.
+        # The ledger made the leases at an unknown time between `asked` and `answered`. To be safe, each start is
+        # counted from the later time, and each end from the earlier time.
         answered = self._clock.monotonic()
         return [Slot(lease.number, answered + lease.start, asked + lease.end) for lease in leases]
 

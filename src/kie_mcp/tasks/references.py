@@ -30,7 +30,7 @@ from kie_mcp.tasks.storage import Storage
 from kie_mcp.tasks.uploads import Uploader
 
 RESULT = re.compile(r"task:(?P<task>[\w-]+)(?:#(?P<n>[\w-]+))?")
-"""Matches a reference to result number n of an earlier task: `task:<id>#<n>`; without n, to the first result."""
+"""Matches a reference to a task's result: `task:<id>#<n>` for result number n, `task:<id>` for the first result."""
 
 
 class References:
@@ -42,18 +42,18 @@ class References:
         self._ledger = ledger
         self._clock = clock
         self._changes: dict[int, str] = {}
-        """For the hash of each reference, a text that says how its file or URL was changed before it was sent."""
+        """Maps the hash of a reference to a text that says how its file or URL was changed before it was sent."""
 
     def explain_changes(self, refs: Sequence[Ref]) -> str:
-        """Return sentences about the changes to files and URLs before they were sent; empty if nothing was changed."""
+        """Return sentences that say how files and URLs were changed before they were sent; empty if none was."""
         changed = [ref for ref in dict.fromkeys(refs) if hash(ref) in self._changes]
         return " ".join(f"{abbreviate(list(unwrap(ref))[-1])}: {self._changes[hash(ref)]}." for ref in changed)
 
     async def identify(self, refs: Sequence[Ref]) -> dict[Ref, str]:
-        """Return for each reference a string that identifies its content: a SHA-256, a task's result, a URL or an id.
+        """Return, for each reference, a string that identifies its content, however the reference is spelled.
 
-        The spelling of a reference does not matter: two paths of equal files get the same string.
-        Nothing is sent to KIE.
+        For a file, it is the SHA-256, so two paths of equal files get the same string. For a task's result, it is the
+        task's id and the number of the result; otherwise, it is a URL or KIE's id. Nothing is sent to KIE.
 
         Raises:
             InvalidCall: When a file or task does not exist, may not be read, or is not accepted by the model.
@@ -84,7 +84,7 @@ class References:
         return {ref: seconds for ref, seconds in lengths.items() if seconds is not None}
 
     async def measure_picture(self, ref: MediaRef) -> tuple[int, int] | None:
-        """Return the displayed width and height of a picture in pixels; None if it cannot be read on this machine."""
+        """Return a picture's displayed width and height in pixels; None if the file cannot be read on this machine."""
         # The import is inside the function, because importing Pillow takes longer than the rest of the server's start.
         from kie_mcp.media import pictures
 
@@ -181,7 +181,9 @@ class References:
             return await self._fit_and_upload(content, ref, keep_metadata=self._uploader.keep_metadata)
 
     async def _find_link_type(self, url: str, ref: MediaRef) -> str:
-        """Return the type of the file at a URL without a file extension; empty if it is unknown or not needed.
+        """Return the MIME type of the file at a URL that has no file extension; empty if the type is unknown.
+
+        The type is not needed, and empty, for a URL of KIE itself, and for a field that takes any kind of file.
 
         Raises:
             InvalidCall: The URL leads to a web page.
@@ -240,7 +242,7 @@ class References:
         return result.id
 
     async def _find_result(self, ref: Ref, task_id: str, number: str) -> tuple[Task, Result]:
-        """Return a succeeded task and its result with this number; raise `InvalidCall` if one of them is missing."""
+        """Return a succeeded task and its result with this number; raise `InvalidCall` if one cannot be used."""
         task = await self._ledger.find(task_id)
         if not task:
             raise InvalidCall(f"{ref}: there is no task {task_id}.", "list_tasks shows the tasks there are.")
@@ -272,7 +274,7 @@ class References:
             yield identify_file(file, Path(result.path).name) if file else None
 
     def _match_result(self, ref: str) -> re.Match[str] | None:
-        """Match a reference to a result, `task:<id>#<n>`; a URL of a result in the bucket is such a reference, too."""
+        """Match a reference to a result: `task:<id>#<n>`, or the URL of a result in the bucket; None for others."""
         return RESULT.fullmatch(self._storage.find_reference(ref))
 
     @contextmanager

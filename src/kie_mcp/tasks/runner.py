@@ -175,9 +175,9 @@ class Runner:
             task = await self._pricing.build_task(order, idempotency_key, {})
             task.parent, task.confirmed = parent.id if parent.in_parts else None, parent.confirmed
             watcher = await self._build_watcher(task)
-            # An item repeats an equal call that is newer than the batch or in the repeat window. The window counts too,
-            # because an item may seem to be older than its batch if the clock was set back. A part repeats an equal
-            # call of any age.
+            # `repeats_since` limits the age of an earlier, equal call whose task is used again. A part uses a task of
+            # any age. An item uses a task that is newer than its batch, or in the repeat window. The window helps if
+            # the clock was set back, because a task of this batch may then seem older than the batch.
             since = min(parent.created, parent.created if self._repeats.since is None else self._repeats.since)
             if repeated := await self._add(watcher, repeats_since=0 if parent.in_parts else since):
                 return Started(await self.get(repeated.id, seconds=None))
@@ -276,7 +276,7 @@ class Runner:
         return await self._waiting.wait(tasks, seconds, report, first=first)
 
     async def resolve(self, id_: str, outcome: str) -> Task:
-        """Set the unknown outcome of a task, or get the results of a task that ended without them.
+        """Set the outcome of a task whose outcome is unknown, or add the results that an ended task lacks.
 
         Args:
             id_: The task's id in the ledger, or KIE's id of the task.
@@ -311,7 +311,7 @@ class Runner:
         return not task.final or (task.id in self._watchers and not task.note)
 
     async def resume(self, look_seconds: float = HEARTBEAT_SECONDS) -> None:
-        """Take over the tasks of dead processes, delete leftovers, and start to listen for changes in the ledger."""
+        """Take over the tasks of dead processes, delete the files they left, and listen for changes in the ledger."""
         self.balance.refresh_soon()
         self._background.start(self._services.remove_leftovers)
         self._background.start(self.ledger.database.listen)

@@ -22,7 +22,7 @@ LONGEST_LEDGER_BACKOFF = 30
 """Maximum seconds between two attempts to save a task in the ledger."""
 
 Change = Callable[[Task, Task], Awaitable[None]]
-"""The type of a function that is called after a task is saved: with the task, and with the task as it was before.
+"""The type of functions that are called after a task is saved, with the task as it is now and as it was before.
 
 If the row was not changed, because another process has saved a newer state, the function gets the same task twice.
 """
@@ -62,7 +62,8 @@ class Services:
     async def save_until_written(self, task: Task, on_failure: Callable[[], None]) -> None:
         """Save the current state of a task that this process watches, and try again until the ledger can be written.
 
-        `on_change` is not told how the task was before: this is only for tasks that send no create request themselves.
+        This method is only for tasks that send no create request themselves, because `on_change` gets the same task
+        twice and so does not learn the earlier state.
 
         Args:
             task: The task with the state to save.

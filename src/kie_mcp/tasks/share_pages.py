@@ -23,17 +23,17 @@ class Page:
     direct: str = ""
     """Template for the file's own URL, with placeholders for the groups of `path` and for the host; may be empty."""
     keep_query: tuple[str, ...] = ()
-    """Query parameters of the page's URL that are added to the URL that `direct` gives."""
+    """Names of query parameters that are copied from the page's URL to the URL made from `direct`."""
     set_query: tuple[tuple[str, str], ...] = ()
     """Query parameters that turn the page's URL into the file's own URL; used only if `direct` is empty."""
     drop_query: tuple[str, ...] = ()
-    """Query parameters of the page's URL that are removed before the parameters of `set_query` are added."""
+    """Names of query parameters that are removed from the page's URL before `set_query` is added."""
     what: str = PRIVATE
     """What the page is, for the error message; used if the URL of the file itself cannot be built."""
 
 
 _DRIVE = "https://drive.usercontent.google.com/download?export=download&confirm=t&id={id}"
-"""URL of a file on Google Drive; without `confirm`, a large file comes with a page that warns of viruses.
+"""URL of a file on Google Drive; without `confirm`, Drive sends a virus warning instead of a large file.
 
 Source: github.com/wkentaro/gdown.
 """

@@ -44,7 +44,7 @@ _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufe0e\uf
 
 
 def find_spelled_path(text: str, folders: Sequence[Path]) -> Path | None:
-    """Return the readable file or folder that a path means, even if it is spelled differently; None if there is none.
+    """Return the readable file or folder that `text` means, even if the spelling differs; None if there is none.
 
     The path exactly as written is tried first, then the path without quotes, escapes and the like. If neither exists,
     differences in blanks, quotes and Unicode's normal form are ignored, and finally differences in letter case.
@@ -101,12 +101,12 @@ def locate_spelled_path(text: str) -> Path | None:
         text: The path as it is written.
 
     Returns:
-        An absolute path in which each link that exists is replaced by its target.
+        An absolute path in which each existing symbolic link is replaced by its target.
     """
     absolute = [path for written in spell_paths(text) if (path := _expand(written)).is_absolute()]
     with suppress(OSError, ValueError):
-        # `Path.resolve()` is not used: for links in a circle it raises an error, which would reveal that the links
-        # exist.
+        # `Path.resolve()` is not used: for a loop of symbolic links, it raises an error, which would reveal that the
+        # links exist.
         return Path(os.path.realpath(absolute[-1])) if absolute else None
     return None
 
@@ -141,12 +141,12 @@ def refuse_unknown_path(text: str, folders: Sequence[Path]) -> InvalidCall:
 
 
 def find_elsewhere(text: str, folders: Sequence[Path]) -> str:
-    """Return where a file is, or why this server cannot open its path; empty if the path does not show this.
+    """Explain why this server cannot open a path, such as "it lies in a container"; return "" if there is no hint.
 
     Args:
         text: The path as it is written.
-        folders: The allowed folders, which this server can open. If an explanation (such as "it lies in a container")
-            would fit one of them too, the explanation is wrong, and an empty text is returned.
+        folders: The allowed folders. This server can open them, so an explanation that would also fit one of them is
+            wrong; "" is then returned.
     """
     where = next(filter(None, map(explain_elsewhere, (*unwrap(text), *spell_paths(text)))), "")
     return "" if where in map(explain_elsewhere, map(str, folders)) else where
@@ -159,8 +159,8 @@ def spell_paths(text: str) -> Iterator[str]:
             # Most clients percent-encode the path of a `file:` URL, but some clients do not. So both are tried.
             paths = [unquote(found["path"]), found["path"]]
             if re.match(r"file://\w", each, re.IGNORECASE):
-                # A URL such as `file://a/b` lacks a slash or has a relative path. So an absolute and a relative path
-                # are tried.
+                # In a URL such as `file://a/b`, either a slash is missing, or the path is relative. So an absolute and
+                # a relative path are tried.
                 paths += [f"/{path.removeprefix('//')}" for path in paths] + [path.removeprefix("//") for path in paths]
         else:
             paths = [each, _SHELL_ESCAPE.sub(r"\1", each), unquote(each)]
@@ -210,7 +210,7 @@ def _exists(path: Path) -> bool:
 
 
 def _find_alike(path: Path, folders: Sequence[Path]) -> list[Path]:
-    """Return the existing paths that differ from a path only in letter case or in characters that look alike."""
+    """Return the existing paths that equal `path`, except for letter case and for characters that look alike."""
     found = [Path(path.anchor)]
     for name in path.parts[1:]:
         found = [child for parent in found for child in _find_children(parent, name, folders)]
@@ -227,10 +227,10 @@ def _find_children(parent: Path, name: str, folders: Sequence[Path]) -> list[Pat
 
 
 def _list_names(folder: Path, folders: Sequence[Path]) -> list[str]:
-    """Return the names in a folder that a caller may learn, sorted.
+    """Return the names in a folder that a caller may know, sorted.
 
-    In a folder that may be read, these are all names that are not hidden. In any other folder, these are only the next
-    names on the paths to the allowed folders.
+    If the folder may be read, these are all names that are not hidden. Otherwise, these are only the names of the
+    subfolders that contain (or are) allowed folders.
     """
     names: set[str] = set()
     with suppress(OSError, RuntimeError, ValueError):
@@ -249,7 +249,7 @@ def _may_be_read(path: Path, folders: Sequence[Path]) -> bool:
 
 
 def _find_similar(text: str, folders: Sequence[Path]) -> list[Path]:
-    """Return files with similar names in the path's folder, and in all allowed folders if the text names no folder."""
+    """Return files with similar names in the path's folder; if `text` names no folder, also in all allowed folders."""
     paths = [path for written in spell_paths(text) if (path := _make_absolute(written))]
     if not paths:
         return []
@@ -262,7 +262,7 @@ def _find_similar(text: str, folders: Sequence[Path]) -> list[Path]:
 
 
 def _find_similar_files(wanted: str, folder: Path, folders: Sequence[Path]) -> list[Path]:
-    """Return the files in a folder with the same stem as `wanted`; without such files, those with similar names."""
+    """Return the files in a folder with the same stem as `wanted`; if there are none, the files with similar names."""
     by_fold = {fold_name(name).casefold(): name for name in _list_names(folder, folders)}
     stem = Path(fold_name(wanted).casefold()).stem
     same = [name for folded, name in by_fold.items() if Path(folded).stem == stem]

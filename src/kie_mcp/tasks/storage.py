@@ -19,7 +19,7 @@ from kie_mcp.tasks import partial_files, sidecar
 from kie_mcp.tasks.partial_files import PartialFile
 
 PARTS_FOLDER = "parts"
-"""Name of the subfolder for the files of parts, which are joined to one file later."""
+"""Name of the subfolder for the files of parts: tasks whose files are joined to one file of the parent task."""
 LONGEST_MODEL = 100
 """Maximum number of characters of a model's id in a file's name; most file systems allow names of 255 bytes."""
 
@@ -97,7 +97,7 @@ class Storage(ABC):
         return url
 
     def find_constant_name(self, result: Result) -> str:
-        """Return a name under which caches may keep a result; empty if users may edit the result's file."""
+        """Return a name under which a cache may keep a result for ever; empty if users may edit the result's file."""
         del result
         return ""
 
@@ -193,11 +193,11 @@ def _is_gone(error: OSError, result: Result) -> bool:
 
 
 def _is_of_kind(file: IO[bytes], result: Result) -> bool:
-    """Return whether a file still is a picture, clip or sound, as the result was; True for results of other kinds."""
+    """Return whether a file is still of its result's kind: picture, clip or sound. True for results of other kinds."""
     if not (result.is_media and result.mime_type):
         return True
-    # If the result's type is not in `EXTENSIONS`, it came from the host's answer, because the content did not show the
-    # type. So `identify()` gets this type as the declared type.
+    # A MIME type that is not in `EXTENSIONS` may come from the answer to the download, because the content of the file
+    # does not show this type. So `identify()` gets it as the declared type again.
     declared = "" if result.mime_type in formats.EXTENSIONS else result.mime_type
     found = result_types.identify(file, declared=declared, url=result.link, takes_text=False)
     file.seek(0)

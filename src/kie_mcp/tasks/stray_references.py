@@ -13,9 +13,9 @@ from kie_mcp.tasks.media_inputs import abbreviate
 REFERENCE = re.compile(r"task:[\w-]+(#[\w-]+)?|t_\w+#[\w-]+|kie://\S+|file:[\\/].+", re.IGNORECASE)
 """Matches a text that is only a reference such as `task:<id>`, which this server understands and KIE does not."""
 SEPARATORS = (r"[,;\n]", r"[\s,;]+")
-"""Patterns of separators in a text: first between paths, which may contain blanks, then between other references."""
+"""Separators in a list of references: the first pattern keeps paths with blanks whole, the second splits at blanks."""
 QUOTES = "\"'`<> \n\t"
-"""Characters around a reference that are not part of the reference."""
+"""Characters that may surround a reference; they are removed from both ends of a text before it is checked."""
 
 
 def refuse_stray_references(fields: Mapping[str, Any], folders: AllowedFolders) -> None:
@@ -50,7 +50,7 @@ def _is_stray(text: str, folders: AllowedFolders) -> bool:
 
 
 def _find_texts(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
-    """Generate all texts in a value, each with its place, such as `shots.0.name`; texts that are JSON are parsed."""
+    """Yield each text in a value with its place, such as `shots.0.name`; JSON in a text is parsed and searched, too."""
     if isinstance(value, str):
         value = value.strip()
         read = parse_json(value) if value.startswith(("[", "{", '"')) else value

@@ -15,9 +15,9 @@ logger = logging.getLogger(__name__)
 HEARTBEAT_SECONDS = LEASE_SECONDS / 3
 """Seconds between two renewals of this process's lease, which is renewed only while the process watches tasks."""
 LOOK_SECONDS = 1
-"""Seconds between two reads of the row of a task that another process watches, while a caller waits for the task.
+"""Polling interval, in seconds, for the row of a task that another process watches, while a caller waits for the task.
 
-If the database reports changes (PostgreSQL), the row is read after each change, and otherwise only for reports.
+With PostgreSQL, which reports changes, the row is only read after a reported change and for each progress report.
 """
 
 TakeOver = Callable[[Task], Awaitable[None]]
@@ -45,7 +45,7 @@ class Takeover:
         take_over: TakeOver,
         look_seconds: float = HEARTBEAT_SECONDS,
     ) -> None:
-        """Take over tasks of dead processes and renew the lease, at regular times in an endless loop.
+        """In an endless loop, take over tasks of dead processes and renew the lease of this process.
 
         The lease is renewed only while this process watches tasks.
 
@@ -87,7 +87,7 @@ class Takeover:
             await self._ledger.leases.renew(self._process, self._clock.time())
 
     async def wait_for_change(self, id_: str) -> None:
-        """Wait until another process has changed the task with this ledger id, or may have changed it."""
+        """Wait until another process has changed, or may have changed, the task with this id in the ledger."""
         changes = self._ledger.database.changes
         if changes.are_reported:
             await changes.wait(id_)

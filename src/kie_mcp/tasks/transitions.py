@@ -23,7 +23,8 @@ MISSES_UNTIL_EXPIRED = 3
 REPEATED_FOR = 3600
 """Seconds after which a running task on a route without a status URL becomes `failed`.
 
-On such a route, KIE has no error code for a task that will never end. The longest task, a 4K clip, takes ten minutes.
+On such a route, KIE has no error code that says that a task will never end. The longest task, a 4K clip, takes ten
+minutes.
 """
 
 
@@ -70,7 +71,7 @@ def decide(
         answer: KIE's status answer.
         times: Seconds since the task's creation, and seconds since KIE last said that the task runs.
         misses: Number of status answers in a row, before this one, in which KIE did not know the task.
-        advice: The next steps for the account's owner.
+        advice: Texts for error messages; they tell the account's owner what to do.
     """
     if state in FINAL:
         return Transition(state)
@@ -119,9 +120,9 @@ def recover(state: State, balance_note: str = "", *, advice: Advice = KIE) -> Tr
 
     Args:
         state: The task's state when the process died.
-        balance_note: A space and a sentence with the balances before the create request and now; empty if one of the
-            two balances is unknown.
-        advice: The next steps for the account's owner.
+        balance_note: A sentence, after a leading space, that states the balance before the create request and the
+            balance now; empty if one of them is unknown.
+        advice: Texts for error messages; they tell the account's owner what to do.
     """
     match state:
         case "prepared":

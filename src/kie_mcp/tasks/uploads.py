@@ -87,10 +87,10 @@ class Uploader:
         )
 
     async def upload_reference(self, text: str, name: str) -> Upload:
-        """Upload the file that a text from a caller names or contains: a URL, a data URI, base64 text or a path.
+        """Upload the file that a caller's text names (a URL or a path) or contains (a data URI or base64).
 
         Args:
-            text: What the caller wrote to name the file.
+            text: The text from the caller.
             name: The file's name, which is used only if the text is a URL; it may be empty.
 
         Raises:
@@ -171,11 +171,11 @@ class Uploader:
         return upload
 
     async def forget(self, urls: Iterable[str]) -> bool:
-        """Mark the uploads with these URLs as expired, because KIE has deleted them; return False if none is known."""
+        """Mark uploads as expired, because KIE has deleted them; return False if none has one of these URLs."""
         return bool(await self._ledger.uploads.expire([url for url in urls if url]))
 
     async def _upload_fitted(self, content: Content, name: str, send: Callable[[Content], Awaitable[Upload]]) -> Upload:
-        """Upload a file for an unknown model: a picture in a common format, a clip or sound in its own format."""
+        """Upload a file whose model is unknown yet: a picture in a common format, a clip or sound in its own format."""
         medium, _, subtype = content.mime_type.partition("/")
         limits = Limits() if medium == "image" else Limits(subtype)
         async with fit_file(content, limits, name, keep_metadata=self.keep_metadata) as fitted:

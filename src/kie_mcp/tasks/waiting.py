@@ -68,7 +68,7 @@ class Waiting:
         return found
 
     def _find_news(self, id_: str) -> Callable[[], Awaitable[object]]:
-        """Return a function that waits for the end of a task or, if another process watches it, for a possible change.
+        """Return a function that waits until a task ends or, if another process watches it, until it may have changed.
 
         The function does not make a watcher poll, so that a waiting caller causes no additional requests to KIE.
         """

@@ -54,7 +54,7 @@ class WakeFiles:
             await self._clock.idle(LOOK_SECONDS)
 
     def receive(self, wake: Callable[[str], bool]) -> None:
-        """Receive all waiting wake-ups once."""
+        """Read the folder once, and handle all wake-ups in it."""
         with suppress(OSError):
             for file in self._folder.iterdir():
                 # `time.time()` is used instead of the `Clock`, because the file system takes the times of files from

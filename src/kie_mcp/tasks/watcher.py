@@ -34,9 +34,9 @@ from kie_mcp.tasks.transitions import Times, Transition
 logger = logging.getLogger(__name__)
 
 CLOCK_TOLERANCE = 1
-"""If the time of day lags behind the monotonic clock by more than this number of seconds, it was set back."""
+"""The time of day counts as set back if it lags behind the monotonic clock by more than this number of seconds."""
 FRESH_SECONDS = 3
-"""Seconds after a poll in which `Watcher.poll_soon()` does not poll again; see also `REPEAT_SECONDS`."""
+"""Seconds after a poll in which `poll_soon()` does not poll again; routes without a status URL use `REPEAT_SECONDS`."""
 CALLBACK_GAP_SECONDS = 1
 """Minimum seconds between two polls that callbacks cause, however many callbacks arrive."""
 DOWNLOAD_BACKOFF = (5, 30, 120, 600, 3600)
@@ -71,7 +71,7 @@ class Watcher(BaseWatcher):
         self._ledger_error: Exception | None = None
         """The error of the last attempt to save the task; None if the last attempt was successful."""
         self._own_notes: dict[str, str] = {}
-        """If the task could not be saved, its note says so. The key is this note; the value is the note before it."""
+        """Maps the note "Not written down: …" of a failed save to the task's earlier note, which is saved instead."""
         self._recorded = replace(task)
         """The task as it is in the ledger, as far as this process knows."""
         self._last_poll = self._last_progress
@@ -109,7 +109,7 @@ class Watcher(BaseWatcher):
             self.ended = anyio.Event()
 
     async def _sleep_until_woken(self, wait: Callable[[float], Awaitable[object]], seconds: float) -> None:
-        """Call `wait` with a number of seconds, but stop waiting at a call of `poll_soon()` or `handle_callback()`."""
+        """Await `wait(seconds)`, but return early if `poll_soon()` or `handle_callback()` sets the event `_woken`."""
         self._woken = anyio.Event()
         await self._services.clock.wait_for_first(self._woken.wait, partial(wait, seconds))
 
@@ -235,7 +235,7 @@ class Watcher(BaseWatcher):
         )
 
     async def _wait_for_poll(self, route: Route, seconds: float) -> bool:
-        """Wait `seconds` for the next poll, or until a callback arrives; return whether a callback has arrived."""
+        """Wait `seconds`, or less if a callback or `poll_soon()` ends the wait; return whether a callback arrived."""
         clock = self._services.clock
         if not self._was_called:
             await self._sleep_until_woken(clock.sleep, seconds)
@@ -288,7 +288,7 @@ class Watcher(BaseWatcher):
             await self._finish(transition, answer.impossible_credits)
 
     def _estimate_seconds(self) -> float | None:
-        """Estimate how many seconds the task took until its end; None if KIE never said before that the task runs."""
+        """Estimate how many seconds the ended task took; None if this watcher never saw the task running."""
         if self._running_at is None:
             return None
         return polling.estimate_seconds(self._age, self._running_at - self._created_at)
@@ -310,11 +310,11 @@ class Watcher(BaseWatcher):
 
     @property
     def _clock_was_set_back(self) -> bool:
-        """Whether the machine's clock was set back; then the ledger's times do not show which tasks ran together."""
+        """Whether the system clock was set back. If so, the ledger's times do not show which tasks ran in parallel."""
         return self._services.clock.time() - self.task.created < self._age - CLOCK_TOLERANCE
 
     async def _set_charge(self, charged: float | None, impossible: str) -> None:
-        """Set the task's charge to KIE's figure; if that is missing or implausible, to the fall of the balance."""
+        """Set the task's charge: KIE's figure or, if that is missing or implausible, the fall of the balance."""
         task = self.task
         if charged is not None and not charges.is_plausible(task, charged):
             charged, impossible = None, f"{charged:,.10g}"

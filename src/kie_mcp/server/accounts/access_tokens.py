@@ -15,11 +15,11 @@ from kie_mcp.tasks.permission import Budget
 READ = "kie:read"
 """The scope that every call needs."""
 SPEND = "kie:spend"
-"""The scope that a call needs if it makes or changes something."""
+"""The scope that a call needs in addition to `READ` if it creates or changes something, such as a task."""
 BUDGET = "kie_mcp.budget"
-"""Name of the entry in the claims of a checked token that contains the person's `Budget`, or None."""
+"""Key in the `claims` of a checked token; the value is the person's `Budget`, or None if there is none."""
 MAX_CHARACTERS = 16 * 1024
-"""Maximum characters of a token."""
+"""Maximum length of a token, in characters."""
 LEEWAY_SECONDS = 10
 """Maximum seconds by which the clocks of the provider and of this machine may differ."""
 TYPES = frozenset({"", "jwt", "at+jwt", "application/at+jwt"})
@@ -99,7 +99,10 @@ class AccessTokens(TokenVerifier):
         )
 
     def _read_budget(self, claims: Mapping[str, Any]) -> Budget | None:
-        """Return the budget in a token's claims; None if there is none. A wrong value is refused when it is used."""
+        """Return the budget in a token's claims; None if there is none.
+
+        A wrong value raises an error only later, when `Budget.credits` is read.
+        """
         name = self._budget_claim
         return Budget(name, claims[name]) if name and name in claims else None
 

@@ -17,7 +17,7 @@ class Caller:
     tenant: str
     """Name of the tenant, with the characters a-z, 0-9 and `-`; a caller with an empty name is refused."""
     may_spend: bool = True
-    """Whether the caller may make or change something, which may cost credits."""
+    """Whether the caller may make and change things, and so spend credits; if False, the caller may only read."""
     budget: Budget | None = None
     """The caller's own cap for a day; None if the cap in the settings holds."""
     key: SecretStr | None = None

@@ -16,7 +16,7 @@ from kie_mcp.server.accounts.provider import TIMEOUT_SECONDS, Provider, Provider
 KEPT_SECONDS = 30
 """Seconds for which an answer of the provider is cached; a revoked token may still work for this time."""
 MAX_KEPT = 10_000
-"""Maximum number of cached answers."""
+"""Maximum number of cached answers of the provider."""
 AT_ONCE = 10
 """Maximum number of concurrent requests to the provider."""
 

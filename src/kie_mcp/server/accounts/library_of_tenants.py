@@ -33,7 +33,7 @@ Protect = Callable[[ASGIApp], ASGIApp]
 
 
 class LibraryOfTenants:
-    """Sends each request to the library page of its tenant."""
+    """Gives each request to the library page of one tenant: the caller's, or the one that a signed link names."""
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class LibraryOfTenants:
         return page
 
     def _build_reader(self, name: str) -> ASGIApp:
-        """Build the ASGI application that sends a tenant's files for signed links, without the tenant's KIE key."""
+        """Build the ASGI application that sends a tenant's files for signed links; it needs no KIE key."""
         return self._build_page(name, self._tenants.build_reader(name), partial(self._tenants.read_ledger, name))
 
     def _build_page(self, name: str, app: App, open_ledger: OpenLedger) -> ASGIApp:
@@ -116,7 +116,8 @@ class LibraryOfTenants:
         return page.build("")
 
     def _sign_for(self, name: str) -> SignedLinks:
-        # Each tenant's links are signed with another secret, so a link with a changed tenant's name opens nothing.
+        # Each tenant's links are signed with a secret of its own. So if somebody changes the tenant's name in a link,
+        # the signature is wrong, and the link opens nothing.
         return SignedLinks({TENANT: name}, shared_secret=f"{self._secret} {name}", clock=self._tenants.clock)
 
 

@@ -60,11 +60,11 @@ class Person:
     may_spend: bool
     """Whether the provider has granted the scope `kie:spend`."""
     form: str
-    """Secret value that each form on the page of the account contains."""
+    """CSRF token: a secret value that each form on the account page contains."""
 
 
 class Login:
-    """Sends people to the provider, and reads and writes the sessions of those who come back."""
+    """Sends browsers to the provider for login, and stores each successful login in the browser's session."""
 
     def __init__(self, settings: Settings, provider: Provider, tokens: AccessTokens, resource: str) -> None:
         """Store the arguments.
@@ -73,7 +73,7 @@ class Login:
             settings: The settings, with this server's id at the provider.
             provider: The OAuth provider.
             tokens: Checks the access tokens that the provider issues.
-            resource: The address for which the provider has to issue these tokens.
+            resource: URL of the MCP endpoint; the provider gets it as the parameter `resource` (RFC 8707).
 
         Raises:
             ConfigurationError: When the file with the tenant secret cannot be used.
@@ -116,7 +116,7 @@ class Login:
         return RedirectResponse(f"{self.page}/login?{urlencode({'to': page})}", 303, HEADERS)
 
     async def find_provider_logout(self) -> str:
-        """Return the address at which a person logs out of the provider, too; empty if the provider has none."""
+        """Return the URL at which a person also logs out of the provider; empty if the provider has no such URL."""
         metadata = (await self._provider.describe()).metadata
         address = str(metadata.get("end_session_endpoint", ""))
         is_safe = urlsplit(address).scheme in ("https", urlsplit(self._provider.issuer).scheme)
@@ -137,7 +137,7 @@ class Login:
             token = await self._check(given)
         except (LoginFailed, OAuthError, JoseError, KeyError, ValueError) as error:
             logger.warning("A login in a browser has failed: %s", _name_fault(error))
-            # The error in the URL is not shown, because anybody may have written it.
+            # An error from the URL's parameters is not shown, because anybody can make such a URL.
             told = f"{error} " if isinstance(error, LoginFailed) else ""
             return PlainTextResponse(f"The login has failed. {told}Begin again: {self.server}{to}", 400, HEADERS)
         except httpx2.HTTPError as error:
@@ -153,8 +153,8 @@ class Login:
         """Return the checked access token from the provider's answer.
 
         Raises:
-            LoginFailed: When the token is not valid here, belongs to another person than the ID token, or has no scope
-                to read.
+            LoginFailed: When the token is not valid here, belongs to another person than the ID token, or lacks the
+                scope for reading.
         """
         token = await self._tokens.verify_token(str(given["access_token"]))
         if not token or token.subject != given["userinfo"]["sub"]:
@@ -164,7 +164,7 @@ class Login:
         return token
 
     async def _build_client(self) -> StarletteOAuth2App:
-        """Return the OAuth client for the login by authorization code, PKCE, and an ID token with a nonce."""
+        """Return the OAuth client of the login: authorization code flow with PKCE, and an ID token with a nonce."""
         metadata = dict((await self._provider.describe()).metadata)
         offered = metadata.get("id_token_signing_alg_values_supported") or ["RS256"]
         metadata["id_token_signing_alg_values_supported"] = [each for each in offered if each in ALGORITHMS]
@@ -194,5 +194,8 @@ def find_person(request: Request) -> Person | None:
 
 
 def _name_fault(error: Exception) -> str:
-    """Return a short text about a failed login for the log; an OAuth error comes from a URL, so it is shortened."""
+    """Return a short text about a failed login for the log.
+
+    The code of an OAuth error is cut to 40 characters, because anybody can put an error into the URL.
+    """
     return repr(error.error[:40]) if isinstance(error, OAuthError) and error.error else type(error).__name__

@@ -31,7 +31,7 @@ WITHOUT_KEY = frozenset(
 """Methods of requests that need no KIE key."""
 
 MESSAGE = "What you make is paid with your own KIE key. Log in on this page, and store the key there, once."
-"""Text with which a client offers its user the page for the KIE key."""
+"""Text that a client shows when it asks its user to open the page for the KIE key."""
 
 
 class NeedsKey:

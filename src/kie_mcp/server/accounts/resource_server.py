@@ -38,9 +38,9 @@ from kie_mcp.tasks.permission import Permission
 logger = logging.getLogger(__name__)
 
 DATABASE_AWAY = KieMcpError("The server cannot use its database. Nothing was sent.", "Try again.", retryable=True)
-"""The answer if the caller's KIE key cannot be read; only the log has the reason, because it names the database."""
+"""The answer if the caller's KIE key cannot be read; the reason is only logged, because it may name the database."""
 ROOT = "/.well-known/oauth-protected-resource"
-"""Path at which some clients request the metadata; the standard path ends with the path of the MCP endpoint."""
+"""Path at which some clients request the metadata; the standard path is this path plus the MCP endpoint's path."""
 
 
 class ResourceServer:
@@ -112,7 +112,7 @@ class ResourceServer:
 
     @property
     def account_page(self) -> str:
-        """Path of the page of the account; empty if people cannot log in with a browser."""
+        """Path of the account page; empty if people cannot log in with a browser."""
         return PAGE if self._login else ""
 
     def protect_data(self, app: ASGIApp) -> ASGIApp:
@@ -144,7 +144,10 @@ class ResourceServer:
         return choose
 
     def send_to_login(self, page: ASGIApp) -> ASGIApp:
-        """Wrap an application that serves a page without data: people who are not logged in are sent to the login."""
+        """Wrap an application that serves a page: people who are not logged in are redirected to the login.
+
+        The page itself contains no data, so it needs no check of access tokens.
+        """
         if not self._login:
             return page
         login = self._login
@@ -174,7 +177,7 @@ class ResourceServer:
         return Caller(tenant, key=key) if key else None
 
     def _name_caller(self, app: ASGIApp) -> ASGIApp:
-        """Return middleware that finds the caller of a request by the access token, which was checked before."""
+        """Return middleware that builds the `Caller` of a request from its access token, which was checked before."""
 
         async def named(scope: Scope, receive: Receive, send: Send) -> None:
             token = scope["user"].access_token
@@ -185,7 +188,7 @@ class ResourceServer:
         return named
 
     def _answer_known(self, app: ASGIApp, caller: Caller) -> ASGIApp:
-        """Return middleware that writes a caller, with the KIE key that pays, into the ASGI scope of a request."""
+        """Return middleware that writes `caller`, with the KIE key that pays for it, into a request's ASGI scope."""
 
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
             try:
@@ -238,7 +241,7 @@ class _ScopeInChallenge:
 
 
 def _tell_unavailable(_: HTTPConnection, __: Exception) -> Response:
-    """Answer that the token cannot be checked at the moment; the reason is in the log."""
+    """Return an answer with status 503: the token cannot be checked at the moment; the reason is in the log."""
     text = "The login provider does not answer, so your token cannot be checked. Nothing was sent. Try again."
     body = {"error": "temporarily_unavailable", "error_description": text}
     return JSONResponse(body, 503, {"Retry-After": str(PAUSE_SECONDS)})
@@ -274,5 +277,5 @@ def _is_this_machine(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        # Names below `localhost` are addresses of this machine, too (RFC 6761).
+        # Host names that end with `.localhost` are addresses of this machine, too (RFC 6761).
         return host == "localhost" or host.endswith(".localhost")

@@ -128,7 +128,7 @@ class Tenants:
         """Set when this process has its first lease."""
         self._open = OpenByTenant[_OpenTenant](app.clock, _OpenTenant.close, lambda each: each.is_idle)
         self._readers = OpenByTenant[Ledger](app.clock, Ledger.close)
-        """The ledgers that are open without an app, only for reading."""
+        """Ledgers of tenants that were opened only for reading, without the tenant's app."""
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
@@ -233,7 +233,7 @@ class Tenants:
         return Callbacks(settings.public_url, secret.encode()).is_address(name, token)
 
     async def handle_callback(self, name: str) -> None:
-        """Make the process that watches a task (this or another one) poll the task, because a callback has arrived."""
+        """Poll a task at once, because its callback has arrived; if another process watches it, tell that process."""
         if not self._hear(name) and not await (await self.open_common_ledger()).database.send_callback(name):
             WakeFiles(self._app.settings.state_dir, self._app.clock).send(name)
 

@@ -125,7 +125,7 @@ class Subscriptions:
         return EmptyResult()
 
     async def unsubscribe(self, _: Context, params: UnsubscribeRequestParams) -> EmptyResult:
-        """Answer a resources/unsubscribe request, and delete a notification for this URI that was not sent yet."""
+        """Answer a resources/unsubscribe request, and drop a pending notification for its URI."""
         self._subscribed.discard(str(params.uri))
         self._pending.pop(str(params.uri), None)
         return EmptyResult()

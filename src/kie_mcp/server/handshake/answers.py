@@ -31,7 +31,7 @@ class Reply(NamedTuple):
 
 
 class Client(NamedTuple):
-    """The facts about a client on which the answers depend."""
+    """The facts about a client that determine which answers it gets."""
 
     version: str
     """The protocol version."""

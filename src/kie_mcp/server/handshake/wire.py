@@ -34,7 +34,7 @@ class Wire:
         self._lines: SimpleQueue[str] = SimpleQueue()
         self._skips_answer = False
         self.settled = threading.Event()
-        """Set when tools/list has been answered, or when the client waits for the SDK."""
+        """Set when tools/list has been answered, or when a message needs the SDK."""
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
@@ -51,7 +51,7 @@ class Wire:
             self._lines.put("")
 
     def _take(self, line: str) -> None:
-        """Answer a message with answers.json, give the message to the SDK, or do both.
+        """Answer a message from answers.json, pass it to the SDK, or do both.
 
         After the first message that answers.json cannot answer, the SDK gets all messages.
         """

@@ -56,7 +56,7 @@ async def ask(size: str, requests: list[tuple[str, dict[str, Any]]]) -> list[str
 
 
 async def ask_version(size: str, version: str, capabilities: dict[str, Any]) -> dict[str, str]:
-    """Return all results for one protocol version and one kind of client, by method."""
+    """Return the result of each method, for one protocol version and one kind of client."""
     if version in HANDSHAKE_PROTOCOL_VERSIONS:
         params = {"protocolVersion": version, "capabilities": capabilities, "clientInfo": CLIENT_INFO}
         requests = [("initialize", params), *((method, {}) for method in ("ping", *LISTS))]
@@ -68,10 +68,10 @@ async def ask_version(size: str, version: str, capabilities: dict[str, Any]) -> 
 
 
 async def build_answers() -> dict[str, dict[str, dict[str, str]]]:
-    """Return all results by the value of KIE_MCP_TOOLS, then by protocol version, then by method.
+    """Return the results of all methods, in dicts nested by value of KIE_MCP_TOOLS, protocol version and method.
 
-    If a client that shows the gallery gets another result, this result is added under the method's name and
-    `WITH_GALLERY`.
+    If a client that shows the gallery gets a different result of a method, the innermost dict has this result, too: its
+    key is the method's name followed by `WITH_GALLERY`.
     """
     answers: dict[str, dict[str, dict[str, str]]] = {}
     for size in SIZES:

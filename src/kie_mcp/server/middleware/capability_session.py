@@ -30,7 +30,7 @@ MAX_INITIALIZE_BYTES = 16 * 1024
 
 
 class CapabilitySession:
-    """ASGI middleware that adds a session id to the answer if a client's `initialize` declares a known capability."""
+    """ASGI middleware: the answer to an `initialize` that declares MCP Apps or URL elicitation gets a session id."""
 
     def __init__(self, app: ASGIApp, *, asks_for_pages: bool) -> None:
         """Store the application, and whether it asks clients to open pages (URL elicitation)."""
@@ -38,7 +38,7 @@ class CapabilitySession:
         self._asks_for_pages = asks_for_pages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on unchanged; add a session id to the answer if an `initialize` declares a known capability.
+        """Pass a request on unchanged; add a session id to the answer if `_describe_capabilities()` finds a capability.
 
         The body of each POST without a session id is read first, to find `initialize`.
         """
@@ -68,7 +68,7 @@ class CapabilitySession:
         await self._app(scope, replay, send_with_id if known else send)
 
     def _describe_capabilities(self, body: bytes) -> str:
-        """Return the beginning of the session id for an `initialize` with a known capability, else an empty text."""
+        """Return the start of the session id if `body` is an `initialize` with MCP Apps or URL elicitation; else ''."""
         with suppress(ValueError, RecursionError):
             match json.loads(body):
                 case {"method": "initialize", "params": {"capabilities": dict(capabilities)}}:

@@ -14,17 +14,17 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAYBE_HALF = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
-"""Matches half a character in JSON, as an escape or as bytes; it also matches a complete emoji that is escaped."""
+"""Matches half a character (a lone surrogate) in JSON, escaped or as bytes; also matches a whole emoji if escaped."""
 
 
 class WholeCharacters:
-    """ASGI middleware that refuses JSON-RPC requests that contain half a character."""
+    """ASGI middleware that refuses JSON-RPC requests that contain half a character (a lone surrogate)."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse a request whose body contains half a character (see `MAYBE_HALF`); pass on any other request."""
+        """Refuse a request whose body contains half a character (a lone surrogate); pass on any other request."""
         if scope["type"] != "http" or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
@@ -48,7 +48,7 @@ class WholeCharacters:
 
 
 def _refuse(body: bytes) -> dict[str, Any] | None:
-    """Return the JSON-RPC error for a request that contains half a character.
+    """Return the JSON-RPC error for a request that contains half a character (a lone surrogate).
 
     Return None if the body is no request, contains no half character, or contains one in the request's id.
     """

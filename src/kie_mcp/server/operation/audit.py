@@ -1,8 +1,8 @@
 """The audit log: one line when KIE accepts a paid task, one when the task ends, and one if its charge changes later.
 
-A create request of which nobody knows whether KIE accepted it has a line `unknown`. If `resolve_task` finds the task at
-KIE, the other lines follow. Calls that KIE refused have no line, and neither have tasks that KIE does not charge, such
-as a batch, whose items have their own lines, and tasks that were made elsewhere.
+If it is unknown whether KIE accepted a create request, a line `unknown` is written. The other lines follow if
+`resolve_task` finds the task at KIE. There are no lines for calls that KIE refused, for tasks that were made elsewhere,
+or for tasks that KIE does not charge. A batch, for example, has no line, because its items have their own lines.
 
 A line contains the task's tool, model, id and cost, but no text from the caller. Like every line of the log, an audit
 line names the tenant if the server has tenants. With accounts, it also names the person, because the tenant's name is a
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 async def write_audit(task: Task, before: Task) -> None:
-    """Write the lines of a task whose new state the ledger has stored; `before` is the task as it was before."""
+    """Write the audit lines for a change of a task in the ledger; `before` is the task before this change."""
     for event in _name_events(task, before):
         told = {
             "audit": event,
@@ -36,7 +36,8 @@ async def write_audit(task: Task, before: Task) -> None:
 
 
 def _name_events(task: Task, before: Task) -> Iterator[str]:
-    # Both are compared, instead of remembering what was written, because another process may have written it.
+    # The events follow only from the difference between `before` and `task`. This process does not remember which lines
+    # it has written, because another process may have written the earlier lines of the task.
     if task.route in WITHOUT_CREDITS or not task.session:
         return
     if task.accepted and not before.accepted:

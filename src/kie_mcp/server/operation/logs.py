@@ -19,7 +19,7 @@ from kie_mcp.server.operation.extras import need_extra
 TEXT = "kie-mcp: %(levelname)s: %(message)s"
 """Format of a line for people."""
 FIELDS = {"asctime": "time", "levelname": "level", "name": "logger", "message": "message"}
-"""Maps each attribute of a log record that a JSON line contains to the attribute's name in the line."""
+"""The attributes of a log record that a JSON line contains; each value is the attribute's name in the line."""
 EVENTS = ("kie_mcp.tasks.services", "kie_mcp.server.operation.audit")
 """Names of the loggers whose INFO lines are logged: each new state of a task, and each paid call."""
 
@@ -73,7 +73,7 @@ def build_formatter(key: str) -> logging.Formatter:
 
 
 def _describe_error(error: BaseException) -> str:
-    """Return the traceback and the type of an error and, before them, of its causes; the messages are left out."""
+    """Return the traceback and the type of an error, after those of its causes; error messages are left out."""
     cause = error.__cause__ or error.__context__
     before = f"{_describe_error(cause)}\n" if cause else ""
     return before + "".join(traceback.format_tb(error.__traceback__)) + type(error).__qualname__

@@ -74,7 +74,7 @@ class Metrics:
         app.observe_request = self.count_request
 
     async def count_task(self, task: Task, _: Task) -> None:
-        """Count a task whose new state has been written to the ledger."""
+        """Count a task as running or ended, after its new state was saved in the ledger."""
         if not task.final:
             self._running.add(task.id)
         elif task.id in self._running:

@@ -32,7 +32,7 @@ class Probes:
     """Answers `/healthz` and `/readyz`."""
 
     def __init__(self, app: App, open_ledger: Callable[[], Awaitable[Ledger]] | None = None) -> None:
-        """Store the parts of the server.
+        """Store the arguments.
 
         Args:
             app: The app of the server.
@@ -83,10 +83,10 @@ class Probes:
         return self._answered
 
     async def _ask_kie(self) -> None:
-        """Read the balance or, if only callers have KIE keys, send a request that needs no key.
+        """Read the balance; if only callers have KIE keys, send a request that needs no key instead.
 
         Raises:
-            KieMcpError: When KIE does not answer with the balance, such as for a wrong key.
+            KieMcpError: When KIE does not return the balance, for example because the key is wrong.
             httpx2.HTTPError: When KIE does not answer.
         """
         app = self._app

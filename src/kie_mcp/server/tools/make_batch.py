@@ -166,7 +166,7 @@ async def _read_missing(app: App, id_: str) -> list[Order]:
 
 
 def _tell_nothing_is_missing(task: Task) -> CallToolResult:
-    """Return the answer to a retry if every item has a result or an unknown outcome; the answer is no error."""
+    """Return the answer (no error) to a retry of a batch in which no item has to be made again."""
     batch = Batch.read(task)
     note = f"Nothing is missing: all {len(batch.items)} items have a result. Nothing was sent or charged."
     if unknown := batch.find_unknown():

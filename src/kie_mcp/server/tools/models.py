@@ -39,8 +39,8 @@ async def find_models(app: App, _: ToolCall, arguments: FindModels) -> CallToolR
     If the words describe the work of a tool without a model, such as joining clips, the result's note names this tool.
 
     The search covers the built-in models and the other models in KIE's list. If the call limits the price, only
-    built-in models are found, because the price of other models is not known as a number. If no built-in model matches
-    the words exactly but another model in KIE's list does, built-in models that match roughly are left out.
+    built-in models are found, because the price of other models is not known as a number. Built-in models that match
+    the words only roughly are left out if another model in KIE's list matches all words.
     """
     offered = await live_models.fetch_offered_models(app)
     rows, note = _search(arguments, offered)

@@ -32,4 +32,4 @@ TOOLS: tuple[Tool, ...] = (
 )
 
 UNLISTED: tuple[Tool, ...] = (FIND_VOICES,)
-"""Utilities that only the set `all` lists, to save room in a client's context; answers name them if they are useful."""
+"""Utilities that are listed only in the set `all`, to save context; answers name them when they are useful."""

@@ -5,4 +5,4 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Do nothing, because every ledger has these tables already."""
+    """Do nothing, because every ledger has at least the tables of revision 1 when an upgrade starts."""

@@ -8,7 +8,7 @@ down_revision = "0005"
 
 
 def upgrade() -> None:
-    """Add the tables, and an index that speeds up the search for tasks that failed a short time ago."""
+    """Create the three tables, and an index that speeds up the search for tasks that failed a short time ago."""
     op.create_index("ix_tasks_state_finished", "tasks", ["state", "finished"])
     op.create_table(
         "marks",

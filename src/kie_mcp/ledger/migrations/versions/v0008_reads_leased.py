@@ -1,6 +1,7 @@
-"""Revision 8: the column `leased` of the table `reads`: the time when a slot for status reads was leased.
+"""Revision 8: add the column `leased` to the table `reads`, for the time at which a slot for status reads was leased.
 
-A time in the future means that, since then, the clock was set back, or restarted at 0 together with the machine.
+If this time is in the future, then after the lease was made, the clock was set back, or the machine was restarted, so
+that the clock started again at 0.
 """
 
 import sqlalchemy as sa
@@ -11,5 +12,5 @@ down_revision = "0007"
 
 
 def upgrade() -> None:
-    """Add the column; it is 0 in rows that a server of an earlier version writes."""
+    """Add the column; its default 0 is for rows that a server of an earlier version writes."""
     op.add_column("reads", sa.Column("leased", sa.Float, server_default="0", nullable=False))

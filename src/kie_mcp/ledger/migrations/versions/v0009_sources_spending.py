@@ -17,7 +17,7 @@ ROWS = 1_000
 
 
 def upgrade() -> None:
-    """Add the tables, fill them with the rows that exist, and create the triggers that change the sums."""
+    """Add the two tables, fill them from the existing tasks, and create the triggers that keep the sums up to date."""
     op.create_table(
         "sources",
         sa.Column("source", sa.Text, primary_key=True),
@@ -42,7 +42,7 @@ def upgrade() -> None:
 
 
 def _find_sources(connection: sa.Connection) -> None:
-    """Fill the table `sources`; read only arguments that contain `task` or `t_`, as no others can name a source."""
+    """Fill the table `sources`; skip tasks whose arguments contain neither `task` nor `t_`: they name no source."""
     tasks = sa.table("tasks", sa.column("number"), sa.column("arguments"))
     sources = sa.table("sources", sa.column("source"), sa.column("number"))
     may_name = (sa.func.lower(tasks.c.arguments).contains(text, autoescape=True) for text in ("task", "t_"))
