@@ -50,6 +50,12 @@ async def test_a_program_that_prints_without_end_is_ended_and_its_first_bytes_ar
     assert kept == b"text" * 2_500 + b"t"
 
 
+async def test_a_program_that_prints_exactly_as_much_as_it_may_ends_by_itself() -> None:
+    # After the output, the program works long enough to be ended.
+    run = await run_python("print('text', flush=True)\nsum(range(3_000_000))", max_output_bytes=5)
+    assert (run.exit_code, run.output) == (0, b"text\n")
+
+
 @only_linux
 async def test_a_program_gets_no_more_memory_than_it_may_use() -> None:
     # The limit is set just after the start.

@@ -94,8 +94,9 @@ async def _read_all(process: Process, max_bytes: int, on_output: Callable[[bytes
         async for piece in stream:
             if on_output and into is output:
                 on_output(piece)
-            into += piece[: max_bytes - len(into)]
-            if len(into) == max_bytes:
+            room = max_bytes - len(into)
+            into += piece[:room]
+            if len(piece) > room:
                 _end(process)
 
     async with anyio.create_task_group() as group:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import anyio
 import httpx2
 import pytest
 from starlette.requests import Request
@@ -111,6 +112,29 @@ async def test_a_host_is_asked_once_for_the_start_of_a_file_and_not_told_the_key
     (request,) = host.requests
     assert request.headers["range"] == f"bytes=0-{HEAD_BYTES - 1}"
     assert "secret" not in str(request.headers)
+
+
+async def test_calls_at_the_same_time_share_one_request_and_all_get_its_answer(
+    far_client: KieClient, host: Host
+) -> None:
+    types, found = LinkTypes(far_client, guarded=False), []
+
+    async def find() -> None:
+        found.append(await types.find("https://files.example/picture"))
+
+    async with anyio.create_task_group() as group:
+        for _ in range(3):
+            group.start_soon(find)
+    assert found == ["image/png"] * 3
+    assert len(host.requests) == 1
+
+
+async def test_a_call_that_was_cancelled_leaves_the_next_one_to_look(far_client: KieClient) -> None:
+    types = LinkTypes(far_client, guarded=False)
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await types.find("https://files.example/picture")
+    assert await types.find("https://files.example/picture") == "image/png"
 
 
 async def test_a_name_that_tells_the_kind_is_believed(references: References, host: Host) -> None:

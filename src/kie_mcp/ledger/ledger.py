@@ -360,7 +360,8 @@ async def _find_repeated(connection: AsyncConnection, idempotency_key: str, sinc
     # A task that still runs is found even if it was created before the repeat window.
     in_window = sa.or_(tasks.c.created >= since, tasks.c.state.not_in(FINAL))
     same = (tasks.c.fingerprint == idempotency_key, in_window, tasks.c.state.not_in(WITHOUT_RESULT))
-    rows = await fetch_rows(connection, sa.select(tasks).where(*same).order_by(tasks.c.created.desc()).limit(1))
+    order = (tasks.c.created.desc(), tasks.c.number.desc())
+    rows = await fetch_rows(connection, sa.select(tasks).where(*same).order_by(*order).limit(1))
     return task_from_row(rows[0]) if rows else None
 
 

@@ -90,7 +90,7 @@ async def adopt(client: KieClient, id_: str, *, now: float, find_kind: KindFinde
 
 
 async def settle(client: KieClient, ledger: Ledger, task: Task, outcome: str, *, now: float) -> None:
-    """Settle a task whose outcome is unknown, or get the missing results of a task that has ended.
+    """Settle a task whose outcome is unknown, or add the results that an ended task lacks.
 
     The results of a task are missing if KIE's answer had none, or if the task is `expired`, for example because KIE did
     not know it. KIE may know an expired task after all, for example with the API key of the right account.

@@ -27,7 +27,7 @@ _ADDRESSES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"(gs|s3|s3a|az|abfss?|wasbs?|r2|b2|oss|cos|gdrive|onedrive|dropbox|hf):/.*", CLOUD),
         (r"(s?ftps?|scp|ssh|smb|cifs|nfs|afp|webdavs?|davs?|magnet|ipfs|git):.*", "KIE reads only http and https"),
         (r"(mcp|ui|resource|memory|artifact|vscode[\w-]*|untitled|app|tauri|asset|jar|view-source):.*", CHAT),
-        (r"(javascript|mailto|tel|about):.*", "it is no address of a file"),
+        (r"(javascript|mailto|tel):.*", "it is no address of a file"),
         (r"(/content|/kaggle|/databricks|/dbfs)/.*", "it lies on the machine of a notebook service"),
         (r"/(home/(oai|sandbox|user|vscode|gitpod|runner)|workspaces?|repl|vercel/share)/.*", "it lies in a container"),
     )

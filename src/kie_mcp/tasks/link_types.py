@@ -1,6 +1,7 @@
 """Link types: read the first bytes of the file at a URL to find the file's type, if the URL has no file extension."""
 
 from contextlib import suppress
+from dataclasses import dataclass, field
 
 import anyio
 import httpx2
@@ -20,6 +21,16 @@ MAX_KEPT = 200
 PAGE = "text/html"
 
 
+@dataclass(slots=True)
+class _Link:
+    """What is known about the file at one URL."""
+
+    mime_type: str | None = None
+    """The file's type; empty if a request did not show it, None before the first request has ended."""
+    lock: anyio.Lock = field(default_factory=anyio.Lock)
+    """Held during the request."""
+
+
 class LinkTypes:
     """Finds the type of the file at a URL from the file's first bytes; sends no request to private addresses."""
 
@@ -32,17 +43,21 @@ class LinkTypes:
         """
         self._client = client
         self._guard = AddressGuard(() if guarded else ("",), proxied=client.has_proxies)
-        self._known: dict[str, str] = {}
+        self._known: dict[str, _Link] = {}
 
     async def find(self, url: str) -> str:
         """Return the MIME type of the file at a URL, or `PAGE` for a web page; empty if the type is unknown."""
-        if url not in self._known:
-            if len(self._known) >= MAX_KEPT:
-                self._known.clear()
-            self._known[url] = ""
-            with anyio.move_on_after(SECONDS), suppress(InvalidCall, OSError, httpx2.HTTPError, httpx2.InvalidURL):
-                self._known[url] = await self._read_type(url)
-        return self._known[url]
+        if url not in self._known and len(self._known) >= MAX_KEPT:
+            self._known.clear()
+        link = self._known.setdefault(url, _Link())
+        # Calls with the same URL at the same time wait for one request, and all get its answer.
+        async with link.lock:
+            if link.mime_type is None:
+                found = ""
+                with anyio.move_on_after(SECONDS), suppress(InvalidCall, OSError, httpx2.HTTPError, httpx2.InvalidURL):
+                    found = await self._read_type(url)
+                link.mime_type = found
+            return link.mime_type
 
     async def _read_type(self, url: str) -> str:
         for _ in range(MAX_REDIRECTS):

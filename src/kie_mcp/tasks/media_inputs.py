@@ -81,9 +81,10 @@ def prepare_url(url: str, limits: Limits, own: Sequence[str] = ()) -> str:
     ending = PurePosixPath(urlsplit(url).path).suffix[1:].lower()
     subtype = guess_mime_type(url).rpartition("/")[2] or (ending if ending in NO_MEDIA else "")
     # WebP is accepted wherever PNG is: KIE's own examples give WebP URLs to models that list only JPEG and PNG.
-    accepted = [*limits.formats.split(), "webp"] if "png" in limits.formats else limits.formats.split()
-    if subtype and limits.formats and subtype not in accepted:
-        raise InvalidCall(f"{shown} is {subtype}; the model takes {', '.join(limits.formats.split())}.")
+    named = limits.formats.split()
+    accepted = [*named, "webp"] if "png" in named else named
+    if subtype and named and subtype not in accepted:
+        raise InvalidCall(f"{shown} is {subtype}; the model takes {', '.join(named)}.")
     return url
 
 
