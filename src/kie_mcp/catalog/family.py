@@ -178,7 +178,7 @@ class Family:
         return {model.id: model.plain_schema() for model in self.models}
 
     def _is_version(self, name: object) -> bool:
-        """Tell whether `name` is a version, such as `v5`, and any model of this family has the argument `version`."""
+        """Return True if `name` is a version, such as `v5`, and some model of this family has an argument `version`."""
         versioned = any("version" in schema["properties"] for schema in self._schemas.values())
         return versioned and isinstance(name, str) and bool(VERSION_PATTERN.match(name.strip()))
 

@@ -457,10 +457,10 @@ def _read_amounts(
 
 
 def _choose(figures: Sequence[Figure], labels: Sequence[Label]) -> Sequence[Figure]:
-    """Return the prices that are valid for the call's arguments; all prices if the text does not name the arguments.
+    """Return the prices that apply to the call's arguments; all prices if they do not depend on these arguments.
 
-    The result is empty if the call's value of an argument may cost more than all values in the text: `4k`, for example,
-    if the text has prices only for `720p` and `1080p`.
+    The result is empty if the call has a value without a price in the text, which may cost more than those with one:
+    `4k`, for example, if the text has prices only for `720p` and `1080p`.
     """
     for label in labels:
         values = frozenset[str]().union(*(figure.labels.get(label.name, ()) for figure in figures))

@@ -70,7 +70,7 @@ def show_results(task_ids: Sequence[str], pictures: Pictures) -> None:
 
 
 async def _render(task_ids: Sequence[str], settings: "Settings", ledger: "Ledger") -> bytes:
-    """Return a JPEG of the results that are saved; empty if no result is saved."""
+    """Return one JPEG that shows all saved results; empty bytes if none is saved."""
     from kie_mcp.server.app import App
     from kie_mcp.server.contact_sheets import render_results
     from kie_mcp.server.preview_limits import PreviewLimits

@@ -82,7 +82,7 @@ class Code:
 
 
 OTHER = Code()
-"""Meaning of a missing code, and of codes outside 3xx to 5xx that are not in `CODES`: the outcome is unknown."""
+"""Meaning of a missing code, and of codes such as 600 (not 3xx to 5xx) that `CODES` lacks: the outcome is unknown."""
 REFUSED = Code(refused=True)
 """Meaning of 3xx and 4xx codes that are not in `CODES`: KIE refused the request."""
 TROUBLE = Code(next_step=TRY_AGAIN, retryable=True)

@@ -54,7 +54,7 @@ class Status:
     possible_media: tuple[Media, ...] = ()
     """Files that may be results, such as covers; only set if the task succeeded and no other result was found."""
     unread: str = ""
-    """KIE's record of the task as JSON; only set if the task succeeded, and `media` and `texts` are empty."""
+    """KIE's record of the task as JSON; only set if the task succeeded but both `media` and `texts` are empty."""
     error: str = ""
     """KIE's error message on one line; if the task succeeded, this is only a warning, such as `EXPIRED`."""
     code: int | None = None

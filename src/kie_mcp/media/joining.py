@@ -18,7 +18,7 @@ _DECODED = ("-map", "0:a:0", "-ac", "2", "-ar", "44100", "-c:a", "pcm_s16le")
 """Options with which ffmpeg decodes sounds of any format to WAV files that can be joined."""
 _MONO = 3
 _HEADER_MARKS = (b"Xing", b"Info", b"VBRI")
-"""Byte strings that mark a header frame: some MP3 files begin with this frame, which has their length and no sound."""
+"""Byte strings that mark a header frame. Some MP3 files begin with one; it states the length, and has no sound."""
 _LENGTH_FIELDS = 0x3
 """Flags for a Xing header with two fields: the number of frames and the number of bytes."""
 _SAMPLE_CODECS = (1, 3, 6, 7, 0xFFFE)

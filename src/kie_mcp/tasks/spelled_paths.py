@@ -112,9 +112,10 @@ def locate_spelled_path(text: str) -> Path | None:
 
 
 def refuse_unknown_path(text: str, folders: Sequence[Path]) -> InvalidCall:
-    """Return the error for a path without a readable file; it says where the file may be, and lists similar files.
+    """Return the error for a path at which there is no file that this server may read.
 
-    The error does not reveal whether a file exists that may not be read.
+    It lists the folders from which files may be read, and files with similar names. A file outside these folders gets
+    the same error as a missing one, so the error does not reveal whether it exists.
 
     Args:
         text: The path as it is written.

@@ -128,7 +128,7 @@ class Tenants:
         """Set when this process has its first lease."""
         self._open = OpenByTenant[_OpenTenant](app.clock, _OpenTenant.close, lambda each: each.is_idle)
         self._readers = OpenByTenant[Ledger](app.clock, Ledger.close)
-        """Ledgers of tenants that were opened only for reading, without the tenant's app."""
+        """Read-only ledgers by tenant, to read a tenant's tasks without starting the tenant's app."""
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
