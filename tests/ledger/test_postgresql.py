@@ -1,7 +1,9 @@
 """What only PostgreSQL does: it tells of changes, has one time for all, and may be lost and come back."""
 
+import gc
 import re
 import subprocess
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -65,6 +67,23 @@ async def test_who_waits_on_one_server_hears_at_once_what_another_one_wrote(tmp_
         group.cancel_scope.cancel()
     for ledger in (here, there):
         await ledger.close()
+
+
+async def test_a_server_that_ends_while_its_machine_is_busy_leaves_no_connection_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # On a busy machine, psycopg lets other tasks run even during what needs no wait.
+    monkeypatch.setattr(psycopg.waiting, "MAX_BUSY_TIME", 0)
+    ledger = await open_ledger(tmp_path)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        async with anyio.create_task_group() as group:
+            group.start_soon(ledger.database.listen)
+            await wait_until(lambda: ledger.database.changes.are_reported)
+            group.cancel_scope.cancel()
+        gc.collect()
+    assert [str(each.message) for each in warned] == []
+    await ledger.close()
 
 
 async def test_after_a_lost_connection_everybody_who_waits_looks_and_later_changes_are_told_again(

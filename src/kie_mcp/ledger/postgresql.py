@@ -198,8 +198,13 @@ class PostgresqlDatabase(Database):
             return
         while True:
             try:
-                async with await self._connect() as connection:
+                connection = await self._connect()
+                # `async with` might leave psycopg's connection open after a cancellation, because psycopg would await a
+                # rollback first, and anyio would cancel this as well.
+                try:
                     await self._hear(connection)
+                finally:
+                    await connection.close()
             except psycopg.Error as error:
                 logger.info("Changes by other processes are not told: %s", error)
             finally:
