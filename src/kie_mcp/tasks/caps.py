@@ -1,6 +1,6 @@
 """Spending caps (the most credits for a task, a day and a session), and the operator's other rules on spending."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kie_mcp.catalog.credits import format_credits, format_number
 from kie_mcp.errors import CapReached, ConfirmationNeeded
@@ -17,6 +17,15 @@ class Caps:
     day: float | None = None
     session: float | None = None
 
+    def for_caller(self) -> "Caps":
+        """Return the caps of the current request's caller: the budget in the access token replaces the day's cap.
+
+        Raises:
+            ConfigurationError: When this budget is not a number.
+        """
+        budget = find_budget()
+        return replace(self, day=budget.credits) if budget else self
+
     def check(self, task: Task, spent: Spent) -> None:
         """Raise an error if the caller may only read, or if a task's reservation exceeds what is left of a cap.
 
@@ -32,8 +41,7 @@ class Caps:
         # Every call that creates something runs this method before anything is sent, so the caller's rights are checked
         # here.
         check_permission()
-        budget = find_budget()
-        day = budget.credits if budget else self.day
+        day, budget = self.for_caller().day, find_budget()
         if self.task is not None and task.reserved > self.task:
             raise CapReached(
                 f"{task.cost}, and KIE_MCP_MAX_CREDITS_PER_TASK is {format_number(self.task)}.",

@@ -94,8 +94,8 @@ class Runner:
         parts = (client, ledger, uploader, self.references, downloader, self.balance, clock, on_change)
         self._services = Services(*parts, self.callbacks, self.id)
         self._background = background
-        self._rules = rules or Rules()
-        self._repeats = Repeats(ledger, self.references, uploader.folders, self._rules.repeat_window, clock)
+        self.rules = rules or Rules()
+        self._repeats = Repeats(ledger, self.references, uploader.folders, self.rules.repeat_window, clock)
         self._usual_seconds = usual_seconds
         self._searches = Searches(client, ledger, clock, background, find_kind)
         self._watchers = Watchers()
@@ -124,7 +124,7 @@ class Runner:
             task = await self._pricing.build_task(order, idempotency_key, contents)
             watcher = await self._build_watcher(task)
             async with prepared(watcher, order, self._watchers):
-                repeated = await self._record(watcher, confirm, self._rules)
+                repeated = await self._record(watcher, confirm, self.rules)
         if repeated:
             return await self.get(repeated.id, seconds=seconds)
         # The create request is sent from the task group, so that it continues if the caller cancels this call.
@@ -146,7 +146,7 @@ class Runner:
                 contents, idempotency_key, repeated = await self._repeats.look_up(order)
                 task = repeated or await self._pricing.build_task(order, idempotency_key, contents)
                 if not repeated:
-                    self._rules.caps.check(task, await self.ledger.spent(task))
+                    self.rules.caps.check(task, await self.ledger.spent(task))
                 items.append(Item.build(order, idempotency_key, 0 if repeated else task.reserved))
                 items[-1].task_id = repeated.id if repeated else ""
         return items
@@ -163,7 +163,7 @@ class Runner:
         """
         with failures.explain_ledger_errors():
             watcher = await self._build_watcher(batch.build_task(self.id, self.clock.time()))
-            rules = replace(self._rules, caps=replace(self._rules.caps, task=None))
+            rules = replace(self.rules, caps=replace(self.rules.caps, task=None))
             if repeated := await self._record(watcher, confirm, rules):
                 return await self.get(repeated.id)
         self._start(watcher)
@@ -218,11 +218,11 @@ class Runner:
                 contents, idempotency_key, repeated = await self._repeats.look_up(order)
                 if not repeated:
                     tasks.append(await self._pricing.build_task(order, idempotency_key, contents))
-                    self._rules.caps.check(tasks[-1], await self.ledger.spent(tasks[-1]))
+                    self.rules.caps.check(tasks[-1], await self.ledger.spent(tasks[-1]))
             if not tasks:
                 return {}
             total = combine_tasks(tasks)
-            rules = replace(self._rules, caps=replace(self._rules.caps, task=None))
+            rules = replace(self.rules, caps=replace(self.rules.caps, task=None))
             ids = {task.id: new_id("c") for task in tasks}
             keys = {ids[task.id]: task.idempotency_key for task in tasks}
             async with offer_confirmation(self.ledger, total, confirm):

@@ -13,7 +13,6 @@ from kie_mcp.server import answers
 from kie_mcp.server.app import App, ToolCall
 from kie_mcp.server.tools.tool import Arguments, Tool
 from kie_mcp.tasks.caps import describe_left
-from kie_mcp.tasks.permission import find_budget
 from kie_mcp.tasks.spend_report import DAY, format_line, report
 
 MAX_REPORT_BYTES = 7000
@@ -41,15 +40,14 @@ async def describe_balance(app: App) -> dict[str, Any]:
 
 
 async def _describe_caps(app: App) -> list[dict[str, Any]]:
-    runner, settings = await app.runner(), app.settings
-    budget, session = find_budget(), settings.max_credits_per_session
-    day = budget.credits if budget else settings.find_day_cap(is_tenant=bool(app.tenancy))
-    if day is None and session is None:
+    runner = await app.runner()
+    caps = runner.rules.caps.for_caller()
+    if caps.day is None and caps.session is None:
         return []
     spent = await runner.ledger.spent(Moment(runner.id, app.clock.time()))
     return [
         {"per": per, "left": round(max(cap - used, 0), 2), "cap": cap}
-        for per, used, cap in (("day", spent.day, day), ("session", spent.session, session))
+        for per, used, cap in (("day", spent.day, caps.day), ("session", spent.session, caps.session))
         if cap is not None
     ]
 
