@@ -41,7 +41,7 @@ def install(
     """Put kie-mcp into the configuration of MCP clients, or take it out again.
 
     Each change is shown, and a copy of the old file is kept beside the new one. The key comes from KIE_API_KEY, or you
-    are asked for it. Other KIE_MCP_ settings of this shell are copied into the configuration.
+    are asked for it. Other KIE_MCP_ settings of this shell are copied into the configuration, but no secrets.
     """
     from kie_mcp import config
     from kie_mcp.install.change import make_snippet
@@ -105,7 +105,10 @@ class _Run:
     def install(self, clients: "Sequence[Client]") -> bool:
         """Install kie-mcp in clients, and return whether this succeeded in all clients."""
         from kie_mcp.install.change import plan_install
+        from kie_mcp.install.key import list_uncopied_secrets
 
+        if secrets := list_uncopied_secrets():
+            self.say(f"Not copied, because secrets do not belong in configurations: {', '.join(secrets)}.")
         changes = self._plan(clients, lambda client, folders: plan_install(client, folders, self.server))
         if not self.dry_run and changes:
             self._keep_key(changes)

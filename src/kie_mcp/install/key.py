@@ -8,18 +8,24 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from kie_mcp.api_key import KEY_PAGE, KEYRING_NAMES, find_key_fault, read_keyring
-from kie_mcp.config import KEY_FILE, Settings, list_variables
+from kie_mcp.config import KEY_FILE, KEY_NAMES, Settings, list_secret_names, list_variables
 from kie_mcp.disk import create_folder, replace_file
 from kie_mcp.errors import ConfigurationError
 
-NOT_COPIED = frozenset({"KIE_API_KEY", "KIE_AI_API_KEY", "KIE_API_KEY_FILE", "KIE_MCP_HTTP_TOKEN", "KIE_MCP_KEYRING"})
-"""Settings that are not copied into a client's configuration: secrets, and settings that say where the key is."""
+KEY_SETTINGS = KEY_NAMES | {"KIE_MCP_KEYRING"}
+"""Settings that are or name the API key; `describe_source` writes another one into a client's configuration."""
 HOW = "Set KIE_API_KEY for this command, or run it in a terminal, which asks for the key. --sandbox needs none."
 
 
 def copy_settings() -> dict[str, str]:
     """Return the settings of this process that are copied into a client's configuration, such as a spending cap."""
-    return {name.upper(): os.environ[name] for name in list_variables() if name.upper() not in NOT_COPIED}
+    not_copied = KEY_SETTINGS | list_secret_names()
+    return {name.upper(): os.environ[name] for name in list_variables() if name.upper() not in not_copied}
+
+
+def list_uncopied_secrets() -> list[str]:
+    """Return the names of the secret settings of this process, apart from the API key; they are not copied."""
+    return sorted({name.upper() for name in list_variables()} & list_secret_names() - KEY_SETTINGS)
 
 
 def describe_source(settings: Settings, *, keyring: bool) -> dict[str, str]:
