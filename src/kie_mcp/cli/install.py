@@ -180,8 +180,8 @@ class _Run:
     def _keep_key(self, changes: "Sequence[Change]") -> None:
         from kie_mcp.install.key import keep_key
 
-        earlier = [change.before.env for change in changes if change.before and change.before.env.get("KIE_API_KEY")]
-        self.say(keep_key(self.settings, earlier[0] if earlier else {}, _ask_for_key, keyring=self.keyring))
+        earlier = [change.before.env for change in changes if change.before]
+        self.say(keep_key(self.settings, earlier, _ask_for_key, keyring=self.keyring))
 
     @property
     def typed(self) -> str:

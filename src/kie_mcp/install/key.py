@@ -4,7 +4,7 @@ The key is not written into a client's configuration, because configurations are
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from kie_mcp.api_key import KEY_PAGE, KEYRING_NAMES, find_key_fault, read_keyring
@@ -39,7 +39,7 @@ def describe_source(settings: Settings, *, keyring: bool) -> dict[str, str]:
     return {"KIE_API_KEY_FILE": str((file or settings.data_dir / KEY_FILE).absolute())}
 
 
-def keep_key(settings: Settings, earlier: Mapping[str, str], ask: Callable[[], str], *, keyring: bool) -> str:
+def keep_key(settings: Settings, earlier: Iterable[Mapping[str, str]], ask: Callable[[], str], *, keyring: bool) -> str:
     """Store the key where `describe_source` says, unless it is stored there already; return a sentence for the user.
 
     The key comes from the first place that has one: the settings of this process, the place where it should be stored,
@@ -47,7 +47,7 @@ def keep_key(settings: Settings, earlier: Mapping[str, str], ask: Callable[[], s
 
     Args:
         settings: The settings of this process.
-        earlier: The settings in the entry for kie-mcp that the client's configuration already has.
+        earlier: The settings in each entry for kie-mcp that a client's configuration already has.
         ask: Asks the user for the key; returns an empty text if that is not possible.
         keyring: Whether to store the key in the system's keyring.
 
@@ -59,7 +59,7 @@ def keep_key(settings: Settings, earlier: Mapping[str, str], ask: Callable[[], s
     given = _read_given_key(settings)
     if not given and (found := _find_kept(settings, keyring=keyring)):
         return found
-    key = given or earlier.get("KIE_API_KEY", "").strip() or ask().strip()
+    key = given or _find_earlier_key(earlier) or ask().strip()
     if not key:
         raise ConfigurationError("No KIE.ai key is given.", HOW)
     if fault := find_key_fault(key):
@@ -74,6 +74,12 @@ def keep_key(settings: Settings, earlier: Mapping[str, str], ask: Callable[[], s
 
 def _read_given_key(settings: Settings) -> str:
     return settings.api_key.get_secret_value().strip() if settings.api_key else ""
+
+
+def _find_earlier_key(earlier: Iterable[Mapping[str, str]]) -> str:
+    """Return the first key in the settings of earlier entries that is no placeholder such as `your-key`; or else ""."""
+    keys = (env.get(name, "").strip() for env in earlier for name in ("KIE_API_KEY", "KIE_AI_API_KEY"))
+    return next((key for key in keys if key and not find_key_fault(key)), "")
 
 
 def _find_kept(settings: Settings, *, keyring: bool) -> str:
