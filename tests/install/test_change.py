@@ -103,6 +103,30 @@ def test_what_the_user_has_set_in_an_earlier_entry_stays(client: Client, tmp_pat
     assert len(read(client, change.after)[client.servers]) == 1
 
 
+@pytest.mark.parametrize(
+    ("old", "given", "kept"),
+    [
+        (("uvx", "kie-mcp", "--tools", "compact", "--prefix", "kie"), {}, ("--tools", "compact", "--prefix", "kie")),
+        (("/opt/bin/kie-mcp", "serve", "--tools=image, video"), {}, ("--tools", "image, video")),
+        (("conda", "run", "--prefix", "/envs/kie", "kie-mcp", "--tools", "all"), {}, ("--tools", "all")),
+        (("sh", "-c", "exec uvx kie-mcp --prefix kie 2>log"), {}, ("--prefix", "kie")),
+        (("uvx", "kie-mcp", "--tools", "compact", "--prefix", "kie"), {"KIE_MCP_TOOLS": "all"}, ("--prefix", "kie")),
+        (("uvx", "kie-mcp", "--tolls", "compact"), {}, ()),
+    ],
+)
+def test_options_in_an_earlier_entry_stay_unless_this_shell_says_otherwise(
+    old: tuple[str, ...], given: dict[str, str], kept: tuple[str, ...], tmp_path: Path
+) -> None:
+    client, folders = BY_NAME["cursor"], folders_in(tmp_path)
+    data = {client.servers: {"kie": client.shape.write(Server(old))}}
+    place_file(client, tmp_path, json.dumps(data).encode())
+    server = Server(SERVER.command, given)
+    change = plan_install(client, folders, server)
+    change.file.replace(change.after)
+    assert find_server(client, folders) == Server((*SERVER.command, *kept), given)
+    assert not plan_install(client, folders, server).is_needed
+
+
 @EACH_CLIENT
 def test_a_diff_shows_no_secret_of_this_or_another_server(client: Client, tmp_path: Path) -> None:
     file = place_file(client, tmp_path)

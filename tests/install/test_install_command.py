@@ -78,6 +78,18 @@ def test_one_client_is_set_up_for_the_sandbox_with_the_settings_of_this_shell(ho
     assert not (home / ".local").exists()
 
 
+def test_folders_of_this_shell_are_copied_as_whole_paths(home: Path) -> None:
+    """A client starts the server in another working folder, and without the variables of this shell."""
+    folders = {"KIE_MCP_OUTPUT_DIR": "pictures", "KIE_MCP_DATA_DIR": "~/data", "KIE_MCP_READ_DIRS": "$STUDIO/in:photos"}
+    printed = run(home, "--print", "cursor", "--sandbox", STUDIO="/studio", **folders).stdout
+    assert json.loads(printed)["mcpServers"]["kie"]["env"] == {
+        "KIE_MCP_OUTPUT_DIR": str(home / "pictures"),
+        "KIE_MCP_DATA_DIR": str(home / "data"),
+        "KIE_MCP_READ_DIRS": f"/studio/in:{home / 'photos'}",
+        "KIE_MCP_SANDBOX": "1",
+    }
+
+
 def test_no_secret_of_this_shell_is_copied_or_shown(home: Path) -> None:
     values = {"KIE_MCP_DATABASE_URL": "postgresql://kie:some-password@localhost/kie"}
     secrets = {name: values.get(name, f"{n}-{KEY}") for n, name in enumerate(list_secret_names())}

@@ -54,7 +54,7 @@ def install(
     if sandbox:
         settings = settings.model_copy(update={"sandbox": True})
     keyring = keyring or settings.keyring
-    server = Server(find_command(), copy_settings() | describe_source(settings, keyring=keyring))
+    server = Server(find_command(), copy_settings(settings) | describe_source(settings, keyring=keyring))
     console = Console(highlight=False)
     if print_for:
         client = _find_client(print_for)

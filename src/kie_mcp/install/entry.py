@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import dropwhile, pairwise
 from typing import Any
 
 Entry = Mapping[str, Any]
@@ -22,6 +22,8 @@ OUR_ARGUMENT = re.compile(
 A path matches only in a folder of programs: other servers have arguments such as `/home/ann/Downloads/kie-mcp`, the
 folder in which kie-mcp saves results.
 """
+OPTIONS = {"--tools": "KIE_MCP_TOOLS", "--prefix": "KIE_MCP_PREFIX"}
+"""The options of kie-mcp as a server; each maps to the setting with the same meaning."""
 SHELL_OPTION = re.compile(r"-\w*c|-command|/[ck]", re.IGNORECASE)
 """Matches the option of a shell after which a command line follows, such as `-c` of `sh` or `/c` of `cmd`."""
 
@@ -38,15 +40,26 @@ class Server:
     @property
     def is_ours(self) -> bool:
         """Whether the command starts kie-mcp. The entry's name is ignored, because any server may have that name."""
-        return bool(OUR_PROGRAM.search("".join(self.command[:1]))) or any(map(OUR_ARGUMENT.fullmatch, self._arguments))
+        return bool(self._own_part)
 
     @property
-    def _arguments(self) -> list[str]:
-        """The command's arguments; in place of a command line for a shell (`sh -c "uvx kie-mcp"`), its words."""
+    def options(self) -> dict[str, str]:
+        """The values of those `OPTIONS` that the command gives to kie-mcp."""
+        words = [word for part in self._own_part for word in (part.split("=", 1) if part[:2] == "--" else [part])]
+        return {option: value for option, value in pairwise(words) if option in OPTIONS}
+
+    @property
+    def _own_part(self) -> tuple[str, ...]:
+        """The end of the command, from the first part that names kie-mcp; empty if no part does.
+
+        In place of a command line for a shell (`sh -c "uvx kie-mcp"`), it has the words of this line.
+        """
+        if OUR_PROGRAM.search("".join(self.command[:1])):
+            return self.command
         arguments: list[str] = []
         for before, each in pairwise(self.command):
             arguments += re.findall(r"[^\s'\"]+", each) if SHELL_OPTION.fullmatch(before) else [each]
-        return arguments
+        return tuple(dropwhile(lambda each: not OUR_ARGUMENT.fullmatch(each), arguments))
 
 
 @dataclass(frozen=True, slots=True)

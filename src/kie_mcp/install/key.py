@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from kie_mcp.api_key import KEY_PAGE, KEYRING_NAMES, find_key_fault, read_keyring
-from kie_mcp.config import KEY_FILE, KEY_NAMES, Settings, list_secret_names, list_variables
+from kie_mcp.config import KEY_FILE, KEY_NAMES, PREFIX, Settings, list_secret_names, list_variables
 from kie_mcp.disk import create_folder, replace_file
 from kie_mcp.errors import ConfigurationError
 
@@ -17,10 +17,20 @@ KEY_SETTINGS = KEY_NAMES | {"KIE_MCP_KEYRING"}
 HOW = "Set KIE_API_KEY for this command, or run it in a terminal, which asks for the key. --sandbox needs none."
 
 
-def copy_settings() -> dict[str, str]:
+def copy_settings(settings: Settings) -> dict[str, str]:
     """Return the settings of this process that are copied into a client's configuration, such as a spending cap."""
     not_copied = KEY_SETTINGS | list_secret_names()
-    return {name.upper(): os.environ[name] for name in list_variables() if name.upper() not in not_copied}
+    return {name.upper(): _write(name, settings) for name in list_variables() if name.upper() not in not_copied}
+
+
+def _write(variable: str, settings: Settings) -> str:
+    """Return a setting as text; folders are absolute, because a client starts the server in another working folder."""
+    match getattr(settings, variable.upper().removeprefix(PREFIX).lower()):
+        case Path() as folder:
+            return str(folder.absolute())
+        case [Path(), *_] as folders:
+            return os.pathsep.join(str(folder.absolute()) for folder in folders)
+    return os.environ[variable]
 
 
 def list_uncopied_secrets() -> list[str]:
