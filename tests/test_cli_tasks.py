@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 import httpx2
 import pytest
+from mcp_types import CallToolResult
 from support.commands import environment, run_command
 from support.kie_server import serve_kie
 from support.runners import saved_files
@@ -71,6 +72,41 @@ def test_a_picture_is_made_told_listed_found_and_opened(settings: dict[str, str]
         assert run_command("open", task, **{**settings, "PATH": path}, cwd=tmp_path).stdout.strip() == str(file)
         assert (tmp_path / "opened").read_text(encoding="utf-8").strip() == str(file)
     assert "no number 2" in " ".join(run(settings, "open", task, "2", ends_with=1).stderr.split())
+
+
+def test_a_repeated_call_says_so_and_how_to_make_another(settings: dict[str, str], tmp_path: Path) -> None:
+    call = ("run", "z-image", "prompt=a red fox")
+    made = run(settings, *call).stdout
+    task = made.split()[0]
+    assert made.splitlines()[-1] == f"kie-mcp open {task} shows it."
+    again = run(settings, *call).stdout
+    assert again.split()[0] == task
+    assert "The same call was made" in again
+    assert "variation=2 makes another" in " ".join(again.split())
+    assert run(settings, *call, "variation=2").stdout.split()[0] != task
+    assert len(saved_files(tmp_path / "out")) == 2
+
+
+def test_a_note_of_the_first_answer_stays_until_the_end() -> None:
+    first, last = (
+        CallToolResult(content=[], structured_content={"note": each}) for each in ("Repeated.", "Not saved.")
+    )
+    for _ in range(2):
+        assert calls._keep_note(first, last).structured_content == {"note": "Repeated. Not saved."}
+
+
+def test_the_texts_of_a_task_are_shown_as_they_are(settings: dict[str, str]) -> None:
+    made = run(settings, "run", "ai-music-api/generate-lyrics", "prompt=rain").stdout
+    assert made.count("\n\n[Chorus]\n") == 2
+    assert run(settings, "task", made.split()[0]).stdout == made
+
+
+def test_files_that_cannot_be_saved_are_told(settings: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "out").write_bytes(b"")
+    made = run(settings, "run", "z-image", "prompt=a red fox").stdout
+    assert "https://" in made
+    assert "Not saved: " in made
+    assert "Not saved: " in run(settings, "task", made.split()[0]).stdout
 
 
 def test_tables_are_no_wider_than_80_columns(settings: dict[str, str]) -> None:

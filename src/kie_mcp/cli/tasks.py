@@ -14,13 +14,18 @@ from kie_mcp.cli.ledger import read_ledger, read_task
 from kie_mcp.cli.pictures import Pictures, show_results
 
 FIELD_LABELS = {
-    "text": "text",
     "estimated_credits": "estimate",
     "basis": "source of the estimate",
     "balance": "balance",
     "balance_after": "balance afterwards",
 }
 """Labels of the fields that are printed after the main facts of a task or a quote."""
+COMMAND_WORDS = {
+    "get_task": "kie-mcp task",
+    "view_media": "kie-mcp open",
+    "variation: ": "variation=",
+}
+"""What a person types in a terminal for words in notes and next steps, which are written for agents."""
 Words = Annotated[list[str] | None, typer.Argument(metavar="[WORDS]...", help="Words to look for.")]
 
 
@@ -130,7 +135,11 @@ def run(
     For example: kie-mcp run nano-banana-2-1 prompt="A red fox in the snow" aspect_ratio=16:9
     """
     given = _read_arguments(arguments or ())
-    answer = call_tool("run_model", model=model, input=given, quote=quote or None, confirm=confirm or None)
+    # `variation` is an argument of run_model itself: it makes another result, where an equal call gets the same task.
+    variation = given.pop("variation", None)
+    answer = call_tool(
+        "run_model", model=model, input=given, variation=variation, quote=quote or None, confirm=confirm or None
+    )
     _print_task(answer)
     if answer.get("status") == "failed":
         raise typer.Exit(1)
@@ -150,7 +159,7 @@ def _read_arguments(pairs: Sequence[str]) -> dict[str, Any]:
 
 
 def _print_task(answer: Mapping[str, Any]) -> None:
-    """Print a task with the paths of its files, or a quote (the cost of a task that was not started)."""
+    """Print a task with its files and texts, or a quote (the cost of a task that was not started)."""
     console = make_console()
     head = " ".join(str(answer[name]) for name in ("task_id", "status", "model") if name in answer)
     console.print(Text(f"{head}, {_write_credits(answer['credits'])}" if "credits" in answer else head))
@@ -158,12 +167,24 @@ def _print_task(answer: Mapping[str, Any]) -> None:
         console.print(Text(f"{number}. {each.get('facts', '')}".rstrip()))
         # A path or URL is not wrapped, so that it can be copied.
         console.print(Text(f"   {each.get('path') or each.get('url', '')}"), soft_wrap=True)
+    for number, text in enumerate(answer.get("texts", []), 1):
+        console.print(Text(f"text {number}:"))
+        console.print(Text(text), soft_wrap=True)
     for name, words in FIELD_LABELS.items():
         if name in answer:
             value = answer[name]
             console.print(Text(f"{words}: {value if isinstance(value, str) else _write_credits(value)}"))
-    if answer.get("status") in UNFINISHED:
-        console.print(Text(f"kie-mcp task {answer.get('task_id')} --wait 60 waits for it."))
+    waits = f"kie-mcp task {answer.get('task_id')} --wait 60 waits for it."
+    next_step = waits if answer.get("status") in UNFINISHED else answer.get("next_step")
+    for sentence in filter(None, (answer.get("note"), next_step)):
+        console.print(Text(_write_for_terminal(sentence, answer)))
+
+
+def _write_for_terminal(sentence: str, answer: Mapping[str, Any]) -> str:
+    """Return a note or next step for a person: with `kie-mcp open ID` in place of `view_media with this id`."""
+    for word, typed in COMMAND_WORDS.items():
+        sentence = sentence.replace(word, typed)
+    return sentence.replace("with this id", answer.get("task_id", "ID"))
 
 
 def _write_credits(value: float | Sequence[float]) -> str:
