@@ -1,5 +1,6 @@
 """The commands about tasks and their results, such as `tasks`, `library` and `run`."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -98,13 +99,21 @@ def open_result(
     number: Annotated[int, typer.Argument(min=1, help="Which of its files.")] = 1,
 ) -> None:
     """Open a file of a task in the default program for its type."""
-    media = read_task(task_id).get("media", [])
+    answer = read_task(task_id)
+    media = answer.get("media", [])
     if number > len(media):
         show_error(f"{task_id} has {len(media)} files, so there is no number {number}.", f"See kie-mcp task {task_id}.")
         raise typer.Exit(1)
-    place = media[number - 1].get("path")
-    if not place or not Path(place).is_file():
-        place = media[number - 1]["url"]
+    path = media[number - 1].get("path", "")
+    place = path if Path(path).is_file() else media[number - 1].get("url")
+    if not place:
+        # The answer for a batch has no links of saved files. The answer for an item's own task has them; its id and the
+        # file's number are in the file's name.
+        items = "|".join(re.escape(each["task_id"]) for each in answer.get("items", ()) if "task_id" in each)
+        own = re.search(rf"-({items})-(\d+)", Path(path).name) if items else None
+        step = f"kie-mcp open {own[1]} {own[2]} opens its web link." if own else "It has no web link."
+        show_error(f"{path or 'The file'} is not there any more.", step)
+        raise typer.Exit(1)
     typer.echo(place)
     typer.launch(place)
 
