@@ -11,6 +11,9 @@ from typing import Any
 import anyio
 import httpx2
 import pytest
+from mcp import Client
+from mcp_types import CallToolResult
+from support.answers import answer
 from support.commands import environment, run_command
 from support.kie_server import serve_kie
 from support.runners import saved_files
@@ -22,11 +25,14 @@ from typer.testing import CliRunner, Result
 from kie_mcp import __version__
 from kie_mcp.cli import calls
 from kie_mcp.cli.commands import cli
+from kie_mcp.config import Settings
 from kie_mcp.errors import InvalidCall
 from kie_mcp.kie.routes import JOBS
 from kie_mcp.ledger import task as ledger_task
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.server.answers import build_task_result
+from kie_mcp.server.app import App
+from kie_mcp.server.build import build_server
 
 IN_A_TERMINAL = pytest.mark.skipif(sys.platform == "win32", reason="There is no terminal to make.")
 
@@ -71,6 +77,61 @@ def test_a_picture_is_made_told_listed_found_and_opened(settings: dict[str, str]
         assert run_command("open", task, **{**settings, "PATH": path}, cwd=tmp_path).stdout.strip() == str(file)
         assert (tmp_path / "opened").read_text(encoding="utf-8").strip() == str(file)
     assert "no number 2" in " ".join(run(settings, "open", task, "2", ends_with=1).stderr.split())
+
+
+def test_a_repeated_call_says_so_and_how_to_make_another(settings: dict[str, str], tmp_path: Path) -> None:
+    call = ("run", "z-image", "prompt=a red fox")
+    made = run(settings, *call).stdout
+    task = made.split()[0]
+    assert made.splitlines()[-1] == f"kie-mcp open {task} shows it."
+    again = run(settings, *call).stdout
+    assert again.split()[0] == task
+    assert "The same call was made" in again
+    assert "variation=2 makes another" in " ".join(again.split())
+    assert run(settings, *call, "variation=2").stdout.split()[0] != task
+    assert len(saved_files(tmp_path / "out")) == 2
+
+
+def test_a_note_of_the_first_answer_stays_until_the_end() -> None:
+    first, last = (
+        CallToolResult(content=[], structured_content={"note": each}) for each in ("Repeated.", "Not saved.")
+    )
+    for _ in range(2):
+        assert calls._keep_note(first, last).structured_content == {"note": "Repeated. Not saved."}
+
+
+def test_the_texts_of_a_task_are_shown_as_they_are(settings: dict[str, str]) -> None:
+    made = run(settings, "run", "ai-music-api/generate-lyrics", "prompt=rain").stdout
+    assert made.count("\n\n[Chorus]\n") == 2
+    assert run(settings, "task", made.split()[0]).stdout == made
+
+
+def test_files_that_cannot_be_saved_are_told(settings: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "out").write_bytes(b"")
+    made = run(settings, "run", "z-image", "prompt=a red fox").stdout
+    assert "https://" in made
+    assert "Not saved: " in made
+    assert "Not saved: " in run(settings, "task", made.split()[0]).stdout
+
+
+def test_of_a_batch_a_file_that_is_gone_is_told_with_its_own_task(settings: dict[str, str], tmp_path: Path) -> None:
+    async def make() -> None:
+        app = App(Settings(sandbox=True, sandbox_seconds=0.05, data_dir=tmp_path / "data", output_dir=tmp_path / "out"))
+        async with Client(build_server(app)) as client:
+            call = {"prompts": ["a fox", "a crow"], "model": "z-image", "max_credits": 10}
+            made = answer(await client.call_tool("make_batch", call))
+            made = answer(await client.call_tool("get_task", {"task_ids": [made["task_id"]], "wait_seconds": 60}))
+            batch.update(made)
+
+    batch: dict[str, Any] = {}
+    anyio.run(make)
+    Path(batch["media"][1]["path"]).unlink()
+    told = " ".join(run(settings, "open", batch["task_id"], "2", ends_with=1).stderr.split())
+    own = batch["items"][1]["task_id"]
+    assert told.endswith(f"is not there any more. kie-mcp open {own} 1 opens its web link.")
+    # On Linux, nothing opens the link, because no program is on PATH.
+    if sys.platform == "linux":
+        assert run({**settings, "PATH": "/nowhere"}, "open", own, "1").stdout.startswith("https://")
 
 
 def test_tables_are_no_wider_than_80_columns(settings: dict[str, str]) -> None:

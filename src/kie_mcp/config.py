@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 import platformdirs
@@ -307,8 +307,20 @@ def load() -> Settings:
 
 def list_variables() -> list[str]:
     """Return the names of the settings' environment variables that are set and not empty."""
-    known = _list_names()
+    known = list_names()
     return sorted(name for name, value in os.environ.items() if value and name.upper() in known)
+
+
+def list_names() -> set[str]:
+    """Return the names of the environment variables of all settings."""
+    return {_variable(name, field) for name, field in Settings.model_fields.items()} | KEY_NAMES
+
+
+def list_secret_names() -> set[str]:
+    """Return the names of the environment variables of all settings whose values are secret (SecretStr)."""
+    fields = Settings.model_fields.items()
+    secret = {name: field for name, field in fields if SecretStr in (field.annotation, *get_args(field.annotation))}
+    return {_variable(name, field) for name, field in secret.items()} | {"KIE_AI_API_KEY"}
 
 
 def _find_working_folder() -> Path | None:
@@ -326,7 +338,7 @@ def find_misspelt_settings(env: Mapping[str, str] = os.environ) -> list[str]:
     `CAP_SETTINGS`, such as KIE_MAX_CREDITS_PER_DAY. Variables of other programs, such as KIE_BASE_URL, are ignored.
     Without this check, a user who misspells the name of a cap would spend credits without any cap and would not notice.
     """
-    known = _list_names()
+    known = list_names()
     given = sorted(name for name, value in env.items() if value and name.upper().startswith("KIE"))
     problems = []
     for name in given:
@@ -337,11 +349,6 @@ def find_misspelt_settings(env: Mapping[str, str] = os.environ) -> list[str]:
         if is_ours or near:
             problems.append(f"{name}: there is no such setting{near and f', did you mean {near}?'}")
     return problems
-
-
-def _list_names() -> set[str]:
-    """Return the names of the environment variables of all settings."""
-    return {_variable(name, field) for name, field in Settings.model_fields.items()} | KEY_NAMES
 
 
 def _suggest_key_name() -> str:

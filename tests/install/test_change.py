@@ -103,6 +103,30 @@ def test_what_the_user_has_set_in_an_earlier_entry_stays(client: Client, tmp_pat
     assert len(read(client, change.after)[client.servers]) == 1
 
 
+@pytest.mark.parametrize(
+    ("old", "given", "kept"),
+    [
+        (("uvx", "kie-mcp", "--tools", "compact", "--prefix", "kie"), {}, ("--tools", "compact", "--prefix", "kie")),
+        (("/opt/bin/kie-mcp", "serve", "--tools=image, video"), {}, ("--tools", "image, video")),
+        (("conda", "run", "--prefix", "/envs/kie", "kie-mcp", "--tools", "all"), {}, ("--tools", "all")),
+        (("sh", "-c", "exec uvx kie-mcp --prefix kie 2>log"), {}, ("--prefix", "kie")),
+        (("uvx", "kie-mcp", "--tools", "compact", "--prefix", "kie"), {"KIE_MCP_TOOLS": "all"}, ("--prefix", "kie")),
+        (("uvx", "kie-mcp", "--tolls", "compact"), {}, ()),
+    ],
+)
+def test_options_in_an_earlier_entry_stay_unless_this_shell_says_otherwise(
+    old: tuple[str, ...], given: dict[str, str], kept: tuple[str, ...], tmp_path: Path
+) -> None:
+    client, folders = BY_NAME["cursor"], folders_in(tmp_path)
+    data = {client.servers: {"kie": client.shape.write(Server(old))}}
+    place_file(client, tmp_path, json.dumps(data).encode())
+    server = Server(SERVER.command, given)
+    change = plan_install(client, folders, server)
+    change.file.replace(change.after)
+    assert find_server(client, folders) == Server((*SERVER.command, *kept), given)
+    assert not plan_install(client, folders, server).is_needed
+
+
 @EACH_CLIENT
 def test_a_diff_shows_no_secret_of_this_or_another_server(client: Client, tmp_path: Path) -> None:
     file = place_file(client, tmp_path)
@@ -151,9 +175,22 @@ def test_servers_of_other_programs_keep_every_name(client: str, tmp_path: Path) 
         (("pipx", "run", "kie-mcp==0.4.0"), True),
         ((r"C:\Users\Ann\AppData\Roaming\uv\tools\kie-mcp\Scripts\kie-mcp.exe",), True),
         (("python3", "-m", "kie_mcp"), True),
+        (("uvx", "--from", "/home/ann/src/kie-mcp", "kie-mcp", "--tools", "all"), True),
+        (("uvx", "git+https://github.com/kie-mcp/kie-mcp"), True),
+        (("pipx", "run", "--spec", "git+ssh://git@example.org/ann/kie-mcp.git@main", "start"), True),
+        (("uvx", "kie-mcp @ git+https://github.com/kie-mcp/kie-mcp"), True),
+        (("python3", "/opt/venv/bin/kie-mcp"), True),
+        (("cmd", "/c", r"C:\Users\Ann\venv\Scripts\kie-mcp.exe"), True),
+        (("cmd", "/c", "uvx", "kie-mcp"), True),
+        (("bash", "-lc", "exec '/home/ann/.local/bin/uvx' 'kie-mcp'"), True),
         (("npx", "-y", "@felores/kie-ai-mcp-server"), False),
         (("npx", "kie-mcp-server"), False),
         (("node", "/home/ann/kie-mcp/server/index.js"), False),
+        (("npx", "-y", "@modelcontextprotocol/server-filesystem", "/Users/ann/Downloads/kie-mcp"), False),
+        (("npx", "-y", "@modelcontextprotocol/server-filesystem", r"C:\Users\Ann\Downloads\kie-mcp"), False),
+        (("npx", "-y", "@modelcontextprotocol/server-filesystem", "/Users/ann/My kie-mcp"), False),
+        (("uvx", "mcp-server-git", "--repository", "https://github.com/kie-mcp/kie-mcp"), False),
+        (("uvx", "mcp-server-sqlite", "--db-path", "kie-mcp.db"), False),
         ((), False),
     ],
 )

@@ -10,6 +10,7 @@ from support.client_files import FILES, place_all
 from support.commands import run_command
 from support.terminal import run_in_terminal
 
+from kie_mcp.config import list_secret_names
 from kie_mcp.install.clients import BY_NAME, CLIENTS
 
 KEY = "0123456789abcdef0123456789abcdef"
@@ -75,6 +76,35 @@ def test_one_client_is_set_up_for_the_sandbox_with_the_settings_of_this_shell(ho
     assert entry["env"] == {"KIE_MCP_MAX_CREDITS_PER_DAY": "500", "KIE_MCP_SANDBOX": "1"}
     assert Path(entry["command"]).is_absolute()
     assert not (home / ".local").exists()
+
+
+def test_folders_of_this_shell_are_copied_as_whole_paths(home: Path) -> None:
+    """A client starts the server in another working folder, and without the variables of this shell."""
+    folders = {"KIE_MCP_OUTPUT_DIR": "pictures", "KIE_MCP_DATA_DIR": "~/data", "KIE_MCP_READ_DIRS": "$STUDIO/in:photos"}
+    printed = run(home, "--print", "cursor", "--sandbox", STUDIO="/studio", **folders).stdout
+    assert json.loads(printed)["mcpServers"]["kie"]["env"] == {
+        "KIE_MCP_OUTPUT_DIR": str(home / "pictures"),
+        "KIE_MCP_DATA_DIR": str(home / "data"),
+        "KIE_MCP_READ_DIRS": f"/studio/in:{home / 'photos'}",
+        "KIE_MCP_SANDBOX": "1",
+    }
+
+
+def test_no_secret_of_this_shell_is_copied_or_shown(home: Path) -> None:
+    values = {"KIE_MCP_DATABASE_URL": "postgresql://kie:some-password@localhost/kie"}
+    secrets = {name: values.get(name, f"{n}-{KEY}") for n, name in enumerate(list_secret_names())}
+    ran = run(home, "cursor", **secrets)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    written = (home / ".cursor/mcp.json").read_text(encoding="utf-8")
+    assert [value for value in secrets.values() if value in written or value in ran.stdout] == []
+    assert "Not copied" in ran.stdout
+    assert all(name in ran.stdout for name in secrets if name.startswith("KIE_MCP_"))
+    # Of an earlier entry that holds them, none is shown either.
+    entry = {"command": "uvx", "args": ["kie-mcp"], "env": secrets}
+    (home / ".cursor/mcp.json").write_text(json.dumps({"mcpServers": {"kie": entry}}), encoding="utf-8")
+    for more in ((), ("--remove",)):
+        shown = run(home, "cursor", "--dry-run", *more).stdout
+        assert [value for value in secrets.values() if value in shown] == []
 
 
 def test_an_earlier_entry_s_key_moves_into_the_file(home: Path) -> None:

@@ -94,11 +94,19 @@ async def _call(tool: str, arguments: dict[str, Any]) -> "CallToolResult":
             return answer
 
         async with Client(server, elicitation_callback=ask if is_terminal() else None) as client:
-            result = await client.call_tool(tool, arguments, progress_callback=show)
+            first = result = await client.call_tool(tool, arguments, progress_callback=show)
             while tool == "run_model" and (task := _find_unfinished(result)):
                 again = {"task_ids": [task], "wait_seconds": WAIT_SECONDS}
                 result = await client.call_tool("get_task", again, progress_callback=show)
-            return result
+            return _keep_note(first, result)
+
+
+def _keep_note(first: "CallToolResult", last: "CallToolResult") -> "CallToolResult":
+    """Return the last result, whose note begins with the note of the first one, such as that the call is repeated."""
+    note, answer = (first.structured_content or {}).get("note", ""), last.structured_content
+    if answer is not None and note not in answer.get("note", ""):
+        answer["note"] = f"{note} {answer.get('note', '')}".rstrip()
+    return last
 
 
 def _find_unfinished(result: "CallToolResult") -> str | None:

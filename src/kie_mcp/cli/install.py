@@ -41,7 +41,7 @@ def install(
     """Put kie-mcp into the configuration of MCP clients, or take it out again.
 
     Each change is shown, and a copy of the old file is kept beside the new one. The key comes from KIE_API_KEY, or you
-    are asked for it. Other KIE_MCP_ settings of this shell are copied into the configuration.
+    are asked for it. Other KIE_MCP_ settings of this shell are copied into the configuration, but no secrets.
     """
     from kie_mcp import config
     from kie_mcp.install.change import make_snippet
@@ -54,7 +54,7 @@ def install(
     if sandbox:
         settings = settings.model_copy(update={"sandbox": True})
     keyring = keyring or settings.keyring
-    server = Server(find_command(), copy_settings() | describe_source(settings, keyring=keyring))
+    server = Server(find_command(), copy_settings(settings) | describe_source(settings, keyring=keyring))
     console = Console(highlight=False)
     if print_for:
         client = _find_client(print_for)
@@ -105,7 +105,10 @@ class _Run:
     def install(self, clients: "Sequence[Client]") -> bool:
         """Install kie-mcp in clients, and return whether this succeeded in all clients."""
         from kie_mcp.install.change import plan_install
+        from kie_mcp.install.key import list_uncopied_secrets
 
+        if secrets := list_uncopied_secrets():
+            self.say(f"Not copied, because secrets do not belong in configurations: {', '.join(secrets)}.")
         changes = self._plan(clients, lambda client, folders: plan_install(client, folders, self.server))
         if not self.dry_run and changes:
             self._keep_key(changes)
@@ -177,8 +180,8 @@ class _Run:
     def _keep_key(self, changes: "Sequence[Change]") -> None:
         from kie_mcp.install.key import keep_key
 
-        earlier = [change.before.env for change in changes if change.before and change.before.env.get("KIE_API_KEY")]
-        self.say(keep_key(self.settings, earlier[0] if earlier else {}, _ask_for_key, keyring=self.keyring))
+        earlier = [change.before.env for change in changes if change.before]
+        self.say(keep_key(self.settings, earlier, _ask_for_key, keyring=self.keyring))
 
     @property
     def typed(self) -> str:

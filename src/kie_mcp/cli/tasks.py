@@ -1,5 +1,6 @@
 """The commands about tasks and their results, such as `tasks`, `library` and `run`."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,13 +15,18 @@ from kie_mcp.cli.ledger import read_ledger, read_task
 from kie_mcp.cli.pictures import Pictures, show_results
 
 FIELD_LABELS = {
-    "text": "text",
     "estimated_credits": "estimate",
     "basis": "source of the estimate",
     "balance": "balance",
     "balance_after": "balance afterwards",
 }
 """Labels of the fields that are printed after the main facts of a task or a quote."""
+COMMAND_WORDS = {
+    "get_task": "kie-mcp task",
+    "view_media": "kie-mcp open",
+    "variation: ": "variation=",
+}
+"""What a person types in a terminal for words in notes and next steps, which are written for agents."""
 Words = Annotated[list[str] | None, typer.Argument(metavar="[WORDS]...", help="Words to look for.")]
 
 
@@ -93,13 +99,21 @@ def open_result(
     number: Annotated[int, typer.Argument(min=1, help="Which of its files.")] = 1,
 ) -> None:
     """Open a file of a task in the default program for its type."""
-    media = read_task(task_id).get("media", [])
+    answer = read_task(task_id)
+    media = answer.get("media", [])
     if number > len(media):
         show_error(f"{task_id} has {len(media)} files, so there is no number {number}.", f"See kie-mcp task {task_id}.")
         raise typer.Exit(1)
-    place = media[number - 1].get("path")
-    if not place or not Path(place).is_file():
-        place = media[number - 1]["url"]
+    path = media[number - 1].get("path", "")
+    place = path if Path(path).is_file() else media[number - 1].get("url")
+    if not place:
+        # The answer for a batch has no links of saved files. The answer for an item's own task has them; its id and the
+        # file's number are in the file's name.
+        items = "|".join(re.escape(each["task_id"]) for each in answer.get("items", ()) if "task_id" in each)
+        own = re.search(rf"-({items})-(\d+)", Path(path).name) if items else None
+        step = f"kie-mcp open {own[1]} {own[2]} opens its web link." if own else "It has no web link."
+        show_error(f"{path or 'The file'} is not there any more.", step)
+        raise typer.Exit(1)
     typer.echo(place)
     typer.launch(place)
 
@@ -130,7 +144,11 @@ def run(
     For example: kie-mcp run nano-banana-2-1 prompt="A red fox in the snow" aspect_ratio=16:9
     """
     given = _read_arguments(arguments or ())
-    answer = call_tool("run_model", model=model, input=given, quote=quote or None, confirm=confirm or None)
+    # `variation` is an argument of run_model itself: it makes another result, where an equal call gets the same task.
+    variation = given.pop("variation", None)
+    answer = call_tool(
+        "run_model", model=model, input=given, variation=variation, quote=quote or None, confirm=confirm or None
+    )
     _print_task(answer)
     if answer.get("status") == "failed":
         raise typer.Exit(1)
@@ -150,7 +168,7 @@ def _read_arguments(pairs: Sequence[str]) -> dict[str, Any]:
 
 
 def _print_task(answer: Mapping[str, Any]) -> None:
-    """Print a task with the paths of its files, or a quote (the cost of a task that was not started)."""
+    """Print a task with its files and texts, or a quote (the cost of a task that was not started)."""
     console = make_console()
     head = " ".join(str(answer[name]) for name in ("task_id", "status", "model") if name in answer)
     console.print(Text(f"{head}, {_write_credits(answer['credits'])}" if "credits" in answer else head))
@@ -158,12 +176,24 @@ def _print_task(answer: Mapping[str, Any]) -> None:
         console.print(Text(f"{number}. {each.get('facts', '')}".rstrip()))
         # A path or URL is not wrapped, so that it can be copied.
         console.print(Text(f"   {each.get('path') or each.get('url', '')}"), soft_wrap=True)
+    for number, text in enumerate(answer.get("texts", []), 1):
+        console.print(Text(f"text {number}:"))
+        console.print(Text(text), soft_wrap=True)
     for name, words in FIELD_LABELS.items():
         if name in answer:
             value = answer[name]
             console.print(Text(f"{words}: {value if isinstance(value, str) else _write_credits(value)}"))
-    if answer.get("status") in UNFINISHED:
-        console.print(Text(f"kie-mcp task {answer.get('task_id')} --wait 60 waits for it."))
+    waits = f"kie-mcp task {answer.get('task_id')} --wait 60 waits for it."
+    next_step = waits if answer.get("status") in UNFINISHED else answer.get("next_step")
+    for sentence in filter(None, (answer.get("note"), next_step)):
+        console.print(Text(_write_for_terminal(sentence, answer)))
+
+
+def _write_for_terminal(sentence: str, answer: Mapping[str, Any]) -> str:
+    """Return a note or next step for a person: with `kie-mcp open ID` in place of `view_media with this id`."""
+    for word, typed in COMMAND_WORDS.items():
+        sentence = sentence.replace(word, typed)
+    return sentence.replace("with this id", answer.get("task_id", "ID"))
 
 
 def _write_credits(value: float | Sequence[float]) -> str:

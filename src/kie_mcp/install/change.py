@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import unified_diff
+from itertools import chain
 from pathlib import Path
 
 from kie_mcp.install.clients import Client
 from kie_mcp.install.config_file import ConfigFile
 from kie_mcp.install.document import FORMATS, Document
-from kie_mcp.install.entry import NAME, Entry, Server
+from kie_mcp.install.entry import NAME, OPTIONS, Entry, Server
 from kie_mcp.install.masking import find_secrets, hide
 
 REPLACED = ("KIE_API_KEY", "KIE_AI_API_KEY", "KIE_API_KEY_FILE", "KIE_MCP_SANDBOX", "KIE_MCP_KEYRING")
@@ -44,7 +45,7 @@ class Change:
 def plan_install(client: Client, folders: Mapping[str, Path], server: Server) -> Change:
     """Return the change that puts kie-mcp into a client's file.
 
-    If the file has an entry of kie-mcp already, the entry keeps its name and the user's other settings.
+    If the file has an entry of kie-mcp already, the entry keeps its name and the user's other settings and options.
 
     Raises:
         ConfigurationError: When the file is damaged, or has a structure that kie-mcp does not know.
@@ -56,7 +57,8 @@ def plan_install(client: Client, folders: Mapping[str, Path], server: Server) ->
     if found:
         place, old = found.place, found.entry
         kept = {name: value for name, value in found.server.env.items() if name not in REPLACED}
-        server = Server(server.command, {**kept, **server.env})
+        options = {name: value for name, value in found.server.options.items() if OPTIONS[name] not in server.env}
+        server = Server((*server.command, *chain.from_iterable(options.items())), {**kept, **server.env})
     elif client.listed:
         place = len(document.data.get(client.servers) or [])
     new = shape.write(server, document.free_name)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import dropwhile, pairwise
 from typing import Any
 
 Entry = Mapping[str, Any]
@@ -11,8 +12,20 @@ NAME = "kie"
 """Name of kie-mcp's entry in a client's configuration."""
 OTHER_NAME = "kie-mcp"
 """Name of kie-mcp's entry if another server already has the name `NAME`."""
-OURS = re.compile(r"(^|[\\/\s])kie[-_]mcp(\[[\w,-]+\])?([@=<>~.][^\\/]*)?$")
-"""Matches a command or argument that starts kie-mcp: `kie-mcp`, `/opt/bin/kie-mcp.exe`, `kie-mcp@1.2`, `kie_mcp`."""
+OUR_PROGRAM = re.compile(r"(^|[\\/\s])kie[-_]mcp(\[[\w,-]+\])?([@=<>~.][^\\/]*)?$")
+"""Matches a program that is kie-mcp: `kie-mcp`, `/opt/bin/kie-mcp.exe`."""
+OUR_ARGUMENT = re.compile(
+    r"(git\+.*/|.*[\\/](bin|Scripts)[\\/])?kie[-_]mcp(\.exe|\.git)?(\[[\w,-]+\])?(\s*[@=<>~!#].*)?", re.DOTALL
+)
+"""Matches an argument that names kie-mcp as a program or package: `kie-mcp@1.2`, `kie_mcp`, `git+https://…/kie-mcp`.
+
+A path matches only in a folder of programs: other servers have arguments such as `/home/ann/Downloads/kie-mcp`, the
+folder in which kie-mcp saves results.
+"""
+OPTIONS = {"--tools": "KIE_MCP_TOOLS", "--prefix": "KIE_MCP_PREFIX"}
+"""The options of kie-mcp as a server; each maps to the setting with the same meaning."""
+SHELL_OPTION = re.compile(r"-\w*c|-command|/[ck]", re.IGNORECASE)
+"""Matches the option of a shell after which a command line follows, such as `-c` of `sh` or `/c` of `cmd`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +40,26 @@ class Server:
     @property
     def is_ours(self) -> bool:
         """Whether the command starts kie-mcp. The entry's name is ignored, because any server may have that name."""
-        return any(OURS.search(part) for part in self.command)
+        return bool(self._own_part)
+
+    @property
+    def options(self) -> dict[str, str]:
+        """The values of those `OPTIONS` that the command gives to kie-mcp."""
+        words = [word for part in self._own_part for word in (part.split("=", 1) if part[:2] == "--" else [part])]
+        return {option: value for option, value in pairwise(words) if option in OPTIONS}
+
+    @property
+    def _own_part(self) -> tuple[str, ...]:
+        """The end of the command, from the first part that names kie-mcp; empty if no part does.
+
+        In place of a command line for a shell (`sh -c "uvx kie-mcp"`), it has the words of this line.
+        """
+        if OUR_PROGRAM.search("".join(self.command[:1])):
+            return self.command
+        arguments: list[str] = []
+        for before, each in pairwise(self.command):
+            arguments += re.findall(r"[^\s'\"]+", each) if SHELL_OPTION.fullmatch(before) else [each]
+        return tuple(dropwhile(lambda each: not OUR_ARGUMENT.fullmatch(each), arguments))
 
 
 @dataclass(frozen=True, slots=True)

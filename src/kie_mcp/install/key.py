@@ -4,22 +4,38 @@ The key is not written into a client's configuration, because configurations are
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from kie_mcp.api_key import KEY_PAGE, KEYRING_NAMES, find_key_fault, read_keyring
-from kie_mcp.config import KEY_FILE, Settings, list_variables
+from kie_mcp.config import KEY_FILE, KEY_NAMES, PREFIX, Settings, list_secret_names, list_variables
 from kie_mcp.disk import create_folder, replace_file
 from kie_mcp.errors import ConfigurationError
 
-NOT_COPIED = frozenset({"KIE_API_KEY", "KIE_AI_API_KEY", "KIE_API_KEY_FILE", "KIE_MCP_HTTP_TOKEN", "KIE_MCP_KEYRING"})
-"""Settings that are not copied into a client's configuration: secrets, and settings that say where the key is."""
+KEY_SETTINGS = KEY_NAMES | {"KIE_MCP_KEYRING"}
+"""Settings that are or name the API key; `describe_source` writes another one into a client's configuration."""
 HOW = "Set KIE_API_KEY for this command, or run it in a terminal, which asks for the key. --sandbox needs none."
 
 
-def copy_settings() -> dict[str, str]:
+def copy_settings(settings: Settings) -> dict[str, str]:
     """Return the settings of this process that are copied into a client's configuration, such as a spending cap."""
-    return {name.upper(): os.environ[name] for name in list_variables() if name.upper() not in NOT_COPIED}
+    not_copied = KEY_SETTINGS | list_secret_names()
+    return {name.upper(): _write(name, settings) for name in list_variables() if name.upper() not in not_copied}
+
+
+def _write(variable: str, settings: Settings) -> str:
+    """Return a setting as text; folders are absolute, because a client starts the server in another working folder."""
+    match getattr(settings, variable.upper().removeprefix(PREFIX).lower()):
+        case Path() as folder:
+            return str(folder.absolute())
+        case [Path(), *_] as folders:
+            return os.pathsep.join(str(folder.absolute()) for folder in folders)
+    return os.environ[variable]
+
+
+def list_uncopied_secrets() -> list[str]:
+    """Return the names of the secret settings of this process, apart from the API key; they are not copied."""
+    return sorted({name.upper() for name in list_variables()} & list_secret_names() - KEY_SETTINGS)
 
 
 def describe_source(settings: Settings, *, keyring: bool) -> dict[str, str]:
@@ -33,7 +49,7 @@ def describe_source(settings: Settings, *, keyring: bool) -> dict[str, str]:
     return {"KIE_API_KEY_FILE": str((file or settings.data_dir / KEY_FILE).absolute())}
 
 
-def keep_key(settings: Settings, earlier: Mapping[str, str], ask: Callable[[], str], *, keyring: bool) -> str:
+def keep_key(settings: Settings, earlier: Iterable[Mapping[str, str]], ask: Callable[[], str], *, keyring: bool) -> str:
     """Store the key where `describe_source` says, unless it is stored there already; return a sentence for the user.
 
     The key comes from the first place that has one: the settings of this process, the place where it should be stored,
@@ -41,7 +57,7 @@ def keep_key(settings: Settings, earlier: Mapping[str, str], ask: Callable[[], s
 
     Args:
         settings: The settings of this process.
-        earlier: The settings in the entry for kie-mcp that the client's configuration already has.
+        earlier: The settings in each entry for kie-mcp that a client's configuration already has.
         ask: Asks the user for the key; returns an empty text if that is not possible.
         keyring: Whether to store the key in the system's keyring.
 
@@ -53,7 +69,7 @@ def keep_key(settings: Settings, earlier: Mapping[str, str], ask: Callable[[], s
     given = _read_given_key(settings)
     if not given and (found := _find_kept(settings, keyring=keyring)):
         return found
-    key = given or earlier.get("KIE_API_KEY", "").strip() or ask().strip()
+    key = given or _find_earlier_key(earlier) or ask().strip()
     if not key:
         raise ConfigurationError("No KIE.ai key is given.", HOW)
     if fault := find_key_fault(key):
@@ -68,6 +84,12 @@ def keep_key(settings: Settings, earlier: Mapping[str, str], ask: Callable[[], s
 
 def _read_given_key(settings: Settings) -> str:
     return settings.api_key.get_secret_value().strip() if settings.api_key else ""
+
+
+def _find_earlier_key(earlier: Iterable[Mapping[str, str]]) -> str:
+    """Return the first key in the settings of earlier entries that is no placeholder such as `your-key`; or else ""."""
+    keys = (env.get(name, "").strip() for env in earlier for name in ("KIE_API_KEY", "KIE_AI_API_KEY"))
+    return next((key for key in keys if key and not find_key_fault(key)), "")
 
 
 def _find_kept(settings: Settings, *, keyring: bool) -> str:

@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from kie_mcp.config import list_names, list_secret_names
+
 MASK = "•••"
 SECRET_FIELD = re.compile(r"env|header|auth|key|token|secret|passw|cookie|credential", re.IGNORECASE)
 """Matches the names of fields and command-line flags whose values must not be shown."""
@@ -13,8 +15,8 @@ SECRET_ARGUMENT = re.compile(
     re.IGNORECASE,
 )
 """Matches secrets in the middle of a text, such as `--token=abc`, `?key=abc` or `https://user:abc@host`."""
-SHOWN = re.compile(r"KIE_API_KEY_FILE|KIE_MCP_(?!HTTP_TOKEN)\w+")
-"""Matches the names of kie-mcp's settings whose values are not secret."""
+SHOWN = list_names() - list_secret_names()
+"""The names of kie-mcp's settings whose values are not secret."""
 
 
 def find_secrets(*values: Any) -> tuple[str, ...]:
@@ -38,7 +40,7 @@ def _list_secrets(value: Any, *, hidden: bool) -> Iterator[str]:
     match value:
         case dict():
             for name, each in value.items():
-                if not SHOWN.fullmatch(str(name)):
+                if str(name).upper() not in SHOWN:
                     yield from _list_secrets(each, hidden=hidden or bool(SECRET_FIELD.search(str(name))))
         case list():
             for before, each in zip(["", *value], value, strict=False):
