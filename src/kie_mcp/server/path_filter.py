@@ -18,20 +18,21 @@ from mcp.shared.exceptions import MCPError
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.server.app import App, Context
 
-UNREAD_KEYS = frozenset({"blob", "data"})
-"""JSON keys whose values are files in base64; these values are not searched for paths."""
-PATH_LINE = re.compile(r"^ +path: .*\n?", re.MULTILINE)
-"""Matches a line `path: …`, which contains the path of a file, in the text of an answer."""
+UNREAD_KEYS = frozenset({"blob", "data", "prompt", "whole_prompt"})
+"""JSON keys whose values are not searched for paths: files in base64, and prompts, which stay as they were written."""
 SAVED_FILE = re.compile(
     r"(?<![^\s\"'(])(?:[A-Za-z]:)?[/\\][^\n\"]*?[/\\]\d{4}-\d\d-\d\d-[a-z0-9.-]+-(t_[a-z0-9]+)-(\d+)(?:-\d+)?\.\w+"
 )
 """Matches the path of a saved result; its groups match the task's id and the result's number in the file's name."""
-
+URL = r"(?P<url>(?:https?|kie)://[^\s\"'<>(),;|]+)"
+"""Regular expression for a URL that callers on other machines can use."""
+PATH_START = r"(?:(?<![\w.~%\]}-])|(?<=file://localhost))"
+"""Regular expression for a place at which an absolute path can begin; in `/mnt/media`, none begins at `/media`."""
 DATABASE_PLACE = re.compile(
     r"connection to server (?:at|on) .*?(?=\)|\. |\.?$)|(?<=failed to resolve host )'[^']*'", re.MULTILINE
 )
 """Matches the parts of the PostgreSQL driver's error messages that contain the database's address."""
-NEEDED = re.compile(r"[/\\]|path: |connection to server |failed to resolve host ")
+NEEDED = re.compile(r"[/\\]|connection to server |failed to resolve host ")
 """A text without a match stays unchanged. This one search is faster than the searches for all other patterns."""
 
 
@@ -73,12 +74,16 @@ class PathFilter:
     def _hide_in_text(self, text: str) -> str:
         if not NEEDED.search(text):
             return text
-        text = SAVED_FILE.sub(r"kie://tasks/\1/media/\2", PATH_LINE.sub("", text))
-        return self._folders.sub("…", DATABASE_PLACE.sub("…", text))
+        text = SAVED_FILE.sub(r"kie://tasks/\1/media/\2", text)
+        return self._folders.sub(lambda found: found["url"] or "…", DATABASE_PLACE.sub("…", text))
 
     @cached_property
     def _folders(self) -> re.Pattern[str]:
-        """Matches the paths of folders on this machine that could occur in answers; subfolders come before parents."""
+        """Matches the paths of folders on this machine that could occur in answers; subfolders come before parents.
+
+        The pattern also matches whole URLs, as the group `url`: a URL such as `https://host/media/1` contains no path
+        of this machine, even if `/media` is a folder here.
+        """
         folders = {Path.home(), Path(tempfile.gettempdir())}
         try:
             settings = self.app.settings
@@ -87,4 +92,4 @@ class PathFilter:
         else:
             folders |= {settings.output_dir, settings.data_dir, *settings.read_dirs}
         paths = sorted((str(each) for each in folders if len(str(each)) > 1), key=len, reverse=True)
-        return re.compile(rf"(?:{'|'.join(map(re.escape, paths))})(?![\w.-])")
+        return re.compile(rf"{URL}|{PATH_START}(?:{'|'.join(map(re.escape, paths))})(?![\w-]|\.\w)")

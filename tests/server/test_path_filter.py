@@ -1,0 +1,53 @@
+"""The path filter: callers on other machines get no paths of the server's machine, and everything else as it is."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kie_mcp.config import Settings
+from kie_mcp.server.app import App
+from kie_mcp.server.path_filter import PathFilter
+
+
+@pytest.fixture
+def image(settings: Settings) -> PathFilter:
+    """The filter of a server whose folders have short names, such as those of the Docker image."""
+    folders = {"output_dir": Path("/media"), "data_dir": Path("/data")}
+    return PathFilter(App(settings.model_copy(update=folders), local_files=False))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"resource": "kie://tasks/t_1234567890ab/media/1"},
+        {"uriTemplate": "kie://tasks/{id}/media/{n}"},
+        "1. 1024 × 1024, PNG\nkie://tasks/t_1234567890ab/media/1",
+        {"url": "http://media.localhost:7070/media/2026-09-30-fox-t_1234567890ab-1.png?X-Amz-Signature=1"},
+        {"url": "https://tempfile.aiquickdraw.com/data/abc.png?path=/tmp/abc.png"},
+        {"download": "/library/files/t_1234567890ab/1?download=1"},
+        {"prompt": "A poster that says: ls /tmp /media"},
+        {"texts": ["The way\n  path: of gold\nends here."]},
+        "/mnt/media is not the output folder, nor are ~/media, ./media, /media2 and /media.old.",
+    ],
+)
+def test_urls_prompts_and_longer_paths_stay_as_they_are(image: PathFilter, value: Any) -> None:
+    assert image.hide(value) == value
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ("/media/2026-09-30-fox-t_1234567890ab-1.png", "kie://tasks/t_1234567890ab/media/1"),
+        ("/media/fox.png is gone.", "…/fox.png is gone."),
+        ("There is no room in /media.", "There is no room in …."),
+        ("KIE_MCP_OUTPUT_DIR=/media, '/data/ledger.db' (/data)", "KIE_MCP_OUTPUT_DIR=…, '…/ledger.db' (…)"),
+        ("https://host/media/1,/media/fox.png", "https://host/media/1,…/fox.png"),
+        ("file:///media/fox.png", "file://…/fox.png"),
+        ("file://localhost/media/fox.png", "file://localhost…/fox.png"),
+        ("file:/media/fox.png", "file:…/fox.png"),
+        ("//media/fox.png", "/…/fox.png"),
+    ],
+)
+def test_paths_are_hidden_also_in_file_urls(image: PathFilter, told: str, shown: str) -> None:
+    assert image.hide({"message": told}) == {"message": shown}
