@@ -1,5 +1,6 @@
 """The path filter: callers on other machines get no paths of the server's machine, and everything else as it is."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from kie_mcp.config import Settings
 from kie_mcp.server.app import App
 from kie_mcp.server.path_filter import PathFilter
+from kie_mcp.tasks.storage import LONGEST_MODEL
 
 
 @pytest.fixture
@@ -39,6 +41,16 @@ def test_urls_prompts_and_longer_paths_stay_as_they_are(image: PathFilter, value
     ("told", "shown"),
     [
         ("/media/2026-09-30-fox-t_1234567890ab-1.png", "kie://tasks/t_1234567890ab/media/1"),
+        (f"/old/2026-09-30-{'x' * LONGEST_MODEL}-t_12-3-2.png", "kie://tasks/t_12/media/3"),
+        (
+            "1. /the data/2026-09-30-a-t_1-1.png, /b/2026-09-30-a-t_1-2.png",
+            "1. kie://tasks/t_1/media/1, kie://tasks/t_1/media/2",
+        ),
+        (r"and /or C:\Users\ann\2026-09-30-a-t_1-1.png", "and /or kie://tasks/t_1/media/1"),
+        (
+            "see /docs or https://host/2026-09-30-a-t_1-1.png?X=1",
+            "see /docs or https://host/2026-09-30-a-t_1-1.png?X=1",
+        ),
         ("/media/fox.png is gone.", "…/fox.png is gone."),
         ("There is no room in /media.", "There is no room in …."),
         ("KIE_MCP_OUTPUT_DIR=/media, '/data/ledger.db' (/data)", "KIE_MCP_OUTPUT_DIR=…, '…/ledger.db' (…)"),
@@ -51,3 +63,13 @@ def test_urls_prompts_and_longer_paths_stay_as_they_are(image: PathFilter, value
 )
 def test_paths_are_hidden_also_in_file_urls(image: PathFilter, told: str, shown: str) -> None:
     assert image.hide({"message": told}) == {"message": shown}
+
+
+@pytest.mark.parametrize(
+    "part",
+    ["/ ", " either/or", " /2026-01-01-", "2026-01-01-", " /a/2026-01-01-x-t_a-1", ' /"', " /:", "https://", "file:"],
+)
+def test_a_long_text_is_searched_in_a_time_that_grows_with_its_length_only(image: PathFilter, part: str) -> None:
+    started = time.process_time()
+    image.hide({"message": f" /media/{part * 20_000}"})
+    assert time.process_time() - started < 3

@@ -20,10 +20,18 @@ from kie_mcp.server.app import App, Context
 
 UNREAD_KEYS = frozenset({"blob", "data", "prompt", "whole_prompt"})
 """JSON keys whose values are not searched for paths: files in base64, and prompts, which stay as they were written."""
+SAVED_NAME = r"\d{4}-\d\d-\d\d-[a-z0-9.-]{1,100}-(t_[a-z0-9]+)-(\d+)(?:-\d+)?\.\w+"
+"""Regular expression for the file name of a result; for the 100 characters, see `LONGEST_MODEL` in `storage.py`."""
 SAVED_FILE = re.compile(
-    r"(?<![^\s\"'(])(?:[A-Za-z]:)?[/\\][^\n\"]*?[/\\]\d{4}-\d\d-\d\d-[a-z0-9.-]+-(t_[a-z0-9]+)-(\d+)(?:-\d+)?\.\w+"
+    r"(?<![^\s\"'(])(?:[A-Za-z]:)?[/\\]"
+    rf"(?:[^\n\":]*?[/\\]{SAVED_NAME}|[^\n\":]*(?<![\s'(][A-Za-z]))"
 )
-"""Matches the path of a saved result; its groups match the task's id and the result's number in the file's name."""
+"""Matches the path of a saved result; its groups match the task's id and the result's number in the file's name.
+
+After the start of a path without a result's name, the rest of the line is matched too, without these groups. Otherwise,
+the rest would be searched again from each further slash, which takes minutes for a long text. A colon ends a path,
+because the slashes after it may belong to a URL or to a path with a drive letter.
+"""
 URL = r"(?P<url>(?:https?|kie)://[^\s\"'<>(),;|]+)"
 """Regular expression for a URL that callers on other machines can use."""
 PATH_START = r"(?:(?<![\w.~%\]}-])|(?<=file://localhost))"
@@ -74,7 +82,7 @@ class PathFilter:
     def _hide_in_text(self, text: str) -> str:
         if not NEEDED.search(text):
             return text
-        text = SAVED_FILE.sub(r"kie://tasks/\1/media/\2", text)
+        text = SAVED_FILE.sub(_tell_address, text)
         return self._folders.sub(lambda found: found["url"] or "…", DATABASE_PLACE.sub("…", text))
 
     @cached_property
@@ -93,3 +101,8 @@ class PathFilter:
             folders |= {settings.output_dir, settings.data_dir, *settings.read_dirs}
         paths = sorted((str(each) for each in folders if len(str(each)) > 1), key=len, reverse=True)
         return re.compile(rf"{URL}|{PATH_START}(?:{'|'.join(map(re.escape, paths))})(?![\w-]|\.\w)")
+
+
+def _tell_address(found: re.Match[str]) -> str:
+    """Return the `kie://` URI of the saved result that `SAVED_FILE` matched, or the same text if it is no result."""
+    return f"kie://tasks/{found[1]}/media/{found[2]}" if found[1] else found[0]

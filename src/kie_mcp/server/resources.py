@@ -22,7 +22,7 @@ from mcp_types import (
 from kie_mcp.errors import InvalidCall, KieMcpError
 from kie_mcp.server.app import App, Context
 from kie_mcp.server.extensions import gallery
-from kie_mcp.text import escape_unseen
+from kie_mcp.text import escape_unseen, shorten
 
 if TYPE_CHECKING:
     from kie_mcp.ledger.task import Result
@@ -79,7 +79,7 @@ async def read_resource(context: Context, params: ReadResourceRequestParams) -> 
     except KieMcpError as error:
         raise MCPError(INVALID_PARAMS, f"{error} {error.next_step}".strip(), {"uri": uri}) from None
     if content is None:
-        raise MCPError(INVALID_PARAMS, f"There is nothing at {uri}.", {"uri": uri})
+        raise MCPError(INVALID_PARAMS, f"There is nothing at {shorten(uri, 100)}.", {"uri": uri})
     if isinstance(content, BlobResourceContents):
         return ReadResourceResult(contents=[content])
     # Invisible characters become JSON escapes, so that a program that parses the JSON gets every text unchanged.
