@@ -65,6 +65,22 @@ def test_paths_are_hidden_also_in_file_urls(image: PathFilter, told: str, shown:
     assert image.hide({"message": told}) == {"message": shown}
 
 
+def test_all_folders_that_files_are_read_from_are_hidden(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = {name: tmp_path / name for name in ("working", "data", "read", "real")}
+    for each in folders.values():
+        each.mkdir()
+    (tmp_path / "link").symlink_to(folders["real"])
+    folders |= {"link": tmp_path / "link", "relative": folders["working"] / "out"}
+    monkeypatch.chdir(folders["working"])
+    chosen = {"data_dir": folders["data"], "output_dir": Path("out"), "read_dirs": (folders["read"], folders["link"])}
+    paths = PathFilter(App(settings.model_copy(update=chosen), local_files=False))
+    for each in (*folders.values(), *paths.app.settings.found_dirs.values()):
+        assert paths.hide(f"{each.absolute()}/fox.png") == "…/fox.png"
+    assert paths.hide("Look out!") == "Look out!"
+
+
 @pytest.mark.parametrize(
     "part",
     ["/ ", " either/or", " /2026-01-01-", "2026-01-01-", " /a/2026-01-01-x-t_a-1", ' /"', " /:", "https://", "file:"],

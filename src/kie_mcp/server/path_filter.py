@@ -7,10 +7,13 @@ The sidecars (JSON files beside the results on the server's disk) still contain 
 import json
 import re
 import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
-from typing import Any
+from itertools import chain
+from pathlib import Path, PurePath
+from typing import Any, NamedTuple, Self
+from weakref import WeakKeyDictionary
 
 from mcp.server.context import CallNext, HandlerResult
 from mcp.shared.exceptions import MCPError
@@ -40,8 +43,32 @@ DATABASE_PLACE = re.compile(
     r"connection to server (?:at|on) .*?(?=\)|\. |\.?$)|(?<=failed to resolve host )'[^']*'", re.MULTILINE
 )
 """Matches the parts of the PostgreSQL driver's error messages that contain the database's address."""
-NEEDED = re.compile(r"[/\\]|connection to server |failed to resolve host ")
-"""A text without a match stays unchanged. This one search is faster than the searches for all other patterns."""
+NEEDED = r"-t_|connection to server |failed to resolve host "
+"""Regular expression for what each text contains that `SAVED_FILE` or `DATABASE_PLACE` changes."""
+
+
+class Folders(NamedTuple):
+    """Patterns that find the paths of some folders in a text."""
+
+    needed: re.Pattern[str]
+    """A text without a match stays unchanged. This one search is faster than the searches for all other patterns."""
+    pattern: re.Pattern[str]
+    """Matches the paths of the folders; subfolders come before parents.
+
+    The pattern also matches whole URLs, as the group `url`: a URL such as `https://host/media/1` contains no path of
+    this machine, even if `/media` is a folder here.
+    """
+
+    @classmethod
+    def compile(cls, folders: Iterable[PurePath]) -> Self:
+        """Compile the patterns for some absolute paths."""
+        spelled = {path for each in folders if len(path := str(each)) > 1}
+        paths = "|".join(map(re.escape, sorted(spelled, key=len, reverse=True)))
+        return cls(re.compile(f"{paths}|{NEEDED}"), re.compile(rf"{URL}|{PATH_START}(?:{paths})(?![\w-]|\.\w)"))
+
+
+_FOLDERS: WeakKeyDictionary[App, Folders] = WeakKeyDictionary()
+"""The folders of each app; they are looked up once, because this takes longer than to filter an answer."""
 
 
 @dataclass(frozen=True)
@@ -80,27 +107,32 @@ class PathFilter:
         return value
 
     def _hide_in_text(self, text: str) -> str:
-        if not NEEDED.search(text):
+        folders = self._folders
+        if not folders.needed.search(text):
             return text
         text = SAVED_FILE.sub(_tell_address, text)
-        return self._folders.sub(lambda found: found["url"] or "…", DATABASE_PLACE.sub("…", text))
+        return folders.pattern.sub(lambda found: found["url"] or "…", DATABASE_PLACE.sub("…", text))
 
-    @cached_property
-    def _folders(self) -> re.Pattern[str]:
-        """Matches the paths of folders on this machine that could occur in answers; subfolders come before parents.
-
-        The pattern also matches whole URLs, as the group `url`: a URL such as `https://host/media/1` contains no path
-        of this machine, even if `/media` is a folder here.
-        """
+    @property
+    def _folders(self) -> Folders:
+        """The folders on this machine that could occur in answers of the app."""
+        if self.app in _FOLDERS:
+            return _FOLDERS[self.app]
         folders = {Path.home(), Path(tempfile.gettempdir())}
         try:
             settings = self.app.settings
         except ConfigurationError:
-            pass
-        else:
-            folders |= {settings.output_dir, settings.data_dir, *settings.read_dirs}
-        paths = sorted((str(each) for each in folders if len(str(each)) > 1), key=len, reverse=True)
-        return re.compile(rf"{URL}|{PATH_START}(?:{'|'.join(map(re.escape, paths))})(?![\w-]|\.\w)")
+            return Folders.compile(folders)
+        folders |= {settings.data_dir, *settings.read_dirs, *settings.found_dirs.values()}
+        _FOLDERS[self.app] = Folders.compile(chain.from_iterable(map(_locate, folders)))
+        return _FOLDERS[self.app]
+
+
+def _locate(folder: Path) -> Iterator[Path]:
+    """Yield the absolute path of a folder, as it is and without links; nothing if the working folder was deleted."""
+    with suppress(OSError, RuntimeError):
+        yield folder.absolute()
+        yield folder.resolve()
 
 
 def _tell_address(found: re.Match[str]) -> str:
