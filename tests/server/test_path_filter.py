@@ -1,14 +1,14 @@
 """The path filter: callers on other machines get no paths of the server's machine, and everything else as it is."""
 
 import time
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import pytest
 
 from kie_mcp.config import Settings
 from kie_mcp.server.app import App
-from kie_mcp.server.path_filter import PathFilter
+from kie_mcp.server.path_filter import Folders, PathFilter
 from kie_mcp.tasks.storage import LONGEST_MODEL
 
 
@@ -79,6 +79,23 @@ def test_all_folders_that_files_are_read_from_are_hidden(
     for each in (*folders.values(), *paths.app.settings.found_dirs.values()):
         assert paths.hide(f"{each.absolute()}/fox.png") == "…/fox.png"
     assert paths.hide("Look out!") == "Look out!"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        r"C:\Users\Ann\cat.png",
+        "C:/Users/Ann/cat.png",
+        "file:///C:/Users/Ann/cat.png",
+        '{"image": "C:\\\\Users\\\\Ann\\\\cat.png"}',
+        r"No such file: 'C:\\Users\\Ann\\cat.png'",
+    ],
+)
+def test_a_path_of_windows_is_found_however_it_is_written(told: str) -> None:
+    folders = Folders.compile([PureWindowsPath(r"C:\Users\Ann")])
+    assert folders.needed.search(told)
+    assert "Ann" not in folders.pattern.sub("…", told)
+    assert not folders.pattern.search(r"D:\C:\Users\Anna")
 
 
 @pytest.mark.parametrize(

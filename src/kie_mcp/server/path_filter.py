@@ -61,8 +61,13 @@ class Folders(NamedTuple):
 
     @classmethod
     def compile(cls, folders: Iterable[PurePath]) -> Self:
-        """Compile the patterns for some absolute paths."""
-        spelled = {path for each in folders if len(path := str(each)) > 1}
+        r"""Compile the patterns for some absolute paths; on Windows, these may be written with `/`, `\` or `\\`."""
+        spelled = {
+            path
+            for each in folders
+            for path in (str(each), each.as_posix(), json.dumps(str(each), ensure_ascii=False)[1:-1])
+            if len(path) > 1
+        }
         paths = "|".join(map(re.escape, sorted(spelled, key=len, reverse=True)))
         return cls(re.compile(f"{paths}|{NEEDED}"), re.compile(rf"{URL}|{PATH_START}(?:{paths})(?![\w-]|\.\w)"))
 
