@@ -23,6 +23,8 @@ from kie_mcp.server.app import App, Context
 
 UNREAD_KEYS = frozenset({"blob", "data", "prompt", "whole_prompt"})
 """JSON keys whose values are not searched for paths: files in base64, and prompts, which stay as they were written."""
+DATA_URI = re.compile(r"data:\w+/[\w.+-]+;base64,")
+"""Matches the start of a file as a data URI; its base64 may contain the path of a folder, such as `/tmp`, by chance."""
 SAVED_NAME = r"\d{4}-\d\d-\d\d-[a-z0-9.-]{1,100}-(t_[a-z0-9]+)-(\d+)(?:-\d+)?\.\w+"
 """Regular expression for the file name of a result; for the 100 characters, see `LONGEST_MODEL` in `storage.py`."""
 SAVED_FILE = re.compile(
@@ -113,7 +115,7 @@ class PathFilter:
 
     def _hide_in_text(self, text: str) -> str:
         folders = self._folders
-        if not folders.needed.search(text):
+        if DATA_URI.match(text) or not folders.needed.search(text):
             return text
         text = SAVED_FILE.sub(_tell_address, text)
         return folders.pattern.sub(lambda found: found["url"] or "…", DATABASE_PLACE.sub("…", text))
