@@ -87,6 +87,11 @@ def make_all_visible(value: Any) -> Any:
             return value
 
 
+def write_json(value: Any) -> str:
+    """Write a JSON value as text, with invisible characters as escapes; who parses it gets every text unchanged."""
+    return escape_unseen(json.dumps(value, ensure_ascii=False))
+
+
 def escape_unseen(json_text: str) -> str:
     r"""In a JSON text, write characters that are invisible or hide other characters as escapes, such as `\u202e`."""
     return _UNSEEN_OR_KEPT.sub(lambda found: found["kept"] or _escape(found[0]), json_text)

@@ -67,6 +67,11 @@ def test_paths_are_hidden_also_in_file_urls(image: PathFilter, told: str, shown:
     assert image.hide({"message": told}) == {"message": shown}
 
 
+def test_half_a_character_in_a_resource_stays_an_escape(image: PathFilter) -> None:
+    resource = {"mimeType": "application/json", "text": r'{"tasks": [{"prompt": "\ud83d"}]}'}
+    assert image.hide(resource) == resource
+
+
 def test_all_folders_that_files_are_read_from_are_hidden(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,6 +20,7 @@ from mcp.shared.exceptions import MCPError
 
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.server.app import App, Context
+from kie_mcp.text import write_json
 
 UNREAD_KEYS = frozenset({"blob", "data", "prompt", "whole_prompt"})
 """JSON keys whose values are not searched for paths: files in base64, and prompts, which stay as they were written."""
@@ -104,7 +105,7 @@ class PathFilter:
             case list():
                 return [self.hide(each) for each in value]
             case {"mimeType": "application/json", "text": str(text)}:
-                return {**value, "text": json.dumps(self.hide(json.loads(text)), ensure_ascii=False)}
+                return {**value, "text": write_json(self.hide(json.loads(text)))}
             case dict():
                 return {
                     key: each if key in UNREAD_KEYS else self.hide(each)
