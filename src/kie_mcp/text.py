@@ -54,6 +54,8 @@ _KEPT = "|".join(
 # The lookahead makes the search fast, because most characters do not match it. U+1F3F4 begins some emoji of flags.
 _UNSEEN_OR_KEPT = re.compile(f"(?=[{_HIDDEN}\U0001f3f4])(?:(?P<kept>{_KEPT})|(?P<blank>[{_BLANKS}])|[{_HIDDEN}])")
 _LINE_BREAK = re.compile("\r\n?|[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
+LONGEST_GIVEN = 60
+"""Maximum number of characters of a wrong name or value that a message repeats; KIE's longest model id has about 45."""
 PATH_FIELDS = frozenset({"path", "resource"})
 """Names of fields that contain paths; paths stay unchanged, so that the files can be opened."""
 
@@ -85,6 +87,11 @@ def make_all_visible(value: Any) -> Any:
             return value
 
 
+def write_json(value: Any) -> str:
+    """Write a JSON value as text, with invisible characters as escapes; who parses it gets every text unchanged."""
+    return escape_unseen(json.dumps(value, ensure_ascii=False))
+
+
 def escape_unseen(json_text: str) -> str:
     r"""In a JSON text, write characters that are invisible or hide other characters as escapes, such as `\u202e`."""
     return _UNSEEN_OR_KEPT.sub(lambda found: found["kept"] or _escape(found[0]), json_text)
@@ -97,6 +104,11 @@ def _escape(character: str) -> str:
 def quote_words(words: str) -> str:
     """Put a text in quotation marks; quotation marks inside it become `'`, so that they cannot end the quotation."""
     return '"' + words.replace('"', "'") + '"'
+
+
+def quote_given(text: object) -> str:
+    """Put what a caller gave in quotation marks, for a message, and shorten it to `LONGEST_GIVEN` characters."""
+    return repr(shorten(str(text), LONGEST_GIVEN))
 
 
 def one_line(text: object, most: int | None = None) -> str:

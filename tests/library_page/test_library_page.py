@@ -373,6 +373,11 @@ async def test_over_http_the_library_is_behind_the_same_token_and_tells_no_path(
             gone = await stranger.get(whole["files"][0][name])
             assert (gone.status_code, gone.json()["next_step"]) == (400, "Use the link in get_task's answer.")
             assert str(settings.output_dir) not in gone.text
+        selection = await ask(http, "selection", tasks=id_)
+        with ZipFile(BytesIO((await stranger.get(selection["zip"])).content)) as archive:
+            missing = archive.read(MISSING).decode()
+        assert f"kie://tasks/{id_}/media/1 is no file, or not any more." in missing
+        assert str(settings.output_dir) not in missing
 
 
 async def test_a_ledger_that_cannot_be_used_is_told_in_words(

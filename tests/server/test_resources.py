@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 import anyio
+import httpx2
 import pytest
 from mcp import Client, MCPError
 from mcp_types import BlobResourceContents, ResourceLink, TextResourceContents
@@ -94,10 +95,16 @@ async def test_tasks_with_what_was_asked_for(client: Client) -> None:
     assert await read(client, f"kie://tasks/{made[0]['task_id']}") == rows[1]
 
 
-async def test_a_prompt_is_read_as_it_was_written_and_hides_nothing(client: Client) -> None:
+@pytest.mark.parametrize(("local_files", "prefix"), [(True, ""), (False, ""), (True, "kie")])
+async def test_a_prompt_is_read_as_it_was_written_and_hides_nothing(
+    settings: Settings, transport: httpx2.ASGITransport, clock: Clock, local_files: bool, prefix: str
+) -> None:
     prompt = "Donau\xaddampf\u200bschiff \u202eabc\u202c שלום!\u200f\r\n\U0001f3f4\U000e0075\U000e007f \ufeff \x07"
-    made = await call(client, "nano_banana_image", prompt=prompt)
-    (content,) = (await client.read_resource(f"kie://tasks/{made['task_id']}")).contents
+    settings = settings.model_copy(update={"prefix": prefix})
+    app = App(settings, local_files=local_files, transport=transport, clock=clock)
+    async with Client(build_server(app)) as client:
+        made = await call(client, "nano_banana_image", prompt=prompt)
+        (content,) = (await client.read_resource(f"kie://tasks/{made['task_id']}")).contents
     assert isinstance(content, TextResourceContents)
     assert make_visible(content.text) == content.text
     assert json.loads(content.text)["prompt"] == prompt

@@ -30,6 +30,37 @@ async def test_a_tool_that_is_not_there_is_an_answer_too(client: Client, sandbox
     assert "make_coffee" in text(result)
 
 
+LONG = "either/or " * 2000
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("", {}),
+        ("list_tasks", {"cursor": LONG}),
+        ("library", {"cursor": LONG}),
+        ("library", {"after": LONG}),
+        ("get_task", {"task_ids": [LONG]}),
+        ("find_models", {"query": LONG}),
+        ("describe_model", {"model": LONG}),
+        ("find_voices", {"model": LONG}),
+        ("run_model", {"model": LONG, "input": {}}),
+        ("z_image", {"prompt": "a fox", LONG: 1}),
+        ("get_credits", {LONG: 1}),
+        ("nano_banana_image", {"prompt": "a fox", "model": LONG}),
+        ("make_batch", {"items": [{"tool": LONG, "input": {}}], "max_credits": 1}),
+        ("recraft_remove_background", {"image": f"task:{'x' * 20_000}#1"}),
+        ("recraft_remove_background", {"image": f"kie://uploads/{'x' * 20_000}"}),
+    ],
+)
+async def test_an_answer_repeats_only_the_start_of_a_long_value(
+    client: Client, sandbox: Sandbox, tool: str, arguments: dict[str, Any]
+) -> None:
+    told = await client.call_tool(tool or LONG, arguments)
+    assert len(text(told)) < 3000
+    assert sandbox.accepted == []
+
+
 @pytest.mark.parametrize("fault", ["missing", "elsewhere", "folder", "text", "link"])
 async def test_a_file_that_may_not_be_sent_is_refused_before_anything_is(
     client: Client, sandbox: Sandbox, settings: Settings, tmp_path: Path, fault: str

@@ -27,7 +27,7 @@ from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server.app import App
 from kie_mcp.server.http import build_http_app
-from kie_mcp.text import escape_unseen, make_all_visible, make_visible, one_line, shorten
+from kie_mcp.text import escape_unseen, make_all_visible, make_visible, one_line, shorten, write_json
 
 pytestmark = pytest.mark.anyio
 
@@ -130,7 +130,7 @@ def test_values_are_made_visible_but_for_paths() -> None:
 
 def test_escapes_are_json_of_the_same_value() -> None:
     value = {"a": HOSTILE, "b": "\ud83d", "c": "\x7f\U000e0001"}
-    written = escape_unseen(json.dumps(value, ensure_ascii=False))
+    written = write_json(value)
     assert json.loads(written) == value
     assert not find_unseen(written)
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from kie_mcp.catalog.argument_names import rename_arguments, sort_by_likeness
 from kie_mcp.catalog.argument_values import is_placeholder, parse_json, read_value
+from kie_mcp.text import LONGEST_GIVEN, shorten
 
 Schema = dict[str, Any]
 
@@ -171,7 +172,7 @@ def list_arguments(known: Iterable[str], wanted: str) -> str:
 
 def explain_problem(problem: Any) -> str:
     """Return one of the errors in a pydantic ValidationError as a text for the caller, such as "prompt is required"."""
-    path = ".".join(str(part) for part in problem["loc"])
+    path = ".".join(shorten(str(part), LONGEST_GIVEN) for part in problem["loc"])
     match problem["type"]:
         case "missing":
             return f"{path} is required"

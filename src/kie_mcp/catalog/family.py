@@ -28,6 +28,7 @@ from kie_mcp.catalog.fields import Kind, MediaRef
 from kie_mcp.catalog.model import KieModel, names_at_kie
 from kie_mcp.catalog.price import Estimate
 from kie_mcp.catalog.schema_text import describe_constraint, name_models
+from kie_mcp.text import LONGEST_GIVEN, quote_given, shorten
 
 Schema = dict[str, Any]
 
@@ -229,7 +230,7 @@ class Family:
             return next((each for each in sisters if _accepts(each, wishes, given)), model)
         near = difflib.get_close_matches(wanted, named, n=3)
         hint = f" Did you mean {' or '.join(dict.fromkeys(named[each].id for each in near))}?" if near else ""
-        raise ValueError(f"{self.tool} has no model {name!r}.{hint} It has {', '.join(self._schemas)}.")
+        raise ValueError(f"{self.tool} has no model {quote_given(name)}.{hint} It has {', '.join(self._schemas)}.")
 
     def _explain(self, model: type[KieModel], error: ValidationError, *, pasted: bool) -> str:
         return "; ".join(self._explain_one(model, each, pasted=pasted) for each in error.errors(include_url=False))
@@ -239,10 +240,11 @@ class Family:
             return f"{explain_problem(problem)} by {model.id}"
         if not _is_unknown_field(problem):
             return explain_problem(problem)
-        (name,) = problem["loc"]
-        holders = [each for each in self.models if name in each.model_fields]
-        meant = find_meant(name, self.input_schema["properties"], self._kie_names)
-        if not holders and meant != name:
+        (given,) = problem["loc"]
+        name = shorten(given, LONGEST_GIVEN)
+        holders = [each for each in self.models if given in each.model_fields]
+        meant = find_meant(given, self.input_schema["properties"], self._kie_names)
+        if not holders and meant != given:
             return f"{name} means {meant}, which is given as well: give one of them"
         if not holders and not pasted and len(self.models) > 1:
             return f"{self.tool} does not take {name}. {list_arguments(self.input_schema['properties'], name)}"

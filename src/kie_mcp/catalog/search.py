@@ -18,6 +18,7 @@ from kie_mcp.catalog.price import AS_OF
 from kie_mcp.catalog.registry import FAMILIES, MODELS
 from kie_mcp.catalog.schema import plain_schema
 from kie_mcp.catalog.voices import Voice
+from kie_mcp.text import quote_given
 
 Description = dict[str, Any]
 
@@ -168,10 +169,13 @@ def _find_nearest(query: str, pool: list[Entry]) -> Found:
         return Found(list(dict.fromkeys(entries)), needs[0][0].note or "These fit a part of the words:" * bool(entries))
     corrected = " ".join(_correct(word) for word in words)
     if corrected != " ".join(words) and (found := _find_exactly(corrected, pool)).entries:
-        return Found(found.entries, f"Nothing is called {query!r}. For {corrected!r}: {found.note}".rstrip())
+        return Found(
+            found.entries,
+            f"Nothing is called {quote_given(query)}. For {quote_given(corrected)}: {found.note}".rstrip(),
+        )
     counts = {entry: _count_words_in_names(words, entry) for entry in pool if entry in list_entries()}
     near = sorted((entry for entry in counts if counts[entry]), key=lambda entry: -counts[entry])
-    return Found(near, f"Nothing is called {query!r}. Similar names:" if near else "")
+    return Found(near, f"Nothing is called {quote_given(query)}. Similar names:" if near else "")
 
 
 def _count_words_in_names(words: Iterable[str], entry: Entry) -> int:

@@ -1,6 +1,6 @@
 """Send saved results as one ZIP file; the ZIP file is built while it is sent, and never stored."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
@@ -32,8 +32,14 @@ class _Sink:
         return taken
 
 
-def write_archive(storage: Storage, results: Sequence[Result]) -> Iterator[bytes]:
-    """Yield the bytes of a ZIP file with the saved files, and with a text that lists the files that are gone."""
+def write_archive(storage: Storage, results: Sequence[Result], conceal: Callable[[str], str]) -> Iterator[bytes]:
+    """Yield the bytes of a ZIP file with the saved files, and with a text that lists the files that are gone.
+
+    Args:
+        storage: The storage of the results.
+        results: The results.
+        conceal: Removes from the text what the receiver of the ZIP file must not see, such as paths of this machine.
+    """
     sink, missing, names = _Sink(), list[str](), set[str]()
     # The ZIP stores the files without compression, because media files are compressed already.
     with ZipFile(sink, "w", ZIP_STORED) as archive:  # type: ignore[call-overload]
@@ -49,7 +55,7 @@ def write_archive(storage: Storage, results: Sequence[Result]) -> Iterator[bytes
                     entry.write(chunk)
                     yield sink.take()
         if missing:
-            archive.writestr(MISSING, "\n".join(missing))
+            archive.writestr(MISSING, conceal("\n".join(missing)))
     yield sink.take()
 
 

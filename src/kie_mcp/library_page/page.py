@@ -257,7 +257,8 @@ class LibraryPage:
         tasks = await self._find_selected(request.query_params["tasks"])
         results = [each for task in tasks for each in task.results]
         headers = {**DATA_HEADERS, "content-disposition": "attachment; filename=kie-mcp.zip"}
-        return StreamingResponse(write_archive(self._storage, results), media_type="application/zip", headers=headers)
+        archive = write_archive(self._storage, results, self._conceal)
+        return StreamingResponse(archive, media_type="application/zip", headers=headers)
 
     async def _find_selected(self, named: str) -> list[Task]:
         """Return the tasks whose ids are in a text, separated by commas."""

@@ -22,7 +22,7 @@ from kie_mcp.kie.routes import listed_ids
 from kie_mcp.kie.snapshot import OfferedModel
 from kie_mcp.server.live_fields import LIVE_TIMEOUT_SECONDS, describe_changes
 from kie_mcp.tasks.order import Order
-from kie_mcp.text import one_line, shorten
+from kie_mcp.text import one_line, quote_given, shorten
 
 if TYPE_CHECKING:
     from kie_mcp.server.app import App
@@ -74,7 +74,7 @@ async def load_live_model(
     try:
         offered = await discovery.read_models()
     except ApiError as error:
-        error.message = f"{name!r} is not built in, and KIE could not be asked for it. {error.message}"
+        error.message = f"{quote_given(name)} is not built in, and KIE could not be asked for it. {error.message}"
         error.next_step = f"{_did_you_mean(name)}{error.next_step}"
         raise
     if name not in offered:
@@ -98,11 +98,12 @@ def _no_such_model(name: str, offered: OfferedModels) -> KieMcpError:
     hint = _did_you_mean(name, offered)
     if as_of := snapshot_date(offered):
         return ApiError(
-            f"{name!r} is not built in, and KIE could not be asked for it. It is not in KIE's list of {as_of}.",
+            f"{quote_given(name)} is not built in, and KIE could not be asked for it. "
+            f"It is not in KIE's list of {as_of}.",
             f"{hint}Try again later.",
             retryable=True,
         )
-    return InvalidCall(f"KIE offers no model {name!r}.", f"{hint}find_models lists the models.")
+    return InvalidCall(f"KIE offers no model {quote_given(name)}.", f"{hint}find_models lists the models.")
 
 
 def snapshot_date(offered: OfferedModels) -> str:
@@ -163,7 +164,9 @@ async def describe_model(app: "App", name: str) -> dict[str, Any]:
         changes = await describe_changes(app, model, only_route)
         return search.describe_model(model, family.tool) | worth | read_live_status(model, offered) | changes
     if not offered:
-        raise InvalidCall(f"There is no model {name!r} here.", f"{_did_you_mean(name)}find_models lists the models.")
+        raise InvalidCall(
+            f"There is no model {quote_given(name)} here.", f"{_did_you_mean(name)}find_models lists the models."
+        )
     discovery, name = await app.discovery(), name.strip()
     model = await load_live_model(discovery, name, unchecked=True)
     return _shorten_description(

@@ -13,6 +13,7 @@ from mcp.shared.exceptions import MCPError
 
 from kie_mcp.server.app import Context
 from kie_mcp.server.selection import load_tool_list
+from kie_mcp.text import write_json
 
 FOREIGN_KEYS = frozenset({"path", "url", "uri", "prompt", "texts", "arguments", "label", "blob"})
 """JSON keys whose values come from users or from KIE; these values are sent unchanged, without prefixes."""
@@ -59,7 +60,7 @@ class ToolPrefix:
             case list():
                 return [self._rename(each) for each in value]
             case {"mimeType": "application/json", "text": str(text)}:
-                return {**value, "text": json.dumps(self._rename(json.loads(text)), ensure_ascii=False)}
+                return {**value, "text": write_json(self._rename(json.loads(text)))}
             case dict():
                 return {key: each if key in FOREIGN_KEYS else self._rename(each) for key, each in value.items()}
         return value

@@ -1,6 +1,5 @@
 """Handlers of MCP resources: they list `kie://` URIs, and return the file or JSON object with such a URI."""
 
-import json
 from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -22,7 +21,7 @@ from mcp_types import (
 from kie_mcp.errors import InvalidCall, KieMcpError
 from kie_mcp.server.app import App, Context
 from kie_mcp.server.extensions import gallery
-from kie_mcp.text import escape_unseen
+from kie_mcp.text import shorten, write_json
 
 if TYPE_CHECKING:
     from kie_mcp.ledger.task import Result
@@ -79,12 +78,10 @@ async def read_resource(context: Context, params: ReadResourceRequestParams) -> 
     except KieMcpError as error:
         raise MCPError(INVALID_PARAMS, f"{error} {error.next_step}".strip(), {"uri": uri}) from None
     if content is None:
-        raise MCPError(INVALID_PARAMS, f"There is nothing at {uri}.", {"uri": uri})
+        raise MCPError(INVALID_PARAMS, f"There is nothing at {shorten(uri, 100)}.", {"uri": uri})
     if isinstance(content, BlobResourceContents):
         return ReadResourceResult(contents=[content])
-    # Invisible characters become JSON escapes, so that a program that parses the JSON gets every text unchanged.
-    text = escape_unseen(json.dumps(content, ensure_ascii=False))
-    return ReadResourceResult(contents=[TextResourceContents(uri=uri, mime_type=JSON, text=text)])
+    return ReadResourceResult(contents=[TextResourceContents(uri=uri, mime_type=JSON, text=write_json(content))])
 
 
 async def _read_content(app: App, uri: str) -> Any:

@@ -215,7 +215,7 @@ class References:
         for upload in await self._ledger.uploads.live(self._clock.time(), id_=ref.rpartition("/")[2]):
             check_kind(upload.mime_type, ref)
             return upload.url
-        raise InvalidCall(f"{ref} is not there any more.", "Upload the file again with upload_file.")
+        raise InvalidCall(f"{abbreviate(ref)} is not there any more.", "Upload the file again with upload_file.")
 
     async def _resolve_result(self, ref: MediaRef, task_id: str, number: str) -> str:
         task, result = await self._find_result(ref, task_id, number)
@@ -243,20 +243,21 @@ class References:
 
     async def _find_result(self, ref: Ref, task_id: str, number: str) -> tuple[Task, Result]:
         """Return a succeeded task and its result with this number; raise `InvalidCall` if one cannot be used."""
+        shown = abbreviate(ref)
         task = await self._ledger.find(task_id)
         if not task:
-            raise InvalidCall(f"{ref}: there is no task {task_id}.", "list_tasks shows the tasks there are.")
+            raise InvalidCall(f"{shown}: there is no task {task_id[:100]}.", "list_tasks shows the tasks there are.")
         if task.state != "succeeded":
-            raise InvalidCall(f"{ref}: the task is {task.state}.", "Ask get_task until it has succeeded.")
+            raise InvalidCall(f"{shown}: the task is {task.state}.", "Ask get_task until it has succeeded.")
         if not number.isdecimal() or not 1 <= int(number) <= len(task.results):
-            raise InvalidCall(f"{ref}: the task has {len(task.results)} results.", "Count them from 1.")
+            raise InvalidCall(f"{shown}: the task has {len(task.results)} results.", "Count them from 1.")
         result = task.results[int(number) - 1]
         if isinstance(ref, MediaRef) and result.is_damaged:
             raise InvalidCall(
-                f"{ref}: KIE sent no whole file for it ({result.mime_type}).", "get_task asks for it again."
+                f"{shown}: KIE sent no whole file for it ({result.mime_type}).", "get_task asks for it again."
             )
         if isinstance(ref, MediaRef) and not result.is_media:
-            raise InvalidCall(f"{ref} is {result.mime_type}, and no picture, clip or sound.", "Take another result.")
+            raise InvalidCall(f"{shown} is {result.mime_type}, and no picture, clip or sound.", "Take another result.")
         if isinstance(ref, MediaRef):
             check_kind(result.mime_type or guess_mime_type(result.url), ref)
         return task, result

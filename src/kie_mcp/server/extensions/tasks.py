@@ -184,7 +184,7 @@ async def find_task(app: App, id_: str) -> "Task":
         # `runner.get()` also accepts KIE's id of a task. Here, KIE's id is refused, because handles contain the
         # ledger's id.
         if task.id != id_:
-            raise InvalidCall(f"There is no task {id_}.")
+            raise InvalidCall(f"There is no task {id_[:100]}.")
     except InvalidCall as error:
         raise MCPError(INVALID_PARAMS, str(error)) from None
     except KieMcpError as error:

@@ -14,6 +14,7 @@ from kie_mcp.errors import InvalidCall, KieMcpError
 from kie_mcp.server import selection
 from kie_mcp.server.app import App, Context, ToolCall
 from kie_mcp.server.extensions import gallery
+from kie_mcp.text import quote_given
 
 logger = logging.getLogger(__name__)
 
@@ -88,5 +89,6 @@ async def _call(app: App, call: ToolCall) -> CallToolResult | InputRequiredResul
         if tool.name == name:
             return await tool(app, call, arguments)
     raise InvalidCall(
-        f"There is no tool {name!r}.", f"{selection.suggest_tools(name)}find_models tells which tool makes what."
+        f"There is no tool {quote_given(name)}.",
+        f"{selection.suggest_tools(name)}find_models tells which tool makes what.",
     )

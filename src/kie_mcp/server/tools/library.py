@@ -17,7 +17,7 @@ from kie_mcp.server.app import App, ToolCall
 from kie_mcp.server.tools.paging import build_page_result, parse_cursor
 from kie_mcp.server.tools.tool import Arguments, Tool
 from kie_mcp.tasks.storage import Storage
-from kie_mcp.text import one_line, shorten
+from kie_mcp.text import one_line, quote_given, shorten
 
 PAGE_SIZE = 20
 """Maximum number of tasks on one page."""
@@ -154,7 +154,7 @@ def _parse_time(text: str) -> float | None:
     try:
         return datetime.fromisoformat(text.strip()).timestamp()
     except (ValueError, OverflowError, OSError):
-        raise InvalidCall(f"{shorten(text, 60)!r} is no date.", "Write 2026-09-30, or an ISO time.") from None
+        raise InvalidCall(f"{quote_given(text)} is no date.", "Write 2026-09-30, or an ISO time.") from None
 
 
 LIBRARY = Tool(

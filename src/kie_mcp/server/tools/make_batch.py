@@ -24,6 +24,7 @@ from kie_mcp.server.tools.tool import Tool
 from kie_mcp.tasks import failures
 from kie_mcp.tasks.batch import Batch
 from kie_mcp.tasks.order import Order
+from kie_mcp.text import quote_given
 
 MAX_ITEMS = 50
 """Maximum number of items in one batch."""
@@ -141,7 +142,7 @@ async def _build_order(app: App, wish: Wish) -> Order:
     if family := FAMILIES.find(tool):
         order, _ = await build_family_order(app, family, {**given, **({"model": model} if model else {})})
     elif tool and tool != live_models.RUN_MODEL_TOOL:
-        raise InvalidCall(f"{tool!r} is no tool that makes something.", "")
+        raise InvalidCall(f"{quote_given(tool)} is no tool that makes something.", "")
     else:
         order = await build_model_order(app, model, given, unchecked=False)
     if order.call.id not in MODELS:

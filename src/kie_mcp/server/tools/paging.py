@@ -8,6 +8,7 @@ from mcp_types import CallToolResult
 from kie_mcp.errors import InvalidCall
 from kie_mcp.ledger.task import Task
 from kie_mcp.server import answers
+from kie_mcp.text import quote_given
 
 
 def build_page_result(answer: dict[str, Any], lines: Sequence[str], last: Task | None, nothing: str) -> CallToolResult:
@@ -45,4 +46,6 @@ def parse_cursor(cursor: str) -> tuple[float, str] | None:
     try:
         return float(created), id_
     except ValueError:
-        raise InvalidCall(f"{cursor!r} is no cursor.", "Pass next_cursor of the page before, or none.") from None
+        raise InvalidCall(
+            f"{quote_given(cursor)} is no cursor.", "Pass next_cursor of the page before, or none."
+        ) from None

@@ -10,6 +10,7 @@ from kie_mcp.server import answers
 from kie_mcp.server.app import App, ToolCall
 from kie_mcp.server.live_models import find_built_in
 from kie_mcp.server.tools.tool import Arguments, Tool
+from kie_mcp.text import LONGEST_GIVEN, shorten
 
 MAX_VOICES = 12
 """Maximum number of voices of one tool in an answer."""
@@ -59,7 +60,9 @@ def _voices_by_tool(name: str) -> dict[str, tuple[Voice, ...]]:
     if name:
         found = find_built_in(name)
         if not found or not found[1].voice_list:
-            raise InvalidCall(f"{name} has no list of voices.", "Leave out model, or name a speech model.")
+            raise InvalidCall(
+                f"{shorten(name, LONGEST_GIVEN)} has no list of voices.", "Leave out model, or name a speech model."
+            )
         return {found[0].tool: found[1].voice_list}
     return {family.tool: family.models[0].voice_list for family in FAMILIES if family.models[0].voice_list}
 
