@@ -120,6 +120,23 @@ async def test_a_field_of_a_model_with_an_api_of_its_own_goes_by_the_api_that_ha
     assert (sandbox.accepted[0].model, sandbox.accepted[0].body["input"]["camera"]) == ("veo-3-1", "still")
 
 
+@pytest.mark.parametrize(
+    ("id_", "model", "given"),
+    [
+        ("veo-3-1", "veo3_lite", {}),
+        ("veo-3-1", "veo3", {}),
+        ("veo/extend", "veo/extend", {"task_id": "5f0c", "tier": "lite"}),
+        ("veo/extend", "veo/extend", {"task_id": "5f0c", "tier": "quality"}),
+    ],
+)
+async def test_a_field_of_the_api_without_tiers_is_refused_for_a_tier_that_only_the_other_api_makes(
+    client: Client, sandbox: Sandbox, id_: str, model: str, given: dict[str, Any]
+) -> None:
+    publish(sandbox, id_, camera={"type": "string", "enum": ["still", "moving"]})
+    assert "does not take camera" in await read_refusal(client, model, {"prompt": "x", "camera": "still", **given})
+    assert sandbox.accepted == []
+
+
 async def test_a_field_that_kie_dropped_is_told_and_sent(client: Client, sandbox: Sandbox) -> None:
     publish(sandbox, ID, "aspect_ratio")
     await client.call_tool("describe_model", {"model": ID})

@@ -66,6 +66,8 @@ async def _parse(
         given = {str(name).strip(): value for name, value in arguments.items()}
         added = {name: given.pop(name) for name in error.names}
         call = family.parse({**given, "model": error.model.id}, pasted=pasted)
+        if live.route not in call.route_ids():
+            raise
         note = f"{', '.join(added)}: newer than this server; checked against KIE's schema."
         return Order(RUN_MODEL_TOOL, dynamic_model.add_live_fields(call, live.schema, added), live.route, notes=(note,))
 

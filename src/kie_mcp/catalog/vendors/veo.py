@@ -37,6 +37,10 @@ class Veo(KieModel):
         """The page's example has a seed, of which its schema knows nothing."""
         return super().hidden_fields() | {"seeds"}
 
+    def route_ids(self) -> tuple[str, ...]:
+        """Only the product API can choose a tier; the unified id has no field for it."""
+        return self.routes if self.id == "veo3_fast" else self.routes[:1]
+
     def find_shape_source(self) -> Image | None:
         """Return the first frame; references give no shape."""
         return self.images[0] if self.images and self.generation_type != "REFERENCE_2_VIDEO" else None
