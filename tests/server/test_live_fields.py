@@ -84,6 +84,22 @@ async def test_a_wrong_value_of_a_known_field_is_refused_beside_a_new_field(clie
     assert result.is_error
 
 
+@pytest.mark.parametrize(("name", "number", "high"), [("num_images", 4, 3.2), ("nVariants", 2, 1.6), ("tempo", 4, 0.8)])
+async def test_several_results_that_a_new_field_asks_for_are_counted(
+    client: Client, sandbox: Sandbox, name: str, number: int, high: float
+) -> None:
+    publish(sandbox, ID, **{name: {"type": "integer", "minimum": 1}})
+    quoted = await call(client, "z_image", prompt="x", quote=True, **{name: number})
+    assert answer(quoted)["estimated_credits"] == [0.8, high]
+
+
+async def test_a_new_number_of_results_that_is_no_number_has_no_price(client: Client, sandbox: Sandbox) -> None:
+    publish(sandbox, ID, num_images={"type": "string", "enum": ["auto", "4"]})
+    sandbox.discovery.prices[ID] = "ask us"
+    quoted = await call(client, "z_image", prompt="x", quote=True, num_images="auto")
+    assert "unknown number of credits" in text(quoted)
+
+
 @pytest.mark.parametrize("field", [{"type": "string", "format": "uri"}, {"type": ["string", "array"]}, {}], ids=str)
 async def test_a_file_in_a_new_field_is_uploaded(
     client: Client, sandbox: Sandbox, tmp_path: Path, field: dict[str, Any]
