@@ -330,6 +330,26 @@ def test_the_characters_of_all_texts_count(name: str, field: dict[str, Any], val
     assert estimate_from_text(make({name: value}, **{name: field}), words) == Estimate(500, 500)
 
 
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("8K", "1080p: 10 credits per video, 4K: 20 credits per video"),
+        ("3K", "1K: 4 credits per image, 2K: 6 credits per image"),
+        ("4K", "1K: 4 credits per image, 3K: 6 credits per image"),
+        ("7K", "6K: 4 credits per image, 8K: 6 credits per image"),
+    ],
+)
+def test_a_size_beyond_those_with_a_price_has_no_price(value: str, words: str) -> None:
+    sized = make({"resolution": value}, resolution={"type": "string"})
+    assert estimate_from_text(sized, words).high is None
+
+
+@pytest.mark.parametrize("value", ["3K", "5K", "8K"])
+def test_a_size_below_one_with_a_price_costs_no_more(value: str) -> None:
+    sized = make({"resolution": value}, resolution={"type": "string"})
+    assert estimate_from_text(sized, "1080p: 10 credits, 4K: 20 credits, 8K: 30 credits").high == 30
+
+
 def test_a_video_in_an_argument_without_a_type_counts() -> None:
     model = dynamic_model.unchecked_model("vendor/odd", kind="video", task_type="video-to-video")
     words = "8 credits/s. The billing rule is (input video duration + output video duration) × unit price."

@@ -470,14 +470,14 @@ def _is_covered(label: Label, values: Collection[str], figures: Sequence[Figure]
     if label.name == "duration" and all(figure.unit in ("second", "minute") for figure in figures):
         return True
     size = _measure_label(label.wanted)
-    return label.wanted == "auto" or (size < math.inf and size <= max(map(_measure_label, values)))
+    return label.wanted == "auto" or any(size <= _measure_label(value) for value in values)
 
 
 def _measure_label(value: str) -> float:
-    """Return the number in an argument's value, such as 720 for 720p and 2160 for 4k; infinity if there is none."""
-    known = {"1k": 1024, "1.5k": 1280, "2k": 1440, "4k": 2160}
-    number = re.fullmatch(r"(\d+)[a-z]", value)
-    return known.get(value, float(number[1]) if number else math.inf)
+    """Return the number in an argument's value, such as 720 for 720p and 2160 for 4k; NaN if there is none."""
+    known = {"1k": 1024, "1.5k": 1280, "2k": 1440, "3k": 1620, "4k": 2160, "5k": 2700, "6k": 3240, "8k": 4320}
+    number = re.fullmatch(r"(\d+)[psx]", value)
+    return known.get(value, float(number[1]) if number else math.nan)
 
 
 def _count_times(figure: Figure, call: KieModel, words: str, lengths: Lengths) -> Amount:
