@@ -56,6 +56,19 @@ async def test_a_field_that_kie_has_added_is_taken_checked_and_sent(
     assert len(sandbox.accepted) == 1
 
 
+@pytest.mark.parametrize("name", ["aspect_ratio", "aspectRatio", "ratio", " aspect ratio"])
+@pytest.mark.parametrize("tool", ["run_model", "kling_video"])
+async def test_a_field_that_kie_has_added_may_be_spelled_in_any_way_that_the_tool_knows(
+    client: Client, sandbox: Sandbox, tool: str, name: str
+) -> None:
+    publish(sandbox, "kling/v2-1-standard", aspect_ratio={"type": "string", "enum": ["16:9", "9:16"]})
+    given = {"prompt": "a fox", "image": "https://a.example/a.png", name: "9:16"}
+    named = {"model": "kling/v2-1-standard"}
+    result = await client.call_tool(tool, named | ({"input": given} if tool == "run_model" else given))
+    assert not result.is_error, text(result)
+    assert sandbox.accepted[0].body["input"]["aspect_ratio"] == "9:16"
+
+
 @pytest.mark.parametrize("tool", ["run_model", "z_image"])
 async def test_a_field_that_neither_the_class_nor_kie_has_is_refused_as_before(
     client: Client, sandbox: Sandbox, tool: str

@@ -147,7 +147,7 @@ class Family:
             UnknownFields: The model does not have some of the arguments.
             ValueError: An argument is wrong or missing; the message says what to change.
         """
-        renamed = rename_arguments(arguments, {"model", *self.input_schema["properties"]}, self._kie_names)
+        renamed = self.rename(arguments)
         given = {
             name: value for name, value in keep_given(tidy(renamed), self.input_schema).items() if name not in OPTIONS
         }
@@ -173,6 +173,10 @@ class Family:
             unknown = [str(each["loc"][0]) for each in error.errors() if _is_unknown_field(each)]
             reason = self._explain(model, error, pasted=pasted)
             raise (UnknownFields(model, unknown, reason) if unknown else ValueError(reason)) from None
+
+    def rename(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments of a tool call under the tool's names; arguments with unknown names are unchanged."""
+        return rename_arguments(arguments, {"model", *self.input_schema["properties"]}, self._kie_names)
 
     @cached_property
     def _schemas(self) -> dict[str, Schema]:

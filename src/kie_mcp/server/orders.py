@@ -61,9 +61,9 @@ async def _parse(
         return Order(RUN_MODEL_TOOL, family.parse(arguments, pasted=pasted), route)
     except UnknownFields as error:
         live = await find_live_fields(app, error.model, error.names, route)
-        if not live:
+        given = family.rename(arguments)
+        if not live or not given.keys() >= {*error.names}:
             raise
-        given = {str(name).strip(): value for name, value in arguments.items()}
         added = {name: given.pop(name) for name in error.names}
         call = family.parse({**given, "model": error.model.id}, pasted=pasted)
         if live.route not in call.route_ids():
