@@ -34,8 +34,8 @@ Clip = Annotated[
 LongClip = Annotated[
     Video, Limits("mp4 quicktime", mb=200, seconds=(2, 30), total_seconds=30, side_px=SIDE, ratio=RATIO, pixels=PIXELS)
 ]
-Sound = Annotated[Audio, Limits("wav mpeg", mb=15, seconds=(2, 15))]
-LongSound = Annotated[Audio, Limits("wav mpeg", mb=15, seconds=(2, 30))]
+Sound = Annotated[Audio, Limits("wav mpeg", mb=15, seconds=(2, 15), total_seconds=15)]
+LongSound = Annotated[Audio, Limits("wav mpeg", mb=15, seconds=(2, 30), total_seconds=30)]
 Ratio = Literal["1:1", "4:3", "3:4", "16:9", "9:16", "21:9"]
 AnyRatio = Literal["1:1", "4:3", "3:4", "16:9", "9:16", "21:9", "adaptive"]
 
@@ -107,7 +107,7 @@ class Multimodal(Seedance):
     last_image: Image | None = wire("last_frame_url", None)
     images: tuple[Picture, ...] | None = wire("reference_image_urls", None, min_length=1, max_length=9)
     videos: tuple[Clip, ...] | None = wire(
-        "reference_video_urls", None, min_length=1, max_length=3, description="15 s in all; 2.5: 30."
+        "reference_video_urls", None, min_length=1, max_length=3, description="15 s in all, audios too; 2.5: 30."
     )
     audios: tuple[Sound, ...] | None = wire("reference_audio_urls", None, min_length=1, max_length=3)
     aspect_ratio: AnyRatio = "16:9"
@@ -211,7 +211,7 @@ class Seedance25(Multimodal):
     prompt: Prompt = Field(max_length=30000)
     images: tuple[Picture, ...] | None = wire("reference_image_urls", None, min_length=1, max_length=30)
     videos: tuple[LongClip, ...] | None = wire(
-        "reference_video_urls", None, min_length=1, max_length=10, description="30 s in all."
+        "reference_video_urls", None, min_length=1, max_length=10, description="30 s in all, audios too."
     )
     audios: tuple[LongSound, ...] | None = wire("reference_audio_urls", None, min_length=1, max_length=10)
     aspect_ratio: AnyRatio = "adaptive"
