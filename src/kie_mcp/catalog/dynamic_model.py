@@ -152,6 +152,26 @@ def parse_call(model: type[DynamicModel], fields: Mapping[str, Any]) -> KieModel
     return model.model_validate(given if model.check.find_problems(completed) else completed)
 
 
+def check_fields(
+    fields: Mapping[str, Any], properties: Mapping[str, Schema], exact: Mapping[str, Schema] | None = None
+) -> dict[str, Any]:
+    """Return fields that are not empty, converted to the types of their schemas.
+
+    Args:
+        fields: The values of the fields; the key is KIE's name of the field.
+        properties: The JSON Schema of each field, without alternatives such as `anyOf`.
+        exact: The schemas to check the fields against, if these have alternatives.
+
+    Raises:
+        ValueError: A field is wrong; the message says what to change.
+    """
+    given = _read_fields(fields, {"properties": properties})
+    given, problems = _check(SchemaCheck({"properties": exact or properties}), given, properties)
+    if problems:
+        raise ValueError("; ".join(problems))
+    return given
+
+
 def add_live_fields(call: KieModel, schema: Schema, fields: Mapping[str, Any]) -> KieModel:
     """Return a copy of a built-in model's call with additional fields, which KIE added after the class was written.
 
@@ -165,10 +185,7 @@ def add_live_fields(call: KieModel, schema: Schema, fields: Mapping[str, Any]) -
     """
     properties = {name: merge_alternatives(schema)["properties"][name] for name in fields}
     exact = {name: schema.get("properties", {}).get(name, properties[name]) for name in fields}
-    given = _read_fields(fields, {"properties": properties})
-    given, problems = _check(SchemaCheck({"properties": exact}), given, properties)
-    if problems:
-        raise ValueError("; ".join(problems))
+    given = check_fields(fields, properties, exact)
     extended = _extend(type(call), properties)
     names = {field.serialization_alias: name for name, field in extended.model_fields.items()}
     added = {names[name]: value for name, value in given.items()}

@@ -94,9 +94,11 @@ async def build_model_order(app: App, name: str, fields: Mapping[str, Any], *, u
                 f"Nothing was sent. Put it beside input: {{model, input, {', '.join(misplaced)}}}.",
             )
         given = leave_out_empty(fields)
-        extra = {key: value for key, value in given.items() if key in model.hidden_fields()}
+        hidden = model.hidden_fields()
+        extra = {key: value for key, value in given.items() if key in hidden}
         shown = {key: value for key, value in given.items() if key not in extra}
         try:
+            extra = dynamic_model.check_fields(extra, {key: hidden[key] for key in extra}) if extra else {}
             alias = "" if route_id else name
             given = {**model.received(shown), "model": alias or model.id}
             order = await _parse(app, family, given, route_id, pasted=True)

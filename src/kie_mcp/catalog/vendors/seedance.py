@@ -1,5 +1,6 @@
 """Seedance (ByteDance): video from words, frames and references."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -221,9 +222,9 @@ class Seedance25(Multimodal):
     return_last_frame: bool | None = None
 
     @classmethod
-    def hidden_fields(cls) -> frozenset[str]:
+    def hidden_fields(cls) -> dict[str, Mapping[str, Any]]:
         """KIE's id of an earlier task to go on from, which is said to carry over little."""
-        return super().hidden_fields() | {"extension_task_id"}
+        return super().hidden_fields() | {"extension_task_id": {"type": "string"}}
 
     @model_validator(mode="after")
     def length_is_known_or_left_to_kie(self) -> Self:
