@@ -291,6 +291,12 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("sora_video", WORDS | {"model": "sora-2-text-to-video", "size": "high"}, "does not take size"),
     ("kling_video", WORDS | {"model": "kling-2.1-pro", "image": A, "resolution": "1080p"}, "does not take resolution"),
     ("veo_video", WORDS | {"duration": "long"}, "duration: "),
+    # A text that is no address never leaves this machine.
+    *(
+        ("wan3_video", WORDS | {name: value}, f"{name}: .*an address that anybody can open")
+        for name in ("document", "link")
+        for value in ("/home/me/plan.pdf", "file:///plan.pdf", "plan.pdf", "data:application/pdf;base64,AAAA")
+    ),
     ("veo_video", WORDS | {"aspect_ratio": "1024x1024"}, "aspect_ratio: Input should be"),
 ]
 
