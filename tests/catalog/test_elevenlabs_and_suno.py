@@ -229,3 +229,10 @@ def test_only_the_sound_effect_is_legacy() -> None:
     assert SOUND_EFFECT.description.startswith("Legacy: ")
     assert SOUND_EFFECT.description.endswith("Prefer suno_sounds.")
     assert not SPEECH.legacy
+
+
+@pytest.mark.parametrize("family", [WAV, MUSIC_VIDEO, MIDI, SEPARATE_VOCALS], ids=lambda family: family.tool)
+def test_a_song_without_its_task_is_refused_where_kie_wants_both(family: Family) -> None:
+    with pytest.raises(ValueError, match="KIE wants the id of the song's task too"):
+        family.parse({"track": "task:-#5c79-8e"})
+    assert family.parse({"track": "task:5f0c#5c79-8e"}).sent(str)["taskId"] == "5f0c"

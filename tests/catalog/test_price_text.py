@@ -280,6 +280,76 @@ def test_no_wording_makes_an_estimate_too_low(words: str, given: dict[str, Any],
     assert high is None or high >= least
 
 
+COUNTS = (
+    *("num_images", "numImages", "num_images_per_prompt", "image_count", "nVariants", "num_variations", "samples"),
+    *("batch_size", "max_images", "number_of_pictures", "outputs", "videoQuantity", "num-outputs"),
+)
+OTHER_NUMBERS = ("seed", "image_index", "num_inference_steps", "num_frames", "image_width", "output_quality", "fps")
+
+
+def make(given: dict[str, Any], **fields: Any) -> KieModel:
+    """A call of a model that has these fields in its schema."""
+    model = dynamic_model.model_from_schema("vendor/odd", {"properties": fields}, kind="image", task_type="x")
+    return dynamic_model.parse_call(model, given)
+
+
+@pytest.mark.parametrize(("name", "high"), [*((name, 40) for name in COUNTS), *((name, 10) for name in OTHER_NUMBERS)])
+def test_a_number_of_results_counts_under_each_name(name: str, high: float) -> None:
+    several = make({name: 4}, **{name: {"type": "integer"}})
+    assert estimate_from_text(several, "10 credits per image").high == high
+
+
+def test_numbers_of_results_are_multiplied_wherever_they_stand() -> None:
+    fields = {"type": "object", "properties": {"num_images": {"type": "integer"}}}
+    nested = make({"options": {"num_images": 4}, "batch_size": "2"}, options=fields, batch_size={"type": "string"})
+    assert estimate_from_text(nested, "10 credits per image").high == 80
+
+
+@pytest.mark.parametrize("value", ["auto", "-1", "0"])
+def test_a_number_of_results_that_is_no_number_has_no_price(value: str) -> None:
+    unclear = make({"image_count": value}, image_count={"type": "string"})
+    assert estimate_from_text(unclear, "10 credits per image").high is None
+
+
+LINES = {"type": "array", "items": {"type": "object", "properties": {"text": {"type": "string"}}}}
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "value"),
+    [
+        ("script", {"type": "string"}, "a " * 25_000),
+        ("lyrics", {}, "x" * 50_000),
+        ("dialogue_turns", LINES, [{"text": "x" * 25_000}] * 2),
+    ],
+)
+def test_the_characters_of_all_texts_count(name: str, field: dict[str, Any], value: Any) -> None:
+    words = "10 credits per 1000 characters"
+    styles = {"prompt": {"type": "string"}, "style": {"enum": ["x" * 2000]}, "voice": {"type": "string"}, name: field}
+    beside = make({"prompt": "x" * 1000, "style": "x" * 2000, "voice": "Rachel", name: value}, **styles)
+    assert estimate_from_text(beside, words) == Estimate(10, 510)
+    assert estimate_from_text(make({name: value}, **{name: field}), words) == Estimate(500, 500)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("8K", "1080p: 10 credits per video, 4K: 20 credits per video"),
+        ("3K", "1K: 4 credits per image, 2K: 6 credits per image"),
+        ("4K", "1K: 4 credits per image, 3K: 6 credits per image"),
+        ("7K", "6K: 4 credits per image, 8K: 6 credits per image"),
+    ],
+)
+def test_a_size_beyond_those_with_a_price_has_no_price(value: str, words: str) -> None:
+    sized = make({"resolution": value}, resolution={"type": "string"})
+    assert estimate_from_text(sized, words).high is None
+
+
+@pytest.mark.parametrize("value", ["3K", "5K", "8K"])
+def test_a_size_below_one_with_a_price_costs_no_more(value: str) -> None:
+    sized = make({"resolution": value}, resolution={"type": "string"})
+    assert estimate_from_text(sized, "1080p: 10 credits, 4K: 20 credits, 8K: 30 credits").high == 30
+
+
 def test_a_video_in_an_argument_without_a_type_counts() -> None:
     model = dynamic_model.unchecked_model("vendor/odd", kind="video", task_type="video-to-video")
     words = "8 credits/s. The billing rule is (input video duration + output video duration) × unit price."

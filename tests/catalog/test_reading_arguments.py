@@ -209,6 +209,11 @@ READ: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ),
     (
         "kling_video",
+        WORDS | {"model": "kling-2.5-turbo", "image": A, "aspect_ratio": "16:9"},
+        WORDS | {"model": "kling/v2-5-turbo-image-to-video-pro", "image": A},
+    ),
+    (
+        "kling_video",
         WORDS | {"model": "kling-2.6", "image_url": A},
         WORDS | {"model": "kling-2.6/image-to-video", "image": A},
     ),
@@ -272,7 +277,26 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         "The same with image is kling/v2-5-turbo-image-to-video-pro",
     ),
     ("hailuo_video", WORDS | {"model": "hailuo-02-pro", "duration": 10}, "does not take duration"),
+    # Another model's default is a wish if the call names a model that lacks the argument.
+    (
+        "hailuo_video",
+        WORDS | {"model": "hailuo/02-image-to-video-pro", "image": A, "last_image": A, "duration": 10},
+        "02-image-to-video-pro does not take duration",
+    ),
+    (
+        "hailuo_video",
+        WORDS | {"model": "hailuo-02-pro", "image": A, "last_image": A, "duration": 10},
+        "does not take duration",
+    ),
+    ("sora_video", WORDS | {"model": "sora-2-text-to-video", "size": "high"}, "does not take size"),
+    ("kling_video", WORDS | {"model": "kling-2.1-pro", "image": A, "resolution": "1080p"}, "does not take resolution"),
     ("veo_video", WORDS | {"duration": "long"}, "duration: "),
+    # A text that is no address never leaves this machine.
+    *(
+        ("wan3_video", WORDS | {name: value}, f"{name}: .*an address that anybody can open")
+        for name in ("document", "link")
+        for value in ("/home/me/plan.pdf", "file:///plan.pdf", "plan.pdf", "data:application/pdf;base64,AAAA")
+    ),
     ("veo_video", WORDS | {"aspect_ratio": "1024x1024"}, "aspect_ratio: Input should be"),
 ]
 

@@ -1,6 +1,7 @@
 """What people say, and the models that a search answers with."""
 
 import pytest
+from support.facts import market
 
 from kie_mcp.catalog import search
 from kie_mcp.catalog.fields import find_file_type
@@ -197,11 +198,29 @@ def test_a_legacy_model_names_a_current_tool_that_is_listed_and_makes_the_same()
 
 def test_a_limit_on_the_length_of_all_files_together_is_stated_by_every_model_that_has_one() -> None:
     limited = [
-        (field, found[1].total_seconds)
+        (model, name, found[1].total_seconds)
         for model in MODELS.values()
-        for field in model.model_fields.values()
+        for name, field in model.model_fields.items()
         if (found := find_file_type(field)) and found[1] and found[1].total_seconds
     ]
     assert limited
-    for field, seconds in limited:
-        assert (field.description or "").startswith(f"{seconds:g} s ")
+    for model, name, seconds in limited:
+        words = {other: field.description or "" for other, field in model.model_fields.items()}
+        stated = [other for other in words if words[other].startswith(f"{seconds:g} s ")]
+        assert any(name == other or f"{name} too" in words[other] for other in stated)
+
+
+def test_the_limits_on_the_length_of_all_files_together_are_those_that_kie_documents() -> None:
+    documented = {
+        (id_, name): each["max_total_seconds"]
+        for id_, model in market().items()
+        for name, each in model.get("media", {}).items()
+        if "max_total_seconds" in each
+    }
+    ours = {
+        (model.id, field.serialization_alias): found[1].total_seconds
+        for model in MODELS.values()
+        for field in model.model_fields.values()
+        if (found := find_file_type(field)) and found[1] and found[1].total_seconds
+    }
+    assert ours == documented

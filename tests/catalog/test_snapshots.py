@@ -56,7 +56,7 @@ def samples(model: type[KieModel]) -> Iterator[dict[str, Any]]:
 
 def runs_as_widely(model: type[KieModel], arguments: dict[str, Any]) -> bool:
     try:
-        return model.model_validate(arguments).route_ids() == model.routes
+        return model.model_validate(arguments).route_ids() == model.model_construct().route_ids()
     except ValidationError:
         return False
 

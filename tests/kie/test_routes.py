@@ -4,7 +4,7 @@ import httpx2
 import pytest
 
 from kie_mcp.catalog.fields import snake_case
-from kie_mcp.catalog.registry import MODELS
+from kie_mcp.catalog.registry import FAMILIES, MODELS
 from kie_mcp.errors import NotOffered
 from kie_mcp.kie import routes, status
 from kie_mcp.kie.client import KieClient
@@ -132,7 +132,7 @@ BODIES: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
         },
     ),
     (
-        "flux-kontext-max",
+        "flux-kontext-pro",
         {"prompt": "rain", "image": "a.png"},
         "jobs:flux1-kontext",
         {
@@ -292,6 +292,14 @@ def test_further_fields_go_where_the_others_are_and_never_in_their_place(model: 
     fields = "input" if way.startswith("jobs") else ""
     added = {**plain.get(fields, plain), spelled: True}
     assert more == ({**plain, fields: added} if fields else added)
+
+
+def test_no_two_tiers_of_a_model_are_made_under_one_id_of_kie() -> None:
+    for family in FAMILIES:
+        shared = [
+            way for model in family.models for way in model.model_construct().route_ids() if way.startswith("jobs:")
+        ]
+        assert len(shared) == len(set(shared)), family.tool
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,19 @@ async def test_a_field_that_kie_has_added_is_taken_checked_and_sent(
     assert len(sandbox.accepted) == 1
 
 
+@pytest.mark.parametrize("name", ["aspect_ratio", "aspectRatio", "ratio", " aspect ratio"])
+@pytest.mark.parametrize("tool", ["run_model", "kling_video"])
+async def test_a_field_that_kie_has_added_may_be_spelled_in_any_way_that_the_tool_knows(
+    client: Client, sandbox: Sandbox, tool: str, name: str
+) -> None:
+    publish(sandbox, "kling/v2-1-standard", aspect_ratio={"type": "string", "enum": ["16:9", "9:16"]})
+    given = {"prompt": "a fox", "image": "https://a.example/a.png", name: "9:16"}
+    named = {"model": "kling/v2-1-standard"}
+    result = await client.call_tool(tool, named | ({"input": given} if tool == "run_model" else given))
+    assert not result.is_error, text(result)
+    assert sandbox.accepted[0].body["input"]["aspect_ratio"] == "9:16"
+
+
 @pytest.mark.parametrize("tool", ["run_model", "z_image"])
 async def test_a_field_that_neither_the_class_nor_kie_has_is_refused_as_before(
     client: Client, sandbox: Sandbox, tool: str
@@ -82,6 +95,22 @@ async def test_a_wrong_value_of_a_known_field_is_refused_beside_a_new_field(clie
     result = await call(client, "z_image", prompt="x", aspect_ratio="5:7", tempo=5)
     assert "aspect_ratio" in text(result)
     assert result.is_error
+
+
+@pytest.mark.parametrize(("name", "number", "high"), [("num_images", 4, 3.2), ("nVariants", 2, 1.6), ("tempo", 4, 0.8)])
+async def test_several_results_that_a_new_field_asks_for_are_counted(
+    client: Client, sandbox: Sandbox, name: str, number: int, high: float
+) -> None:
+    publish(sandbox, ID, **{name: {"type": "integer", "minimum": 1}})
+    quoted = await call(client, "z_image", prompt="x", quote=True, **{name: number})
+    assert answer(quoted)["estimated_credits"] == [0.8, high]
+
+
+async def test_a_new_number_of_results_that_is_no_number_has_no_price(client: Client, sandbox: Sandbox) -> None:
+    publish(sandbox, ID, num_images={"type": "string", "enum": ["auto", "4"]})
+    sandbox.discovery.prices[ID] = "ask us"
+    quoted = await call(client, "z_image", prompt="x", quote=True, num_images="auto")
+    assert "unknown number of credits" in text(quoted)
 
 
 @pytest.mark.parametrize("field", [{"type": "string", "format": "uri"}, {"type": ["string", "array"]}, {}], ids=str)
@@ -118,6 +147,23 @@ async def test_a_field_of_a_model_with_an_api_of_its_own_goes_by_the_api_that_ha
     result = await run_model(client, "veo3_fast", {"prompt": "x", "camera": "STILL"})
     assert not result.is_error, text(result)
     assert (sandbox.accepted[0].model, sandbox.accepted[0].body["input"]["camera"]) == ("veo-3-1", "still")
+
+
+@pytest.mark.parametrize(
+    ("id_", "model", "given"),
+    [
+        ("veo-3-1", "veo3_lite", {}),
+        ("veo-3-1", "veo3", {}),
+        ("veo/extend", "veo/extend", {"task_id": "5f0c", "tier": "lite"}),
+        ("veo/extend", "veo/extend", {"task_id": "5f0c", "tier": "quality"}),
+    ],
+)
+async def test_a_field_of_the_api_without_tiers_is_refused_for_a_tier_that_only_the_other_api_makes(
+    client: Client, sandbox: Sandbox, id_: str, model: str, given: dict[str, Any]
+) -> None:
+    publish(sandbox, id_, camera={"type": "string", "enum": ["still", "moving"]})
+    assert "does not take camera" in await read_refusal(client, model, {"prompt": "x", "camera": "still", **given})
+    assert sandbox.accepted == []
 
 
 async def test_a_field_that_kie_dropped_is_told_and_sent(client: Client, sandbox: Sandbox) -> None:

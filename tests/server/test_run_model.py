@@ -272,6 +272,45 @@ async def test_a_field_that_does_not_tell_what_it_takes_takes_any_file(
     assert "there is no file" in (await read_refusal(client, NEW, {"source": f"file://{tmp_path}/b.png"})).lower()
 
 
+@pytest.mark.parametrize(
+    ("model", "field", "value", "words"),
+    [
+        ("z-image", "nsfw_checker", "maybe", "nsfw_checker: Input should be a valid boolean"),
+        ("z-image", "enable_safety_checker", {"a": [1]}, "enable_safety_checker: Input should be a valid boolean"),
+        ("z-image", "upload_method", "ftp", "upload_method: Input should be"),
+        ("veo3_fast", "seeds", "many", "seeds: Input should be a valid integer"),
+        (
+            "elevenlabs/text-to-speech-multilingual-v2",
+            "language_code",
+            "de",
+            "language_code: KIE does not take this field here",
+        ),
+    ],
+)
+async def test_a_hidden_field_with_a_wrong_value_is_refused(
+    client: Client, sandbox: Sandbox, model: str, field: str, value: Any, words: str
+) -> None:
+    assert words in await read_refusal(client, model, {"prompt": "x", field: value})
+    assert sandbox.accepted == []
+
+
+@pytest.mark.parametrize(
+    ("field", "given", "sent"),
+    [
+        ("nsfw_checker", "false", False),
+        ("nsfw_checker", True, True),
+        ("upload_method", "S3", "s3"),
+        ("language_code", "de", "de"),
+    ],
+)
+async def test_a_hidden_field_is_sent_as_its_schema_wants_it(
+    client: Client, sandbox: Sandbox, field: str, given: Any, sent: Any
+) -> None:
+    result = await run_model(client, "z-image", {"prompt": "x", field: given})
+    assert not result.is_error, text(result)
+    assert sandbox.accepted[0].body["input"][field] == sent
+
+
 async def test_a_reference_in_a_hidden_field_never_reaches_kie(client: Client, sandbox: Sandbox) -> None:
     said = await read_refusal(client, "z-image", {"prompt": "x", "language_code": "task:t_x#1"})
     assert "language_code: task:t_x#1 is known only on this machine" in said

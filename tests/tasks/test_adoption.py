@@ -45,7 +45,7 @@ DAY = 24 * 3600
 
 
 NEEDS: dict[str, dict[str, Any]] = {
-    "suno-stems": {"track": "task:-#5f0c"},
+    "suno-stems": {"track": "task:5f0c#5f0c"},
     "suno-midi": {"task_id": "5f0c"},
     "suno-voice-phrase": {"audio": "https://files.example/a.mp3", "start": 0, "end": 10},
 }

@@ -8,9 +8,10 @@ from urllib.parse import quote, unquote
 
 import pytest
 from support.clock import JumpingClock
-from support.media_files import picture, sound
+from support.media_files import picture, sound, timed_clip
 
 from kie_mcp.catalog.fields import Audio, Image, Limits, MediaRef, Ref, TaskRef, Track, Video
+from kie_mcp.catalog.registry import MODELS
 from kie_mcp.errors import ApiError, InvalidCall
 from kie_mcp.kie.client import KieClient
 from kie_mcp.kie.files import UPLOAD_LIFETIME
@@ -266,6 +267,28 @@ async def test_a_file_beyond_the_limits_is_refused_before_anything_is_sent(
     assert reason in message
     assert len(message) < 200
     assert not uploads(sandbox)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+async def test_files_that_are_too_long_together_are_refused(references: References, count: int) -> None:
+    """A file that is given twice counts twice; a link has no known length, and a clip is of another field."""
+    long = limited(Audio(data_uri(sound(7))), Limits("wav", total_seconds=15))
+    far = limited(Audio("https://a.example/a.wav"), Limits("wav", total_seconds=15))
+    clip = limited(Video(data_uri(timed_clip(14))), Limits("mp4", total_seconds=15))
+    refs = [*[long] * count, far, clip]
+    if count < 3:
+        assert (await references.measure(refs))[long] == 7
+        return
+    with pytest.raises(InvalidCall, match="The audio files have 21 s in all; the model takes up to 15 s"):
+        await references.measure(refs)
+
+
+async def test_a_clip_for_the_orientation_of_a_picture_is_10_s_long_at_most(references: References) -> None:
+    given = {"image": "https://a.example/a.png", "video": data_uri(timed_clip(20))}
+    model = MODELS["kling-2.6/motion-control"]
+    assert await references.identify(model.model_validate(given).references())
+    short = model.model_validate(given | {"orientation": "image"})
+    assert "has a length of 20 s; the model takes 3 to 10 s" in await refusal(references, *short.references())
 
 
 async def test_an_address_with_a_refused_extension_stops_the_call_before_uploads(

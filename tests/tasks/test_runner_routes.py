@@ -22,7 +22,7 @@ from kie_mcp.tasks.order import Order
 
 pytestmark = pytest.mark.anyio
 
-SONG = {"track": "task:-#5f0c"}
+SONG = {"track": "task:5f0c#5f0c"}
 STYLE = "ai-music-api/boost-music-style"
 # Model, arguments, how what it makes begins, what that costs.
 AT_ONCE: list[tuple[str, dict[str, Any], str, float]] = [

@@ -4,16 +4,20 @@ import keyword
 import math
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SerializationInfo, create_model
 
+from kie_mcp.catalog.amount import NOT_MEASURED, Lengths
 from kie_mcp.catalog.argument_values import is_placeholder
 from kie_mcp.catalog.arguments import coerce_arguments, is_empty, tidy
 from kie_mcp.catalog.fields import Kind, Ref, snake_case
 from kie_mcp.catalog.file_fields import has_file, json_type, with_files
 from kie_mcp.catalog.model import KieModel
+from kie_mcp.catalog.price import Estimate
 from kie_mcp.catalog.published_schema import MAX_SCHEMA_DEPTH, is_deeper, merge_alternatives
+from kie_mcp.catalog.result_count import count_results
 from kie_mcp.catalog.schema_check import SchemaCheck, unknown_fields
 from kie_mcp.text import one_line, shorten
 
@@ -148,6 +152,26 @@ def parse_call(model: type[DynamicModel], fields: Mapping[str, Any]) -> KieModel
     return model.model_validate(given if model.check.find_problems(completed) else completed)
 
 
+def check_fields(
+    fields: Mapping[str, Any], properties: Mapping[str, Schema], exact: Mapping[str, Schema] | None = None
+) -> dict[str, Any]:
+    """Return fields that are not empty, converted to the types of their schemas.
+
+    Args:
+        fields: The values of the fields; the key is KIE's name of the field.
+        properties: The JSON Schema of each field, without alternatives such as `anyOf`.
+        exact: The schemas to check the fields against, if these have alternatives.
+
+    Raises:
+        ValueError: A field is wrong; the message says what to change.
+    """
+    given = _read_fields(fields, {"properties": properties})
+    given, problems = _check(SchemaCheck({"properties": exact or properties}), given, properties)
+    if problems:
+        raise ValueError("; ".join(problems))
+    return given
+
+
 def add_live_fields(call: KieModel, schema: Schema, fields: Mapping[str, Any]) -> KieModel:
     """Return a copy of a built-in model's call with additional fields, which KIE added after the class was written.
 
@@ -161,19 +185,31 @@ def add_live_fields(call: KieModel, schema: Schema, fields: Mapping[str, Any]) -
     """
     properties = {name: merge_alternatives(schema)["properties"][name] for name in fields}
     exact = {name: schema.get("properties", {}).get(name, properties[name]) for name in fields}
-    given = _read_fields(fields, {"properties": properties})
-    given, problems = _check(SchemaCheck({"properties": exact}), given, properties)
-    if problems:
-        raise ValueError("; ".join(problems))
+    given = check_fields(fields, properties, exact)
     extended = _extend(type(call), properties)
     names = {field.serialization_alias: name for name, field in extended.model_fields.items()}
     added = {names[name]: value for name, value in given.items()}
     return extended.model_construct({*call.model_fields_set, *added}, **dict(call), **added)
 
 
+class ExtendedModel(KieModel):
+    """A built-in model with fields that KIE added after the class was written."""
+
+    def estimate(self, lengths: Lengths = NOT_MEASURED) -> Estimate:
+        """Estimate the cost of this call in credits; the new fields may ask for several results at the listed price."""
+        listed = super().estimate(lengths)
+        # For the unit "image", `count_units()` has counted a field with the name "count" already.
+        counted = {"count"} if self.price.unit == "image" else set[str]()
+        results = count_results({name: getattr(self, name) for name in self.added - counted})
+        if listed.high is None or math.isnan(results):
+            return Estimate(None, None)
+        return replace(listed, high=round(listed.high * results, 2))
+
+
 def _extend(base: type[KieModel], properties: Schema) -> type[KieModel]:
     fields = _build_fields(properties, (), base)
-    named: type[KieModel] = type(base.__name__, (base,), {"__doc__": base.__doc__, "added": frozenset(fields)})
+    attributes = {"__doc__": base.__doc__, "added": frozenset(fields)}
+    named: type[KieModel] = type(base.__name__, (ExtendedModel, base), attributes)
     return create_model(base.__name__, __base__=named, __doc__=base.__doc__, **fields)
 
 

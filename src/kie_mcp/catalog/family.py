@@ -148,16 +148,17 @@ class Family:
             UnknownFields: The model does not have some of the arguments.
             ValueError: An argument is wrong or missing; the message says what to change.
         """
-        named = rename_arguments(arguments, {"model", *self.input_schema["properties"]}, self._kie_names)
+        renamed = self.rename(arguments)
         given = {
-            name: value for name, value in keep_given(tidy(named), self.input_schema).items() if name not in OPTIONS
+            name: value for name, value in keep_given(tidy(renamed), self.input_schema).items() if name not in OPTIONS
         }
         name = given.pop("model", None)
         if self._is_version(name):
             # Callers often write a version of Suno or Midjourney, such as `v5`, into the argument `model`.
             given.setdefault("version", name)
             name = None
-        idle = {each for each, value in given.items() if self._has_no_effect(each, value, given)}
+        named = self._choose(name) if name is not None else None
+        idle = {each for each, value in given.items() if self._has_no_effect(each, value, given, named)}
         unknown = given.keys() - self.input_schema["properties"].keys()
         model = self._choose(name, given, idle | unknown)
         schema = self._schemas[model.id]
@@ -166,13 +167,17 @@ class Family:
         if not pasted:
             left_out |= {each for each in given.keys() & model.model_fields if model.is_unsent(each, given[each])}
         given = {each: value for each, value in given.items() if each not in left_out}
-        given = coerce_arguments(keep_required(given, named, needed), schema)
+        given = coerce_arguments(keep_required(given, renamed, needed), schema)
         try:
             return model.model_validate(leave_out_empty(given, needed))
         except ValidationError as error:
             unknown = [str(each["loc"][0]) for each in error.errors() if _is_unknown_field(each)]
             reason = self._explain(model, error, pasted=pasted)
             raise (UnknownFields(model, unknown, reason) if unknown else ValueError(reason)) from None
+
+    def rename(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments of a tool call under the tool's names; arguments with unknown names are unchanged."""
+        return rename_arguments(arguments, {"model", *self.input_schema["properties"]}, self._kie_names)
 
     @cached_property
     def _schemas(self) -> dict[str, Schema]:
@@ -187,11 +192,14 @@ class Family:
     def _kie_names(self) -> dict[str, str]:
         return names_at_kie(self.models)
 
-    def _has_no_effect(self, name: str, value: object, given: Collection[str]) -> bool:
+    def _has_no_effect(self, name: str, value: object, given: Collection[str], named: type[KieModel] | None) -> bool:
         """Tell whether an argument has no effect: its value is False, the model's default, or one of `ANY_SEEDS`.
 
         If models have different defaults for an argument, the first model that can run with the given arguments
         decides. If no model can, the model with the fewest missing required arguments decides.
+
+        If the call names a model, the value has to be the default of all models that differ from this model only in
+        their mode; if these do not have the argument, the default of all models. Any other value is a wish.
         """
         holders = [
             each for each in self.models if name in each.model_fields and not each.model_fields[name].is_required()
@@ -200,7 +208,12 @@ class Family:
             return False
         holder = min(holders, key=lambda each: (not _accepts(each, given, given), _count_missing(each, given)))
         read = holder.read(name, value)
-        return read is False or (name == "seed" and read in ANY_SEEDS) or holder.is_default(name, read)
+        if read is False or (name == "seed" and read in ANY_SEEDS):
+            return True
+        if named is None:
+            return holder.is_default(name, read)
+        sisters = [each for each in holders if _strip_mode(each) == _strip_mode(named)]
+        return all(each.is_default(name, each.read(name, value)) for each in sisters or holders)
 
     def _choose(self, name: object, given: Collection[str] = (), idle: Collection[str] = frozenset()) -> type[KieModel]:
         """Choose the model that runs for a tool call.

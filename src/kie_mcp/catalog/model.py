@@ -21,15 +21,10 @@ from kie_mcp.catalog.amount import (
 from kie_mcp.catalog.argument_names import rename_arguments
 from kie_mcp.catalog.argument_values import read_value
 from kie_mcp.catalog.fields import Image, InList, Kind, Limits, MediaRef, Ref, find_file_type, snake_case
+from kie_mcp.catalog.hidden_fields import HIDDEN_FIELDS
 from kie_mcp.catalog.price import UNKNOWN, Estimate, Price
 from kie_mcp.catalog.schema import plain_schema, walk_annotation
 from kie_mcp.catalog.voices import Voice
-
-HIDDEN_FIELDS = frozenset(
-    {"nsfw_checker", "enable_safety_checker", "upload_method", "uploadCn", "upload_cn", "sync_mode", "enable_fallback"}
-    | {"enableFallback", "return_last_frame", "language_code"}
-)
-"""KIE's names of fields that tools do not show, because agents do not need them, such as fields for moderation."""
 
 PRICE_KEY_FIELDS = ("duration", "resolution", "quality", "size", "mode", "speed", "version", "sound", "count")
 """Fields that are always in the price key of `tariff()`: the price may depend on them even if no `Rate` names them."""
@@ -174,9 +169,10 @@ class KieModel(BaseModel):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True, context=resolve)
 
     @classmethod
-    def hidden_fields(cls) -> frozenset[str]:
-        """Return KIE's names of fields that no tool shows for this model; `run_model` sends them if a call has them."""
-        return HIDDEN_FIELDS - {field.serialization_alias or name for name, field in cls.model_fields.items()}
+    def hidden_fields(cls) -> dict[str, Mapping[str, Any]]:
+        """Return the JSON Schemas of fields that no tool shows for this model, and that `run_model` sends if given."""
+        shown = {field.serialization_alias or name for name, field in cls.model_fields.items()}
+        return {name: schema for name, schema in HIDDEN_FIELDS.items() if name not in shown}
 
     @classmethod
     def received(cls, fields: Mapping[str, Any]) -> dict[str, Any]:

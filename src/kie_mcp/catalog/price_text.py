@@ -22,9 +22,10 @@ from kie_mcp.catalog.amount import (
     exactly,
 )
 from kie_mcp.catalog.credits import LIST_USD_PER_CREDIT
-from kie_mcp.catalog.fields import MediaRef, Medium
+from kie_mcp.catalog.fields import MediaRef, Medium, Ref
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import Estimate
+from kie_mcp.catalog.result_count import count_results, positive_number
 from kie_mcp.text import one_line, quote_words, shorten
 
 LONGEST_READ = 4000
@@ -165,23 +166,10 @@ UNIT = re.compile(
 
 RESOLUTION = re.compile(r"\b(?:\d{3,4}p|\d(?:\.\d)?k)\b")
 SECONDS_FIELDS = ("duration", "seconds", "duration_seconds", "video_duration")
-COUNT_FIELDS = (
-    "count",
-    "num_images",
-    "max_images",
-    "n",
-    "number_of_images",
-    "num_outputs",
-    "batch_size",
-    "quantity",
-    "num_videos",
-    "num_samples",
-    "num_results",
-    "number_of_videos",
-    "variations",
-)
-"""Names of arguments that may contain the number of results of a call."""
 TEXT_FIELDS = ("prompt", "text", "dialogue")
+"""Names of arguments whose characters are surely paid if a price is for a number of characters."""
+LONGEST_SETTING = 40
+"""Largest number of characters of a word, such as the name of a voice, that is a setting and no text to speak."""
 
 UNREADABLE = Estimate(None, None)
 
@@ -242,7 +230,7 @@ def estimate_from_text(call: KieModel, text: str, lengths: Lengths = NOT_MEASURE
     amounts = [_count_times(figure, call, words, lengths) for figure in chosen]
     # "Extra pictures" may mean input pictures or pictures that the call makes. So both are counted, to be on the safe
     # side.
-    pictures = len(_measure_inputs(call, "image", lengths)) + _number(call, COUNT_FIELDS, 0)
+    pictures = len(_measure_inputs(call, "image", lengths)) + count_results(_values(call), 0)
     added = sum(figure.high * pictures for figure in figures if figure not in base)
     low = min(figure.low * amount.low for figure, amount in zip(chosen, amounts, strict=True))
     high = max(figure.high * amount.high for figure, amount in zip(chosen, amounts, strict=True))
@@ -482,14 +470,14 @@ def _is_covered(label: Label, values: Collection[str], figures: Sequence[Figure]
     if label.name == "duration" and all(figure.unit in ("second", "minute") for figure in figures):
         return True
     size = _measure_label(label.wanted)
-    return label.wanted == "auto" or (size < math.inf and size <= max(map(_measure_label, values)))
+    return label.wanted == "auto" or any(size <= _measure_label(value) for value in values)
 
 
 def _measure_label(value: str) -> float:
-    """Return the number in an argument's value, such as 720 for 720p and 2160 for 4k; infinity if there is none."""
-    known = {"1k": 1024, "1.5k": 1280, "2k": 1440, "4k": 2160}
-    number = re.fullmatch(r"(\d+)[a-z]", value)
-    return known.get(value, float(number[1]) if number else math.inf)
+    """Return the number in an argument's value, such as 720 for 720p and 2160 for 4k; NaN if there is none."""
+    known = {"1k": 1024, "1.5k": 1280, "2k": 1440, "3k": 1620, "4k": 2160, "5k": 2700, "6k": 3240, "8k": 4320}
+    number = re.fullmatch(r"(\d+)[psx]", value)
+    return known.get(value, float(number[1]) if number else math.nan)
 
 
 def _count_times(figure: Figure, call: KieModel, words: str, lengths: Lengths) -> Amount:
@@ -498,7 +486,7 @@ def _count_times(figure: Figure, call: KieModel, words: str, lengths: Lengths) -
     For a price per 1000 characters and a text of 3000 characters, the number is 3. It is NaN if the call's arguments
     and files do not show it.
     """
-    results = _number(call, COUNT_FIELDS, 1)
+    results = count_results(_values(call))
     match figure.unit:
         case "second" | "minute":
             units = figure.units * (60 if figure.unit == "minute" else 1)
@@ -510,8 +498,7 @@ def _count_times(figure: Figure, call: KieModel, words: str, lengths: Lengths) -
             # A price without a unit may be for the whole call, or for each result of the call.
             return Amount(min(results, 1), results)
         case "character":
-            characters = sum(_count_characters(getattr(call, name, "")) for name in TEXT_FIELDS)
-            return exactly((characters or math.nan) / figure.units)
+            return _count_texts(call, figure.units)
         case "call":
             return exactly(1)
         case "unknown":
@@ -556,7 +543,7 @@ def _longest_result(call: KieModel) -> float:
     schemas = type(call).field_schemas()
     fields = [schemas[name] for name in SECONDS_FIELDS if name in schemas]
     stated = [value for field in fields for value in (field.get("maximum"), *field.get("enum", ()))]
-    return max((number for value in stated if not math.isnan(number := _positive_number(value))), default=0)
+    return max((number for value in stated if not math.isnan(number := positive_number(value))), default=0)
 
 
 def _number(call: KieModel, names: Sequence[str], missing: float) -> float:
@@ -571,19 +558,33 @@ def _number(call: KieModel, names: Sequence[str], missing: float) -> float:
         The number; NaN if a field has a value that is not a positive number, such as -1 for a length that KIE chooses.
     """
     values = [value for name in names if (value := _values(call).get(name)) is not None]
-    return max(map(_positive_number, values), default=missing)
+    return max(map(positive_number, values), default=missing)
 
 
-def _positive_number(value: object) -> float:
-    try:
-        figure = float(str(value))
-    except ValueError:
-        return math.nan
-    return figure if 0 < figure < math.inf else math.nan
+def _count_texts(call: KieModel, units: float) -> Amount:
+    """Return how many times a price for a number of characters is paid; NaN for a call without any text.
+
+    The least is for the arguments that surely are the text, and the most for all arguments that may be texts.
+    """
+    schemas = type(call).field_schemas()
+    lengths = {
+        name: _count_characters(value)
+        for name, value in _values(call).items()
+        if name in TEXT_FIELDS or not ("enum" in schemas.get(name, {}) or _is_setting(value))
+    }
+    least, most = sum(lengths.get(name, 0) for name in TEXT_FIELDS), sum(lengths.values())
+    return Amount((least or most or math.nan) / units, (most or math.nan) / units)
+
+
+def _is_setting(value: object) -> bool:
+    """Tell whether a value is one short word, such as `720p` or the name of a voice."""
+    return isinstance(value, str) and len(value) <= LONGEST_SETTING and not re.search(r"\s", value)
 
 
 def _count_characters(value: object) -> int:
     """Return the number of characters in a text, or in all texts inside a list or an object together."""
+    if isinstance(value, Ref):
+        return 0
     if isinstance(value, str):
         return len(value)
     if isinstance(value, KieModel) or hasattr(value, "model_dump"):
@@ -621,7 +622,7 @@ def _labels(call: KieModel) -> Iterator[Label]:
             yield Label("resolution", RESOLUTION, spelled)
         elif isinstance(value, bool) and re.search("audio|sound", name):
             yield Label("audio", re.compile(r"\baudio:(?:yes|no)\b"), f"audio:{'yes' if value else 'no'}")
-        elif re.search("factor|scale", name) and not math.isnan(number := _positive_number(value)):
+        elif re.search("factor|scale", name) and not math.isnan(number := positive_number(value)):
             yield Label("factor", re.compile(r"\b\d+x"), f"{number:g}x")
         elif len(choices := [_normalize(str(each)) for each in _choices(schemas.get(name, {}))]) > 1:
             words = "|".join(re.escape(each) for each in sorted(choices, key=len, reverse=True))

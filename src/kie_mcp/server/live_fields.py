@@ -96,8 +96,9 @@ async def describe_changes(app: "App", model: type[KieModel], only_route: str) -
         A dictionary with the key `live_changes`. The dictionary is empty if nothing differs or KIE does not answer.
     """
     changes: list[str] = []
+    usable = model.model_construct().route_ids()
     for id_, route in listed_ids(model).items():
-        if only_route in ("", route):
+        if only_route in ("", route) and route in usable:
             with suppress(KieMcpError, UnusableSchema), anyio.move_on_after(LIVE_TIMEOUT_SECONDS):
                 if schema := await (await app.discovery()).read_schema(id_):
                     changes += schema_differences(model, route, schema)

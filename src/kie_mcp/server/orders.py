@@ -61,11 +61,13 @@ async def _parse(
         return Order(RUN_MODEL_TOOL, family.parse(arguments, pasted=pasted), route)
     except UnknownFields as error:
         live = await find_live_fields(app, error.model, error.names, route)
-        if not live:
+        given = family.rename(arguments)
+        if not live or not given.keys() >= {*error.names}:
             raise
-        given = {str(name).strip(): value for name, value in arguments.items()}
         added = {name: given.pop(name) for name in error.names}
         call = family.parse({**given, "model": error.model.id}, pasted=pasted)
+        if live.route not in call.route_ids():
+            raise
         note = f"{', '.join(added)}: newer than this server; checked against KIE's schema."
         return Order(RUN_MODEL_TOOL, dynamic_model.add_live_fields(call, live.schema, added), live.route, notes=(note,))
 
@@ -92,9 +94,11 @@ async def build_model_order(app: App, name: str, fields: Mapping[str, Any], *, u
                 f"Nothing was sent. Put it beside input: {{model, input, {', '.join(misplaced)}}}.",
             )
         given = leave_out_empty(fields)
-        extra = {key: value for key, value in given.items() if key in model.hidden_fields()}
+        hidden = model.hidden_fields()
+        extra = {key: value for key, value in given.items() if key in hidden}
         shown = {key: value for key, value in given.items() if key not in extra}
         try:
+            extra = dynamic_model.check_fields(extra, {key: hidden[key] for key in extra}) if extra else {}
             alias = "" if route_id else name
             given = {**model.received(shown), "model": alias or model.id}
             order = await _parse(app, family, given, route_id, pasted=True)

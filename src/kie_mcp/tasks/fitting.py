@@ -4,7 +4,7 @@ The modules that read and convert files take 15 ms to import. They are imported 
 without files does not wait for them.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
-from kie_mcp.catalog.fields import Limits, MediaRef
+from kie_mcp.catalog.fields import Limits, MediaRef, Ref
 from kie_mcp.errors import InvalidCall
 from kie_mcp.media import formats
 from kie_mcp.media.content import Content
@@ -128,6 +128,29 @@ async def check_limits(content: Content, limits: Limits, name: str) -> None:
         raise InvalidCall(
             f"{abbreviate(name)} {'. It '.join(found)}.", "Nothing was sent. Convert the file or take another."
         )
+
+
+def check_total_lengths(refs: Sequence[Ref], lengths: Mapping[str, float]) -> None:
+    """Check that the files of each field together are within the model's limit for their total length.
+
+    Args:
+        refs: The files and earlier tasks that a call names, as often as it names them.
+        lengths: The length in seconds of each file that was measured; other files do not count.
+
+    Raises:
+        InvalidCall: The files of a field are too long together.
+    """
+    totals: dict[tuple[str, float], float] = {}
+    for ref in refs:
+        if isinstance(ref, MediaRef) and ref.limits.total_seconds:
+            field = (ref.medium, ref.limits.total_seconds)
+            totals[field] = totals.get(field, 0) + lengths.get(ref, 0)
+    for (medium, most), seconds in totals.items():
+        if seconds > most:
+            raise InvalidCall(
+                f"The {medium} files have {round(seconds, 2):g} s in all; the model takes up to {most:g} s.",
+                "Nothing was sent. Shorten them or give fewer.",
+            )
 
 
 async def _check_whole(content: Content, name: str) -> None:

@@ -1,6 +1,7 @@
 """ElevenLabs: speech, dialogues, sound effects, and voices freed of noise."""
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -89,6 +90,11 @@ class MultilingualV2(Speech):
     id = "elevenlabs/text-to-speech-multilingual-v2"
     aliases = ("elevenlabs-multilingual-v2", "multilingual-v2", "eleven_multilingual_v2")
     price = per("1000 characters", 12)
+
+    @classmethod
+    def hidden_fields(cls) -> dict[str, Mapping[str, Any]]:
+        """KIE's schema has a language, and the model fails when one is given."""
+        return super().hidden_fields() | {"language_code": {"allOf": [False]}}
 
 
 class SoundEffectV2(ElevenLabs):

@@ -31,6 +31,10 @@ class FluxKontext(KieModel):
     safety_tolerance: int = wire("safetyTolerance", 2, ge=0, le=6, description="With image at most 2.")
     watermark: str | None = None
 
+    def route_ids(self) -> tuple[str, ...]:
+        """Only the product API can choose a tier; the unified id has no field for it."""
+        return self.routes if self.id == "flux-kontext-pro" else self.routes[:1]
+
     @model_validator(mode="after")
     def edits_are_moderated_more_strictly(self) -> Self:
         """An edit allows less than a new picture."""

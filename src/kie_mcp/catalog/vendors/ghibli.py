@@ -46,6 +46,10 @@ class GhibliFlux(Ghibli):
     image: Image | None = wire("inputImage", None, description="To redraw.")
     aspect_ratio: flux_kontext.Ratio | None = wire("aspectRatio", None)
 
+    def route_ids(self) -> tuple[str, ...]:
+        """Only the product API can choose a tier; the unified id has no field for it."""
+        return self.routes if self.id == flux_kontext.FluxKontextPro.id else self.routes[:1]
+
 
 class GhibliFluxPro(GhibliFlux):
     """Flux Kontext Pro in the style of Studio Ghibli: the cheapest."""

@@ -51,9 +51,9 @@ class Gpt4oImage(KieModel):
         return given
 
     @classmethod
-    def hidden_fields(cls) -> frozenset[str]:
+    def hidden_fields(cls) -> dict[str, Mapping[str, Any]]:
         """What the quickstart shows besides: a longer prompt, and another model for when this one fails."""
-        return super().hidden_fields() | {"isEnhance", "fallbackModel"}
+        return super().hidden_fields() | {"isEnhance": {"type": "boolean"}, "fallbackModel": {"type": "string"}}
 
     def route_ids(self) -> tuple[str, ...]:
         """The unified id has neither variants nor a mask."""

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PlainSerializer, model_validator
@@ -342,6 +343,13 @@ class Motion26(Motion):
         "input_urls"
     )
     video: Annotated[Video, InList, Limits("mp4 quicktime", mb=100, seconds=(3, 30))] = wire("video_urls")
+
+    @model_validator(mode="after")
+    def clip_is_short_for_the_pictures_orientation(self) -> Self:
+        """A figure that keeps the picture's orientation moves for 10 s at most."""
+        if self.orientation == "image":
+            self.video.limits = replace(self.video.limits, seconds=(3, 10))
+        return self
 
 
 class Motion30(Motion):

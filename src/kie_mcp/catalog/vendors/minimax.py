@@ -16,7 +16,7 @@ CREDITS_PER_PICTURE = 4
 
 Picture = Annotated[Image, Limits("jpeg png webp heic heif", mb=30, side_px=SIDE, ratio=RATIO)]
 Clip = Annotated[Video, Limits("mp4 quicktime", mb=50, seconds=(2, 15), total_seconds=15, side_px=SIDE, ratio=RATIO)]
-Sound = Annotated[Audio, Limits("wav mpeg", mb=15, seconds=(2, 15))]
+Sound = Annotated[Audio, Limits("wav mpeg", mb=15, seconds=(2, 15), total_seconds=15)]
 
 
 class MiniMax(KieModel):

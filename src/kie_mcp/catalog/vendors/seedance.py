@@ -1,5 +1,6 @@
 """Seedance (ByteDance): video from words, frames and references."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -34,8 +35,8 @@ Clip = Annotated[
 LongClip = Annotated[
     Video, Limits("mp4 quicktime", mb=200, seconds=(2, 30), total_seconds=30, side_px=SIDE, ratio=RATIO, pixels=PIXELS)
 ]
-Sound = Annotated[Audio, Limits("wav mpeg", mb=15, seconds=(2, 15))]
-LongSound = Annotated[Audio, Limits("wav mpeg", mb=15, seconds=(2, 30))]
+Sound = Annotated[Audio, Limits("wav mpeg", mb=15, seconds=(2, 15), total_seconds=15)]
+LongSound = Annotated[Audio, Limits("wav mpeg", mb=15, seconds=(2, 30), total_seconds=30)]
 Ratio = Literal["1:1", "4:3", "3:4", "16:9", "9:16", "21:9"]
 AnyRatio = Literal["1:1", "4:3", "3:4", "16:9", "9:16", "21:9", "adaptive"]
 
@@ -107,7 +108,7 @@ class Multimodal(Seedance):
     last_image: Image | None = wire("last_frame_url", None)
     images: tuple[Picture, ...] | None = wire("reference_image_urls", None, min_length=1, max_length=9)
     videos: tuple[Clip, ...] | None = wire(
-        "reference_video_urls", None, min_length=1, max_length=3, description="15 s in all; 2.5: 30."
+        "reference_video_urls", None, min_length=1, max_length=3, description="15 s in all, audios too; 2.5: 30."
     )
     audios: tuple[Sound, ...] | None = wire("reference_audio_urls", None, min_length=1, max_length=3)
     aspect_ratio: AnyRatio = "16:9"
@@ -211,7 +212,7 @@ class Seedance25(Multimodal):
     prompt: Prompt = Field(max_length=30000)
     images: tuple[Picture, ...] | None = wire("reference_image_urls", None, min_length=1, max_length=30)
     videos: tuple[LongClip, ...] | None = wire(
-        "reference_video_urls", None, min_length=1, max_length=10, description="30 s in all."
+        "reference_video_urls", None, min_length=1, max_length=10, description="30 s in all, audios too."
     )
     audios: tuple[LongSound, ...] | None = wire("reference_audio_urls", None, min_length=1, max_length=10)
     aspect_ratio: AnyRatio = "adaptive"
@@ -221,9 +222,9 @@ class Seedance25(Multimodal):
     return_last_frame: bool | None = None
 
     @classmethod
-    def hidden_fields(cls) -> frozenset[str]:
+    def hidden_fields(cls) -> dict[str, Mapping[str, Any]]:
         """KIE's id of an earlier task to go on from, which is said to carry over little."""
-        return super().hidden_fields() | {"extension_task_id"}
+        return super().hidden_fields() | {"extension_task_id": {"type": "string"}}
 
     @model_validator(mode="after")
     def length_is_known_or_left_to_kie(self) -> Self:

@@ -29,6 +29,16 @@ Version = Annotated[
 # KIE takes hundredths only.
 Weight = Annotated[float, Field(ge=0, le=1), AfterValidator(lambda given: round(given, 2))]
 Song = Annotated[Track, Field(description="A song: task:id#n.")]
+
+
+def _check_task(track: Track) -> Track:
+    if track.task == "-":
+        raise ValueError("KIE wants the id of the song's task too: write task:<id>#<audio id>")
+    return track
+
+
+NamesTask = AfterValidator(_check_task)
+"""Validator for a song that KIE takes only with the task that made it."""
 LongSong = Annotated[Audio, Limits(seconds=(0, 480))]
 
 
@@ -278,7 +288,7 @@ Stem = Annotated[str, aliases(STEM_NAMES)]
 class OfTrackOrFile(Suno):
     """What is made of a song of Suno's or of a file."""
 
-    track: Song | None = wire("audioId", None)
+    track: Annotated[Song, NamesTask] | None = wire("audioId", None)
     audio: Audio | None = wire("uploadUrl", None, description="Instead of track.")
 
     @model_validator(mode="after")
@@ -340,7 +350,7 @@ class Midi(Suno):
 
     task_id: TaskRef | None = wire("taskId", None, description="Of suno_separate_vocals, for all stems.")
     stem: str | None = wire("audioId", None, description="KIE's id of one stem.")
-    track: Track | None = Field(None, description="One stem: task:id#n, instead.")
+    track: Annotated[Track, NamesTask] | None = Field(None, description="One stem: task:id#n, instead.")
 
     @model_validator(mode="before")
     @classmethod
@@ -377,7 +387,7 @@ class Midi(Suno):
 class OfTrack(Suno):
     """What is made of a finished song."""
 
-    track: Song = wire("audioId")
+    track: Annotated[Song, NamesTask] = wire("audioId")
 
     def sent(self, resolve: Resolve) -> dict[str, Any]:
         """A song goes out with its task."""

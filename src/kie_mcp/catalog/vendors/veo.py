@@ -1,5 +1,6 @@
 """Veo 3.1 (Google): video with its own sound, made longer or larger afterwards."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -33,9 +34,13 @@ class Veo(KieModel):
     watermark: str | None = None
 
     @classmethod
-    def hidden_fields(cls) -> frozenset[str]:
+    def hidden_fields(cls) -> dict[str, Mapping[str, Any]]:
         """The page's example has a seed, of which its schema knows nothing."""
-        return super().hidden_fields() | {"seeds"}
+        return super().hidden_fields() | {"seeds": {"type": "integer"}}
+
+    def route_ids(self) -> tuple[str, ...]:
+        """Only the product API can choose a tier; the unified id has no field for it."""
+        return self.routes if self.id == "veo3_fast" else self.routes[:1]
 
     def find_shape_source(self) -> Image | None:
         """Return the first frame; references give no shape."""

@@ -1,8 +1,9 @@
 """Wan (Alibaba): video from words, pictures, clips and voices; figures that move; edits; pictures."""
 
+import re
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
 
 from kie_mcp.catalog.amount import Amount, exactly
 from kie_mcp.catalog.family import Family
@@ -31,6 +32,17 @@ Percent = Annotated[
     BeforeValidator(lambda given: given.removesuffix("%") if isinstance(given, str) else given),
     PlainSerializer(lambda given: f"{given:.2f}%", return_type=str),
 ]
+
+
+def _check_address(given: str) -> str:
+    address = given.strip()
+    if not re.match(r"https?://\S+$", address, re.IGNORECASE):
+        raise ValueError("give an address that anybody can open, such as https://example.com/plan.pdf")
+    return address
+
+
+Address = Annotated[str, AfterValidator(_check_address)]
+"""The type of an address that KIE gets as the caller wrote it; no file is uploaded for it."""
 Box = Annotated[tuple[int, ...], Field(min_length=4, max_length=4)]
 
 
@@ -89,10 +101,10 @@ class Wan30(Wan):
     )
     videos: tuple[ShortClip, ...] | None = wire("reference_video_urls", None, min_length=1, max_length=5)
     audios: tuple[Sound, ...] | None = wire("reference_audio_urls", None, min_length=1, max_length=5)
-    document: Annotated[str, InList] | None = wire(
+    document: Annotated[Address, InList] | None = wire(
         "reference_file_urls", None, description="URL of a PDF, slides or text."
     )
-    link: Annotated[str, InList] | None = wire("reference_link_urls", None, description="Web page to show.")
+    link: Annotated[Address, InList] | None = wire("reference_link_urls", None, description="Web page to show.")
     aspect_ratio: Literal["16:9", "9:16", "1:1", "4:3", "3:4", "adaptive"] = "adaptive"
     resolution: Annotated[Literal["480p", "720p", "1080p"], PlainSerializer(str.upper, return_type=str)] = "1080p"
     duration: Annotated[int, Field(ge=-1, le=30)] = Field(5, description="2 or more; -1 lets KIE choose.")
