@@ -219,6 +219,16 @@ async def test_an_answer_that_makes_no_sense_leaves_a_create_unknown(answer: str
     assert len(str(raised.value)) < 700
 
 
+@pytest.mark.parametrize("charset", ["utf-16", "base64", "rot13", "undefined", "idna", "latin-1"])
+async def test_an_error_page_is_read_whatever_charset_it_names(charset: str) -> None:
+    page = Response(b"<html>502 \xff bad", 502, {"content-type": f"text/html; charset={charset}"})
+    async with client_for(ScriptedKie(page)) as kie:
+        with pytest.raises(UnknownOutcome, match="502"):
+            await kie.create_task(JOBS.create, BODY)
+        with pytest.raises(ApiError, match="502"):
+            await kie.read_status(JOBS.status, "task")
+
+
 async def test_a_refused_connection_costs_nothing_and_may_be_tried_again() -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
