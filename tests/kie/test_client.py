@@ -359,6 +359,22 @@ async def test_a_create_returns_kies_id(name: str, id_: str | int) -> None:
         assert await kie.create_task(JOBS.create, BODY) == str(id_)
 
 
+@pytest.mark.parametrize("code", [0, 201, 202, "200", None])
+async def test_a_create_returns_kies_id_whichever_word_for_success_comes_with_it(code: object) -> None:
+    async with client_for(ScriptedKie(envelope(code, "ok", {"taskId": "k1"}))) as kie:
+        assert await kie.create_task(JOBS.create, BODY) == "k1"
+
+
+@pytest.mark.parametrize("code", [402, 408, 429, 451, 500, 501, 600])
+async def test_an_id_that_kie_gives_with_an_error_is_told_and_the_create_not_sent_again(code: int) -> None:
+    answers = ScriptedKie(envelope(code, "busy", {"taskId": "k1"}))
+    async with client_for(answers) as kie:
+        with pytest.raises(UnknownOutcome, match=f"KIE answered {code} with the task id k1: busy") as raised:
+            await kie.create_task(JOBS.create, BODY)
+    assert raised.value.billed is None
+    assert len(answers.requests) == 1
+
+
 async def test_a_create_of_what_exists_already_is_the_task_that_exists() -> None:
     async with client_for(ScriptedKie(envelope(409, "WAV exists", {"taskId": "k1"}))) as kie:
         assert await kie.create_task("/api/v1/wav/generate", {}) == "k1"
