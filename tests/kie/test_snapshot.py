@@ -12,7 +12,7 @@ from support.fake_kie import retry_at_once
 
 from kie_mcp.errors import ApiError
 from kie_mcp.kie.client import READ_ATTEMPTS, KieClient
-from kie_mcp.kie.discovery import CACHE_SECONDS, Discovery, take_snapshot
+from kie_mcp.kie.discovery import CACHE_SECONDS, FAILURE_SECONDS, Discovery, take_snapshot
 from kie_mcp.kie.drift import compare_models
 from kie_mcp.kie.snapshot import SHIPPED, SNAPSHOT_FILE, OfferedModel, Snapshot, load_snapshot, read_snapshot
 from kie_mcp.sandbox.app import Sandbox
@@ -93,6 +93,7 @@ async def test_it_stands_in_when_kie_does_not_answer(
         assert await live.read_schema(ID) == shipped.schemas[ID]
         with pytest.raises(ApiError):
             await live.read_schema("vendor/unknown")
+    clock.now += FAILURE_SECONDS
     assert (await live.read_models())[ID].as_of == ""
 
 
