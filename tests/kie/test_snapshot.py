@@ -67,6 +67,14 @@ def test_a_snapshot_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert read_snapshot(tmp_path / "deep" / "x.json") == written
 
 
+def test_a_snapshot_is_written_beside_a_file_that_another_one_is_writing(tmp_path: Path) -> None:
+    partial = tmp_path / "x.part"
+    partial.write_text("half of another snapshot")
+    Snapshot("2030-01-02", {}, {}).write(tmp_path / "x.json")
+    assert partial.read_text() == "half of another snapshot"
+    assert {each.name for each in tmp_path.iterdir()} == {"x.json", "x.part"}
+
+
 @pytest.mark.parametrize(("as_of", "newer"), [("2000-01-01", False), ("2999-01-01", True)])
 def test_the_newer_one_of_two_snapshots_counts(tmp_path: Path, as_of: str, *, newer: bool) -> None:
     Snapshot(as_of, {}, {}).write(tmp_path / SNAPSHOT_FILE)
