@@ -72,15 +72,20 @@ def create_file(path: Path, *, private: bool = True) -> IO[bytes]:
     return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600 if private else 0o666), "w+b")
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file that only its owner may read; other processes see either the old or the new content, never a part.
+def replace_file(path: Path, content: bytes, *, private: bool = True) -> None:
+    """Write a file so that other processes see either the old or the new content, never a part.
+
+    Args:
+        path: The file.
+        content: The new content.
+        private: True to let only the owner read the file; False to give it the user's default permissions.
 
     Raises:
         OSError: When the file cannot be written.
     """
     partial = path.with_name(f".{os.urandom(8).hex()}.part")
     try:
-        with create_file(partial) as file:
+        with create_file(partial, private=private) as file:
             file.write(content)
         partial.replace(path)
     except OSError:

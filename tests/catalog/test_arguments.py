@@ -1,11 +1,12 @@
 """Arguments that say nothing, or say it as KIE's pages and clients do."""
 
+import math
 from typing import Any
 
 import pytest
 from support.example_calls import ARGUMENTS, GIVEN
 
-from kie_mcp.catalog.arguments import find_broken_text, tidy
+from kie_mcp.catalog.arguments import find_broken_text, find_endless_number, tidy
 from kie_mcp.catalog.fields import RandomLeftOut
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.registry import FAMILIES, MODELS
@@ -138,3 +139,9 @@ def test_half_a_character_is_found_wherever_it_is() -> None:
     assert find_broken_text({"prompt": "a 🦊", "images": ["b"], "n": 1}) == ""
     assert find_broken_text({"prompt": "x", "shots": [{"prompt": "\ud83e"}]}) == "shots.0.prompt"
     assert find_broken_text({"wor\ud83e": "x"}) == "wor?"
+
+
+@pytest.mark.parametrize("number", [math.inf, -math.inf, math.nan, 10**5000], ids=["inf", "-inf", "nan", "long"])
+def test_a_number_that_json_does_not_have_is_found_wherever_it_is(number: float) -> None:
+    assert find_endless_number({"prompt": "Infinity", "n": 10**300, "weight": -1.5e308, "anyway": True}) == ""
+    assert find_endless_number({"prompt": "x", "shots": [{"at": 1}, {"at": number}]}) == "shots.1.at"

@@ -219,6 +219,16 @@ async def test_an_answer_that_makes_no_sense_leaves_a_create_unknown(answer: str
     assert len(str(raised.value)) < 700
 
 
+@pytest.mark.parametrize("charset", ["utf-16", "base64", "rot13", "undefined", "idna", "latin-1"])
+async def test_an_error_page_is_read_whatever_charset_it_names(charset: str) -> None:
+    page = Response(b"<html>502 \xff bad", 502, {"content-type": f"text/html; charset={charset}"})
+    async with client_for(ScriptedKie(page)) as kie:
+        with pytest.raises(UnknownOutcome, match="502"):
+            await kie.create_task(JOBS.create, BODY)
+        with pytest.raises(ApiError, match="502"):
+            await kie.read_status(JOBS.status, "task")
+
+
 async def test_a_refused_connection_costs_nothing_and_may_be_tried_again() -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
@@ -347,6 +357,22 @@ async def test_a_create_given_up_while_it_waits_for_a_slot_is_not_sent(clock: Ju
 async def test_a_create_returns_kies_id(name: str, id_: str | int) -> None:
     async with client_for(ScriptedKie(envelope(200, data={name: id_, "recordId": "r1"}))) as kie:
         assert await kie.create_task(JOBS.create, BODY) == str(id_)
+
+
+@pytest.mark.parametrize("code", [0, 201, 202, "200", None])
+async def test_a_create_returns_kies_id_whichever_word_for_success_comes_with_it(code: object) -> None:
+    async with client_for(ScriptedKie(envelope(code, "ok", {"taskId": "k1"}))) as kie:
+        assert await kie.create_task(JOBS.create, BODY) == "k1"
+
+
+@pytest.mark.parametrize("code", [402, 408, 429, 451, 500, 501, 600])
+async def test_an_id_that_kie_gives_with_an_error_is_told_and_the_create_not_sent_again(code: int) -> None:
+    answers = ScriptedKie(envelope(code, "busy", {"taskId": "k1"}))
+    async with client_for(answers) as kie:
+        with pytest.raises(UnknownOutcome, match=f"KIE answered {code} with the task id k1: busy") as raised:
+            await kie.create_task(JOBS.create, BODY)
+    assert raised.value.billed is None
+    assert len(answers.requests) == 1
 
 
 async def test_a_create_of_what_exists_already_is_the_task_that_exists() -> None:

@@ -30,8 +30,8 @@ ADDRESS = (
 FLAGS = ("refused", "retryable", "accepted", "not_ready", "upload_gone", "failure_retryable")
 
 ROWS = [
-    Row((-1, 0, 1, 100, 204, 299, 600, 999, 4000, 4029, 4031, 10**30)),
-    Row((200,), flags="accepted"),
+    Row((-1, 1, 100, 600, 999, 4000, 4029, 4031, 10**30)),
+    Row((0, 200, 201, 202, 204, 299), flags="accepted"),
     Row((300, 301, 399, 406, 407, 410, 413, 418, 423, 432, 434, 450, 452, 454, 456, 499), flags="refused"),
     Row((400,), flags="refused not_ready"),
     Row((401, 403), AuthError, KEY, "refused", "request", "request"),

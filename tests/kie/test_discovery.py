@@ -15,6 +15,7 @@ from kie_mcp.errors import ApiError, RateLimited
 from kie_mcp.kie.client import READ_ATTEMPTS, KieClient
 from kie_mcp.kie.discovery import (
     CACHE_SECONDS,
+    FAILURE_SECONDS,
     REQUEST_INTERVAL,
     SUCCESS_RATE_CACHE_SECONDS,
     Discovery,
@@ -75,10 +76,13 @@ async def test_the_list_tells_what_each_model_does_and_costs(live: Discovery, sa
     )
 
 
-async def test_what_a_model_makes_is_that_of_the_list_or_unknown(live: Discovery, sandbox: Sandbox) -> None:
+async def test_what_a_model_makes_is_that_of_the_list_or_unknown(
+    live: Discovery, sandbox: Sandbox, clock: JumpingClock
+) -> None:
     sandbox.inject_fault("discovery", 500, READ_ATTEMPTS)
     with retry_at_once():
         assert await live.find_kind(SLASHED) is None
+    clock.now += FAILURE_SECONDS
     assert await live.find_kind(SLASHED) == "video"
     assert await live.find_kind("studio/heron-9") is None
 
@@ -142,6 +146,7 @@ async def test_an_old_answer_is_better_than_none(
     with retry_at_once():
         sandbox.inject_fault("discovery", how, 1 if how in AT_ONCE else READ_ATTEMPTS)
         assert await live.read_models() == before
+        clock.now += FAILURE_SECONDS
         assert SLASHED not in await live.read_models()
 
 
@@ -200,18 +205,55 @@ async def test_a_model_that_is_not_there_is_an_error(live: Discovery) -> None:
 
 
 async def answering(data: Any, clock: JumpingClock, folder: Path) -> list[Any]:
-    """What is read when KIE answers everything with the same data."""
+    """What is read when KIE answers everything with the same data; no models if this is no list of models."""
     async with client_for(ScriptedKie(envelope(200, "success", data)), clock) as client:
         live = Discovery(client, folder, clock=clock)
-        return [
-            await live.read_models(),
-            *[await read("x") for read in (live.read_schema, live.read_success_rate)],
-        ]
+        try:
+            models = await live.read_models()
+        except ApiError:
+            models = {}
+        return [models, *[await read("x") for read in (live.read_schema, live.read_success_rate)]]
 
 
 @pytest.mark.parametrize("data", [{}, {"models": None, "openapi": None, "points": None}, {"models": [1, {}]}], ids=str)
 async def test_an_answer_of_another_shape_tells_nothing(data: Any, clock: JumpingClock, tmp_path: Path) -> None:
     assert await answering(data, clock, tmp_path) == [{}, None, None]
+
+
+@pytest.mark.parametrize("odd", [{}, {"models": None}, {"models": []}, {"models": [1, {}]}], ids=str)
+async def test_a_list_without_models_is_no_answer_and_replaces_no_good_one(
+    odd: Any, clock: JumpingClock, tmp_path: Path
+) -> None:
+    good = {"models": [{"model": "studio/heron-9"}]}
+    kie = ScriptedKie(*(envelope(200, "success", data) for data in (odd, good, odd)))
+    async with client_for(kie, clock) as client:
+        live = Discovery(client, tmp_path, clock=clock)
+        with pytest.raises(ApiError, match="nothing about its models"):
+            await live.read_models()
+        assert [*await live.read_models()] == ["studio/heron-9"]
+        clock.now += CACHE_SECONDS + 1
+        assert [*await live.read_models()] == ["studio/heron-9"]
+        assert len(kie.requests) == 3
+        assert [*await live.recall_models()] == ["studio/heron-9"]
+
+
+async def test_a_failure_is_remembered_for_a_minute_and_shared_by_all_that_wait(
+    live: Discovery, sandbox: Sandbox, watched: Watched, clock: JumpingClock
+) -> None:
+    sandbox.inject_fault("discovery", "503", READ_ATTEMPTS)
+
+    async def ask() -> None:
+        with pytest.raises(ApiError):
+            await live.read_models()
+
+    with retry_at_once():
+        async with anyio.create_task_group() as group:
+            for _ in range(3):
+                group.start_soon(ask)
+        await ask()
+    assert len(watched.asked) == READ_ATTEMPTS
+    clock.now += FAILURE_SECONDS
+    assert SLASHED in await live.read_models()
 
 
 @pytest.mark.parametrize("data", [None, [], "none"], ids=str)

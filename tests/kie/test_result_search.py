@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from typing import Any
 
 import pytest
@@ -278,6 +279,16 @@ def test_only_a_success_is_searched(state: str) -> None:
 def test_a_callback_that_failed_is_a_success_when_there_is_a_file_anywhere() -> None:
     for fields, expected in (({"elsewhere": SONG}, "succeeded"), ({}, "failed")):
         assert read("suno-music", status="CALLBACK_EXCEPTION", **fields).state == expected
+
+
+@pytest.mark.parametrize("state", ["generating", "success"])
+@pytest.mark.parametrize("end", ["", ")" * 8000], ids=["links", "brackets"])
+def test_a_long_prompt_that_kie_repeats_holds_up_nobody(end: str, state: str) -> None:
+    link = f"https://a.example/1{end} "
+    prompt = "é " + link * (390_000 // len(link))
+    begin = time.process_time()
+    assert read("jobs", state=state, param=json.dumps({"input": {"prompt": prompt}})).media == ()
+    assert time.process_time() - begin < 60
 
 
 def test_a_deep_answer_is_searched_only_so_far() -> None:

@@ -12,7 +12,7 @@ from support.fake_kie import retry_at_once
 
 from kie_mcp.errors import ApiError
 from kie_mcp.kie.client import READ_ATTEMPTS, KieClient
-from kie_mcp.kie.discovery import CACHE_SECONDS, Discovery, take_snapshot
+from kie_mcp.kie.discovery import CACHE_SECONDS, FAILURE_SECONDS, Discovery, take_snapshot
 from kie_mcp.kie.drift import compare_models
 from kie_mcp.kie.snapshot import SHIPPED, SNAPSHOT_FILE, OfferedModel, Snapshot, load_snapshot, read_snapshot
 from kie_mcp.sandbox.app import Sandbox
@@ -67,6 +67,14 @@ def test_a_snapshot_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert read_snapshot(tmp_path / "deep" / "x.json") == written
 
 
+def test_a_snapshot_is_written_beside_a_file_that_another_one_is_writing(tmp_path: Path) -> None:
+    partial = tmp_path / "x.part"
+    partial.write_text("half of another snapshot")
+    Snapshot("2030-01-02", {}, {}).write(tmp_path / "x.json")
+    assert partial.read_text() == "half of another snapshot"
+    assert {each.name for each in tmp_path.iterdir()} == {"x.json", "x.part"}
+
+
 @pytest.mark.parametrize(("as_of", "newer"), [("2000-01-01", False), ("2999-01-01", True)])
 def test_the_newer_one_of_two_snapshots_counts(tmp_path: Path, as_of: str, *, newer: bool) -> None:
     Snapshot(as_of, {}, {}).write(tmp_path / SNAPSHOT_FILE)
@@ -93,6 +101,7 @@ async def test_it_stands_in_when_kie_does_not_answer(
         assert await live.read_schema(ID) == shipped.schemas[ID]
         with pytest.raises(ApiError):
             await live.read_schema("vendor/unknown")
+    clock.now += FAILURE_SECONDS
     assert (await live.read_models())[ID].as_of == ""
 
 

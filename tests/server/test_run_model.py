@@ -195,6 +195,13 @@ async def test_what_the_schema_of_a_new_model_refuses_is_not_sent(
     assert new_model.accepted == []
 
 
+@pytest.mark.parametrize("models", [[{"name": "lora", "weight": 0.5}], 3, "lora"], ids=str)
+async def test_a_new_model_may_have_a_field_called_models(client: Client, sandbox: Sandbox, models: Any) -> None:
+    sandbox.discovery.add_model(NEW, {"properties": {"models": {}}})
+    assert answer(await run_model(client, NEW, {"models": models}))["status"] == "succeeded"
+    assert sandbox.accepted[0].body["input"] == {"models": models}
+
+
 async def test_without_a_schema_the_caller_has_to_be_sure(client: Client, sandbox: Sandbox) -> None:
     sandbox.discovery.add_model("vendor/odd", None)
     assert "unchecked" in await read_refusal(client, "vendor/odd", {"prompt": "x", "odd": [1]})

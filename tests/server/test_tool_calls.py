@@ -149,6 +149,31 @@ async def test_half_a_character_is_refused_with_its_place(
     assert f"{path}: has half a character" in text(result)
 
 
+SONG = {"audio": "https://a.example/a.mp3"}
+
+
+@pytest.mark.parametrize("quote", [True, False])
+@pytest.mark.parametrize(
+    ("tool", "given", "words"),
+    [
+        ("suno_extend", {**SONG, "continue_at": "Infinity"}, "continue_at: Input should be a finite number"),
+        ("suno_extend", {**SONG, "continue_at": "1e400"}, "continue_at: Input should be a finite number"),
+        ("suno_extend", {**SONG, "continue_at": 10**5000}, "continue_at: is infinite"),
+        ("run_model", {"model": "z-image", "input_json": '{"prompt": "x", "nsfw_checker": 1e400}'}, "input_json"),
+        ("run_model", {"model": "vendor/new", "input": {"weight": "-Infinity"}}, "weight: "),
+        ("run_model", {"model": "vendor/new", "input": {"weight": [10**5000]}}, "input.weight.0: is infinite"),
+    ],
+)
+async def test_a_number_that_cannot_be_sent_is_refused_before_anything_is_reserved(
+    client: Client, sandbox: Sandbox, tool: str, given: dict[str, Any], words: str, *, quote: bool
+) -> None:
+    sandbox.discovery.add_model("vendor/new", {"properties": {"weight": {"type": "number"}}})
+    result = await client.call_tool(tool, {**given, "quote": quote})
+    assert_refused(result, sandbox)
+    assert words in text(result)
+    assert "No tasks" in text(await client.call_tool("list_tasks"))
+
+
 @pytest.mark.parametrize(
     ("tool", "given"),
     [

@@ -3,6 +3,7 @@
 import html
 import json
 import logging
+import tracemalloc
 from base64 import b64encode
 from html.entities import html5
 from pathlib import Path
@@ -128,6 +129,15 @@ LONG_TEXTS = [
 @pytest.mark.parametrize("text", LONG_TEXTS, ids=lambda text: text[:5])
 def test_the_filter_takes_no_text_long(text: str) -> None:
     assert make_key_filter(KEY)(text) == text
+
+
+def test_a_key_in_a_long_text_takes_little_memory_to_find() -> None:
+    tracemalloc.start()
+    text = escape(KEY) + "a" * 1_000_000
+    assert make_key_filter(KEY)(text) == "[key]" + "a" * 1_000_000
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 30_000_000
 
 
 def read_files(folder: Path) -> dict[Path, bytes]:

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from math import gcd
+from math import gcd, isfinite
 from typing import Any
 
 from kie_mcp.catalog.spellings import CHOICE_WORDS, PLACEHOLDERS, SWITCH_WORDS
@@ -56,11 +56,21 @@ def is_placeholder(value: Any, schema: Schema) -> bool:
 
 
 def parse_json(text: str) -> Any:
-    """Parse a JSON text, such as `"[1, 2]" -> [1, 2]`; return a text that is not JSON unchanged."""
+    """Parse a JSON text, such as `"[1, 2]" -> [1, 2]`; return a text that is not JSON unchanged.
+
+    A text with an infinite number, such as `Infinity` or `1e400`, is unchanged, too: it cannot be sent to KIE.
+    """
     try:
-        return json.loads(text)
+        return json.loads(text, parse_float=_parse_finite, parse_constant=_parse_finite)
     except (ValueError, RecursionError):
         return text
+
+
+def _parse_finite(text: str) -> float:
+    number = float(text)
+    if not isfinite(number):
+        raise ValueError(f"{text} is not finite")
+    return number
 
 
 def _read_switch(value: Any) -> Any:

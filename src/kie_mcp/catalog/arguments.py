@@ -1,7 +1,8 @@
 """Clean and convert the arguments of tool calls, and explain errors in them; define the options of paid tools."""
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+import sys
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
@@ -150,18 +151,32 @@ def find_broken_text(arguments: Mapping[str, Any]) -> str:
     The path is empty if no text contains a lone surrogate. JSON can express a lone surrogate, but UTF-8 cannot, and all
     requests to KIE and answers to clients are sent in UTF-8.
     """
+    broken = (path for path, value in _walk(arguments) if isinstance(value, str) and SURROGATE.search(value))
+    return SURROGATE.sub("?", next(broken, ""))
+
+
+def find_endless_number(arguments: Mapping[str, Any]) -> str:
+    """Find a number that is infinite, not a number (NaN) or above 1.8e308, and return its path, such as `input.seed`.
+
+    The path is empty if there is no such number. Requests to KIE cannot contain one.
+    """
+    numbers = ((path, value) for path, value in _walk(arguments) if isinstance(value, int | float))
+    # The comparison is false for NaN, and exact for integers of any length.
+    return next((path for path, value in numbers if not abs(value) <= sys.float_info.max), "")
+
+
+def _walk(arguments: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the path and value of each argument, list item and object field, and each name as a value of its own."""
     pending: list[tuple[str, Any]] = [("", arguments)]
     while pending:
         path, value = pending.pop()
         match value:
             case Mapping():
-                pending += [(f"{path}.{name}", each) for name, each in value.items()]
-                pending += [(f"{path}.{SURROGATE.sub('?', name)}", name) for name in value if SURROGATE.search(name)]
+                pending += [(f"{path}.{name}", each) for name, given in value.items() for each in (given, name)]
             case list() | tuple():
                 pending += [(f"{path}.{place}", each) for place, each in enumerate(value)]
-            case str() if SURROGATE.search(value):
-                return SURROGATE.sub("?", path).removeprefix(".")
-    return ""
+            case _:
+                yield path.removeprefix("."), value
 
 
 def list_arguments(known: Iterable[str], wanted: str) -> str:

@@ -39,7 +39,7 @@ Resolve = Callable[[Ref], str]
 class Part(BaseModel):
     """An object with fields: the value of an argument, or one item of a list argument, such as a line of a dialogue."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
@@ -58,7 +58,7 @@ class KieModel(BaseModel):
     KIE. The class variables describe the model and how KIE runs it.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True, allow_inf_nan=False)
 
     id: ClassVar[str]
     """KIE's id of the model, exactly as KIE writes it; for a model without an id, its name in the request body."""

@@ -61,4 +61,5 @@ def parse_body(response: httpx2.Response, hide_key: Callable[[str], str]) -> Any
     try:
         return json.loads(hide_key(content.decode(json.detect_encoding(content), "surrogatepass")))
     except (ValueError, RecursionError):
-        return hide_key(response.text)
+        # The header's charset is ignored, because `response.text` raises an error for charsets such as base64.
+        return hide_key(content.decode("utf-8", "replace"))

@@ -257,6 +257,10 @@ class KieClient:
         # An answer 409 may have the id of a task that exists already. Then this id is returned, as after a success.
         if task_id and codes.find(code).accepted:
             return str(task_id)
+        if task_id:
+            # An id contradicts the error, so a task may exist. With the id, the outcome can be settled.
+            said = f"KIE answered {code} with the task id {as_line(task_id)}: {message or 'nothing'}."
+            raise _unknown_outcome_error(said, self.advice)
         raise self._create_error(response, code, f"without a task id: {message or 'nothing'}", message)
 
     async def _create_and_read_once(self, route: Route, body: Mapping[str, Any]) -> Any:
@@ -264,7 +268,7 @@ class KieClient:
         response = await self._send(route.method, route.create, body)
         answer = parse_body(response, self._hide_key)
         code, message, _ = _read_envelope(response, answer)
-        if isinstance(answer, dict) and (code == codes.SUCCESS or (route.repeated and codes.find(code).not_ready)):
+        if isinstance(answer, dict) and (code in codes.NO_ERROR or (route.repeated and codes.find(code).not_ready)):
             state = status.parse_status(route.shape, answer).state
             if state in ("succeeded", "failed") or (state == "running" and route.repeated):
                 return answer

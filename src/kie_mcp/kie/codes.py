@@ -82,7 +82,9 @@ class Code:
 
 
 OTHER = Code()
-"""Meaning of a missing code, and of codes such as 600 (not 3xx to 5xx) that `CODES` lacks: the outcome is unknown."""
+"""Meaning of a missing code, and of codes such as 600 (not 2xx to 5xx) that `CODES` lacks: the outcome is unknown."""
+ACCEPTED = replace(OTHER, accepted=True)
+"""Meaning of `SUCCESS`, and of 0 and other 2xx codes, with which KIE might say the same."""
 REFUSED = Code(refused=True)
 """Meaning of 3xx and 4xx codes that are not in `CODES`: KIE refused the request."""
 TROUBLE = Code(next_step=TRY_AGAIN, retryable=True)
@@ -95,7 +97,7 @@ FAILED_AT_KIE = replace(FAILED, refused=True, failure_retryable=True)
 """Base entry for codes which say that KIE started a task, failed to finish it, and did not charge for it."""
 
 CODES: Mapping[int, Code] = {
-    SUCCESS: replace(OTHER, accepted=True),
+    **dict.fromkeys((0, SUCCESS), ACCEPTED),
     400: replace(REFUSED, not_ready=True),
     401: replace(ACCOUNT, error=AuthError, next_step=attrgetter("change_key")),
     402: replace(ACCOUNT, error=InsufficientCredits, next_step=lambda advice: f"{advice.top_up}, then call again."),
@@ -136,10 +138,11 @@ CODES: Mapping[int, Code] = {
 
 def find(code: int | None) -> Code:
     """Return the meaning of a code; undocumented codes and None have a meaning, too."""
-    number = code or 0
-    if number in CODES:
-        return CODES[number]
-    match number // 100:
+    if code is not None and code in CODES:
+        return CODES[code]
+    match (code or 0) // 100:
+        case 2:
+            return ACCEPTED
         case 3 | 4:
             return REFUSED
         case 5:

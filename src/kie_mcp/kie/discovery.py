@@ -1,7 +1,8 @@
 """KIE's discovery API: the list of today's models, their schemas, price texts and success rates, cached on disk.
 
 KIE answers only one request a second for an account, so lists and schemas are cached for a day, and success rates for
-ten minutes. If KIE does not answer, an older cached answer is used. Without a cached answer, the snapshot is used.
+ten minutes. If KIE does not answer, an older cached answer is used. Without a cached answer, the snapshot is used. KIE
+is asked the same again after a minute.
 """
 
 import hashlib
@@ -9,6 +10,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -35,6 +37,8 @@ CACHE_SECONDS = 24 * 3600
 """Seconds for which a cached answer is used without asking KIE again."""
 SUCCESS_RATE_CACHE_SECONDS = 600
 """Seconds for which a cached success rate is used; KIE publishes one rate for each interval of ten minutes."""
+FAILURE_SECONDS = 60
+"""Seconds after a failed request in which KIE is not asked the same again."""
 KIND_SECONDS = 5
 """Maximum seconds that `find_kind()` waits for KIE's answer."""
 HOUR = 3600
@@ -85,6 +89,8 @@ class Discovery:
         self._request_lock = anyio.Lock()
         self._path_locks: defaultdict[str, anyio.Lock] = defaultdict(anyio.Lock)
         self._last_request = float("-inf")
+        self._failures: dict[str, tuple[float, ApiError]] = {}
+        """Maps the path of a request to the time (by the monotonic clock) and error of its last temporary failure."""
 
     async def read_models(self) -> dict[str, OfferedModel]:
         """Return KIE's models; the key is the model's id.
@@ -122,8 +128,10 @@ class Discovery:
 
     async def recall_models(self) -> dict[str, OfferedModel]:
         """Return the models in the cache or else in the snapshot, without asking KIE; empty if there is neither."""
-        if cached := await anyio.to_thread.run_sync(_read_cache, self._cache_file(LIST_PATH)):
-            return _read_models(cached["data"])
+        cached = await anyio.to_thread.run_sync(_read_cache, self._cache_file(LIST_PATH))
+        with suppress(ApiError):
+            if cached:
+                return _read_models(cached["data"])
         return dict(self._snapshot.models) if self._snapshot else {}
 
     async def recall_schema(self, id_: str) -> Schema | None:
@@ -188,11 +196,11 @@ class Discovery:
                 return read(cached["data"])
             try:
                 data = await self._fetch(path)
+                answer = read(data)
             except ApiError as error:
                 if cached and error.retryable:
                     return read(cached["data"])
                 raise
-            answer = read(data)
             await self._store(path, data)
             return answer
 
@@ -201,16 +209,27 @@ class Discovery:
         await anyio.to_thread.run_sync(_write_cache, self._cache_file(path), cached)
 
     async def _fetch(self, path: str) -> Schema:
-        """Send a request, at least `REQUEST_INTERVAL` after the last one, and return the `data` of KIE's answer."""
+        """Send a request, at least `REQUEST_INTERVAL` after the last one, and return the `data` of KIE's answer.
+
+        If the same request failed in the last `FAILURE_SECONDS`, its error is raised again, so that calls that wait for
+        the same answer do not all wait until KIE does not answer.
+        """
+        failed_at, failure = self._failures.get(path, (0, None))
+        if failure and self._clock.monotonic() - failed_at < FAILURE_SECONDS:
+            raise replace(failure)
         async with self._request_lock:
             await self._clock.sleep(max(self._last_request + REQUEST_INTERVAL - self._clock.monotonic(), 0))
             try:
                 data = await self._client.read_discovery(path)
+            except ApiError as error:
+                if error.retryable:
+                    self._failures[path] = (self._clock.monotonic(), error)
+                raise
             finally:
                 self._last_request = self._clock.monotonic()
         # The data has another type if, for example, a proxy in front of KIE answers with a web page.
         if not isinstance(data, dict):
-            raise ApiError("KIE's answer says nothing about its models.", "Try again.", retryable=True)
+            raise _senseless_answer_error()
         return data
 
 
@@ -253,11 +272,18 @@ def _schema_path(id_: str) -> str:
     return f"{LIST_PATH}/{id_}/schema"
 
 
+def _senseless_answer_error() -> ApiError:
+    return ApiError("KIE's answer says nothing about its models.", "Try again.", retryable=True)
+
+
 def _read_models(data: Schema) -> dict[str, OfferedModel]:
+    """Return the models in KIE's list; raise an error if there is none, because KIE always offers models."""
     rows = data.get("models")
     listed = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
     models = [_offered_model(row) for row in listed if row.get("model")]
-    return {model.id: model for model in models if model.id}
+    if not (offered := {model.id: model for model in models if model.id}):
+        raise _senseless_answer_error()
+    return offered
 
 
 def _read_schema(data: Schema) -> Schema | None:

@@ -2,7 +2,7 @@
 
 import re
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from html.entities import html5
 
 SHORTEST_KEY = 8
@@ -107,19 +107,30 @@ def _find_spans(patterns: Sequence[re.Pattern[str]], text: str, rounds: int = RO
     spans = [found.span() for pattern in patterns for found in pattern.finditer(alike)]
     plain = _ESCAPE.sub(_read_escape, text)
     if rounds and plain != text and (inner := _find_spans(patterns, plain, rounds - 1)):
-        places = list(_locate_characters(text))
-        spans += [(places[start][0], places[stop - 1][1]) for start, stop in inner]
+        located = _locate_characters(text, {place for start, stop in inner for place in (start, stop - 1)})
+        spans += [(located[start][0], located[stop - 1][1]) for start, stop in inner]
     return spans
 
 
-def _locate_characters(text: str) -> Iterator[tuple[int, int]]:
-    """For each character of the decoded text, yield the start and end of the original character or escape in `text`."""
-    end = 0
+def _locate_characters(text: str, places: Collection[int]) -> dict[int, tuple[int, int]]:
+    """Return the start and end of original characters or escapes in a text, by their places in the decoded text.
+
+    Args:
+        text: The text with its escapes.
+        places: Places of characters in the decoded text. Only these are located, because a text may have millions of
+            characters.
+    """
+    located = {}
+    pending = sorted(places, reverse=True)
+    shortened = 0
     for found in _ESCAPE.finditer(text):
-        yield from ((place, place + 1) for place in range(end, found.start()))
-        yield from (found.span() for _ in _read_escape(found))
-        end = found.end()
-    yield from ((place, place + 1) for place in range(end, len(text)))
+        start = found.start() - shortened
+        stop = start + len(_read_escape(found))
+        while pending and pending[-1] < stop:
+            place = pending.pop()
+            located[place] = found.span() if place >= start else (place + shortened, place + shortened + 1)
+        shortened = found.end() - stop
+    return located | {place: (place + shortened, place + shortened + 1) for place in pending}
 
 
 def _read_escape(found: re.Match[str]) -> str:

@@ -171,7 +171,10 @@ def _clean_urls(text: str) -> str:
 
 def _strip_brackets(url: str) -> str:
     """Remove closing brackets from the end of a URL, if their opening brackets are not in the URL."""
-    while any(url.endswith(end) and url.count(end) > url.count(start) for start, end in ("()", "[]")):
+    # The brackets are counted only once, because a text may have thousands of them after a URL.
+    unopened = {end: url.count(end) - url.count(start) for start, end in ("()", "[]")}
+    while unopened.get(url[-1:], 0) > 0:
+        unopened[url[-1]] -= 1
         url = url[:-1].rstrip(_SEPARATORS + _PUNCTUATION)
     return url
 

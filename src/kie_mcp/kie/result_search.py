@@ -175,8 +175,8 @@ def _find_links(value: Any, names: tuple[str, ...], owner: Mapping[str, Any], de
     elif isinstance(value, str) and (inline := as_data_uri(value)):
         yield _Link(inline, in_sentence=False, names=names, owner=owner)
     elif isinstance(value, str):
+        in_sentence = not begins_with_url(value)
         for url in find_urls(value):
-            in_sentence = not begins_with_url(value)
             # In a sentence, only links to files are results, because a sentence may also mention a web page.
             if url.lower().startswith("https:") and (not in_sentence or _FILE.search(re.split("[?#]", url)[0])):
                 yield _Link(url, in_sentence, names, owner)

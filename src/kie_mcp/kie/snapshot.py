@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from kie_mcp import disk
 from kie_mcp.catalog.fields import Kind
 from kie_mcp.catalog.published_schema import Schema
 
@@ -72,10 +73,9 @@ class Snapshot:
             row = {key: value for key, value in asdict(model).items() if value and key not in ("id", "as_of")}
             rows[id_] = row | ({"input": self.schemas[id_]} if id_ in self.schemas else {})
         lines = ",\n".join(f"{_dump(id_)}:{_dump(row)}" for id_, row in sorted(rows.items()))
-        partial = file.with_suffix(".part")
-        partial.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(f'{{"as_of":{_dump(self.as_of)},"models":{{\n{lines}\n}}}}\n', encoding="utf-8")
-        partial.replace(file)
+        content = f'{{"as_of":{_dump(self.as_of)},"models":{{\n{lines}\n}}}}\n'
+        file.parent.mkdir(parents=True, exist_ok=True)
+        disk.replace_file(file, content.encode(), private=False)
 
 
 def _dump(value: Any) -> str:

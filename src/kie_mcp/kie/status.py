@@ -120,7 +120,10 @@ def parse_status(shape: str, answer: Any) -> Status:
         code, message = None, ""
     media, texts = collect_results(row, envelope)
     has_results = bool(media or texts)
-    elsewhere = result_search.search(envelope) if row.makes_results and not media else Findings()
+    word = next(filter(None, (normalize_word(record.get(field)) for field in row.state.split())), "")
+    # The whole answer, which may repeat a long prompt, is only searched if files may be needed.
+    may_be_done = not word or word in f"{row.done} {row.done_with_results}".split()
+    elsewhere = result_search.search(envelope) if row.makes_results and not media and may_be_done else Findings()
     if elsewhere.certain:
         media, texts = elsewhere.media, texts or tuple(filter(None, [elsewhere.text]))
 
@@ -128,7 +131,6 @@ def parse_status(shape: str, answer: Any) -> Status:
     task_code = next((each for each in task_codes if each not in codes.NO_ERROR), None)
     task_message = as_line(next(iter(words("failMsg", "errorMessage", "response.errorMessage")(record)), ""))
 
-    word = next(filter(None, (normalize_word(record.get(field)) for field in row.state.split())), "")
     if word:
         has_results = bool(media or texts)
         state = state_from_word(row, word, has_results=has_results, has_error=bool(task_code or task_message))

@@ -54,7 +54,7 @@ ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 """AWS's environment variables for the URL of an S3 server other than AWS's own; an http:// URL turns off encryption."""
 RESULT_NAME = re.compile(rf"(?:.*/)?[^/]+-({TASK_ID})-(\d{{1,4}})\.\w+", re.ASCII)
 """Matches the object name of a result; group 1 is the id of its task, and group 2 is the number of the result."""
-CODE = re.compile(r"<Code>(\w{1,60})</Code>", re.ASCII)
+CODE = re.compile(rb"<Code>(\w{1,60})</Code>")
 """Matches the error code in an error response of S3."""
 PROBE = ".kie-mcp-check"
 """Name of the empty object that `check()` writes to test whether objects can be written to the bucket."""
@@ -241,5 +241,5 @@ async def _read(file: IO[bytes]) -> AsyncIterator[bytes]:
 
 def _describe(response: httpx2.Response) -> str:
     """Return the status of an answer and S3's code for the error, such as `404 NoSuchBucket`."""
-    code = CODE.search(response.text)
-    return f"{response.status_code} {code[1] if code else response.reason_phrase}"
+    code = CODE.search(response.content)
+    return f"{response.status_code} {code[1].decode() if code else response.reason_phrase}"

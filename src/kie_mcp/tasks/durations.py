@@ -21,7 +21,8 @@ async def estimate_task(ledger: Ledger, task: Task, usual_seconds: float | None)
     """
     lengths = await ledger.statistics.durations(task.model, task.arguments.get("duration"), newest=NEWEST_DURATIONS)
     # A batch is expected to take as long as the slowest of its models.
-    models = (MODELS[id_] for id_ in task.arguments.get("models", (task.model,)) if id_ in MODELS)
+    ids = task.arguments.get("models", ()) if task.is_batch else (task.model,)
+    models = (MODELS[id_] for id_ in ids if id_ in MODELS)
     usual = max((model.usual_seconds for model in models), default=UNKNOWN_SECONDS)
     if usual_seconds and not lengths:
         lengths = [usual_seconds]

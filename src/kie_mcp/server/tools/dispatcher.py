@@ -67,7 +67,7 @@ async def _call(app: App, call: ToolCall) -> CallToolResult | InputRequiredResul
     The tool is `gallery_task`, which the gallery's HTML page calls, or the tool of a family of models, or a utility.
     A client may also call a tool that tools/list does not show, because answers name these tools, too.
     """
-    from kie_mcp.catalog.arguments import find_broken_text
+    from kie_mcp.catalog.arguments import find_broken_text, find_endless_number
     from kie_mcp.catalog.registry import FAMILIES
 
     name, arguments = call.params.name, call.params.arguments or {}
@@ -75,6 +75,11 @@ async def _call(app: App, call: ToolCall) -> CallToolResult | InputRequiredResul
         raise InvalidCall(
             f"{broken}: has half a character (a lone surrogate), which cannot be sent.",
             "Nothing was sent. Write the text anew, its emoji whole.",
+        )
+    if endless := find_endless_number(arguments):
+        raise InvalidCall(
+            f"{endless}: is infinite, not a number or too large, which cannot be sent.",
+            "Nothing was sent. Give an ordinary number.",
         )
     if name == gallery.GALLERY_TASK.name:
         return await gallery.call_gallery_task(app, arguments)
