@@ -17,7 +17,7 @@ from kie_mcp.server import answers, elicitation, live_models
 from kie_mcp.server.app import App, ToolCall
 from kie_mcp.server.extensions import tasks
 from kie_mcp.server.generate import QUICK_SECONDS, check_health, wait_for_own_tasks
-from kie_mcp.server.orders import build_family_order, build_model_order
+from kie_mcp.server.orders import build_family_order, build_model_order, refuse_options
 from kie_mcp.server.tools import comparison
 from kie_mcp.server.tools.free_input import FreeInput
 from kie_mcp.server.tools.tool import Tool
@@ -139,7 +139,9 @@ async def _build_order(app: App, wish: Wish) -> Order:
     if unknown or not isinstance(given, dict) or not isinstance(tool, str) or not isinstance(model, str):
         raise InvalidCall("It has to be {model, input} or {tool, input}, with the tool's arguments as input.", "")
     if family := FAMILIES.find(tool):
-        order, _ = await build_family_order(app, family, {**given, **({"model": model} if model else {})})
+        order, options = await build_family_order(app, family, {**given, **({"model": model} if model else {})})
+        # Other options, such as `quote`, hold for the whole batch: ignored here, they would let the item be paid.
+        refuse_options([name for name, value in options if value and name != "variation"], tool, "make_batch")
     elif tool and tool != live_models.RUN_MODEL_TOOL:
         raise InvalidCall(f"{tool!r} is no tool that makes something.", "")
     else:
