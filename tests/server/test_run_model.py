@@ -116,9 +116,7 @@ async def test_a_host_that_closes_the_input_passes_it_as_text(
 
 
 @pytest.mark.parametrize("name", ["quote", "Quote", " quote "])
-async def test_an_option_in_the_input_is_refused_and_not_left_out(
-    client: Client, sandbox: Sandbox, name: str
-) -> None:
+async def test_an_option_in_the_input_is_refused_and_not_left_out(client: Client, sandbox: Sandbox, name: str) -> None:
     said = await read_refusal(client, "z-image", {"prompt": "x", name: True})
     assert "quote: not a field of z-image's input" in said
     assert sandbox.accepted == []
