@@ -122,7 +122,7 @@ def build_http_app(app: App, *, host: str, token: str = "", metrics: "Metrics | 
 
     Raises:
         ConfigurationError: When other machines can connect, and `token` is empty or so short that it could be guessed.
-            Also when the settings of accounts contradict each other.
+            Also when the settings of accounts contradict each other, or the file with a secret cannot be used.
     """
     settings = app.settings
     common = CommonLedger(settings)
@@ -276,9 +276,10 @@ def _build_library(app: App, host: str, token: str) -> ASGIApp:
 
     uploads = UploadReceiver(lambda _: app).build_routes()
     find_folder, conceal = lambda: app.settings.state_dir / FOLDER, PathFilter(app).hide
-    # Any replica may get a browser's request for a picture. All replicas have the same token, so the links are signed
-    # with the token.
-    links = SignedLinks(shared_secret=token, clock=app.clock)
+    # Any worker or replica may get a browser's request for a picture. All of them have the same token, so the links are
+    # signed with the token; without a token, all workers read the same secret from the data folder.
+    secret = token or access_token.read_tenant_secret(app.settings)
+    links = SignedLinks(shared_secret=secret, clock=app.clock)
     whole = LibraryPage(open_ledger, find_folder, lambda: app.storage, conceal, links=links, uploads=uploads)
     page = whole.build(token)
     return LocalNames(page, host) if _is_loopback(host) else page
