@@ -175,14 +175,16 @@ async def _read_file(app: App, uri: str, place: str) -> BlobResourceContents | N
     """
     import anyio.to_thread
 
+    from kie_mcp.catalog.fields import parse_result_number
     from kie_mcp.server.saved_files import find_saved_result
 
-    id_, media, number = place.partition("/media/")
-    if not media or not number.isdecimal():
+    id_, _, last = place.partition("/media/")
+    number = parse_result_number(last)
+    if number is None:
         return None
     runner = await app.runner()
     task = await runner.get(id_)
-    result = find_saved_result(app, task, int(number))
+    result = find_saved_result(app, task, number)
     there = (app.local_files and result.local_path) or runner.storage.find_link(result)
     content = await anyio.to_thread.run_sync(_read_small_file, runner.storage, result, there)
     return BlobResourceContents(uri=uri, mime_type=result.mime_type or None, blob=b64encode(content).decode())
