@@ -19,9 +19,11 @@ from mcp_types import (
     TextResourceContents,
 )
 
+from kie_mcp.deadline import use_deadline
 from kie_mcp.errors import InvalidCall, KieMcpError
 from kie_mcp.server.app import App, Context
 from kie_mcp.server.extensions import gallery
+from kie_mcp.server.time_limits import find_deadline
 from kie_mcp.text import escape_unseen
 
 if TYPE_CHECKING:
@@ -71,11 +73,12 @@ async def list_resource_templates(_: Context, __: PaginatedRequestParams | None)
 
 async def read_resource(context: Context, params: ReadResourceRequestParams) -> ReadResourceResult:
     """Answer resources/read with the file or the JSON object that has the requested URI."""
-    uri = str(params.uri)
+    uri, app = str(params.uri), context.lifespan_context
     if uri == gallery.URI:
-        return await gallery.read_page(context.lifespan_context)
+        return await gallery.read_page(app)
     try:
-        content = await _read_content(context.lifespan_context, uri)
+        with use_deadline(find_deadline(context, app.clock.monotonic())):
+            content = await _read_content(app, uri)
     except KieMcpError as error:
         raise MCPError(INVALID_PARAMS, f"{error} {error.next_step}".strip(), {"uri": uri}) from None
     if content is None:
