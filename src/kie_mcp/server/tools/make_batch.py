@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from kie_mcp.catalog.credits import format_credits, format_number
 from kie_mcp.catalog.registry import FAMILIES, MODELS
-from kie_mcp.errors import CapReached, InvalidCall, KieMcpError
+from kie_mcp.errors import BrokenRow, CapReached, InvalidCall, KieMcpError
 from kie_mcp.ledger.task import Task
 from kie_mcp.server import answers, elicitation, live_models
 from kie_mcp.server.app import App, ToolCall
@@ -157,14 +157,17 @@ async def _read_missing(app: App, id_: str) -> list[Order]:
     """Return the orders for those items of an ended batch that have no result.
 
     Raises:
-        InvalidCall: When there is no such batch, or the batch still runs.
+        InvalidCall: When there is no such batch, when the batch still runs, or when its row in the ledger is broken.
     """
     task = await (await app.runner()).get(id_)
     if not task.is_batch:
         raise InvalidCall(f"{task.id} is no batch.", "Nothing was sent. Make its call again.")
     if not task.final:
         raise InvalidCall(f"{task.id} still runs.", "Nothing was sent. get_task says when it has ended.")
-    return [item.build_order() for item in Batch.read(task).find_missing()]
+    try:
+        return [item.build_order() for item in Batch.read(task).find_missing()]
+    except BrokenRow as error:
+        raise InvalidCall(f"{task.id}: {error}", "Nothing was sent. Make its call again.") from None
 
 
 def _tell_nothing_is_missing(task: Task) -> CallToolResult:
