@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -122,7 +123,7 @@ def build_http_app(app: App, *, host: str, token: str = "", metrics: "Metrics | 
 
     Raises:
         ConfigurationError: When other machines can connect, and `token` is empty or so short that it could be guessed.
-            Also when the settings of accounts contradict each other, or the file with a secret cannot be used.
+            Also when the settings of accounts contradict each other.
     """
     settings = app.settings
     common = CommonLedger(settings)
@@ -278,7 +279,10 @@ def _build_library(app: App, host: str, token: str) -> ASGIApp:
     find_folder, conceal = lambda: app.settings.state_dir / FOLDER, PathFilter(app).hide
     # Any worker or replica may get a browser's request for a picture. All of them have the same token, so the links are
     # signed with the token; without a token, all workers read the same secret from the data folder.
-    secret = token or access_token.read_tenant_secret(app.settings)
+    secret = token
+    # If the data folder cannot be used, there is nothing to link to, and every answer says why.
+    with suppress(ConfigurationError):
+        secret = token or access_token.read_tenant_secret(app.settings)
     links = SignedLinks(shared_secret=secret, clock=app.clock)
     whole = LibraryPage(open_ledger, find_folder, lambda: app.storage, conceal, links=links, uploads=uploads)
     page = whole.build(token)
