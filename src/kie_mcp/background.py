@@ -1,9 +1,12 @@
 """Background: starts functions that run independently of the server's calls, until the server ends."""
 
+import math
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from anyio.abc import TaskGroup
+
+from kie_mcp.deadline import use_deadline
 
 
 class Background:
@@ -29,8 +32,12 @@ class Background:
         self._ends = True
 
     def start(self, function: Callable[..., Coroutine[Any, Any, Any]], *arguments: Any) -> bool:
-        """Start a function; if the server is ending, start nothing and return False."""
+        """Start a function; if the server is ending, start nothing and return False.
+
+        The function has time without limit, also if a call with a deadline starts it.
+        """
         if self.is_ending:
             return False
-        self._group.start_soon(function, *arguments)
+        with use_deadline(math.inf):
+            self._group.start_soon(function, *arguments)
         return True

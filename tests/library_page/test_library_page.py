@@ -394,8 +394,9 @@ async def test_a_ledger_that_cannot_be_used_is_told_in_words(
         assert response.json()["error"].startswith("The ledger cannot be used")
 
 
+@pytest.mark.parametrize("token", [TOKEN, ""], ids=["with a token", "without a token"])
 async def test_replicas_with_one_token_open_each_others_links_for_two_days_at_most(
-    settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock, client: Client
+    settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock, client: Client, token: str
 ) -> None:
     id_ = await make_picture(client)
 
@@ -404,8 +405,8 @@ async def test_replicas_with_one_token_open_each_others_links_for_two_days_at_mo
         return serve_app(build_http_app(app, host="127.0.0.1", token=token))
 
     async with (
-        serve(TOKEN) as one,
-        serve(TOKEN) as two,
+        serve(token) as one,
+        serve(token) as two,
         serve("another-random-text") as stranger,
         httpx2.AsyncClient() as http,
     ):

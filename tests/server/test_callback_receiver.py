@@ -10,6 +10,7 @@ from mcp import Client
 from pydantic import SecretStr
 from support.answers import answer
 from support.clock import JumpingClock, wait_until
+from support.ledgers import change_rows
 from support.runners import InterceptedKie
 from support.servers import serve_app
 
@@ -224,6 +225,17 @@ async def test_a_call_at_one_server_wakes_the_watcher_in_another(settings: Setti
 async def test_a_server_that_cannot_be_opened_asks_kie_to_call_again(settings: Settings, clock: JumpingClock) -> None:
     async with stage(settings, clock, sandbox=False) as it:
         assert (await post(it, "/callbacks/t_abc/x")).status_code == 503
+
+
+async def test_a_server_whose_ledger_cannot_be_used_asks_kie_to_call_again(
+    settings: Settings, clock: JumpingClock
+) -> None:
+    async with stage(settings, clock) as it:
+        await it.start()
+        of_another_process = (await it.app.runner()).callbacks.find_address("t_abc")
+        change_rows(settings.state_dir, "DROP TABLE tasks")
+        path = of_another_process.removeprefix("https://me.example/kie")
+        assert (await post(it, path)).status_code == 503
 
 
 def test_on_stdio_kie_is_given_no_address(settings: Settings, clock: JumpingClock) -> None:

@@ -131,6 +131,14 @@ async def test_a_result_of_another_kind_costs_nothing(
     assert len(sandbox.accepted) == 1
 
 
+async def test_a_result_with_a_number_of_thousands_of_digits_costs_nothing(client: Client, sandbox: Sandbox) -> None:
+    made = answer(await client.call_tool("nano_banana_image", {"prompt": "a fox"}))
+    result = await client.call_tool("recraft_remove_background", {"image": f"task:{made['task_id']}#{'9' * 5000}"})
+    assert answer(result)["error"]["billed"] is False
+    assert "the task has 1 results" in text(result)
+    assert len(sandbox.accepted) == 1
+
+
 async def test_a_sound_as_a_picture_costs_nothing(client: Client, sandbox: Sandbox, tmp_path: Path) -> None:
     result = await edit(client, await write(tmp_path, "a.png", sound(1)))
     assert result.is_error

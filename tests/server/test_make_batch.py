@@ -138,6 +138,24 @@ async def test_every_wrong_item_is_named_before_anything_is_sent(client: Client,
     assert sandbox.accepted == []
 
 
+@pytest.mark.parametrize("option", [{"quote": True}, {"confirm": "c_1"}, {"anyway": True}])
+@pytest.mark.parametrize("named", [{"tool": "z_image"}, {"model": "z-image"}])
+@pytest.mark.parametrize("shared", [False, True], ids=["in the item", "in the input of all"])
+async def test_an_option_of_the_batch_is_refused_in_the_input_of_an_item(
+    client: Client, sandbox: Sandbox, option: dict[str, Any], named: dict[str, str], shared: bool
+) -> None:
+    item, everywhere = ({}, option) if shared else (option, {})
+    result = await batch(client, items=[{**named, "input": {"prompt": "a fox", **item}}], input=everywhere)
+    assert f"Item 1: {next(iter(option))}: not a field of" in answer(result)["error"]["message"]
+    assert sandbox.accepted == []
+
+
+async def test_an_item_of_a_tool_may_be_a_variation_and_repeat_the_defaults(client: Client) -> None:
+    given = {"prompt": "a fox", "variation": 2, "quote": False, "anyway": False}
+    quoted = await batch(client, items=[{"tool": "z_image", "input": given}], quote=True)
+    assert answer(quoted)["status"] == "quoted", read_text(quoted)
+
+
 @pytest.mark.parametrize(
     "given",
     [

@@ -52,6 +52,11 @@ async def test_where_no_words_are_given_nothing_is_found_outside_the_price(clien
     assert answer(await client.call_tool("find_models", {"max_credits": -1}))["note"] == NOTHING_FITS
 
 
+async def test_a_search_for_thousands_of_words_is_refused(client: Client) -> None:
+    refused = await client.call_tool("find_models", {"words": "owl " * 20_000})
+    assert answer(refused)["error"]["message"] == "find_models: words: at most 500 characters."
+
+
 @pytest.mark.parametrize("words", ["picture", "video of my cat on a bike", "midjourney", "lypsync", "face swap"])
 async def test_what_is_found_by_words_is_small(client: Client, words: str) -> None:
     result = await client.call_tool("find_models", {"words": words})

@@ -11,7 +11,7 @@ import anyio
 import httpx2
 import pytest
 from mcp import Client, MCPError
-from mcp_types import BlobResourceContents, ResourceLink, TextResourceContents
+from mcp_types import INVALID_PARAMS, BlobResourceContents, ResourceLink, TextResourceContents
 from support.answers import answer, wait_for_end
 
 from kie_mcp.catalog.registry import MODELS
@@ -165,11 +165,12 @@ async def test_a_file_is_handed_over_up_to_4_mb(client: Client, size: int, given
             await client.read_resource(uri)
 
 
-@pytest.mark.parametrize("number", ["0", "2", "-1", "1.0", "one", "", "1/2", "../1"])
+@pytest.mark.parametrize("number", ["0", "2", "-1", "1.0", "one", "", "1/2", "../1", "9" * 5000])
 async def test_a_file_that_a_task_has_not_is_not_there(client: Client, number: str) -> None:
     made = answer(await wait_for_end(client, await client.call_tool("nano_banana_image", {"prompt": "a fox"})))
-    with pytest.raises(MCPError):
+    with pytest.raises(MCPError) as refused:
         await client.read_resource(f"kie://tasks/{made['task_id']}/media/{number}")
+    assert refused.value.code == INVALID_PARAMS
 
 
 async def test_uploads_with_when_they_go(client: Client, tmp_path: Path) -> None:

@@ -115,6 +115,13 @@ async def test_a_host_that_closes_the_input_passes_it_as_text(
     assert sandbox.accepted[0].body["input"].items() >= {"prompt": "x", "aspect_ratio": "16:9"}.items()
 
 
+@pytest.mark.parametrize("name", ["quote", "Quote", " quote "])
+async def test_an_option_in_the_input_is_refused_and_not_left_out(client: Client, sandbox: Sandbox, name: str) -> None:
+    said = await read_refusal(client, "z-image", {"prompt": "x", name: True})
+    assert "quote: not a field of z-image's input" in said
+    assert sandbox.accepted == []
+
+
 @pytest.mark.parametrize("given", ["prompt: x", "[1]", '"x"'])
 async def test_a_text_that_is_no_object_is_no_input(client: Client, sandbox: Sandbox, given: str) -> None:
     result = await client.call_tool("run_model", {"model": "z-image", "input": {}, "input_json": given})
@@ -206,6 +213,7 @@ async def test_without_a_schema_the_caller_has_to_be_sure(client: Client, sandbo
     sandbox.discovery.add_model("vendor/odd", None)
     assert "unchecked" in await read_refusal(client, "vendor/odd", {"prompt": "x", "odd": [1]})
     assert sandbox.accepted == []
+    assert "quote" in await read_refusal(client, "vendor/odd", {"prompt": "x", "quote": True}, unchecked=True)
     assert not (await run_model(client, "vendor/odd", {"prompt": "x", "odd": [1]}, unchecked=True)).is_error
     assert sandbox.accepted[0].body["input"] == {"prompt": "x", "odd": [1]}
 

@@ -20,6 +20,7 @@ from support.servers import serve_app
 from support.tenants import ANN, ANNS_KEY, BOB, BOBS_KEY, build_app, make_picture, run_tenants
 
 from kie_mcp.config import Settings
+from kie_mcp.deadline import use_deadline
 from kie_mcp.errors import ApiError, CapReached, ConfigurationError
 from kie_mcp.kie.rate_limit import CREATE_LIMIT, STATUS_READS
 from kie_mcp.kie.routes import JOBS
@@ -77,6 +78,21 @@ async def test_each_key_sees_its_own_tasks_also_after_a_restart(
                 assert "fox 0" in await list_prompts(ann)
             async with connect(url, **send(BOBS_KEY)) as bob:
                 assert "fox" not in await list_prompts(bob)
+
+
+async def test_the_first_call_of_a_new_tenant_waits_for_a_slow_kie_until_its_deadline(
+    settings: Settings, sandbox: Sandbox, clock: JumpingClock
+) -> None:
+    async def wait(_: str) -> None:
+        await clock.sleep(9)
+
+    transport = httpx2.ASGITransport(app=InterceptedKie(sandbox.app, get=wait))
+    async with run_tenants(build_app(settings, transport, clock)) as tenants, tenants.use(ANN) as ann:
+        began = clock.monotonic()
+        with use_deadline(began + 3.5), pytest.raises(ApiError, match="KIE has not answered in time"):
+            await ann.runner()
+        assert clock.monotonic() - began == pytest.approx(3.5)
+        await ann.runner()
 
 
 REFUSED: dict[str, tuple[list[tuple[str, str]], str]] = {

@@ -7,11 +7,13 @@ import anyio
 import httpx2
 import pytest
 from mcp import Client
+from mcp.shared.exceptions import MCPError
 from mcp_types import Implementation
 from starlette.responses import Response
 from support.answers import answer, text
 from support.clients import connect
 from support.clock import JumpingClock
+from support.new_model import NEW
 from support.runners import InterceptedKie
 from support.servers import serve_app
 
@@ -120,6 +122,92 @@ async def test_a_slow_create_goes_on_after_the_answer_and_is_paid_once(
             _, again = await measure(clock, client, "get_task", task_ids=id_)
             assert again["status"] in ("running", "succeeded")
     assert len(sandbox.accepted) == 1
+
+
+QUOTED = PICTURE | {"quote": True}
+READS: list[tuple[str, dict[str, Any]]] = [
+    ("find_models", {"words": "fox"}),
+    ("describe_model", {"model": "z-image"}),
+    ("describe_model", {"model": NEW}),
+    ("get_credits", {}),
+    ("nano_banana_image", QUOTED),
+    ("make_batch", {"prompts": ["a fox"], "model": "z-image", "max_credits": 9, "quote": True}),
+    ("compare_models", {**QUOTED, "models": ["z-image", "nano-banana-2"], "max_credits": 9}),
+    ("run_model", {"model": NEW, "input": PICTURE}),
+    ("get_download_url", {"file": "https://tempfile.kie-sandbox.invalid/fox.png"}),
+]
+
+
+@pytest.mark.parametrize(("tool", "given"), READS)
+@pytest.mark.parametrize(("name", "limit", "seconds"), [("mcp", 5, 9), ("ai-sdk-mcp-client", OTHER_SECONDS, 70)])
+async def test_a_call_that_reads_from_a_slow_kie_answers_before_the_client_gives_up(
+    unlimited: Settings,
+    new_model: Sandbox,
+    clock: JumpingClock,
+    tool: str,
+    given: dict[str, Any],
+    name: str,
+    limit: float,
+    seconds: float,
+) -> None:
+    async def wait(_: str) -> None:
+        await clock.sleep(seconds)
+
+    async with connect(unlimited, InterceptedKie(new_model.app, get=wait, post=wait), clock, name=name) as client:
+        took, told = await measure(clock, client, tool, **given)
+    assert took <= limit - 1.5
+    assert new_model.accepted == []
+    assert "error" not in told or told["error"]["retryable"]
+
+
+async def test_a_balance_that_is_read_as_a_resource_is_told_or_refused_in_time(
+    unlimited: Settings, sandbox: Sandbox, clock: JumpingClock
+) -> None:
+    async def wait(_: str) -> None:
+        await clock.sleep(9)
+
+    async with connect(unlimited, InterceptedKie(sandbox.app, get=wait), clock, name="mcp") as client:
+        before = clock.time()
+        with pytest.raises(MCPError, match="KIE has not answered in time"):
+            await client.read_resource("kie://credits")
+        assert clock.time() - before <= 3.5
+
+
+async def test_what_kie_says_too_late_about_a_new_model_is_known_to_a_later_call(
+    unlimited: Settings, new_model: Sandbox, clock: JumpingClock
+) -> None:
+    async def wait(path: str) -> None:
+        if path.startswith("/api/v1/models"):
+            await clock.sleep(9)
+
+    async with connect(unlimited, InterceptedKie(new_model.app, get=wait), clock, name="mcp") as client:
+        for part in ("the list", "the schema"):
+            _, told = await measure(clock, client, "run_model", model=NEW, input=PICTURE)
+            assert told["error"]["retryable"], part
+            await clock.sleep(20)
+        _, made = await measure(clock, client, "run_model", model=NEW, input=PICTURE)
+    assert made["status"] in ("running", "succeeded")
+    assert len(new_model.accepted) == 1
+
+
+async def test_a_task_is_settled_or_left_in_time(unlimited: Settings, sandbox: Sandbox, clock: JumpingClock) -> None:
+    slow = False
+
+    async def wait(_: str) -> None:
+        await clock.sleep(9 * slow)
+
+    sandbox.inject_fault("create", "after:502")
+    async with connect(unlimited, InterceptedKie(sandbox.app, get=wait), clock, name="mcp") as client:
+        _, made = await measure(clock, client, "nano_banana_image", **PICTURE)
+        (accepted,) = sandbox.accepted
+        given = {"task_id": made["task_id"], "outcome": accepted.id}
+        slow = True
+        took, told = await measure(clock, client, "resolve_task", **given)
+        assert took <= 3.5
+        assert told["error"]["retryable"]
+        slow = False
+        _, told = await measure(clock, client, "resolve_task", **given)
+    assert told["status"] in ("running", "succeeded")
 
 
 @pytest.mark.parametrize("name", ["ai-sdk-mcp-client", "claude-code"])

@@ -9,6 +9,8 @@ import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from support.answers import answer
+from support.ledgers import change_rows
+from support.runners import full_disk
 from support.servers import serve_app
 
 from kie_mcp.clock import Clock
@@ -117,6 +119,29 @@ async def test_a_server_that_cannot_be_opened_says_so(
         refused = await send(url, PICTURE)
     assert refused.status_code == 503
     assert "KIE_API_KEY" in refused.json()["error"]["next_step"]
+
+
+async def test_a_file_that_finds_no_room_on_the_disk_is_refused_with_a_reason(
+    settings: Settings, transport: httpx2.ASGITransport, clock: Clock
+) -> None:
+    async with serve(settings, transport, clock) as url:
+        assert (await send(url, PICTURE)).status_code == 201
+        with full_disk():
+            refused = await send(url, PICTURE)
+    assert refused.status_code == 503
+    assert refused.json()["error"]["message"].startswith("The server cannot store the file")
+    assert refused.json()["error"]["retryable"]
+
+
+async def test_a_file_that_the_ledger_cannot_record_is_refused_with_a_reason(
+    settings: Settings, transport: httpx2.ASGITransport, clock: Clock
+) -> None:
+    async with serve(settings, transport, clock) as url:
+        assert (await send(url, PICTURE)).status_code == 201
+        change_rows(settings.state_dir, "DROP TABLE uploads")
+        refused = await send(url, PICTURE)
+    assert refused.status_code == 503
+    assert refused.json()["error"]["message"].startswith("The ledger cannot be used")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from mcp import Client
 from support.answers import answer, text
 
 from kie_mcp.config import Settings
+from kie_mcp.sandbox.app import Sandbox
 
 pytestmark = pytest.mark.anyio
 
@@ -88,6 +89,25 @@ async def test_one_broken_row_is_shown_as_broken_and_ends_no_list(
     for uri in ("kie://library", "kie://tasks", f"kie://tasks/{broken}"):
         assert (await client.read_resource(uri)).contents
     assert not (await client.call_tool("view_media", {"task_id": whole})).is_error
+
+
+@pytest.mark.parametrize("value", ["{", "[]", "{}", '{"items": [{}], "max_credits": 9, "repairs": ""}', None])
+async def test_a_broken_batch_is_shown_and_its_retry_is_refused_before_anything_is_sent(
+    client: Client, settings: Settings, sandbox: Sandbox, value: str | None
+) -> None:
+    given = {"prompts": ["a heron", "a crow"], "model": "z-image", "max_credits": 9}
+    batch = answer(await client.call_tool("make_batch", given))["task_id"]
+    break_row(settings, batch, "request", value)
+    for tool, arguments in (
+        ("get_task", {"task_ids": [batch]}),
+        ("gallery_task", {"task_id": batch}),
+        ("view_media", {"task_id": batch}),
+    ):
+        assert "internal" not in str((await client.call_tool(tool, arguments)).content), tool
+    refused = await client.call_tool("make_batch", {"retry": batch, "max_credits": 9})
+    assert answer(refused)["error"]["billed"] is False
+    assert "is broken (request)" in text(refused)
+    assert len(sandbox.accepted) == 2
 
 
 async def test_pages_go_on_behind_a_broken_row(client: Client, settings: Settings) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx2
 import pytest
 from mcp import Client
@@ -218,6 +219,29 @@ async def test_a_client_may_declare_folders_and_none_of_them_may_be_private(
         assert (await client.call_tool("upload_file", {"path": str(home / "work" / "fox.png")})).is_error
         assert not (await client.call_tool("upload_file", {"path": str(home / "Pictures" / "fox.png")})).is_error
         assert len(asked) == 2
+
+
+async def test_a_call_that_is_cancelled_before_the_folders_are_known_does_not_lose_them(
+    sandbox: Sandbox, settings: Settings, clock: JumpingClock, home: Path
+) -> None:
+    first, never = anyio.Event(), anyio.Event()
+
+    async def list_roots(context: object) -> ListRootsResult:  # noqa: ARG001
+        if not first.is_set():
+            first.set()
+            await never.wait()
+        return ListRootsResult(roots=[Root(uri=FileUrl((home / "work").as_uri()))])
+
+    app = App(
+        settings.model_copy(update={"read_dirs": ()}), transport=httpx2.ASGITransport(app=sandbox.app), clock=clock
+    )
+    async with Client(build_server(app), mode="legacy", list_roots_callback=list_roots) as client:
+        async with anyio.create_task_group() as group:
+            group.start_soon(client.call_tool, "list_tasks", {})
+            await first.wait()
+            group.cancel_scope.cancel()
+        sent = await client.call_tool("upload_file", {"path": str(home / "work" / "fox.png")})
+        assert not sent.is_error, text(sent)
 
 
 @pytest.mark.parametrize("host", ["", "localhost", "LocalHost", "127.0.0.1", "[::1]", "nas", "localhost.a.example"])

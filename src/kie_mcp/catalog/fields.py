@@ -25,7 +25,8 @@ Kind = Literal["video", "image", "audio", "text"]
 Medium = Literal["image", "video", "audio", "file"]
 """The kind of file that a field takes; `file` stands for any kind."""
 
-
+MOST_DIGITS = 9
+"""Maximum number of digits that are read of a result's number."""
 SEVERAL_FILES = re.compile(r"[\s,;][\"'`<]?(?:https?://|data:|task:|kie://)", re.IGNORECASE)
 """Matches the beginning of a second file's name in a text that names several files."""
 
@@ -158,6 +159,14 @@ class Track(Ref):
 def parse_task_id(reference: str) -> str:
     """Return the id of the task that a text names: `t_ab12` for `task:t_ab12#1`, and also for `t_ab12`."""
     return name_task(reference.strip()).removeprefix("task:").partition("#")[0]
+
+
+def parse_result_number(text: str) -> int | None:
+    """Return the number of a task's result, such as 1 for the `1` in `task:t_ab12#1`; None if the text is no number.
+
+    Only `MOST_DIGITS` digits are read: no task has so many results, and Python refuses to read thousands of digits.
+    """
+    return int(text[:MOST_DIGITS]) if text.isdecimal() else None
 
 
 def aliases(names: Mapping[str, str]) -> BeforeValidator:

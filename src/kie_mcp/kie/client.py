@@ -15,6 +15,7 @@ import httpx2
 import stamina
 
 from kie_mcp.clock import Clock
+from kie_mcp.deadline import read_in_time
 from kie_mcp.errors import ApiError, RateLimited, UnknownOutcome
 from kie_mcp.kie import bodies, codes, routes, status
 from kie_mcp.kie.advice import Advice, find_advice
@@ -169,10 +170,14 @@ class KieClient:
 
         Raises:
             ApiError: When the answer says nothing about the task, because KIE refuses the API key, limits the rate, is
-                under maintenance or cannot be reached.
+                under maintenance or cannot be reached, or does not answer before the deadline of the current call.
         """
-        await self._read_limiter.acquire(path)
-        return await self._read_once("GET", self.base_url + path, params={"taskId": task_id}, is_status=True)
+
+        async def read() -> Any:
+            await self._read_limiter.acquire(path)
+            return await self._read_once("GET", self.base_url + path, params={"taskId": task_id}, is_status=True)
+
+        return await read_in_time(self.clock, read)
 
     async def expect_status_reads(self) -> None:
         """Lease slots for status reads in advance; called before many status reads are sent at once."""
@@ -290,11 +295,15 @@ class KieClient:
             raise _unknown_outcome_error(message, self.advice) from None
 
     async def _read(self, method: str, url: str, *, backoff: float = READ_BACKOFF_SECONDS, **request: Any) -> Any:
-        """Send a request that only reads, and return the `data` of KIE's answer; retry after temporary errors."""
+        """Send a request that only reads, and return the `data` of KIE's answer; retry after temporary errors.
+
+        Raises:
+            ApiError: When KIE does not answer, or not before the deadline of the current call.
+        """
         retry = stamina.AsyncRetryingCaller(
             attempts=READ_ATTEMPTS, timeout=None, wait_initial=backoff, wait_max=2, wait_jitter=0.3
         )
-        return await retry(_is_retryable, self._read_once, method, url, **request)
+        return await read_in_time(self.clock, lambda: retry(_is_retryable, self._read_once, method, url, **request))
 
     async def _read_once(
         self,

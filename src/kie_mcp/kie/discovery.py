@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -22,6 +22,7 @@ from kie_mcp import disk
 from kie_mcp.catalog.fields import Kind
 from kie_mcp.catalog.published_schema import Schema, UnusableSchema, extract_input_schema
 from kie_mcp.clock import Clock
+from kie_mcp.deadline import is_over, read_in_time
 from kie_mcp.errors import ApiError, NotOffered
 from kie_mcp.kie.client import KieClient
 from kie_mcp.kie.result_readers import parse_number
@@ -70,6 +71,7 @@ class Discovery:
         clock: Clock | None = None,
         snapshot: Callable[[], Snapshot] | None = None,
         cache_seconds: float = CACHE_SECONDS,
+        start_soon: Callable[..., None] | None = None,
     ) -> None:
         """Prepare the reader; it sends its first request when a method needs an answer.
 
@@ -80,12 +82,17 @@ class Discovery:
             snapshot: Function that loads the snapshot to use when KIE does not answer; when left out, the methods raise
                 errors instead.
             cache_seconds: Seconds for which cached lists and schemas are used without asking KIE again.
+            start_soon: Function that starts a function with its arguments in the background: an answer that is too late
+                for one call is then read for the next one. When left out, it is not.
         """
         self._client = client
         self._folder = folder
         self._clock = clock or Clock()
         self._load_snapshot = snapshot
         self._cache_seconds = cache_seconds
+        self._start_soon = start_soon
+        self._late_paths: set[str] = set()
+        """Paths of the requests that are sent in the background, because their answers were too late for a call."""
         self._request_lock = anyio.Lock()
         self._path_locks: defaultdict[str, anyio.Lock] = defaultdict(anyio.Lock)
         self._last_request = float("-inf")
@@ -128,7 +135,7 @@ class Discovery:
 
     async def recall_models(self) -> dict[str, OfferedModel]:
         """Return the models in the cache or else in the snapshot, without asking KIE; empty if there is neither."""
-        cached = await anyio.to_thread.run_sync(_read_cache, self._cache_file(LIST_PATH))
+        cached = await self._recall(LIST_PATH)
         with suppress(ApiError):
             if cached:
                 return _read_models(cached["data"])
@@ -136,7 +143,7 @@ class Discovery:
 
     async def recall_schema(self, id_: str) -> Schema | None:
         """Return a model's `input` schema without asking KIE; None if neither the cache nor the snapshot has it."""
-        cached = await anyio.to_thread.run_sync(_read_cache, self._cache_file(_schema_path(id_)))
+        cached = await self._recall(_schema_path(id_))
         with suppress(UnusableSchema):
             if cached:
                 return _read_schema(cached["data"])
@@ -159,7 +166,7 @@ class Discovery:
 
     async def recall_success_rate(self, id_: str) -> "KnownRate | None":
         """Return a model's cached success rate without asking KIE; None if no answer of KIE is cached."""
-        cached = await anyio.to_thread.run_sync(_read_cache, self._cache_file(_success_rate_path(id_)))
+        cached = await self._recall(_success_rate_path(id_))
         if not cached:
             return None
         is_published = cached["data"].get("points") is not None
@@ -187,22 +194,44 @@ class Discovery:
                 answer is not cached, so that the next call asks KIE again.
 
         Raises:
-            ApiError: When KIE refuses the request, or when KIE does not answer and the cache has no answer.
+            ApiError: When KIE refuses the request, or when KIE does not answer before the deadline of the current call,
+                and the cache has no answer.
         """
-        file = self._cache_file(path)
+        try:
+            return await read_in_time(self._clock, partial(self._read_in_turn, path, cache_seconds, read))
+        except ApiError as error:
+            if is_over(self._clock):
+                self._read_later(path, cache_seconds, read)
+            if error.retryable and (cached := await self._recall(path)):
+                return read(cached["data"])
+            raise
+
+    async def _read_in_turn(self, path: str, cache_seconds: float, read: Callable[[Schema], T]) -> T:
+        """Return a new cached answer, or else KIE's answer; calls that need the same answer wait for each other."""
         async with self._path_locks[path]:
-            cached = await anyio.to_thread.run_sync(_read_cache, file)
+            cached = await self._recall(path)
             if cached and 0 <= self._clock.time() - cached["at"] < cache_seconds:
                 return read(cached["data"])
-            try:
-                data = await self._fetch(path)
-                answer = read(data)
-            except ApiError as error:
-                if cached and error.retryable:
-                    return read(cached["data"])
-                raise
+            data = await self._fetch(path)
+            answer = read(data)
             await self._store(path, data)
             return answer
+
+    def _read_later(self, path: str, cache_seconds: float, read: Callable[[Schema], object]) -> None:
+        """Read an answer in the background, so that it is in the cache when a later call needs it."""
+        if self._start_soon and path not in self._late_paths:
+            self._late_paths.add(path)
+            self._start_soon(self._fill_cache, path, cache_seconds, read)
+
+    async def _fill_cache(self, path: str, cache_seconds: float, read: Callable[[Schema], object]) -> None:
+        try:
+            with suppress(ApiError, UnusableSchema):
+                await self._read_in_turn(path, cache_seconds, read)
+        finally:
+            self._late_paths.discard(path)
+
+    async def _recall(self, path: str) -> dict[str, Any] | None:
+        return await anyio.to_thread.run_sync(_read_cache, self._cache_file(path))
 
     async def _store(self, path: str, data: Schema) -> None:
         cached = {"at": self._clock.time(), "path": path, "data": data}

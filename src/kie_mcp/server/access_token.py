@@ -24,8 +24,8 @@ With the callback secret, the server computes the tokens in callback URLs.
 TENANT_FILE, TENANT_SETTING = "tenant-secret", "KIE_MCP_TENANT_SECRET"
 """Name of the tenant secret's file in the data folder, and name of the setting that replaces this file.
 
-With the tenant secret, the server computes a tenant's name from the caller's KIE key, signs the links to the tenants'
-files, and signs the cookies of people who log in with a browser.
+With the tenant secret, the server computes a tenant's name from the caller's KIE key, signs the links to files of the
+tenants or of a server without a token, and signs the cookies of people who log in with a browser.
 """
 SHORTEST = 16
 """Minimum characters of a token if other machines can reach the server; a shorter token could be guessed."""

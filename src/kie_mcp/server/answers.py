@@ -4,6 +4,7 @@ A result contains the same answer twice: as a JSON object (structuredContent) an
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from mimetypes import guess_type
 from operator import attrgetter
 from pathlib import Path, PurePosixPath
@@ -14,7 +15,7 @@ from urllib.parse import urlsplit
 from mcp_types import CallToolResult, ResourceLink, TextContent
 
 from kie_mcp.catalog.credits import format_credits, format_number, format_worth, to_integer, usd_field
-from kie_mcp.errors import ConfirmationNeeded, KieMcpError, NotRecorded
+from kie_mcp.errors import BrokenRow, ConfirmationNeeded, KieMcpError, NotRecorded
 from kie_mcp.kie.advice import Advice
 from kie_mcp.ledger.task import Result, Task
 from kie_mcp.tasks.batch import WITHOUT_RESULT, describe_items
@@ -124,7 +125,8 @@ def describe_task(
     if task.note:
         answer["note"] = one_line(task.note)
     if task.is_batch:
-        answer["items"] = describe_items(task)
+        with suppress(BrokenRow):
+            answer["items"] = describe_items(task)
     if task.error:
         answer["error"] = task.error
     elif not task.final:

@@ -240,7 +240,9 @@ class App:
         client = self._build_client(settings, key, transport, creates, reads)
         await opened.enter_async_context(client)
         snapshot = partial(load_snapshot, settings.state_dir)
-        self._discovery = Discovery(client, settings.live_dir, clock=self.clock, snapshot=snapshot)
+        self._discovery = Discovery(
+            client, settings.live_dir, clock=self.clock, snapshot=snapshot, start_soon=self.start_soon
+        )
         callbacks = self._find_callbacks(settings)
         folders = AllowedFolders(server_url=settings.public_url)
         if self.local_files:

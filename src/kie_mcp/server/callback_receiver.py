@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from kie_mcp.errors import KieMcpError
 from kie_mcp.kie.callbacks import is_signed
+from kie_mcp.ledger.ledger import LedgerError
 from kie_mcp.server.app import App
 from kie_mcp.tasks.callbacks import PATH
 
@@ -62,7 +63,7 @@ class CallbackReceiver:
     async def _answer(self, request: Request) -> Response:
         """Answer a callback: 404 for a wrong address, 413 for a large body, 401 for a wrong signature, else 200.
 
-        If the server cannot be opened, the answer is 503.
+        If the server or its ledger cannot be opened, the answer is 503.
         """
         name, token = request.path_params["id"], request.path_params["token"]
         try:
@@ -74,7 +75,7 @@ class CallbackReceiver:
             if not self._is_genuine(request, body):
                 return _answer(401, "The signature is not valid")
             await self._handler.handle_callback(name)
-        except KieMcpError:
+        except (KieMcpError, LedgerError):
             # 503 makes KIE send the callback again later.
             return _answer(503, "The server cannot be opened")
         return _answer(200, "success")

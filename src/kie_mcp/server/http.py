@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -276,9 +277,13 @@ def _build_library(app: App, host: str, token: str) -> ASGIApp:
 
     uploads = UploadReceiver(lambda _: app).build_routes()
     find_folder, conceal = lambda: app.settings.state_dir / FOLDER, PathFilter(app).hide
-    # Any replica may get a browser's request for a picture. All replicas have the same token, so the links are signed
-    # with the token.
-    links = SignedLinks(shared_secret=token, clock=app.clock)
+    # Any worker or replica may get a browser's request for a picture. All of them have the same token, so the links are
+    # signed with the token; without a token, all workers read the same secret from the data folder.
+    secret = token
+    # If the data folder cannot be used, there is nothing to link to, and every answer says why.
+    with suppress(ConfigurationError):
+        secret = token or access_token.read_tenant_secret(app.settings)
+    links = SignedLinks(shared_secret=secret, clock=app.clock)
     whole = LibraryPage(open_ledger, find_folder, lambda: app.storage, conceal, links=links, uploads=uploads)
     page = whole.build(token)
     return LocalNames(page, host) if _is_loopback(host) else page

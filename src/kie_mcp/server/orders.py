@@ -1,6 +1,6 @@
 """Build orders of paid calls, from the arguments of a tool, or from a model id and the fields of the model's input."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -29,8 +29,7 @@ async def build_family_order(app: App, family: Family, arguments: Mapping[str, A
         InvalidCall: When the arguments are wrong.
     """
     try:
-        read = read_arguments(arguments, {"properties": OPTIONS})
-        options = Options.model_validate({name: value for name, value in read.items() if name in OPTIONS})
+        options = Options.model_validate(_find_options(arguments))
         order = await _parse(app, family, arguments)
         order = replace(order, tool=family.tool, variation=options.variation)
         return await keep_shape(app, order), options
@@ -39,6 +38,27 @@ async def build_family_order(app: App, family: Family, arguments: Mapping[str, A
     except ValueError as error:
         reason = str(error)
     raise InvalidCall(f"{reason.rstrip('.')}.", "Nothing was sent. Mend the arguments and call again.")
+
+
+def _find_options(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options among the arguments of a call, by their right names: `Quote` is read as `quote`, too."""
+    read = read_arguments(arguments, {"properties": OPTIONS})
+    return {name: value for name, value in read.items() if name in OPTIONS}
+
+
+def refuse_options(names: Collection[str], of: str, tool: str) -> None:
+    """Raise `InvalidCall` if there are options in the input of a model or tool (`of`), where they would do nothing.
+
+    Args:
+        names: The names of the options that were found in the input.
+        of: The id of the model, or the name of the tool, whose input it is.
+        tool: The name of the called tool, beside whose `input` the options belong.
+    """
+    if names:
+        raise InvalidCall(
+            f"{' and '.join(names)}: not a field of {of}'s input, but an argument of {tool} itself.",
+            f"Nothing was sent. Put it beside input: {{model, input, {', '.join(names)}}}.",
+        )
 
 
 async def _parse(
@@ -87,12 +107,7 @@ async def build_model_order(app: App, name: str, fields: Mapping[str, Any], *, u
     """
     if found := find_built_in(name):
         family, model, route_id = found
-        if misplaced := [key for key in fields if key in OPTIONS]:
-            raise InvalidCall(
-                f"{' and '.join(misplaced)}: not a field of {model.id}'s input, but an argument of {RUN_MODEL_TOOL} "
-                "itself.",
-                f"Nothing was sent. Put it beside input: {{model, input, {', '.join(misplaced)}}}.",
-            )
+        refuse_options(_find_options(fields), model.id, RUN_MODEL_TOOL)
         given = leave_out_empty(fields)
         hidden = model.hidden_fields()
         extra = {key: value for key, value in given.items() if key in hidden}
@@ -106,7 +121,9 @@ async def build_model_order(app: App, name: str, fields: Mapping[str, Any], *, u
             raise _wrong_input(model.id, error) from None
         return replace(order, extra=extra)
     model = await load_live_model(await app.discovery(), name.strip(), unchecked=unchecked)
-    required = [field.alias or name for name, field in model.model_fields.items() if field.is_required()]
+    own = {field.alias or name: field for name, field in model.model_fields.items()}
+    refuse_options([name for name in fields if name in OPTIONS and name not in own], model.id, RUN_MODEL_TOOL)
+    required = [name for name, field in own.items() if field.is_required()]
     if blank := [name for name in required if isinstance(fields.get(name), str) and fields[name].isspace()]:
         raise _wrong_input(model.id, ValueError(f"{' and '.join(blank)}: nothing but blanks"))
     try:

@@ -18,9 +18,11 @@ from mcp_types import (
     TextResourceContents,
 )
 
+from kie_mcp.deadline import use_deadline
 from kie_mcp.errors import InvalidCall, KieMcpError
 from kie_mcp.server.app import App, Context
 from kie_mcp.server.extensions import gallery
+from kie_mcp.server.time_limits import find_deadline
 from kie_mcp.text import shorten, write_json
 
 if TYPE_CHECKING:
@@ -70,11 +72,12 @@ async def list_resource_templates(_: Context, __: PaginatedRequestParams | None)
 
 async def read_resource(context: Context, params: ReadResourceRequestParams) -> ReadResourceResult:
     """Answer resources/read with the file or the JSON object that has the requested URI."""
-    uri = str(params.uri)
+    uri, app = str(params.uri), context.lifespan_context
     if uri == gallery.URI:
-        return await gallery.read_page(context.lifespan_context)
+        return await gallery.read_page(app)
     try:
-        content = await _read_content(context.lifespan_context, uri)
+        with use_deadline(find_deadline(context, app.clock.monotonic())):
+            content = await _read_content(app, uri)
     except KieMcpError as error:
         raise MCPError(INVALID_PARAMS, f"{error} {error.next_step}".strip(), {"uri": uri}) from None
     if content is None:
@@ -172,14 +175,16 @@ async def _read_file(app: App, uri: str, place: str) -> BlobResourceContents | N
     """
     import anyio.to_thread
 
+    from kie_mcp.catalog.fields import parse_result_number
     from kie_mcp.server.saved_files import find_saved_result
 
-    id_, media, number = place.partition("/media/")
-    if not media or not number.isdecimal():
+    id_, _, last = place.partition("/media/")
+    number = parse_result_number(last)
+    if number is None:
         return None
     runner = await app.runner()
     task = await runner.get(id_)
-    result = find_saved_result(app, task, int(number))
+    result = find_saved_result(app, task, number)
     there = (app.local_files and result.local_path) or runner.storage.find_link(result)
     content = await anyio.to_thread.run_sync(_read_small_file, runner.storage, result, there)
     return BlobResourceContents(uri=uri, mime_type=result.mime_type or None, blob=b64encode(content).decode())

@@ -32,16 +32,27 @@ class Roots:
             return
         async with self._asking:
             if not self._are_known:
+                # This comes before the request, because the client may report a change before its answer arrives.
                 self._are_known = True
                 self.folders = ()
-                # A client whose answer is an error or is malformed is treated as a client without roots.
-                with suppress(MCPError, ValidationError):
-                    result = await context.session.send_request(ListRootsRequest(), ListRootsResult, ANSWER_SECONDS)
-                    self.folders = tuple(_find_folders(result.roots))
+                try:
+                    self.folders = await _ask(context)
+                except anyio.get_cancelled_exc_class():
+                    # Only this call has ended; the next one asks again.
+                    self._are_known = False
+                    raise
 
     async def forget(self, *_: object) -> None:
         """Mark the roots as unknown after the client has reported a change, so that the next call asks again."""
         self._are_known = False
+
+
+async def _ask(context: ServerRequestContext[Any, Any]) -> tuple[Path, ...]:
+    """Return the client's roots; a client whose answer is an error or malformed is treated as one without roots."""
+    with suppress(MCPError, ValidationError):
+        result = await context.session.send_request(ListRootsRequest(), ListRootsResult, ANSWER_SECONDS)
+        return tuple(_find_folders(result.roots))
+    return ()
 
 
 def _find_folders(roots: Sequence[Root]) -> Iterator[Path]:

@@ -12,10 +12,10 @@ from kie_mcp.server.app import Context, ToolCall
 MAX_SECONDS = 600
 """Maximum seconds that a call waits, even if the client would wait longer."""
 LEAST_CREATE_SECONDS = 3.5
-"""Seconds that a call may wait for KIE to accept its task even if the setting `wait_seconds` is smaller."""
+"""Seconds that a call may wait for KIE to accept its task, or to answer, even if `wait_seconds` is smaller."""
 
 MAX_CREATE_SECONDS = 45
-"""Maximum seconds that a call waits for KIE to accept its task; KIE usually needs only a few seconds."""
+"""Maximum seconds that a call waits for KIE to accept its task, or to answer; KIE usually needs a few seconds."""
 
 
 class Client(NamedTuple):
@@ -52,23 +52,33 @@ SECONDS_BY_NAME = {client.name: client.seconds for client in CLIENTS}
 
 def measure_wait_left(call: ToolCall) -> float:
     """Return the number of seconds that a call may still wait for its tasks."""
-    return _measure_left(call, find_longest_wait(call))
+    return _measure_left(call, call.arrived + find_longest_wait(call.context))
 
 
 def measure_create_left(call: ToolCall) -> float:
     """Return the number of seconds that a call may still wait for KIE to accept its task."""
-    return _measure_left(call, min(max(find_longest_wait(call), LEAST_CREATE_SECONDS), MAX_CREATE_SECONDS))
+    return _measure_left(call, find_deadline(call.context, call.arrived))
 
 
-def find_longest_wait(call: ToolCall) -> float:
-    """Return the maximum seconds that a call may wait.
+def find_deadline(context: Context, arrived: float) -> float:
+    """Return the monotonic time, in seconds, until which a request may wait for an answer of KIE.
+
+    Args:
+        context: The context of the request.
+        arrived: Monotonic time, in seconds, at which the request arrived.
+    """
+    return arrived + min(max(find_longest_wait(context), LEAST_CREATE_SECONDS), MAX_CREATE_SECONDS)
+
+
+def find_longest_wait(context: Context) -> float:
+    """Return the maximum seconds that a request may wait.
 
     The maximum is the setting `wait_seconds`. Without this setting, it is a little less than the client's own limit.
     """
-    setting = call.context.lifespan_context.settings.wait_seconds
+    setting = context.lifespan_context.settings.wait_seconds
     if setting is not None:
         return setting
-    limit = SECONDS_BY_NAME.get(find_client_name(call.context), OTHER_SECONDS)
+    limit = SECONDS_BY_NAME.get(find_client_name(context), OTHER_SECONDS)
     # The call ends earlier than the client's limit, because sending the request and the answer takes time, especially
     # on a busy machine.
     return min(limit - 1.5, limit * 0.8, MAX_SECONDS)
@@ -86,5 +96,5 @@ def find_client_name(context: Context) -> str:
     return "mcp" if agent.startswith("python-") else ""
 
 
-def _measure_left(call: ToolCall, seconds: float) -> float:
-    return max(call.arrived + seconds - call.context.lifespan_context.clock.monotonic(), 0)
+def _measure_left(call: ToolCall, end: float) -> float:
+    return max(end - call.context.lifespan_context.clock.monotonic(), 0)

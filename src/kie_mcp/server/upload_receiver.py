@@ -10,9 +10,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from kie_mcp.errors import ConfigurationError, InvalidCall, KieMcpError, NotAllowed
+from kie_mcp.ledger.ledger import LedgerError
 from kie_mcp.server import formatting
 from kie_mcp.server.app import App
 from kie_mcp.server.path_filter import PathFilter
+from kie_mcp.tasks.failures import unexpected_error
 from kie_mcp.tasks.upload_command import PATH
 
 MAX_BYTES = 100_000_000
@@ -42,11 +44,22 @@ class UploadReceiver:
                 upload = await uploader.upload_file(file, request.query_params.get("name") or "The file")
         except KieMcpError as error:
             statuses = {InvalidCall: 400, NotAllowed: 403, ConfigurationError: 503}
-            told = error.as_dict() if not app or app.local_files else PathFilter(app).hide(error.as_dict())
-            return JSONResponse({"error": told}, statuses.get(type(error), 502))
+            return _refuse(app, error, statuses.get(type(error), 502))
+        except LedgerError as error:
+            return _refuse(app, unexpected_error(error, billed=False), 503)
+        except OSError as error:
+            fault = f"The server cannot store the file: {error.strerror or type(error).__name__}."
+            step = "Make room in the server's folder for temporary files; then send the file again."
+            return _refuse(app, ConfigurationError(fault, step, retryable=True), 503)
         expires = formatting.format_time(upload.expires)
         answer = {"resource": f"kie://uploads/{upload.id}", "url": upload.url, "name": upload.name, "expires": expires}
         return JSONResponse(answer, 201)
+
+
+def _refuse(app: App | None, error: KieMcpError, status: int) -> Response:
+    """Answer with an error, without the paths of the server's machine; `app` is None if the caller has no app."""
+    told = error.as_dict() if not app or app.local_files else PathFilter(app).hide(error.as_dict())
+    return JSONResponse({"error": told}, status)
 
 
 async def _store_body(request: Request, file: IO[bytes]) -> None:

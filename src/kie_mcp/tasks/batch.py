@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 from kie_mcp.catalog.registry import MODELS
+from kie_mcp.errors import BrokenRow
 from kie_mcp.ledger.task import Task, new_id
 from kie_mcp.tasks.order import Order, read_call
 from kie_mcp.text import one_line, shorten
@@ -115,9 +116,16 @@ class Batch:
 
     @classmethod
     def read(cls, task: Task) -> Self:
-        """Read a batch from its row in the ledger."""
+        """Read a batch from its row in the ledger.
+
+        Raises:
+            BrokenRow: When the row does not have the items.
+        """
         kept = task.request or {}
-        return cls([Item(**each) for each in kept["items"]], kept["max_credits"], kept["repairs"], task.id)
+        try:
+            return cls([Item(**each) for each in kept["items"]], kept["max_credits"], kept["repairs"], task.id)
+        except (KeyError, TypeError):
+            raise BrokenRow.for_columns("request") from None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the batch as a JSON object for the ledger."""

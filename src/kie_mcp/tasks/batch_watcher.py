@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import anyio
 
-from kie_mcp.errors import InvalidCall, KieMcpError
+from kie_mcp.errors import BrokenRow, InvalidCall, KieMcpError
 from kie_mcp.ledger.batches import find_ended_batches
 from kie_mcp.ledger.ledger import Ledger, LedgerError
 from kie_mcp.ledger.task import Result, Task, new_id
@@ -201,7 +201,10 @@ async def reopen(ledger: Ledger, task: Task) -> Task:
     After the end of a batch, an item changes if its outcome was unknown and becomes known, or if its results were
     missing and arrive.
     """
-    unsettled = _find_unsettled(task, Batch.read(task))
+    try:
+        unsettled = _find_unsettled(task, Batch.read(task))
+    except BrokenRow:
+        return task
     found = {item.task_id: await ledger.find(item.task_id) for item in unsettled}
     if not any(_has_changed(item, found[item.task_id]) for item in unsettled):
         return task

@@ -8,7 +8,7 @@ from typing import TypeGuard
 
 import anyio.to_thread
 
-from kie_mcp.catalog.fields import Limits, MediaRef, Ref, Track, parse_task_id
+from kie_mcp.catalog.fields import Limits, MediaRef, Ref, Track, parse_result_number, parse_task_id
 from kie_mcp.catalog.reference_spellings import unwrap
 from kie_mcp.clock import Clock
 from kie_mcp.errors import InvalidCall
@@ -252,9 +252,10 @@ class References:
             raise InvalidCall(f"{shown}: there is no task {task_id[:100]}.", "list_tasks shows the tasks there are.")
         if task.state != "succeeded":
             raise InvalidCall(f"{shown}: the task is {task.state}.", "Ask get_task until it has succeeded.")
-        if not number.isdecimal() or not 1 <= int(number) <= len(task.results):
+        place = parse_result_number(number)
+        if place is None or not 1 <= place <= len(task.results):
             raise InvalidCall(f"{shown}: the task has {len(task.results)} results.", "Count them from 1.")
-        result = task.results[int(number) - 1]
+        result = task.results[place - 1]
         if isinstance(ref, MediaRef) and result.is_damaged:
             raise InvalidCall(
                 f"{shown}: KIE sent no whole file for it ({result.mime_type}).", "get_task asks for it again."

@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 import anyio.to_thread
 
 from kie_mcp.catalog.fields import Image
-from kie_mcp.errors import InvalidCall, KieMcpError
+from kie_mcp.errors import BrokenRow, InvalidCall, KieMcpError
 from kie_mcp.ledger.task import Result, Task
 from kie_mcp.media.covers import read_cover
 from kie_mcp.media.preview import Preview, render_preview
@@ -90,7 +90,8 @@ async def describe_card(runner: Runner, task: Task) -> answers.Answer:
     if task.final and find_edited(task):
         facts["has_before"] = True
     if task.is_batch:
-        facts["items"] = await _describe_items(runner, task)
+        with suppress(BrokenRow):
+            facts["items"] = await _describe_items(runner, task)
         if task.final:
             facts["media"] = answers.describe_media(task, runner.storage.find_link)
     elif task.kind == "audio" and task.final:

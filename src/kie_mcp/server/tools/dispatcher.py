@@ -10,10 +10,12 @@ from mcp_types import (
     PaginatedRequestParams,
 )
 
+from kie_mcp.deadline import use_deadline
 from kie_mcp.errors import InvalidCall, KieMcpError
 from kie_mcp.server import selection
 from kie_mcp.server.app import App, Context, ToolCall
 from kie_mcp.server.extensions import gallery
+from kie_mcp.server.time_limits import find_deadline
 from kie_mcp.text import quote_given
 
 logger = logging.getLogger(__name__)
@@ -43,7 +45,8 @@ async def call_tool(context: Context, params: CallToolRequestParams) -> CallTool
     try:
         app.check_settings()
         await app.learn_roots(context)
-        result = await _call(app, ToolCall(context, params, arrived))
+        with use_deadline(find_deadline(context, arrived)):
+            result = await _call(app, ToolCall(context, params, arrived))
     except KieMcpError as error:
         return answers.build_error_result(error)
     except Exception as error:

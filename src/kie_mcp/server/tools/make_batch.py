@@ -11,13 +11,13 @@ from pydantic import Field, model_validator
 
 from kie_mcp.catalog.credits import format_credits, format_number
 from kie_mcp.catalog.registry import FAMILIES, MODELS
-from kie_mcp.errors import CapReached, InvalidCall, KieMcpError
+from kie_mcp.errors import BrokenRow, CapReached, InvalidCall, KieMcpError
 from kie_mcp.ledger.task import Task
 from kie_mcp.server import answers, elicitation, live_models
 from kie_mcp.server.app import App, ToolCall
 from kie_mcp.server.extensions import tasks
 from kie_mcp.server.generate import QUICK_SECONDS, check_health, wait_for_own_tasks
-from kie_mcp.server.orders import build_family_order, build_model_order
+from kie_mcp.server.orders import build_family_order, build_model_order, refuse_options
 from kie_mcp.server.tools import comparison
 from kie_mcp.server.tools.free_input import FreeInput
 from kie_mcp.server.tools.tool import Tool
@@ -140,7 +140,9 @@ async def _build_order(app: App, wish: Wish) -> Order:
     if unknown or not isinstance(given, dict) or not isinstance(tool, str) or not isinstance(model, str):
         raise InvalidCall("It has to be {model, input} or {tool, input}, with the tool's arguments as input.", "")
     if family := FAMILIES.find(tool):
-        order, _ = await build_family_order(app, family, {**given, **({"model": model} if model else {})})
+        order, options = await build_family_order(app, family, {**given, **({"model": model} if model else {})})
+        # Other options, such as `quote`, hold for the whole batch: ignored here, they would let the item be paid.
+        refuse_options([name for name, value in options if value and name != "variation"], tool, "make_batch")
     elif tool and tool != live_models.RUN_MODEL_TOOL:
         raise InvalidCall(f"{quote_given(tool)} is no tool that makes something.", "")
     else:
@@ -156,14 +158,17 @@ async def _read_missing(app: App, id_: str) -> list[Order]:
     """Return the orders for those items of an ended batch that have no result.
 
     Raises:
-        InvalidCall: When there is no such batch, or the batch still runs.
+        InvalidCall: When there is no such batch, when the batch still runs, or when its row in the ledger is broken.
     """
     task = await (await app.runner()).get(id_)
     if not task.is_batch:
         raise InvalidCall(f"{task.id} is no batch.", "Nothing was sent. Make its call again.")
     if not task.final:
         raise InvalidCall(f"{task.id} still runs.", "Nothing was sent. get_task says when it has ended.")
-    return [item.build_order() for item in Batch.read(task).find_missing()]
+    try:
+        return [item.build_order() for item in Batch.read(task).find_missing()]
+    except BrokenRow as error:
+        raise InvalidCall(f"{task.id}: {error}", "Nothing was sent. Make its call again.") from None
 
 
 def _tell_nothing_is_missing(task: Task) -> CallToolResult:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from mcp_types import CallToolResult
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from kie_mcp.catalog import search
 from kie_mcp.catalog.fields import Kind
@@ -18,6 +18,8 @@ from kie_mcp.server.tools.tool import Arguments, Tool
 
 PAGE_SIZE = 12
 """Maximum number of models on one page."""
+LONGEST_SEARCH = 500
+"""Maximum number of characters in the words of a search: each misspelt word takes a moment of the server's time."""
 VOICES_NOTE = "find_voices finds a voice for speech, by words such as: calm British man."
 WITHOUT_LIMITS = "No model fits with this kind, mode and max_credits. Without them:"
 NOTHING_FITS = "No model fits. Say in other words what to make, or leave out kind, mode and max_credits."
@@ -31,6 +33,14 @@ class FindModels(Arguments):
     mode: str = Field("", description="Such as image-to-video.")
     max_credits: float | None = Field(None, description="For one call.")
     page: Annotated[int, Field(ge=1)] = 1
+
+    # `max_length` would do the same, but would lengthen the schema in every client's context.
+    @field_validator("words")
+    @classmethod
+    def _check_length(cls, words: str) -> str:
+        if len(words) > LONGEST_SEARCH:
+            raise ValueError(f"at most {LONGEST_SEARCH} characters")
+        return words
 
 
 async def find_models(app: App, _: ToolCall, arguments: FindModels) -> CallToolResult:

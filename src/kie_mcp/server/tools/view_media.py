@@ -11,7 +11,7 @@ import anyio.to_thread
 from mcp_types import CallToolResult, ImageContent, TextContent
 from pydantic import Field
 
-from kie_mcp.catalog.fields import AnyFile, MediaRef
+from kie_mcp.catalog.fields import AnyFile, MediaRef, parse_result_number
 from kie_mcp.errors import InvalidCall
 from kie_mcp.ledger import lineage
 from kie_mcp.ledger.task import Result, Task
@@ -48,10 +48,8 @@ async def view_media(app: App, call: ToolCall, arguments: ViewMedia) -> CallTool
         return await _view_several(app, limits, named, with_sources=arguments.with_sources)
     runner = await app.runner()
     task = await runner.get(arguments.task_id)
-    number, fragment = arguments.n, arguments.task_id.partition("#")[2]
     # The caller may also write the number of the result in task_id: `task:<id>#<n>`, as in arguments that take files.
-    if number is None and fragment.isdecimal():
-        number = int(fragment)
+    number = arguments.n or _find_number(arguments.task_id)
     if not task.results and task.texts:
         return _picture_result(f"{task.id} made text, which get_task shows. There is no picture to show.")
     if number is None and len(task.results) == 1:
@@ -72,6 +70,11 @@ async def view_media(app: App, call: ToolCall, arguments: ViewMedia) -> CallTool
     return _picture_result(f"{task.id}, its results as numbered here:\n{sheet.note}{limits.note}", sheet)
 
 
+def _find_number(reference: str) -> int | None:
+    """Return the number of the result that a reference names, such as 2 for `task:t_ab12#2`; None if it names none."""
+    return parse_result_number(reference.partition("#")[2])
+
+
 async def _view_several(app: App, limits: PreviewLimits, ids: Sequence[str], *, with_sources: bool) -> CallToolResult:
     """Show the results of several tasks on one contact sheet; `task:<id>#<n>` names one result of a task.
 
@@ -86,11 +89,9 @@ async def _view_several(app: App, limits: PreviewLimits, ids: Sequence[str], *, 
     """
     runner, files = await app.runner(), list[tuple[Result | MediaRef, str]]()
     for id_ in ids:
-        task, number = await runner.get(id_), id_.partition("#")[2]
+        task, number = await runner.get(id_), _find_number(id_)
         named = (
-            [(int(number), find_saved_result(app, task, int(number)))]
-            if number.isdecimal()
-            else [*enumerate(task.results, start=1)]
+            [*enumerate(task.results, start=1)] if number is None else [(number, find_saved_result(app, task, number))]
         )
         if with_sources:
             files += await _find_sources(app, task)
@@ -107,7 +108,7 @@ async def _find_sources(app: App, task: Task) -> list[tuple[Result | MediaRef, s
     found: list[tuple[Result | MediaRef, str]] = []
     for id_ in lineage.referenced_ids(task.arguments):
         if source := await (await app.runner()).ledger.find(id_):
-            numbers = {int(number) for number in re.findall(rf"{re.escape(id_)}#(\d+)", named)} or {1}
+            numbers = {parse_result_number(each) for each in re.findall(rf"{re.escape(id_)}#(\d+)", named)} or {1}
             found += [
                 (each, f"before: {source.id}#{number}")
                 for number, each in enumerate(source.results, start=1)
