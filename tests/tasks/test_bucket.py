@@ -280,9 +280,9 @@ async def test_a_link_to_a_result_stands_for_the_result(
         contents = await runner.references.identify([named, linked])
         assert contents[named] == contents[linked]
         # KIE still has the file, so that it is not uploaded.
-        assert (await runner.references.resolve([linked]))[linked] == task.results[0].url
+        assert (await runner.references.resolve([linked]))[linked.key] == task.results[0].url
         clock.now += 10 * 24 * 3600
-        uploaded = (await runner.references.resolve([linked]))[linked]
+        uploaded = (await runner.references.resolve([linked]))[linked.key]
         assert uploaded not in (link, task.results[0].url)
         async with runner.references.open(Image(link)) as content:
             assert content.file.read() in s3.read_objects(PREFIX).values()

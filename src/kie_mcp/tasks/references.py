@@ -1,7 +1,7 @@
 """References: find the file, upload or earlier task that an argument names, and its URL or id at KIE."""
 
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Hashable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TypeGuard
@@ -59,17 +59,17 @@ class References:
             InvalidCall: When a file or task does not exist, may not be read, or is not accepted by the model.
         """
         # If a file is given for several fields with different limits, it is checked once for each of these limits.
-        unique = {(ref, type(ref), getattr(ref, "limits", None)): ref for ref in refs}
+        unique = {ref.key: ref for ref in refs}
         return {ref: await self._identify(ref) for ref in unique.values()}
 
-    async def resolve(self, refs: Sequence[Ref]) -> dict[Ref, str]:
-        """Return KIE's URL or id of each reference; a local file is uploaded, unless KIE has it already.
+    async def resolve(self, refs: Sequence[Ref]) -> dict[Hashable, str]:
+        """Return KIE's URL or id for the key of each reference; a local file is uploaded, unless KIE has it already.
 
         Raises:
             InvalidCall: When a file or task does not exist, may not be read, or is not accepted by the model.
             ApiError: When KIE refuses an upload.
         """
-        return {ref: await self._resolve(ref) for ref in dict.fromkeys(refs)}
+        return {key: await self._resolve(ref) for key, ref in {ref.key: ref for ref in refs}.items()}
 
     async def measure(self, refs: Sequence[Ref]) -> dict[str, float]:
         """Return the length in seconds of each file that is on this machine; the length of a picture is 0.
