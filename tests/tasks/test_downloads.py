@@ -605,6 +605,15 @@ async def test_a_part_of_which_nobody_knows_the_version_is_begun_anew(
     assert "range" not in host.asked[0].headers
 
 
+async def test_a_part_is_kept_while_the_name_of_its_host_cannot_be_resolved(
+    downloader: Downloader, folder: Path
+) -> None:
+    leave_part(folder, PICTURE[:HALF], b'{"validator": "1", "total": null}')
+    with pytest.raises(httpx2.ConnectError, match="cannot be resolved"):
+        await downloader.download(task("https://no-such-host.invalid/1.png"))
+    assert PICTURE[:HALF] in files(folder).values()
+
+
 async def test_a_download_that_takes_too_long_is_given_up_for_the_time_being(
     downloader: Downloader, clock: JumpingClock, folder: Path
 ) -> None:
