@@ -470,6 +470,15 @@ async def test_a_file_that_breaks_off_is_kept_for_the_next_attempt(folder: Path)
     assert content == PICTURE
 
 
+async def test_a_compressed_file_that_breaks_off_leaves_nothing_to_continue(folder: Path) -> None:
+    head = b'HTTP/1.1 200 OK\r\nETag: "1"\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n'
+    compressed = gzip.compress(os.urandom(1_000_000))
+    async with answering(head % len(compressed) + compressed[:-9]) as url, KieClient("secret", base_url=url) as client:
+        with pytest.raises(httpx2.RemoteProtocolError):
+            await Downloader(client, FolderStorage(folder)).download(task(f"{url}/1.png"))
+    assert files(folder) == {}
+
+
 async def test_what_is_there_already_is_all_of_it(folder: Path) -> None:
     known = task("")
     cut = b'HTTP/1.1 200 OK\r\nETag: "1"\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n' % (len(PICTURE) + 1) + PICTURE
@@ -535,6 +544,7 @@ async def test_the_rest_of_a_broken_download_is_asked_for_if_the_file_is_still_t
         rest(f"bytes {HALF}-{SIZE - 1}/{'9' * 5000}"),
         rest(f"bytes {'9' * 5000}-{SIZE - 1}/{SIZE}"),
         Response(PICTURE[HALF:], 206),
+        rest(**{"content-encoding": "gzip"}),
         rest(f"bytes */{HALF}", status=416),
         rest(f"bytes */{HALF}", status=416, etag='"wolf"'),
         Response(b"", 416),
