@@ -78,13 +78,14 @@ async def test_a_clip_is_joined_upright_and_with_its_sound_at_its_picture(tmp_pa
     assert [see(made.film.path, spot)[0][0] for spot in ("iw/4:ih/2", "iw*3/4:ih/2")] == ["red", "blue"]
 
 
-async def test_sound_that_begins_later_than_its_picture_stays_where_it_was(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["late.mp4", "late.ts"])
+async def test_sound_that_begins_later_than_its_picture_stays_where_it_was(name: str, tmp_path: Path) -> None:
     late = run_ffmpeg(
-        "late.mp4",
+        name,
         *("-f", "lavfi", "-i", "color=red:size=160x90:rate=25:duration=1"),
         *("-itsoffset", "0.5", "-f", "lavfi", "-i", films.tone(400, 0.5), *films.H264),
     )
-    made = await make({"clips": [{"source": "late.mp4", "end": 0.96}]}, {"late.mp4": late}, tmp_path)
+    made = await make({"clips": [{"source": name, "end": 0.96}]}, {name: late}, tmp_path)
     heard = hear(made.film.path)
     assert heard[:4] == [0, 0, 0, 0]
     assert heard[6:9] == [400, 400, 400]
@@ -276,6 +277,17 @@ async def test_a_cut_inside_a_frame_that_is_shown_for_seconds_shows_this_frame(k
     timeline = {"clips": [{"source": "a.mp4", "start": 2.4, "end": 3.4}], "format": kind}
     made = await make(timeline, {"a.mp4": recording}, tmp_path)
     assert see(made.film.path) == [("blue", 25 if kind == "mp4" else 1)]
+
+
+@pytest.mark.parametrize("late", [0, 0.6])
+@pytest.mark.parametrize("name", ["a.mp4", "a.ts"])
+async def test_a_cut_between_two_key_frames_has_the_frames_of_its_time(name: str, late: float, tmp_path: Path) -> None:
+    two = "color=red:size=160x90:rate=25:duration=1.4[a];color=blue:size=160x90:rate=25:duration=1.6[b];[a][b]concat"
+    film = f"{two},setpts=PTS+{late}/TB;{films.tone(400, 3)}"
+    keys = ("-g", "50", "-sc_threshold", "0", "-bf", "0", "-fps_mode", "passthrough")
+    content = run_ffmpeg(name, "-filter_complex", film, *films.H264, *keys)
+    made = await make({"clips": [{"source": name, "start": 1, "end": 1.8}]}, {name: content}, tmp_path)
+    assert see(made.film.path) == [("red", 10), ("blue", 10)]
 
 
 async def test_clips_of_one_form_are_joined_without_encoding_them(tmp_path: Path) -> None:

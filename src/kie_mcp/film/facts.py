@@ -32,6 +32,8 @@ RATE_TOLERANCE = 0.002
 STEADY_SHARE = 0.95
 """A frame rate is constant if at least this share (0 to 1) of the times between two frames are equal."""
 HIGHEST_RATE = 120
+UNINDEXED_FORMATS = ("mpegts,", "mpeg,")
+"""Beginnings of ffmpeg's log of a file whose format has no index of key frames."""
 
 _INPUT = re.compile(r"^Input #(\d+), (.*?)(?=^Input #|\Z)", re.MULTILINE | re.DOTALL)
 _MAPPED = re.compile(r"^  Stream #(\d+):\d+ -> #0:(\d+)", re.MULTILINE)
@@ -75,6 +77,12 @@ class Picture:
     """The colour matrix, as the filter `scale` names it; empty if the file has no such information."""
     is_full_range: bool = False
     is_hdr: bool = False
+    has_index: bool = True
+    """False for MPEG-TS (.ts) and MPEG-PS (.mpg).
+
+    There, ffmpeg seeks to the key frame after a second instead of the one before, and if it reads only one stream, the
+    times begin with this stream instead of the file.
+    """
     copied_form: tuple[str, ...] = ()
     """Codec, codec parameters, size, time base and more; clips with equal values can be joined without encoding."""
 
@@ -225,6 +233,7 @@ def _read_picture(stream: _Stream, log: str) -> Picture:
         matrix=next((MATRICES[each] for each in colors if each in MATRICES), ""),
         is_full_range="pc" in colors,
         is_hdr=bool(_HDR.search(facts)),
+        has_index=not log.startswith(UNINDEXED_FORMATS),
         copied_form=form,
     )
 
