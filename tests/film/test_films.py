@@ -39,6 +39,8 @@ MIXED: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "web.webm": (("red", 0.6, "-c:v", "libvpx", "-c:a", "libopus", "-cpu-used", "8"), {"ending": "webm"}),
     "stream.ts": (("lime", 0.6), {"ending": "ts"}),
     "old.avi": (("blue", 0.6, "-c:v", "mpeg4", "-q:v", "2", "-c:a", "mp3"), {"ending": "avi"}),
+    "new-codec.avi": (("red", 0.6, "-c:a", "mp3"), {"ending": "avi"}),
+    "disc.vob": (("lime", 0.6, "-c:v", "mpeg2video", "-q:v", "2", "-c:a", "mp2"), {"ending": "vob"}),
     "odd.mkv": (("red", 0.6, "-c:v", "ffv1", "-pix_fmt", "yuv444p"), {"size": "161x91", "ending": "mkv"}),
     "hdr.mp4": (("white", 0.6, *HDR), {}),
 }
@@ -59,7 +61,10 @@ async def test_clips_of_all_kinds_are_joined_in_order_each_with_all_its_frames_a
     lengths = {name: frames for name, (_, frames) in zip(files, seen, strict=True)}
     # 0.6 s are no whole number of frames at 24000/1001, the last frames of the uneven clip are left out, and the index
     # of an AVI file has no place for the first frame's delay, so that this frame is shown twice as long.
-    assert lengths == dict.fromkeys(files, 30) | {"cinema.mp4": 31, "uneven.mp4": 26, "old.avi": 32}
+    assert lengths == dict.fromkeys(files, 30) | {
+        **{"cinema.mp4": 31, "uneven.mp4": 26},
+        **dict.fromkeys(("old.avi", "new-codec.avi"), 32),
+    }
     heard = hear(made.film.path)
     middles = [round(10 * made.edit.layout.to_seconds(piece.at)) + 2 for piece in made.edit.layout.pieces]
     in_the_middle = {name: heard[middle] for name, middle in zip(files, middles, strict=True)}
@@ -280,7 +285,7 @@ async def test_a_cut_inside_a_frame_that_is_shown_for_seconds_shows_this_frame(k
 
 
 @pytest.mark.parametrize("late", [0, 0.6])
-@pytest.mark.parametrize("name", ["a.mp4", "a.ts"])
+@pytest.mark.parametrize("name", ["a.mp4", "a.ts", "a.mpg"])
 async def test_a_cut_between_two_key_frames_has_the_frames_of_its_time(name: str, late: float, tmp_path: Path) -> None:
     two = "color=red:size=160x90:rate=25:duration=1.4[a];color=blue:size=160x90:rate=25:duration=1.6[b];[a][b]concat"
     film = f"{two},setpts=PTS+{late}/TB;{films.tone(400, 3)}"
