@@ -62,7 +62,8 @@ async def test_clips_of_all_kinds_are_joined_in_order_each_with_all_its_frames_a
     # 0.6 s are no whole number of frames at 24000/1001, the last frames of the uneven clip are left out, and the index
     # of an AVI file has no place for the first frame's delay, so that this frame is shown twice as long.
     assert lengths == dict.fromkeys(files, 30) | {
-        **{"cinema.mp4": 31, "uneven.mp4": 26},
+        "cinema.mp4": 31,
+        "uneven.mp4": 26,
         **dict.fromkeys(("old.avi", "new-codec.avi"), 32),
     }
     heard = hear(made.film.path)
