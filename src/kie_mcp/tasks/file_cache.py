@@ -27,7 +27,8 @@ class FileCache:
         """Mark the copy of a file as used now, and return the path of the copy; None if there is no copy."""
         place = self.find_place(name)
         try:
-            os.utime(place, follow_symlinks=False)
+            # Windows cannot change the time of a link itself.
+            os.utime(place, follow_symlinks=os.utime not in os.supports_follow_symlinks)
         except OSError:
             return None
         return place
