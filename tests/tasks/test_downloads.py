@@ -662,6 +662,19 @@ async def test_only_a_few_files_are_fetched_at_once(downloader: Downloader, host
     assert host.most == CONCURRENT_DOWNLOADS_PER_HOST
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks.")
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+async def test_a_result_is_saved_on_a_file_system_without_locks(
+    downloader: Downloader, folder: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    await downloader.download(task(f"{KIE}/1.png"))
+    assert list(files(folder).values()) == [PICTURE]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows itself keeps an open file from being renamed.")
 def test_two_servers_never_write_into_the_same_unfinished_file(tmp_path: Path) -> None:
     with partial_files.open_partial_file(tmp_path, "a") as part:

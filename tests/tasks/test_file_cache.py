@@ -1,7 +1,6 @@
 """The folder with copies of files keeps those that were used last, on every system."""
 
 import os
-import time
 from pathlib import Path
 from typing import IO
 

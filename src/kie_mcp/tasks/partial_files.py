@@ -16,6 +16,9 @@ from kie_mcp.errors import DamagedFile, InvalidCall
 if sys.platform != "win32":
     import fcntl
 
+WITHOUT_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
+"""Numbers of the errors with which a file system refuses every lock."""
+
 
 class Unreachable(OSError):
     """Raised when the storage for complete files (a bucket) cannot be reached; the partial file is then kept."""
@@ -123,16 +126,26 @@ def _open_alone(place: Path, *, private: bool) -> IO[bytes]:
     """
     file = disk.open_own_file(place, private=private)
     try:
-        # Windows has no `flock()`, so the file is not locked there. But on Windows, no process can rename or delete a
-        # file that another process has open.
-        if sys.platform != "win32":
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(file)
         if not disk.is_same_file(file, place):
             raise BlockingIOError(errno.EAGAIN, "Another server is saving this file")
     except OSError:
         file.close()
         raise
     return file
+
+
+def _lock(file: IO[bytes]) -> None:
+    """Lock a file; do nothing on Windows, and on a file system without locks, such as some network drives.
+
+    Windows has no `flock()`. But there, no process can rename or delete a file that another process has open.
+    """
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in WITHOUT_LOCKS:
+                raise
 
 
 def remove_partial_file(place: Path) -> None:
