@@ -281,6 +281,19 @@ async def test_each_field_gets_the_file_as_its_own_limits_want_it(
     assert widths == [640, 320]
 
 
+async def test_only_what_this_call_changed_is_told(references: References, kie: KieClient, folder: Path) -> None:
+    place = folder / "a.webp"
+    place.write_bytes(picture(image_format="WEBP"))
+    converted, kept = (limited(Image(str(place)), Limits(formats)) for formats in ("jpeg", "jpeg webp"))
+    urls = await references.resolve([converted, kept])
+    assert references.explain_changes([converted, kept]).endswith("a.webp: WEBP made a JPEG, 40x30.")
+    assert references.explain_changes([kept]) == ""
+    # The file is replaced by what was made of it.
+    place.write_bytes(await fetched(kie, urls[converted.key]))
+    await references.resolve([converted])
+    assert references.explain_changes([converted]) == ""
+
+
 async def test_an_address_with_a_refused_extension_stops_the_call_before_uploads(
     references: References, sandbox: Sandbox
 ) -> None:

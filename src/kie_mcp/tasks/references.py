@@ -42,12 +42,13 @@ class References:
         self._ledger = ledger
         self._clock = clock
         self._changes: dict[int, str] = {}
-        """Maps the hash of a reference to a text that says how its file or URL was changed before it was sent."""
+        """Maps the hash of a reference's key to a text that says how the file or URL was changed the last time."""
 
     def explain_changes(self, refs: Sequence[Ref]) -> str:
         """Return sentences that say how files and URLs were changed before they were sent; empty if none was."""
-        changed = [ref for ref in dict.fromkeys(refs) if hash(ref) in self._changes]
-        return " ".join(f"{abbreviate(list(unwrap(ref))[-1])}: {self._changes[hash(ref)]}." for ref in changed)
+        changed = [ref for ref in refs if hash(ref.key) in self._changes]
+        sentences = (f"{abbreviate(list(unwrap(ref))[-1])}: {self._changes[hash(ref.key)]}." for ref in changed)
+        return " ".join(dict.fromkeys(sentences))
 
     async def identify(self, refs: Sequence[Ref]) -> dict[Ref, str]:
         """Return, for each reference, a string that identifies its content, however the reference is spelled.
@@ -167,13 +168,14 @@ class References:
                 return (task and task.kie_id) or id_
 
     async def _resolve_media(self, ref: MediaRef) -> str:
+        self._changes.pop(hash(ref.key), None)
         if match := self._match_result(ref):
             return await self._resolve_result(ref, match["task"], match["n"] or "1")
         if ref.startswith(("https://", "http://")):
             url = prepare_url(ref, ref.limits, self._uploader.own_urls)
             check_kind(guess_mime_type(url) or await self._find_link_type(url, ref), ref)
             if url != ref:
-                self._changes[hash(ref)] = f"sent as {url}, the file's own URL"
+                self._changes[hash(ref.key)] = f"sent as {url}, the file's own URL"
             return url
         if ref.startswith("kie://uploads/"):
             return await self._resolve_upload(ref)
@@ -208,7 +210,7 @@ class References:
             if url and fitted.content is content:
                 return url
             if changes := describe_changes(content, fitted):
-                self._changes[hash(ref)] = changes
+                self._changes[hash(ref.key)] = changes
             return (await self._uploader.upload(fitted.content)).url
 
     async def _resolve_upload(self, ref: MediaRef) -> str:
