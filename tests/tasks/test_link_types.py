@@ -137,6 +137,22 @@ async def test_a_call_that_was_cancelled_leaves_the_next_one_to_look(far_client:
     assert await types.find("https://files.example/picture") == "image/png"
 
 
+@pytest.mark.parametrize("before", ["/page", "/nothing"])
+async def test_a_link_that_led_to_no_file_is_looked_at_again_a_minute_later(
+    far_client: KieClient, host: Host, clock: JumpingClock, monkeypatch: pytest.MonkeyPatch, before: str
+) -> None:
+    types, url = LinkTypes(far_client, guarded=False), "https://files.example/shared"
+    monkeypatch.setitem(ANSWERS, "/shared", ANSWERS[before])
+    first = await types.find(url)
+    monkeypatch.setitem(ANSWERS, "/shared", ANSWERS["/picture"])
+    assert await types.find(url) == first
+    await clock.sleep(61)
+    assert await types.find(url) == "image/png"
+    await clock.sleep(86_400)
+    assert await types.find(url) == "image/png"
+    assert len(host.requests) == 2
+
+
 async def test_a_name_that_tells_the_kind_is_believed(references: References, host: Host) -> None:
     await references.resolve([Image("https://files.example/sound.png?a=1")])
     assert host.requests == []
