@@ -17,3 +17,11 @@ def test_a_copy_that_is_used_counts_as_new(tmp_path: Path) -> None:
     assert cache.find("a") == tmp_path / "a"
     assert (tmp_path / "a").stat().st_mtime > 1
     assert cache.find("b") is None
+
+
+def test_a_new_copy_is_kept_although_the_clock_was_set_back(tmp_path: Path) -> None:
+    cache = FileCache(tmp_path, 25)
+    for name in ("a", "b"):
+        os.utime(cache.add(name, write), (2**31, 2**31))
+    assert cache.add("c", write).exists()
+    assert len(list(tmp_path.iterdir())) == 2

@@ -93,7 +93,7 @@ class BucketStorage(Storage):
         file = self._cache.find_place(name)
         await anyio.to_thread.run_sync(disk.create_folder, file.parent)
         await anyio.to_thread.run_sync(part.replace, file)
-        await anyio.to_thread.run_sync(self._cache.trim)
+        await anyio.to_thread.run_sync(self._cache.trim, file)
         return Kept(f"{self.address}/{name}", file)
 
     async def keep_sidecar(self, place: str, content: bytes, task: Task) -> None:
