@@ -20,6 +20,7 @@ from starlette.routing import Route
 from support.clock import JumpingClock
 from support.fake_kie import envelope
 
+from kie_mcp import disk
 from kie_mcp.errors import DamagedFile, InvalidCall
 from kie_mcp.kie.client import KieClient
 from kie_mcp.kie.routes import DOCUMENTED
@@ -660,6 +661,24 @@ async def test_only_a_few_files_are_fetched_at_once(downloader: Downloader, host
             for number in range(3 * CONCURRENT_DOWNLOADS_PER_HOST):
                 group.start_soon(downloader.download, task(f"{KIE}/crowd/{number}", id=f"t_{number}"))
     assert host.most == CONCURRENT_DOWNLOADS_PER_HOST
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows itself keeps an open file from being renamed.")
+def test_nobody_gets_hold_of_a_file_while_it_gets_its_final_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link_file = disk.link_file
+
+    def link_when_another_server_looks(path: Path, name: Path) -> None:
+        with pytest.raises(BlockingIOError), partial_files.open_partial_file(tmp_path, "a"):
+            pass
+        link_file(path, name)
+
+    monkeypatch.setattr(disk, "link_file", link_when_another_server_looks)
+    with partial_files.open_partial_file(tmp_path, "a") as part:
+        part.file.write(b"whole")
+        assert part.commit(tmp_path, "a", "txt").read_bytes() == b"whole"
+    assert list(files(tmp_path).values()) == [b"whole"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks.")

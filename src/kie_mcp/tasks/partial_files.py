@@ -64,8 +64,9 @@ class PartialFile:
 
     def replace(self, final: Path) -> None:
         """Rename the complete file to `final`; a file with this name is replaced."""
-        self.file.close()
+        _prepare_rename(self.file)
         self._place.replace(final)
+        self.file.close()
 
     def close(self, *, delete: bool) -> None:
         """Close the file; delete it if `delete` is True, or if a later download cannot continue it."""
@@ -199,7 +200,7 @@ def _commit_name(part: IO[bytes], place: Path, folder: Path, stem: str, extensio
     os.fsync(part.fileno())
     if not disk.is_same_file(part, place):
         raise FileNotFoundError(errno.ENOENT, "The partial file was replaced", str(place))
-    part.close()
+    _prepare_rename(part)
     final, taken = folder / f"{stem}.{extension}", 1
     while True:
         try:
@@ -212,7 +213,19 @@ def _commit_name(part: IO[bytes], place: Path, folder: Path, stem: str, extensio
                 final = folder / f"{stem}-{taken}.{extension}"
                 continue
         place.unlink(missing_ok=True)
+        part.close()
         return final
+
+
+def _prepare_rename(file: IO[bytes]) -> None:
+    """Write the rest of a file's buffer; on Windows, which renames no open file, also close the file.
+
+    Elsewhere, the file stays open and locked until it has only its final name. Otherwise, a process that opened the
+    partial file in that moment would write into the complete file.
+    """
+    file.flush()
+    if sys.platform == "win32":
+        file.close()
 
 
 def _is_equal(place: Path, final: Path) -> bool:
