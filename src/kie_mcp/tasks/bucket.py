@@ -119,7 +119,7 @@ class BucketStorage(Storage):
         """Return `task:<id>#<n>` for a valid or expired URL of a result in this bucket; return other URLs unchanged."""
         if not url.startswith(("https://", "http://")):
             return url
-        base, path = self._find_base(), unquote(url.partition("?")[0])
+        base, path = unquote(self._find_base()), unquote(url.partition("?")[0])
         if base and path.startswith(base) and (found := RESULT_NAME.fullmatch(path[len(base) :])):
             return f"task:{found[1]}#{found[2]}"
         return url
