@@ -39,6 +39,8 @@ MIXED: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "web.webm": (("red", 0.6, "-c:v", "libvpx", "-c:a", "libopus", "-cpu-used", "8"), {"ending": "webm"}),
     "stream.ts": (("lime", 0.6), {"ending": "ts"}),
     "old.avi": (("blue", 0.6, "-c:v", "mpeg4", "-q:v", "2", "-c:a", "mp3"), {"ending": "avi"}),
+    "new-codec.avi": (("red", 0.6, "-c:a", "mp3"), {"ending": "avi"}),
+    "disc.vob": (("lime", 0.6, "-c:v", "mpeg2video", "-q:v", "2", "-c:a", "mp2"), {"ending": "vob"}),
     "odd.mkv": (("red", 0.6, "-c:v", "ffv1", "-pix_fmt", "yuv444p"), {"size": "161x91", "ending": "mkv"}),
     "hdr.mp4": (("white", 0.6, *HDR), {}),
 }
@@ -59,7 +61,11 @@ async def test_clips_of_all_kinds_are_joined_in_order_each_with_all_its_frames_a
     lengths = {name: frames for name, (_, frames) in zip(files, seen, strict=True)}
     # 0.6 s are no whole number of frames at 24000/1001, the last frames of the uneven clip are left out, and the index
     # of an AVI file has no place for the first frame's delay, so that this frame is shown twice as long.
-    assert lengths == dict.fromkeys(files, 30) | {"cinema.mp4": 31, "uneven.mp4": 26, "old.avi": 32}
+    assert lengths == dict.fromkeys(files, 30) | {
+        "cinema.mp4": 31,
+        "uneven.mp4": 26,
+        **dict.fromkeys(("old.avi", "new-codec.avi"), 32),
+    }
     heard = hear(made.film.path)
     middles = [round(10 * made.edit.layout.to_seconds(piece.at)) + 2 for piece in made.edit.layout.pieces]
     in_the_middle = {name: heard[middle] for name, middle in zip(files, middles, strict=True)}
@@ -78,13 +84,14 @@ async def test_a_clip_is_joined_upright_and_with_its_sound_at_its_picture(tmp_pa
     assert [see(made.film.path, spot)[0][0] for spot in ("iw/4:ih/2", "iw*3/4:ih/2")] == ["red", "blue"]
 
 
-async def test_sound_that_begins_later_than_its_picture_stays_where_it_was(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["late.mp4", "late.ts"])
+async def test_sound_that_begins_later_than_its_picture_stays_where_it_was(name: str, tmp_path: Path) -> None:
     late = run_ffmpeg(
-        "late.mp4",
+        name,
         *("-f", "lavfi", "-i", "color=red:size=160x90:rate=25:duration=1"),
         *("-itsoffset", "0.5", "-f", "lavfi", "-i", films.tone(400, 0.5), *films.H264),
     )
-    made = await make({"clips": [{"source": "late.mp4", "end": 0.96}]}, {"late.mp4": late}, tmp_path)
+    made = await make({"clips": [{"source": name, "end": 0.96}]}, {name: late}, tmp_path)
     heard = hear(made.film.path)
     assert heard[:4] == [0, 0, 0, 0]
     assert heard[6:9] == [400, 400, 400]
@@ -276,6 +283,17 @@ async def test_a_cut_inside_a_frame_that_is_shown_for_seconds_shows_this_frame(k
     timeline = {"clips": [{"source": "a.mp4", "start": 2.4, "end": 3.4}], "format": kind}
     made = await make(timeline, {"a.mp4": recording}, tmp_path)
     assert see(made.film.path) == [("blue", 25 if kind == "mp4" else 1)]
+
+
+@pytest.mark.parametrize("late", [0, 0.6])
+@pytest.mark.parametrize("name", ["a.mp4", "a.ts", "a.mpg"])
+async def test_a_cut_between_two_key_frames_has_the_frames_of_its_time(name: str, late: float, tmp_path: Path) -> None:
+    two = "color=red:size=160x90:rate=25:duration=1.4[a];color=blue:size=160x90:rate=25:duration=1.6[b];[a][b]concat"
+    film = f"{two},setpts=PTS+{late}/TB;{films.tone(400, 3)}"
+    keys = ("-g", "50", "-sc_threshold", "0", "-bf", "0", "-fps_mode", "passthrough")
+    content = run_ffmpeg(name, "-filter_complex", film, *films.H264, *keys)
+    made = await make({"clips": [{"source": name, "start": 1, "end": 1.8}]}, {name: content}, tmp_path)
+    assert see(made.film.path) == [("red", 10), ("blue", 10)]
 
 
 async def test_clips_of_one_form_are_joined_without_encoding_them(tmp_path: Path) -> None:

@@ -48,6 +48,14 @@ async def test_each_clip_or_sound_becomes_one_that_the_model_takes(name: str, tm
 
 
 @needs_ffmpeg
+@pytest.mark.parametrize("name", ["a.aiff", "memo.3gp", "sound-only.mov", "sound-only.webm", "a.w64", "a.mkv"])
+async def test_a_clip_or_sound_keeps_its_format_if_the_model_takes_it(name: str) -> None:
+    data, fitted, done = await fit(content(encode(name)), Limits(TYPES[name].partition("/")[2]))
+    assert formats.detect_mime_type(io.BytesIO(data)) == fitted.mime_type == TYPES[name]
+    assert done in ("", "metadata removed")
+
+
+@needs_ffmpeg
 async def test_a_clip_of_3840_x_2160_pixels_is_encoded_again_within_the_limit_of_memory() -> None:
     source = ("-f", "lavfi", "-i", "testsrc2=size=3840x2160:rate=8:duration=1")
     given = content(run_ffmpeg("large.mkv", *source, "-c:v", "mjpeg", "-q:v", "9"))

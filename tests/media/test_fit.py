@@ -57,6 +57,16 @@ def look(fitted: Fitted) -> PIL.Image.Image:
     return image
 
 
+@pytest.mark.parametrize("size", [(500, 490), (450, 440), (600, 450), (410, 400), (401, 401), (4000, 41)])
+def test_a_picture_that_is_scaled_down_is_within_the_limits(size: tuple[int, int]) -> None:
+    limits = Limits("png", side_px=(1, 3999), pixels=(1, 160_000))
+    fitted = fit(encode_picture(PIL.Image.new("L", size), "PNG"), limits)
+    width, height = measure_picture(fitted.content.file)
+    assert width * height <= 160_000
+    assert max(width, height) <= 3999
+    assert min(width, height) == pytest.approx(max(width, height) * min(size) / max(size), abs=1)
+
+
 def brightness(image: PIL.Image.Image, x: int) -> int:
     ground = PIL.Image.new("RGBA", image.size, "black")
     ground.alpha_composite(image.convert("RGBA"))

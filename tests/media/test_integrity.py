@@ -226,3 +226,16 @@ def test_a_picture_with_very_many_pixels_is_not_decoded() -> None:
         struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) for chunk in chunks
     )
     assert damage(vast) == ""
+
+
+@pytest.mark.parametrize(("broken", "is_found"), [(2, True), (25, False)])
+def test_the_frames_of_an_animation_are_decoded_up_to_a_number_of_pixels(broken: int, *, is_found: bool) -> None:
+    """Otherwise, a file of some kilobytes would keep all pictures of all callers waiting for minutes."""
+    side = 4000
+    start = b"GIF89a" + struct.pack("<HHBBB", side, side, 0x80, 0, 0) + b"\0\0\0\xff\xff\xff"
+    # Each frame has one pixel; a code size of 15 bits is more than GIF allows.
+    frames = (
+        b"," + struct.pack("<HHHHB", n, n, 1, 1, 0) + (b"\x0f" if n == broken else b"\x02") + b"\x02\x44\x01\0"
+        for n in range(30)
+    )
+    assert bool(find_damage(io.BytesIO(start + b"".join(frames) + b";"), "image/gif")) == is_found

@@ -20,6 +20,7 @@ from support.media_files import box, clip, picture, sound
 from support.programs import needs_ffmpeg
 from support.threads import run_in_thread
 
+from kie_mcp import disk
 from kie_mcp.media.lengths import measure_seconds
 from kie_mcp.sandbox.fake_media import MediaContent, render_file
 
@@ -50,7 +51,7 @@ def without_ffmpeg(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def measure(path: Path, content: bytes) -> float | None:
     path.write_bytes(content)
-    with path.open("rb") as file:
+    with disk.open_file(path) as file:
         return run_in_thread(measure_seconds, file)
 
 

@@ -154,6 +154,8 @@ def test_a_note_from_before_the_beginning_starts_with_it() -> None:
         '[{"notes": [{"pitch": "C4", "start": 0, "end": 1}]}]',
         '[{"notes": [{"pitch": 60, "start": NaN, "end": 1}]}]',
         '[{"notes": [{"pitch": 60, "start": 0, "end": 1e300}]}]',
+        '[{"notes": [{"pitch": 60, "start": -1e308, "end": 1}]}]',
+        '[{"notes": [{"pitch": 60, "start": 0, "end": 1, "velocity": 1e307}]}]',
         '[{"notes": [{"pitch": 60, "start": 0, "end": 1, "velocity": Infinity}]}]',
     ],
 )

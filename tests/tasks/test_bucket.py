@@ -17,7 +17,7 @@ from support.s3_server import BUCKET, KEY, Gate, S3Server, needs_s3, run_gate, r
 
 from kie_mcp.catalog.fields import Image
 from kie_mcp.errors import InvalidCall
-from kie_mcp.ledger.task import Result, Task
+from kie_mcp.ledger.task import Result, Task, new_id
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.bucket import BucketStorage
 from kie_mcp.tasks.file_cache import FileCache
@@ -146,6 +146,17 @@ async def test_a_file_is_fetched_again_where_it_is_not_in_the_cache(
     with pytest.raises(InvalidCall, match="is no file, or not any more"):
         elsewhere.open(result)
     assert files_here(tmp_path / "another machine") == []
+
+
+def test_a_link_is_known_also_if_the_prefix_has_other_letters_than_english(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x")
+    storage, id_ = BucketStorage("s3://a-bucket/Bücher", tmp_path, link_seconds=60), new_id("t")
+    link = storage.find_link(Result("", f"s3://a-bucket/Bücher/2026-11-30-model-{id_}-1.png"))
+    assert "B%C3%BCcher" in link
+    assert storage.find_reference(link) == f"task:{id_}#1"
 
 
 def test_the_cache_drops_what_was_not_used_for_the_longest_time(tmp_path: Path) -> None:
@@ -280,9 +291,9 @@ async def test_a_link_to_a_result_stands_for_the_result(
         contents = await runner.references.identify([named, linked])
         assert contents[named] == contents[linked]
         # KIE still has the file, so that it is not uploaded.
-        assert (await runner.references.resolve([linked]))[linked] == task.results[0].url
+        assert (await runner.references.resolve([linked]))[linked.key] == task.results[0].url
         clock.now += 10 * 24 * 3600
-        uploaded = (await runner.references.resolve([linked]))[linked]
+        uploaded = (await runner.references.resolve([linked]))[linked.key]
         assert uploaded not in (link, task.results[0].url)
         async with runner.references.open(Image(link)) as content:
             assert content.file.read() in s3.read_objects(PREFIX).values()

@@ -20,6 +20,7 @@ from starlette.routing import Route
 from support.clock import JumpingClock
 from support.fake_kie import envelope
 
+from kie_mcp import disk
 from kie_mcp.errors import DamagedFile, InvalidCall
 from kie_mcp.kie.client import KieClient
 from kie_mcp.kie.routes import DOCUMENTED
@@ -470,6 +471,15 @@ async def test_a_file_that_breaks_off_is_kept_for_the_next_attempt(folder: Path)
     assert content == PICTURE
 
 
+async def test_a_compressed_file_that_breaks_off_leaves_nothing_to_continue(folder: Path) -> None:
+    head = b'HTTP/1.1 200 OK\r\nETag: "1"\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n'
+    compressed = gzip.compress(os.urandom(1_000_000))
+    async with answering(head % len(compressed) + compressed[:-9]) as url, KieClient("secret", base_url=url) as client:
+        with pytest.raises(httpx2.RemoteProtocolError):
+            await Downloader(client, FolderStorage(folder)).download(task(f"{url}/1.png"))
+    assert files(folder) == {}
+
+
 async def test_what_is_there_already_is_all_of_it(folder: Path) -> None:
     known = task("")
     cut = b'HTTP/1.1 200 OK\r\nETag: "1"\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n' % (len(PICTURE) + 1) + PICTURE
@@ -535,6 +545,7 @@ async def test_the_rest_of_a_broken_download_is_asked_for_if_the_file_is_still_t
         rest(f"bytes {HALF}-{SIZE - 1}/{'9' * 5000}"),
         rest(f"bytes {'9' * 5000}-{SIZE - 1}/{SIZE}"),
         Response(PICTURE[HALF:], 206),
+        Response(PICTURE[HALF:], 206, {"content-range": f"bytes {HALF}-{SIZE - 1}/{SIZE}", "content-encoding": "gzip"}),
         rest(f"bytes */{HALF}", status=416),
         rest(f"bytes */{HALF}", status=416, etag='"wolf"'),
         Response(b"", 416),
@@ -605,6 +616,15 @@ async def test_a_part_of_which_nobody_knows_the_version_is_begun_anew(
     assert "range" not in host.asked[0].headers
 
 
+async def test_a_part_is_kept_while_the_name_of_its_host_cannot_be_resolved(
+    downloader: Downloader, folder: Path
+) -> None:
+    leave_part(folder, PICTURE[:HALF], b'{"validator": "1", "total": null}')
+    with pytest.raises(httpx2.ConnectError, match="cannot be resolved"):
+        await downloader.download(task("https://no-such-host.invalid/1.png"))
+    assert PICTURE[:HALF] in files(folder).values()
+
+
 async def test_a_download_that_takes_too_long_is_given_up_for_the_time_being(
     downloader: Downloader, clock: JumpingClock, folder: Path
 ) -> None:
@@ -641,6 +661,37 @@ async def test_only_a_few_files_are_fetched_at_once(downloader: Downloader, host
             for number in range(3 * CONCURRENT_DOWNLOADS_PER_HOST):
                 group.start_soon(downloader.download, task(f"{KIE}/crowd/{number}", id=f"t_{number}"))
     assert host.most == CONCURRENT_DOWNLOADS_PER_HOST
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows itself keeps an open file from being renamed.")
+def test_nobody_gets_hold_of_a_file_while_it_gets_its_final_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link_file = disk.link_file
+
+    def link_when_another_server_looks(path: Path, name: Path) -> None:
+        with pytest.raises(BlockingIOError), partial_files.open_partial_file(tmp_path, "a"):
+            pass
+        link_file(path, name)
+
+    monkeypatch.setattr(disk, "link_file", link_when_another_server_looks)
+    with partial_files.open_partial_file(tmp_path, "a") as part:
+        part.file.write(b"whole")
+        assert part.commit(tmp_path, "a", "txt").read_bytes() == b"whole"
+    assert list(files(tmp_path).values()) == [b"whole"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks.")
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+async def test_a_result_is_saved_on_a_file_system_without_locks(
+    downloader: Downloader, folder: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    await downloader.download(task(f"{KIE}/1.png"))
+    assert list(files(folder).values()) == [PICTURE]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows itself keeps an open file from being renamed.")

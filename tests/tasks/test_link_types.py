@@ -99,7 +99,7 @@ async def test_the_right_kind_is_sent_and_so_is_what_the_host_does_not_tell(
     references: References, path: str, field: type[MediaRef]
 ) -> None:
     url = field(f"https://files.example/{path}")
-    assert await references.resolve([url]) == {url: url}
+    assert list((await references.resolve([url])).values()) == [url]
 
 
 async def test_a_host_is_asked_once_for_the_start_of_a_file_and_not_told_the_key(
@@ -135,6 +135,22 @@ async def test_a_call_that_was_cancelled_leaves_the_next_one_to_look(far_client:
         scope.cancel()
         await types.find("https://files.example/picture")
     assert await types.find("https://files.example/picture") == "image/png"
+
+
+@pytest.mark.parametrize("before", ["/page", "/nothing"])
+async def test_a_link_that_led_to_no_file_is_looked_at_again_a_minute_later(
+    far_client: KieClient, host: Host, clock: JumpingClock, monkeypatch: pytest.MonkeyPatch, before: str
+) -> None:
+    types, url = LinkTypes(far_client, guarded=False), "https://files.example/shared"
+    monkeypatch.setitem(ANSWERS, "/shared", ANSWERS[before])
+    first = await types.find(url)
+    monkeypatch.setitem(ANSWERS, "/shared", ANSWERS["/picture"])
+    assert await types.find(url) == first
+    await clock.sleep(61)
+    assert await types.find(url) == "image/png"
+    await clock.sleep(86_400)
+    assert await types.find(url) == "image/png"
+    assert len(host.requests) == 2
 
 
 async def test_a_name_that_tells_the_kind_is_believed(references: References, host: Host) -> None:

@@ -2,6 +2,7 @@ import os
 import resource
 from base64 import b64encode
 from collections.abc import AsyncIterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -19,6 +20,7 @@ from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import Result, Task
 from kie_mcp.media import formats
 from kie_mcp.media.midi import build_midi_file
+from kie_mcp.media.pictures import measure_picture
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.fake_media import MediaContent, render_file
 from kie_mcp.tasks.allowed_folders import AllowedFolders
@@ -81,7 +83,7 @@ async def refusal(references: References, *refs: Ref) -> str:
 
 @pytest.mark.parametrize("url", ["https://a.example/x.png", "http://a.example/x?y=1#z", "https://a.example/ü.png"])
 async def test_a_web_address_goes_out_as_it_is(references: References, sandbox: Sandbox, url: str) -> None:
-    assert await references.resolve([Image(url)]) == {url: url}
+    assert list((await references.resolve([Image(url)])).values()) == [url]
     assert not uploads(sandbox)
 
 
@@ -101,7 +103,7 @@ async def test_a_local_file_is_uploaded_however_its_path_is_written(
     path = folder / "ein Bild.png"
     path.write_bytes(content := picture())
     ref = Image(form.format(path=path, name=path.name, folder=folder.name, quoted=quote(str(path))))
-    url = (await references.resolve([ref]))[ref]
+    url = (await references.resolve([ref]))[ref.key]
     assert url.startswith("https://")
     assert await fetched(kie, url) == content
 
@@ -135,7 +137,7 @@ async def test_files_of_one_name_do_not_overwrite_each_other(
         (folder / str(number) / "file.png").write_bytes(contents[number])
         refs.append(Image(str(folder / str(number) / "file.png")))
     urls = await references.resolve(refs)
-    assert [await fetched(kie, urls[ref]) for ref in refs] == contents
+    assert [await fetched(kie, urls[ref.key]) for ref in refs] == contents
 
 
 async def test_the_same_content_is_uploaded_once_while_it_lives(
@@ -149,7 +151,7 @@ async def test_the_same_content_is_uploaded_once_while_it_lives(
     clock.now += UPLOAD_LIFETIME
     again = await references.resolve(refs[:1])
     assert len(uploads(sandbox)) == 2
-    assert again[refs[0]] not in first.values()
+    assert again[refs[0].key] not in first.values()
 
 
 async def test_an_upload_that_failed_is_not_remembered(
@@ -159,7 +161,7 @@ async def test_an_upload_that_failed_is_not_remembered(
     sandbox.inject_fault("upload", 500)
     with pytest.raises(ApiError):
         await references.resolve([ref])
-    assert await fetched(kie, (await references.resolve([ref]))[ref]) == picture()
+    assert await fetched(kie, (await references.resolve([ref]))[ref.key]) == picture()
 
 
 async def test_a_link_out_of_the_allowed_folders_is_refused(
@@ -291,6 +293,30 @@ async def test_a_clip_for_the_orientation_of_a_picture_is_10_s_long_at_most(refe
     assert "has a length of 20 s; the model takes 3 to 10 s" in await refusal(references, *short.references())
 
 
+async def test_each_field_gets_the_file_as_its_own_limits_want_it(
+    references: References, kie: KieClient, folder: Path
+) -> None:
+    (folder / "a.png").write_bytes(picture(640, 300))
+    path = str(folder / "a.png")
+    frame, example = (limited(Image(path), Limits(side_px=(1, most))) for most in (640, 320))
+    urls = await references.resolve([frame, example, frame])
+    widths = [measure_picture(BytesIO(await fetched(kie, urls[each.key])))[0] for each in (frame, example)]
+    assert widths == [640, 320]
+
+
+async def test_only_what_this_call_changed_is_told(references: References, kie: KieClient, folder: Path) -> None:
+    place = folder / "a.webp"
+    place.write_bytes(picture(image_format="WEBP"))
+    converted, kept = (limited(Image(str(place)), Limits(formats)) for formats in ("jpeg", "jpeg webp"))
+    urls = await references.resolve([converted, kept])
+    assert references.explain_changes([converted, kept]).endswith("a.webp: WEBP made a JPEG, 40x30.")
+    assert references.explain_changes([kept]) == ""
+    # The file is replaced by what was made of it.
+    place.write_bytes(await fetched(kie, urls[converted.key]))
+    await references.resolve([converted])
+    assert references.explain_changes([converted]) == ""
+
+
 async def test_an_address_with_a_refused_extension_stops_the_call_before_uploads(
     references: References, sandbox: Sandbox
 ) -> None:
@@ -346,7 +372,7 @@ async def made(ledger: Ledger, clock: JumpingClock, tmp_path: Path) -> None:
 )
 @pytest.mark.usefixtures("made")
 async def test_earlier_tasks_are_referred_to(references: References, ref: Ref, expected: str) -> None:
-    assert await references.resolve([ref]) == {ref: expected}
+    assert list((await references.resolve([ref])).values()) == [expected]
 
 
 async def test_a_saved_result_is_made_to_fit_as_a_local_file_is(
@@ -359,9 +385,9 @@ async def test_a_saved_result_is_made_to_fit_as_a_local_file_is(
         Task("t_3", "flux2_image", "m", "image", "jobs", {}, clock.time(), "succeeded", "33", results=results)
     )
     as_it_is, converted = Image("task:t_3"), limited(Image("task:t_3#1"), Limits("jpeg png"))
-    assert await references.resolve([as_it_is]) == {as_it_is: url}
+    assert list((await references.resolve([as_it_is])).values()) == [url]
     assert references.explain_changes([as_it_is]) == ""
-    sent = (await references.resolve([converted]))[converted]
+    sent = (await references.resolve([converted]))[converted.key]
     assert formats.detect_mime_type(await fetched(kie, sent)) == "image/jpeg"
     assert references.explain_changes([converted]) == "task:t_3#1: WEBP made a JPEG, 40x30."
     assert set((await references.identify([as_it_is, converted])).values()) == {"t_3#0"}
@@ -418,12 +444,12 @@ async def test_a_result_whose_link_may_be_dead_is_uploaded_from_disk(
     references: References, kie: KieClient, clock: JumpingClock
 ) -> None:
     one, two, notes = Audio("task:t_1#1"), Audio("task:t_1#2"), Audio("task:t_1#3")
-    assert (await fetched(kie, (await references.resolve([notes]))[notes])).startswith(b"MThd")
+    assert (await fetched(kie, (await references.resolve([notes]))[notes.key])).startswith(b"MThd")
     clock.now += UPLOAD_LIFETIME
     urls = await references.resolve([one, two])
-    assert (await fetched(kie, urls[one])).startswith(b"ID3")
+    assert (await fetched(kie, urls[one.key])).startswith(b"ID3")
     # Deleted from the disk: the link is all there is.
-    assert urls[two] == "https://kie.example/2.mp3"
+    assert urls[two.key] == "https://kie.example/2.mp3"
 
 
 @pytest.mark.usefixtures("made")
@@ -457,7 +483,7 @@ async def test_uploads_by_path_base64_and_url_can_be_referred_to(
     assert [each.size for each in sent[:3]] == [len(picture()), len(sound(1)), len(picture(50))]
     refs = [(Audio if "Stimme" in each.name else Image)(f"kie://uploads/{each.id}") for each in sent]
     urls = await references.resolve(refs)
-    assert [urls[ref] for ref in refs] == [each.url for each in sent]
+    assert [urls[ref.key] for ref in refs] == [each.url for each in sent]
     for each in sent:
         assert await fetched(kie, each.url)
     clock.now += UPLOAD_LIFETIME

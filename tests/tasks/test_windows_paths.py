@@ -7,7 +7,7 @@ import pytest
 from kie_mcp.catalog.reference_spellings import read_reference
 from kie_mcp.setting_types import LIST_SEPARATOR
 from kie_mcp.tasks.elsewhere import explain_elsewhere
-from kie_mcp.tasks.spelled_paths import spell_paths
+from kie_mcp.tasks.spelled_paths import is_on_other_share, spell_paths
 
 PICTURE = PureWindowsPath("C:/Users/Ann Lee/Pictures/fox.png")
 SHARE = PureWindowsPath("//nas/media/fox.png")
@@ -62,6 +62,20 @@ def test_elsewhere_a_windows_path_is_told_to_be_one(written: str) -> None:
 @pytest.mark.parametrize("written", [str(PICTURE), "file:///C:/Users/Ann%20Lee/Pictures/fox.png", PICTURE.as_posix()])
 def test_in_the_subsystem_for_linux_a_drive_is_below_mnt(written: str) -> None:
     assert Path("/mnt/c/Users/Ann Lee/Pictures/fox.png") in [Path(path) for path in spell_paths(written)]
+
+
+@pytest.mark.parametrize(
+    ("path", "is_other"),
+    [
+        (r"\\evil.example\share\fox.png", True),
+        ("//evil.example/share/fox.png", True),
+        (r"\\NAS\Media\fox.png", False),
+        (r"C:\Users\Ann Lee\fox.png", False),
+    ],
+)
+def test_a_share_without_an_allowed_folder_is_never_looked_at(path: str, *, is_other: bool) -> None:
+    folders = [PureWindowsPath("C:/Users/Ann Lee"), PureWindowsPath("//nas/media/films")]
+    assert is_on_other_share(PureWindowsPath(path), folders) == is_other
 
 
 def test_a_list_of_folders_is_not_cut_inside_a_variable() -> None:

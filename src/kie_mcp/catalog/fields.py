@@ -1,7 +1,7 @@
 """Types for the fields of model classes: files, earlier tasks, seeds, and values that KIE requires in another form."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -47,6 +47,14 @@ class Ref(str):
         text = core_schema.str_schema(min_length=1, strip_whitespace=True, serialization=to_wire)
         unpacked = core_schema.no_info_before_validator_function(unpack_block, text)
         return core_schema.no_info_after_validator_function(cls, unpacked)
+
+    @property
+    def key(self) -> Hashable:
+        """A value that is equal for two references if the same is sent to KIE for both.
+
+        One file may be sent in two forms, because it is converted to meet the limits of each field.
+        """
+        return self, type(self), getattr(self, "limits", None)
 
     def _to_wire(self, info: SerializationInfo) -> str:
         return info.context(self) if info.context else str(self)

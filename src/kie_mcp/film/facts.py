@@ -32,6 +32,10 @@ RATE_TOLERANCE = 0.002
 STEADY_SHARE = 0.95
 """A frame rate is constant if at least this share (0 to 1) of the times between two frames are equal."""
 HIGHEST_RATE = 120
+UNINDEXED_FORMATS = ("mpegts,", "mpeg,")
+"""Beginnings of ffmpeg's log of a file whose format has no index of key frames."""
+NO_TIME = str(-(1 << 63))
+"""What ffmpeg's muxer `framecrc` writes for a time that a file does not have."""
 
 _INPUT = re.compile(r"^Input #(\d+), (.*?)(?=^Input #|\Z)", re.MULTILINE | re.DOTALL)
 _MAPPED = re.compile(r"^  Stream #(\d+):\d+ -> #0:(\d+)", re.MULTILINE)
@@ -75,6 +79,12 @@ class Picture:
     """The colour matrix, as the filter `scale` names it; empty if the file has no such information."""
     is_full_range: bool = False
     is_hdr: bool = False
+    has_index: bool = True
+    """False for MPEG-TS (.ts) and MPEG-PS (.mpg).
+
+    There, ffmpeg seeks to the key frame after a second instead of the one before, and if it reads only one stream, the
+    times begin with this stream instead of the file.
+    """
     copied_form: tuple[str, ...] = ()
     """Codec, codec parameters, size, time base and more; clips with equal values can be joined without encoding."""
 
@@ -119,6 +129,12 @@ class _Stream:
     values: dict[str, str] = field(default_factory=dict)
     times: list[int] = field(default_factory=list)
     """The time of each packet, in units of the time base."""
+    delay: int = 0
+    """The time from the decoding of the first packet to its showing, in units of the time base.
+
+    AVI and MPEG-PS files do not state when every frame is shown. Then the frame counts as shown by this time after its
+    decoding.
+    """
     end: int = 0
     """The end of the last packet, in units of the time base."""
 
@@ -178,12 +194,22 @@ def _read_packets(text: str) -> dict[str, _Stream]:
                 streams.setdefault(found[2], _Stream()).values[found[1]] = found[3]
             continue
         number, dts, pts, duration, *_ = (cell.strip() for cell in line.split(",", 4))
-        shown = pts if pts != "NOPTS" else dts
+        decoded, shown = _parse_time(dts), _parse_time(pts)
         stream = streams.get(number)
-        if stream and shown.lstrip("-").isdecimal():
-            stream.times.append(int(shown))
-            stream.end = max(stream.end, int(shown) + (int(duration) if duration.isdecimal() else 0))
+        if not stream:
+            continue
+        if shown is not None and decoded is not None and not stream.times:
+            stream.delay = shown - decoded
+        if shown is None and decoded is not None:
+            shown = decoded + stream.delay
+        if shown is not None:
+            stream.times.append(shown)
+            stream.end = max(stream.end, shown + (int(duration) if duration.isdecimal() else 0))
     return streams
+
+
+def _parse_time(text: str) -> int | None:
+    return int(text) if text.lstrip("-").isdecimal() and text != NO_TIME else None
 
 
 def _read_picture(stream: _Stream, log: str) -> Picture:
@@ -225,6 +251,7 @@ def _read_picture(stream: _Stream, log: str) -> Picture:
         matrix=next((MATRICES[each] for each in colors if each in MATRICES), ""),
         is_full_range="pc" in colors,
         is_hdr=bool(_HDR.search(facts)),
+        has_index=not log.startswith(UNINDEXED_FORMATS),
         copied_form=form,
     )
 

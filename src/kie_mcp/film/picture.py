@@ -121,8 +121,11 @@ def seek(picture: Picture, second: float) -> tuple[tuple[str, ...], float]:
     """Return ffmpeg's options for seeking to a place before `second`, and the lead: the seconds from there to `second`.
 
     ffmpeg leaves out frames that begin before the place to which it seeks. The frame that is shown at `second` may have
-    begun long before, for example in a screen recording. So ffmpeg has to seek to an earlier place.
+    begun long before, for example in a screen recording. So ffmpeg has to seek to an earlier place. A file in which
+    ffmpeg cannot seek is decoded from its first frame.
     """
+    if not picture.has_index:
+        return (), second
     begin = second + picture.starts
     start = max(begin - picture.longest_frame, 0) if second else begin
     return (("-ss", format_number(start)) if start else ()), begin - start

@@ -82,14 +82,18 @@ def _add_piece(graph: Graph, layout: Layout, piece: Piece) -> str:
     clip, source = piece.clip, piece.source
     if not source or not source.facts.track or not clip.volume:
         return graph.add_chain(SILENCE, whole, "asetpts=N/SR/TB")
-    begin = clip.start + (source.facts.picture.starts if source.facts.picture else source.facts.track.starts)
+    picture, track = source.facts.picture, source.facts.track
+    begin = clip.start + (picture.starts if picture else track.starts)
+    late = _delay(round(max(track.starts - begin, 0) * SAMPLE_RATE)) if picture and not picture.has_index else ""
     seconds = layout.to_seconds(piece.length) * clip.speed
     used_seconds = (clip.end or source.facts.seconds) - clip.start
     options = ("-ss", format_number(begin)) if begin else ()
     number = graph.add_input(source.name, "-vn", *options, "-t", format_number(min(seconds, used_seconds)))
     volume = f"volume={format_number(clip.volume)}" if clip.volume != 1 else ""
     tempo = _change_tempo(clip.speed)
-    return graph.add_chain(STEADY, ONE_FORM, *tempo, volume, "apad", whole, "asetpts=N/SR/TB", of=(f"[{number}:a:0]",))
+    return graph.add_chain(
+        STEADY, ONE_FORM, late, *tempo, volume, "apad", whole, "asetpts=N/SR/TB", of=(f"[{number}:a:0]",)
+    )
 
 
 def _change_tempo(speed: float) -> tuple[str, ...]:
@@ -110,8 +114,8 @@ def _add_voice(graph: Graph, layout: Layout, piece: Piece) -> str:
 def _add_placed_sound(graph: Graph, laid: PlacedSound) -> str:
     """Add a sound of the timeline to the graph, with silence before it, so that it begins at its time in the film."""
     sound = laid.sound
-    track = laid.source.facts.track
-    begin = sound.start + (track.starts if track else 0)
+    picture, track = laid.source.facts.picture, laid.source.facts.track
+    begin = sound.start + (track.starts if track and (not picture or picture.has_index) else 0)
     # The option `-ss` would cut faster, but if the video stream is copied, the times of the sound would not begin at 0.
     cut = (f"atrim=start_sample={round(begin * SAMPLE_RATE)}", "asetpts=PTS-STARTPTS") if begin else ()
     number = graph.add_input(laid.source.name, "-vn")

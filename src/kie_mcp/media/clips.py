@@ -32,6 +32,18 @@ ENCODERS = {
 # With `bitexact`, two conversions of one file give equal files, which are uploaded only once. Otherwise, ffmpeg would
 # write its name and random numbers into the file.
 WITHOUT_METADATA = ("-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact", "-id3v2_version", "0")
+MUXER_OPTIONS = {
+    "audio/webm": ("-f", "webm"),
+    "audio/quicktime": ("-f", "mov"),
+    "audio/3gpp": ("-f", "3gp"),
+    "audio/amr-wb": ("-f", "amr"),
+    "audio/aiff": ("-id3v2_version", "4"),
+}
+"""For each MIME type, further options for ffmpeg's muxer.
+
+ffmpeg does not know the extensions of the first four types. For AIFF, it refuses the version 0 in `WITHOUT_METADATA`,
+but writes no ID3 tag anyway.
+"""
 FRUGAL_H264 = (
     *("-c:v", "libx264", "-preset", "veryfast", "-tune", "zerolatency", "-crf", "20"),
     *("-x264-params", "ref=1:threads=1:subme=0:weightp=0"),
@@ -73,7 +85,7 @@ async def fit_clip(content: Content, limits: Limits, *, keep_metadata: bool = Fa
         target = Path(folder, f"fitted.{formats.EXTENSIONS[target_type]}")
         options = _choose_options(content.mime_type, target_type, streams)
         kept = () if keep_metadata else WITHOUT_METADATA
-        if not await ffmpeg.convert(program, source, target, (*options, *kept)):
+        if not await ffmpeg.convert(program, source, target, (*options, *kept, *MUXER_OPTIONS.get(target_type, ()))):
             raise ValueError("is broken or cut off, or ffmpeg here lacks its codec")
         size = (await anyio.Path(target).stat()).st_size
         with await anyio.to_thread.run_sync(target.open, "rb") as file:

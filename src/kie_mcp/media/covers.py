@@ -46,7 +46,8 @@ def _find_picture(file: IO[bytes]) -> bytes:
     if pictures := getattr(sound, "pictures", None):
         return bytes(pictures[0].data)
     tags = sound.tags or {}
-    for name in tags:
+    # Iterating over the tags of Ogg, FLAC and WMA files would give pairs instead of names.
+    for name in tags.keys():  # noqa: SIM118
         if name.startswith("APIC"):
             return bytes(tags[name].data)
     return bytes(next(iter(tags.get("covr", ())), b""))

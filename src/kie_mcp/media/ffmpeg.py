@@ -87,20 +87,32 @@ def find_ffmpeg(folders: Iterable[str] = FOLDERS) -> str | None:
     return None
 
 
-def read_duration(program: str, path: Path, *, decode: bool, timeout_seconds: float = TIMEOUT_SECONDS) -> float | None:
+def can_read(file: IO[bytes]) -> bool:
+    """Return whether ffmpeg can read an open file: it is on disk, and on Windows its path is known."""
+    try:
+        file.fileno()
+    except (AttributeError, OSError):
+        return False
+    return sys.platform != "win32" or isinstance(file.name, str)
+
+
+def read_duration(
+    program: str, file: IO[bytes], *, decode: bool, timeout_seconds: float = TIMEOUT_SECONDS
+) -> float | None:
     """Return the length of a clip or sound in seconds; None if ffmpeg does not find the length in time.
 
     Call this function in a thread with `anyio.to_thread.run_sync()`. If this call is cancelled, ffmpeg is killed.
 
     Args:
         program: The path of ffmpeg.
-        path: The file.
+        file: The open file, which `can_read()` accepts.
         decode: True to decode the whole file; False to read only its headers, which may be wrong.
         timeout_seconds: Maximum seconds for the run of ffmpeg.
     """
     output_options = ("-f", "null", "-") if decode else ()
+    path = Path(str(file.name))
     try:
-        run = anyio.from_thread.run(_run, program, path, (*_read(path), *output_options), timeout_seconds)
+        run = anyio.from_thread.run(_run, program, path, (*_read_open(path), *output_options), timeout_seconds, file)
     except InvalidCall:
         return None
     found = TIME_PATTERN.findall(run.errors) if decode else DURATION_PATTERN.findall(run.errors)

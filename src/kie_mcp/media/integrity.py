@@ -15,6 +15,12 @@ from kie_mcp.media.container_checks import BrokenMedia
 
 MAX_FRAMES = 1000
 """Maximum number of frames of an animation that are decoded."""
+MAX_FRAME_PIXELS = 300_000_000
+"""Maximum number of pixels of all frames of an animation that are decoded; this takes two seconds.
+
+The pixels of a small frame in a large canvas count as those of the canvas, because Pillow copies the canvas for each
+frame.
+"""
 
 ALWAYS_READABLE = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp")
 """MIME types that every build of Pillow can read. Pillow may be unable to read undamaged files of other types."""
@@ -126,7 +132,8 @@ def _decode_frames(picture: PIL.Image.Image, file: IO[bytes]) -> None:
     if rows:
         strips.join_strips(rows, whole, strips.ROWS, pictures.to_8_bits)
         return
-    for number, frame in enumerate(PIL.ImageSequence.Iterator(picture)):
+    most = min(MAX_FRAMES, MAX_FRAME_PIXELS // (whole[0] * whole[1]))
+    for number, frame in enumerate(PIL.ImageSequence.Iterator(picture), start=1):
         frame.load()
-        if number == MAX_FRAMES:
+        if number >= most:
             return

@@ -7,7 +7,6 @@ written to a pipe. Prices and limits depend on the length, so a doubtful length 
 import struct
 from collections.abc import Iterator
 from os import SEEK_END
-from pathlib import Path
 from typing import IO
 
 import mutagen
@@ -68,9 +67,8 @@ def measure_seconds(file: IO[bytes], mime_type: str = "") -> float | None:
     """
     mime_type = mime_type or formats.detect_mime_type(file) or ""
     size = file.seek(0, SEEK_END)
-    path = Path(file.name) if isinstance(getattr(file, "name", None), str) else None
     try:
-        for seconds in _measures(file, size, mime_type, path):
+        for seconds in _measures(file, size, mime_type):
             if seconds and 0 < seconds <= min(MAX_SECONDS, size / MIN_BYTES_PER_SECOND):
                 return seconds
     # Any error means that the length is unknown: a broken number in a file may raise any error here or in a library.
@@ -81,10 +79,10 @@ def measure_seconds(file: IO[bytes], mime_type: str = "") -> float | None:
     return None
 
 
-def _measures(file: IO[bytes], size: int, mime_type: str, path: Path | None) -> Iterator[float | None]:
+def _measures(file: IO[bytes], size: int, mime_type: str) -> Iterator[float | None]:
     """Yield the length in seconds by several methods, the most reliable method first; None if a method fails."""
     # MIDI contains notes and no sound, so ffmpeg cannot decode it.
-    program = ffmpeg.find_ffmpeg() if path and mime_type != "audio/midi" else None
+    program = ffmpeg.find_ffmpeg() if mime_type != "audio/midi" and ffmpeg.can_read(file) else None
     # If the file is fragmented or consists of joined files, its headers may have only the length of the first part.
     partial = _is_partial(file, size, mime_type)
     match mime_type:
@@ -96,17 +94,17 @@ def _measures(file: IO[bytes], size: int, mime_type: str, path: Path | None) -> 
         case "video/webm" | "video/x-matroska" | "audio/webm" | "audio/x-matroska":
             headers = containers.read_matroska(file, size)
             yield headers.seconds if headers else None
-        case _ if mime_type in _ISO_TYPES and program and path and not partial:
+        case _ if mime_type in _ISO_TYPES and program and not partial:
             # An edit list says which parts of a file players skip, and only ffmpeg takes it into account.
-            yield ffmpeg.read_duration(program, path, decode=False)
+            yield ffmpeg.read_duration(program, file, decode=False)
     if mime_type in _ISO_TYPES and not partial:
         yield _measure_movie(file, size)
     if mime_type in _MUTAGEN_TYPES and not partial:
         yield _ask_mutagen(file)
-    if program and path and not (partial and mime_type in _PLAYED_IN_PART):
+    if program and not (partial and mime_type in _PLAYED_IN_PART):
         if not partial and mime_type not in _DECODED_TYPES:
-            yield ffmpeg.read_duration(program, path, decode=False)
-        yield ffmpeg.read_duration(program, path, decode=True)
+            yield ffmpeg.read_duration(program, file, decode=False)
+        yield ffmpeg.read_duration(program, file, decode=True)
 
 
 def _is_partial(file: IO[bytes], size: int, mime_type: str) -> bool:

@@ -13,7 +13,7 @@ TICKS_PER_SECOND = 960
 DRUM_CHANNEL = 9
 """Number of the channel that General MIDI reserves for drums, counted from 0."""
 
-Seconds = Annotated[float, Field(allow_inf_nan=False, le=100_000)]
+Seconds = Annotated[float, Field(allow_inf_nan=False, ge=-100_000, le=100_000)]
 
 
 class Note(BaseModel):
@@ -22,7 +22,7 @@ class Note(BaseModel):
     pitch: int
     start: Seconds
     end: Seconds
-    velocity: Annotated[float, Field(allow_inf_nan=False)] = 1
+    velocity: Annotated[float, Field(allow_inf_nan=False, ge=-1000, le=1000)] = 1
     """Loudness, from 0 to 1."""
 
 

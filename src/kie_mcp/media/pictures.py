@@ -148,7 +148,10 @@ def render_picture(image: PIL.Image.Image, file: IO[bytes], scale: float) -> PIL
         raise UnreadablePicture("is a camera's raw picture, of which only a small preview can be read")
     if image.width * image.height > (HALVED_HEIC_PIXELS if image.format == "HEIF" else HALVED_PIXELS):
         scale = min(scale, 0.5)
-    size = (max(round(image.width * scale), 1), max(round(image.height * scale), 1))
+    # Sides are rounded down, because otherwise the picture might have more pixels than the scale was computed for. But
+    # a side such as 4095.9999999 is 4096, without the error of the multiplication.
+    width, height = (max(int(round(side * scale, 6)), 1) for side in image.size)
+    size = (width, height)
     profile, turn = image.info.get("icc_profile"), TURNS.get(read_orientation(image))
     plain = _decode(image, file, size)
     # Pillow inverts the colours of every CMYK JPEG. This is right for files from Adobe's programs, which store inverted

@@ -44,7 +44,7 @@ class AddressGuard:
 
         Raises:
             InvalidCall: When the link is not https, or leads to a private address.
-            OSError: When the host's name cannot be resolved.
+            httpx2.ConnectError: When the host's name cannot be resolved.
         """
         try:
             parts = httpx2.URL(url)
@@ -63,7 +63,7 @@ class AddressGuard:
         except OSError:
             if not is_public_name(parts.raw_host.decode()):
                 raise _refusal() from None
-            found = [] if self._proxied else await anyio.getaddrinfo(parts.raw_host, parts.port or HTTPS_PORT)
+            found = [] if self._proxied else await _resolve(parts)
         for *_, address in found:
             _refuse_private_address(str(address[0]))
 
@@ -104,6 +104,14 @@ class Connection:
         """Raise `InvalidCall` if a network stream of httpx2 leads to a private address; for None, do nothing."""
         if self._host and stream and (address := stream.get_extra_info("server_addr")):
             _refuse_private_address(str(address[0]))
+
+
+async def _resolve(url: httpx2.URL) -> list[Any]:
+    try:
+        return await anyio.getaddrinfo(url.raw_host, url.port or HTTPS_PORT)
+    except OSError as error:
+        # Callers regard an OSError as an error of a file, and an error of httpx2 as one of the network.
+        raise httpx2.ConnectError(f"{url.host} cannot be resolved: {error.strerror}.") from None
 
 
 def _refuse_private_address(address: str) -> None:

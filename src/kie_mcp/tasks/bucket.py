@@ -93,7 +93,7 @@ class BucketStorage(Storage):
         file = self._cache.find_place(name)
         await anyio.to_thread.run_sync(disk.create_folder, file.parent)
         await anyio.to_thread.run_sync(part.replace, file)
-        await anyio.to_thread.run_sync(self._cache.trim)
+        await anyio.to_thread.run_sync(self._cache.trim, file)
         return Kept(f"{self.address}/{name}", file)
 
     async def keep_sidecar(self, place: str, content: bytes, task: Task) -> None:
@@ -119,7 +119,7 @@ class BucketStorage(Storage):
         """Return `task:<id>#<n>` for a valid or expired URL of a result in this bucket; return other URLs unchanged."""
         if not url.startswith(("https://", "http://")):
             return url
-        base, path = self._find_base(), unquote(url.partition("?")[0])
+        base, path = unquote(self._find_base()), unquote(url.partition("?")[0])
         if base and path.startswith(base) and (found := RESULT_NAME.fullmatch(path[len(base) :])):
             return f"task:{found[1]}#{found[2]}"
         return url

@@ -301,8 +301,11 @@ def _content_length(headers: Mapping[str, str]) -> int | None:
 def _validator(headers: Mapping[str, str]) -> str:
     """Return the header that identifies a file's version: a strong ETag, else Last-Modified; empty if both are missing.
 
-    A header that is not ASCII is ignored, because a later request could not send it back.
+    A header that is not ASCII is ignored, because a later request could not send it back. A compressed answer counts as
+    one without a version, because a range of it would be a range of the compressed bytes.
     """
+    if "content-encoding" in headers:
+        return ""
     etag = headers.get("etag", "")
     version = etag if etag.startswith('"') else headers.get("last-modified", "")
     return version if version.isascii() else ""
@@ -314,7 +317,7 @@ def _continues(response: httpx2.Response, part: PartialFile, have: int) -> bool:
     An answer with the status 416 has no bytes. For such an answer, return whether the partial file is complete.
     """
     version = _validator(response.headers)
-    if version and version != part.validator:
+    if (version and version != part.validator) or "content-encoding" in response.headers:
         return False
     found = CONTENT_RANGE.fullmatch(response.headers.get("content-range", "").strip())
     if not found or int(found[3]) != (part.total or int(found[3])):

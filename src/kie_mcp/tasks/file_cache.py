@@ -27,7 +27,8 @@ class FileCache:
         """Mark the copy of a file as used now, and return the path of the copy; None if there is no copy."""
         place = self.find_place(name)
         try:
-            os.utime(place, follow_symlinks=False)
+            # Windows cannot change the time of a link itself.
+            os.utime(place, follow_symlinks=os.utime not in os.supports_follow_symlinks)
         except OSError:
             return None
         return place
@@ -52,18 +53,21 @@ class FileCache:
         except BaseException:
             partial.unlink(missing_ok=True)
             raise
-        self.trim()
+        self.trim(place)
         return place
 
-    def trim(self) -> None:
-        """Delete the least recently used copies until the total size of the remaining copies is within the limit."""
+    def trim(self, new: Path) -> None:
+        """Delete the least recently used copies until the total size of the remaining copies is within the limit.
+
+        The copy `new` is kept. If the clock was set back, its time is not the latest.
+        """
         # Partial copies of killed processes are deleted here too, when they are the oldest files. Errors are ignored,
         # because another process may delete copies at the same time.
         with suppress(OSError):
             files = [(each, each.stat(follow_symlinks=False)) for each in os.scandir(self._folder)]
             left = sum(status.st_size for _, status in files) - self._most_bytes
-            for file, status in sorted(files, key=lambda each: each[1].st_mtime):
-                if left <= 0:
+            for file, status in sorted(files, key=lambda each: (Path(each[0]) == new, each[1].st_mtime)):
+                if left <= 0 or Path(file) == new:
                     return
                 Path(file).unlink(missing_ok=True)
                 left -= status.st_size

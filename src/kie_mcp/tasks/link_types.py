@@ -19,6 +19,8 @@ MAX_REDIRECTS = 5
 MAX_KEPT = 200
 """Maximum number of remembered URLs. A call needs each URL's type twice: for the idempotency key and the request."""
 PAGE = "text/html"
+SECONDS_KEPT = 60
+"""Seconds for which a URL without a file is remembered; then the user may have made the file public."""
 
 
 @dataclass(slots=True)
@@ -27,6 +29,8 @@ class _Link:
 
     mime_type: str | None = None
     """The file's type; empty if a request did not show it, None before the first request has ended."""
+    time: float = 0.0
+    """When the type was found, in seconds of the monotonic clock."""
     lock: anyio.Lock = field(default_factory=anyio.Lock)
     """Held during the request."""
 
@@ -42,6 +46,7 @@ class LinkTypes:
             guarded: True to send no request to a host with a private address, as a protection against SSRF.
         """
         self._client = client
+        self._clock = client.clock
         self._guard = AddressGuard(() if guarded else ("",), proxied=client.has_proxies)
         self._known: dict[str, _Link] = {}
 
@@ -52,11 +57,12 @@ class LinkTypes:
         link = self._known.setdefault(url, _Link())
         # Calls with the same URL at the same time wait for one request, and all get its answer.
         async with link.lock:
-            if link.mime_type is None:
+            is_old = self._clock.monotonic() - link.time > SECONDS_KEPT
+            if link.mime_type is None or (link.mime_type in ("", PAGE) and is_old):
                 found = ""
                 with anyio.move_on_after(SECONDS), suppress(InvalidCall, OSError, httpx2.HTTPError, httpx2.InvalidURL):
                     found = await self._read_type(url)
-                link.mime_type = found
+                link.mime_type, link.time = found, self._clock.monotonic()
             return link.mime_type
 
     async def _read_type(self, url: str) -> str:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -51,18 +51,18 @@ class Order:
         return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
 
     def build_bodies(
-        self, resolved: Mapping[Ref, str], *, service: bool, callback_url: str = ""
+        self, resolved: Mapping[Hashable, str], *, service: bool, callback_url: str = ""
     ) -> dict[str, dict[str, Any]]:
         """Return the body of the create request for each route id, in the order in which to try the routes.
 
         Args:
-            resolved: For each file or earlier task that the arguments name, KIE's URL or id.
+            resolved: KIE's URL or id for the key of each reference to a file or an earlier task (`Ref.key`).
             service: Whether to use the routes in KIE's model list instead of those in KIE's documented API.
             callback_url: URL that KIE calls when the task has ended; empty if KIE calls no URL.
         """
         route_ids = (self.route,) if self.route else routes.route_ids(self.call, service=service)
         build = partial(routes.build_body, self.call, callback_url=callback_url, extra=self.extra)
-        return {id_: build(id_, resolve=lambda ref: resolved.get(ref, str(ref))) for id_ in route_ids}
+        return {id_: build(id_, resolve=lambda ref: resolved.get(ref.key, str(ref))) for id_ in route_ids}
 
     def tariff(self, lengths: Lengths) -> tuple[str, float]:
         """Return the price key and the number of price units, such as seconds; see `KieModel.tariff()`.

@@ -16,6 +16,9 @@ from kie_mcp.errors import DamagedFile, InvalidCall
 if sys.platform != "win32":
     import fcntl
 
+WITHOUT_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
+"""Numbers of the errors with which a file system refuses every lock."""
+
 
 class Unreachable(OSError):
     """Raised when the storage for complete files (a bucket) cannot be reached; the partial file is then kept."""
@@ -61,8 +64,9 @@ class PartialFile:
 
     def replace(self, final: Path) -> None:
         """Rename the complete file to `final`; a file with this name is replaced."""
-        self.file.close()
+        _prepare_rename(self.file)
         self._place.replace(final)
+        self.file.close()
 
     def close(self, *, delete: bool) -> None:
         """Close the file; delete it if `delete` is True, or if a later download cannot continue it."""
@@ -123,16 +127,26 @@ def _open_alone(place: Path, *, private: bool) -> IO[bytes]:
     """
     file = disk.open_own_file(place, private=private)
     try:
-        # Windows has no `flock()`, so the file is not locked there. But on Windows, no process can rename or delete a
-        # file that another process has open.
-        if sys.platform != "win32":
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(file)
         if not disk.is_same_file(file, place):
             raise BlockingIOError(errno.EAGAIN, "Another server is saving this file")
     except OSError:
         file.close()
         raise
     return file
+
+
+def _lock(file: IO[bytes]) -> None:
+    """Lock a file; do nothing on Windows, and on a file system without locks, such as some network drives.
+
+    Windows has no `flock()`. But there, no process can rename or delete a file that another process has open.
+    """
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in WITHOUT_LOCKS:
+                raise
 
 
 def remove_partial_file(place: Path) -> None:
@@ -186,7 +200,7 @@ def _commit_name(part: IO[bytes], place: Path, folder: Path, stem: str, extensio
     os.fsync(part.fileno())
     if not disk.is_same_file(part, place):
         raise FileNotFoundError(errno.ENOENT, "The partial file was replaced", str(place))
-    part.close()
+    _prepare_rename(part)
     final, taken = folder / f"{stem}.{extension}", 1
     while True:
         try:
@@ -199,7 +213,19 @@ def _commit_name(part: IO[bytes], place: Path, folder: Path, stem: str, extensio
                 final = folder / f"{stem}-{taken}.{extension}"
                 continue
         place.unlink(missing_ok=True)
+        part.close()
         return final
+
+
+def _prepare_rename(file: IO[bytes]) -> None:
+    """Write the rest of a file's buffer; on Windows, which renames no open file, also close the file.
+
+    Elsewhere, the file stays open and locked until it has only its final name. Otherwise, a process that opened the
+    partial file in that moment would write into the complete file.
+    """
+    file.flush()
+    if sys.platform == "win32":
+        file.close()
 
 
 def _is_equal(place: Path, final: Path) -> bool:

@@ -1,7 +1,7 @@
 """References: find the file, upload or earlier task that an argument names, and its URL or id at KIE."""
 
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Hashable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TypeGuard
@@ -42,12 +42,13 @@ class References:
         self._ledger = ledger
         self._clock = clock
         self._changes: dict[int, str] = {}
-        """Maps the hash of a reference to a text that says how its file or URL was changed before it was sent."""
+        """Maps the hash of a reference's key to a text that says how the file or URL was changed the last time."""
 
     def explain_changes(self, refs: Sequence[Ref]) -> str:
         """Return sentences that say how files and URLs were changed before they were sent; empty if none was."""
-        changed = [ref for ref in dict.fromkeys(refs) if hash(ref) in self._changes]
-        return " ".join(f"{abbreviate(list(unwrap(ref))[-1])}: {self._changes[hash(ref)]}." for ref in changed)
+        changed = [ref for ref in refs if hash(ref.key) in self._changes]
+        sentences = (f"{abbreviate(list(unwrap(ref))[-1])}: {self._changes[hash(ref.key)]}." for ref in changed)
+        return " ".join(dict.fromkeys(sentences))
 
     async def identify(self, refs: Sequence[Ref]) -> dict[Ref, str]:
         """Return, for each reference, a string that identifies its content, however the reference is spelled.
@@ -59,17 +60,17 @@ class References:
             InvalidCall: When a file or task does not exist, may not be read, or is not accepted by the model.
         """
         # If a file is given for several fields with different limits, it is checked once for each of these limits.
-        unique = {(ref, type(ref), getattr(ref, "limits", None)): ref for ref in refs}
+        unique = {ref.key: ref for ref in refs}
         return {ref: await self._identify(ref) for ref in unique.values()}
 
-    async def resolve(self, refs: Sequence[Ref]) -> dict[Ref, str]:
-        """Return KIE's URL or id of each reference; a local file is uploaded, unless KIE has it already.
+    async def resolve(self, refs: Sequence[Ref]) -> dict[Hashable, str]:
+        """Return KIE's URL or id for the key of each reference; a local file is uploaded, unless KIE has it already.
 
         Raises:
             InvalidCall: When a file or task does not exist, may not be read, or is not accepted by the model.
             ApiError: When KIE refuses an upload.
         """
-        return {ref: await self._resolve(ref) for ref in dict.fromkeys(refs)}
+        return {key: await self._resolve(ref) for key, ref in {ref.key: ref for ref in refs}.items()}
 
     async def measure(self, refs: Sequence[Ref]) -> dict[str, float]:
         """Return the length in seconds of each file that is on this machine; the length of a picture is 0.
@@ -170,13 +171,14 @@ class References:
                 return (task and task.kie_id) or id_
 
     async def _resolve_media(self, ref: MediaRef) -> str:
+        self._changes.pop(hash(ref.key), None)
         if match := self._match_result(ref):
             return await self._resolve_result(ref, match["task"], match["n"] or "1")
         if ref.startswith(("https://", "http://")):
             url = prepare_url(ref, ref.limits, self._uploader.own_urls)
             check_kind(guess_mime_type(url) or await self._find_link_type(url, ref), ref)
             if url != ref:
-                self._changes[hash(ref)] = f"sent as {url}, the file's own URL"
+                self._changes[hash(ref.key)] = f"sent as {url}, the file's own URL"
             return url
         if ref.startswith("kie://uploads/"):
             return await self._resolve_upload(ref)
@@ -211,7 +213,7 @@ class References:
             if url and fitted.content is content:
                 return url
             if changes := describe_changes(content, fitted):
-                self._changes[hash(ref)] = changes
+                self._changes[hash(ref.key)] = changes
             return (await self._uploader.upload(fitted.content)).url
 
     async def _resolve_upload(self, ref: MediaRef) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePath
 from urllib.parse import unquote
 
 from kie_mcp.catalog.reference_spellings import unwrap
@@ -56,7 +56,7 @@ def find_spelled_path(text: str, folders: Sequence[Path]) -> Path | None:
     Raises:
         InvalidCall: Several files fit.
     """
-    spellings = [path for written in spell_paths(text) if (path := _make_absolute(written))]
+    spellings = _spell_absolute(text, folders)
     for path in spellings:
         if _is_there(path, folders):
             return path
@@ -107,6 +107,8 @@ def locate_spelled_path(text: str) -> Path | None:
     with suppress(OSError, ValueError):
         # `Path.resolve()` is not used: for a loop of symbolic links, it raises an error, which would reveal that the
         # links exist.
+        if absolute and is_on_other_share(absolute[-1]):
+            return absolute[-1]
         return Path(os.path.realpath(absolute[-1])) if absolute else None
     return None
 
@@ -184,6 +186,19 @@ def _is_bare_name(written: str) -> bool:
     return "/" not in written and not _expand(written).is_absolute() and written not in ("", ".", "..")
 
 
+def _spell_absolute(text: str, folders: Sequence[Path]) -> list[Path]:
+    paths = [path for written in spell_paths(text) if (path := _make_absolute(written))]
+    return [path for path in paths if not is_on_other_share(path, folders)]
+
+
+def is_on_other_share(path: PurePath, folders: Sequence[PurePath] = ()) -> bool:
+    """Return whether a path is on a network share of Windows, and no allowed folder is on this share.
+
+    Such a path is never looked at: Windows would log in at the machine that the caller names, with the user's account.
+    """
+    return path.drive.startswith(r"\\") and path.drive.casefold() not in [each.drive.casefold() for each in folders]
+
+
 def _make_absolute(written: str) -> Path | None:
     # The path cannot be made absolute if the text is too long or has impossible characters. Then no file has this path,
     # so it is no error.
@@ -251,7 +266,7 @@ def _may_be_read(path: Path, folders: Sequence[Path]) -> bool:
 
 def _find_similar(text: str, folders: Sequence[Path]) -> list[Path]:
     """Return files with similar names in the path's folder; if `text` names no folder, also in all allowed folders."""
-    paths = [path for written in spell_paths(text) if (path := _make_absolute(written))]
+    paths = _spell_absolute(text, folders)
     if not paths:
         return []
     wanted = paths[-1].name

@@ -180,6 +180,8 @@ class Uploader:
         limits = Limits() if medium == "image" else Limits(subtype)
         async with fit_file(content, limits, name, keep_metadata=self.keep_metadata) as fitted:
             upload = await send(fitted.content)
+            # An equal file may have been uploaded before, and that file may have been converted.
+            self.changes.pop(upload.id, None)
             if changes := describe_changes(content, fitted):
                 self.changes[upload.id] = changes
             return upload
