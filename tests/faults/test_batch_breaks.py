@@ -1,5 +1,6 @@
 """A batch, when something breaks: one budget, nothing lost, and nothing paid twice."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from reconciliation import Compare, order, reckon, settle
 from starlette.types import Message, Receive, Scope, Send
-from support.clock import JumpingClock, WallClock
+from support.clock import JumpingClock, WallClock, wait_until
 from support.runners import InterceptedKie, run_runner, run_to_end
 
 from kie_mcp.errors import CapReached, ConfirmationNeeded
@@ -19,7 +20,7 @@ from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.adoption import NOT_CREATED
 from kie_mcp.tasks.batch import Batch
-from kie_mcp.tasks.batch_watcher import reopen
+from kie_mcp.tasks.batch_watcher import MAX_AT_ONCE, reopen
 from kie_mcp.tasks.caps import Caps, Rules
 from kie_mcp.tasks.runner import Runner
 
@@ -240,6 +241,56 @@ async def test_a_batch_that_its_caller_cancels_starts_no_further_item(
         task = await run_to_end(runner, task)
     assert [item.state for item in Batch.read(task).items].count("left out") >= COUNT - 1
     assert len(sandbox.accepted) <= 1
+
+
+class SlowKie:
+    """A KIE that answers some creates only after `go_on` is set."""
+
+    def __init__(self, kie: Sandbox, slow: range) -> None:
+        """Take the numbers of the creates, counted from 1, that have to wait."""
+        self.posts = 0
+        self.go_on = anyio.Event()
+        self.app = InterceptedKie(kie.app, post=self._answer)
+        self._slow = slow
+
+    async def _answer(self, path: str) -> None:
+        self.posts += path.endswith("/createTask")
+        if self.posts in self._slow:
+            await self.go_on.wait()
+
+
+async def test_items_that_wait_for_their_turn_count_in_the_caps(
+    tmp_path: Path, sandbox: Sandbox, clock: JumpingClock
+) -> None:
+    prompts = [f"thing {number}" for number in range(2 * MAX_AT_ONCE)]
+    budget = len(prompts) * COST
+    # The first answer lets the batch save its row while the other items wait.
+    kie = SlowKie(sandbox, range(2, MAX_AT_ONCE + 1))
+    rules = replace(RULES, caps=Caps(day=budget))
+    async with run_runner(tmp_path, kie.app, clock, rules=rules) as runner:
+        task = await submit(runner, *prompts, budget=budget)
+        await wait_until(lambda: kie.posts > MAX_AT_ONCE)
+        with pytest.raises(CapReached):
+            await runner.submit(order("a cat"))
+        kie.go_on.set()
+        task = await run_to_end(runner, task)
+        assert (await runner.ledger.spent(task)).day == budget == task.credits
+
+
+async def test_a_batch_that_is_cancelled_leaves_out_the_items_that_wait_for_their_turn(
+    tmp_path: Path, sandbox: Sandbox, clock: JumpingClock
+) -> None:
+    prompts = [f"thing {number}" for number in range(2 * MAX_AT_ONCE)]
+    kie = SlowKie(sandbox, range(1, MAX_AT_ONCE + 1))
+    async with run_runner(tmp_path, kie.app, clock) as runner:
+        task = await submit(runner, *prompts, budget=len(prompts) * COST)
+        await wait_until(lambda: kie.posts == MAX_AT_ONCE)
+        task.cancelled = clock.time()
+        await runner.ledger.cancel(task)
+        kie.go_on.set()
+        task = await run_to_end(runner, task)
+    assert [item.state for item in Batch.read(task).items].count("left out") == MAX_AT_ONCE
+    assert len(sandbox.accepted) == MAX_AT_ONCE
 
 
 @pytest.mark.parametrize("how", LOST_ANSWERS)

@@ -62,11 +62,16 @@ class BatchWatcher(BaseWatcher):
             self.create_settled.set()
             async with anyio.create_task_group() as group:
                 for item in self._batch.items:
+                    # An item that has to wait until others are sent is still `waiting`, so that a cancelled batch
+                    # leaves it out.
+                    await self._sending.acquire()
                     if item.state in OPEN and await self._find_room(item):
                         # The state is set here, before the item starts, so that the item's credits are subtracted
                         # from the budget when the next item is checked.
                         item.state = "running"
                         group.start_soon(self._run_item, item)
+                    else:
+                        self._sending.release()
             await self._finish()
         except Exception:
             # In its row, the batch has not ended. So a process takes the batch over later and continues it.
@@ -94,10 +99,15 @@ class BatchWatcher(BaseWatcher):
         await self._note_change()
 
     async def _run_item(self, item: Item) -> None:
-        """Start an item if no process has started it yet, and follow the item to its end."""
+        """Start an item if no process has started it yet, and follow the item to its end.
+
+        The caller has acquired `_sending` for the item. It is released when the item is started.
+        """
         try:
-            async with self._sending:
+            try:
                 started = await self._start_when_possible(item)
+            finally:
+                self._sending.release()
         except (KieMcpError, ValueError) as error:
             # The call cannot be built again from the row: a file that the call needs is gone, or a newer kie-mcp no
             # longer accepts the call's fields.
@@ -157,7 +167,7 @@ class BatchWatcher(BaseWatcher):
     async def _note_change(self) -> None:
         """Save the states of the items, and wake the items that wait for room in the budget."""
         batch, task = self._batch, self.task
-        task.note, task.request, task.reserved = batch.describe_progress(), batch.as_dict(), batch.waiting
+        task.note, task.request, task.reserved = batch.describe_progress(), batch.as_dict(), batch.reserved
         changed, self._changed = self._changed, anyio.Event()
         changed.set()
         await self._save()
@@ -215,7 +225,7 @@ async def reopen(ledger: Ledger, task: Task) -> Task:
         for item in changed:
             item.state = "running"
         row.state, row.finished, row.saved = "running", None, False
-        row.request, row.reserved = batch.as_dict(), batch.waiting
+        row.request, row.reserved = batch.as_dict(), batch.reserved
         return True
 
     return await ledger.change(task.id, set_running) or task
