@@ -9,6 +9,7 @@ import anyio
 import pytest
 import sqlalchemy as sa
 from reconciliation import Compare, order, reckon, settle
+from starlette.responses import JSONResponse
 from starlette.types import Message, Receive, Scope, Send
 from support.clock import JumpingClock, WallClock, wait_until
 from support.runners import InterceptedKie, run_runner, run_to_end
@@ -322,6 +323,31 @@ async def test_the_answer_to_an_item_is_lost_and_what_is_settled_later_is_in_the
         recorded="4 succeeded" if accepted else "1 failed, 5 succeeded",
         saved=COUNT,
     )
+
+
+async def test_an_item_that_kie_did_not_know_and_that_is_settled_later_is_in_the_batch_and_not_made_again(
+    tmp_path: Path, clock: JumpingClock
+) -> None:
+    sandbox, is_known = Sandbox(seconds=4, clock=clock.time), False
+
+    async def forget(path: str) -> JSONResponse | None:
+        is_hidden = path.endswith("/recordInfo") and not is_known
+        return JSONResponse({"code": 422, "msg": "recordInfo is null", "data": None}) if is_hidden else None
+
+    async with run_runner(tmp_path, InterceptedKie(sandbox.app, get=forget), clock, rules=RULES) as runner:
+        task = await make(runner)
+        assert [item.state for item in Batch.read(task).items] == ["expired"] * COUNT
+        # Reading the batch again changes nothing, as long as nothing is settled.
+        assert await runner.get(task.id) == task
+        is_known = True
+        for item in Batch.read(task).items:
+            lost = await runner.get(item.task_id)
+            await run_to_end(runner, await runner.resolve(lost.id, lost.kie_id or ""))
+        task = await run_to_end(runner, await runner.get(task.id))
+        await settle(clock, tmp_path)
+    assert Batch.read(task).find_missing() == []
+    assert (task.state, len(task.results), task.credits) == ("succeeded", COUNT, BUDGET)
+    reckon(sandbox, tmp_path)
 
 
 async def test_a_new_server_adds_what_was_settled_meanwhile_to_the_batch_without_being_asked(

@@ -209,7 +209,7 @@ async def reopen(ledger: Ledger, task: Task) -> Task:
     """Set an ended batch to `running` again if the state or the results of an item have changed; return the batch.
 
     After the end of a batch, an item changes if its outcome was unknown and becomes known, or if its results were
-    missing and arrive.
+    missing or lost and arrive.
     """
     unsettled = _find_unsettled(task, Batch.read(task))
     found = {item.task_id: await ledger.find(item.task_id) for item in unsettled}
@@ -232,17 +232,18 @@ async def reopen(ledger: Ledger, task: Task) -> Task:
 
 
 def _find_unsettled(task: Task, batch: Batch) -> list[Item]:
-    """Return the items whose outcome was unknown, or whose results were missing, when the batch ended."""
+    """Return the items whose outcome was unknown, or whose results were missing or lost, when the batch ended."""
     shown = {result.label.partition(":")[0] for result in task.results}
     return [
         item
         for number, item in enumerate(batch.items, start=1)
-        if item.state == "unknown" or (item.state == "succeeded" and name_item(number) not in shown)
+        if item.state in ("unknown", "expired") or (item.state == "succeeded" and name_item(number) not in shown)
     ]
 
 
 def _has_changed(item: Item, task: Task | None) -> bool:
-    return bool(task and (task.state != item.state or task.results))
+    # An expired item may have results: links to files that KIE has deleted.
+    return bool(task and (task.state != item.state or (task.results and task.state == "succeeded")))
 
 
 async def reopen_ended_batches(ledger: Ledger, runner: PartRunner, now: float) -> None:
