@@ -16,9 +16,10 @@ from support.runners import Intercept, InterceptedKie, model_call, run_runner, r
 from kie_mcp.catalog.credits import format_credits
 from kie_mcp.catalog.dynamic_model import add_live_fields
 from kie_mcp.catalog.registry import MODELS
-from kie_mcp.errors import ApiError, CapReached, ConfirmationNeeded, InsufficientCredits
+from kie_mcp.errors import ApiError, CapReached, ConfirmationNeeded, InsufficientCredits, KieMcpError
 from kie_mcp.kie.rate_limit import CreateLimiter
 from kie_mcp.ledger.leases import LEASE_SECONDS
+from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.tables import tasks
 from kie_mcp.ledger.task import KEPT_FOR, Task
 from kie_mcp.media.lengths import measure_seconds
@@ -427,3 +428,33 @@ async def test_the_ledger_keeps_everything_that_the_parts_need(
         assert [found.key(number) for number in (0, 1)] == [plan.key(number) for number in (0, 1)]
         task = await run_to_end(runner, await runner.submit(order))
     assert (task.state, len(task.results)) == ("succeeded", 1)
+
+
+class LosesConnection(Ledger):
+    """A ledger whose database does not answer when the first part of a new parent task is looked for."""
+
+    is_lost = True
+
+    async def find_newest(self, idempotency_key: str) -> Task | None:
+        """Fail once, after the row of the parent task is written."""
+        if self.is_lost and await self._select_tasks(sa.select(tasks)):
+            self.is_lost = False
+            raise sa.exc.OperationalError("SELECT", None, Exception("the connection is lost"))
+        return await super().find_newest(idempotency_key)
+
+
+async def test_a_speech_of_which_the_caller_heard_that_nothing_was_sent_is_not_sent_later(
+    tmp_path: Path, sandbox: Sandbox, clock: JumpingClock
+) -> None:
+    def wrap(ledger: Ledger) -> Ledger:
+        return LosesConnection(ledger.database)
+
+    async with run_runner(tmp_path, sandbox.app, clock, rules=REPEATS, wrap_ledger=wrap) as runner:
+        order = speech()
+        with pytest.raises(KieMcpError, match="KIE was not asked") as told:
+            await runner.submit(order)
+        await clock.sleep(60)
+        task = await runner.get(order.id)
+        assert (told.value.billed, task.state, task.reserved, sandbox.accepted) == (False, "failed", 0, [])
+        again = await run_to_end(runner, await runner.submit(speech()))
+    assert (again.state, len(sandbox.accepted)) == ("succeeded", 3)

@@ -99,7 +99,11 @@ class ParentWatcher(BaseWatcher):
         except Exception as error:
             # The error is not raised further, because it would cancel all other watchers in the task group.
             logger.exception("task %s", self.task.id)
-            self.error = failures.internal_create_error(self.task, error, self._services.client.advice)
+            # If a part was started, `follow()` goes on with it.
+            if not self._parts:
+                self.error = failures.internal_create_error(self.task, error, self._services.client.advice)
+                self.task.credits = self.task.reserved = 0
+                await self._end_failed(self.error.as_dict())
         finally:
             self.create_settled.set()
 
@@ -284,7 +288,11 @@ class ParentWatcher(BaseWatcher):
             told |= self._explain_failure(told, number)
         if isinstance(error, KieMcpError):
             self.error = replace(error, **{name: told[name] for name in ERROR_FIELDS}, task_id=task.id)
-        task.state, task.error, task.note = "failed", told, ""
+        await self._end_failed(told)
+
+    async def _end_failed(self, error: dict[str, Any]) -> None:
+        task = self.task
+        task.state, task.error, task.note = "failed", error, ""
         task.finished, task.saved = self._services.clock.time(), True
         await self._save()
         self.create_settled.set()
