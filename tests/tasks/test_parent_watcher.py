@@ -316,6 +316,9 @@ class Held:
         self._left -= 1
         return await self._inner.acquire(account, task)
 
+    async def note_refusal(self, task: Task) -> None:
+        await self._inner.note_refusal(task)
+
 
 @pytest.mark.parametrize("sent", [0, 1, 2])
 async def test_a_parent_task_of_which_something_was_sent_is_continued_by_the_next_process(
