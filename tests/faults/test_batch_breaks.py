@@ -14,7 +14,7 @@ from starlette.types import Message, Receive, Scope, Send
 from support.clock import JumpingClock, WallClock, wait_until
 from support.runners import InterceptedKie, run_runner, run_to_end
 
-from kie_mcp.errors import CapReached, ConfirmationNeeded
+from kie_mcp.errors import CapReached, ConfirmationNeeded, InvalidCall
 from kie_mcp.ledger.leases import LEASE_SECONDS
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import Task
@@ -428,3 +428,21 @@ async def test_what_failed_is_made_again_though_the_clock_was_set_back(tmp_path:
         again = await retry(runner, task)
     assert (again.state, len(again.results)) == ("succeeded", 1)
     reckon(sandbox, tmp_path)
+
+
+@pytest.mark.parametrize("change", [{"model": "nano-banana-0"}, {"fields": {"prompt": "a fox", "resolution": "9K"}}])
+async def test_an_item_that_a_newer_version_cannot_make_any_more_fails_and_the_others_are_made(
+    tmp_path: Path, sandbox: Sandbox, clock: JumpingClock, change: dict[str, Any]
+) -> None:
+    async with run_runner(tmp_path, sandbox.app, clock, rules=RULES) as runner:
+        items = await runner.build_items([order(prompt) for prompt in PROMPTS])
+        batch = Batch([items[0], replace(items[1], **change), items[2]], BUDGET)
+        # An earlier version has written the batch down, and ended.
+        await runner.ledger.add(batch.build_task("s_earlier", clock.now))
+        task = await run_to_end(runner, await runner.get(batch.id))
+    items = Batch.read(task).items
+    assert [item.state for item in items] == ["succeeded", "failed", "succeeded"]
+    assert (items[1].error or {})["category"] == "invalid_call"
+    assert task.credits == 2 * COST
+    with pytest.raises(InvalidCall):
+        items[1].build_order()

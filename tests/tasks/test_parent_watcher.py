@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -461,3 +462,22 @@ async def test_a_speech_of_which_the_caller_heard_that_nothing_was_sent_is_not_s
         assert (told.value.billed, task.state, task.reserved, sandbox.accepted) == (False, "failed", 0, [])
         again = await run_to_end(runner, await runner.submit(speech()))
     assert (again.state, len(sandbox.accepted)) == ("succeeded", 3)
+
+
+async def test_a_speech_whose_model_a_newer_version_does_not_have_ends_and_counts_what_its_parts_cost(
+    tmp_path: Path, sandbox: Sandbox, clock: JumpingClock
+) -> None:
+    async with run_runner(
+        tmp_path, sandbox.app, clock, crash=True, wrap_limiter=lambda inner: Held(inner, 1)
+    ) as runner:
+        begun = await runner.submit(speech(), seconds=1)
+        first = await run_to_end(runner, (await parts(runner))[0])
+        await runner.ledger.save(replace(begun, model="elevenlabs/gone"))
+    clock.now += 2 * LEASE_SECONDS
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        task = await run_to_end(runner, await runner.get(begun.id))
+        await clock.sleep(1)
+        # The second part was not sent, and that is known a little later.
+        task = await run_to_end(runner, task)
+    assert (task.state, task.credits, (task.error or {})["category"]) == ("failed", first.credits, "invalid_call")
+    assert (task.error or {})["billed"] is None

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import anyio
 
-from kie_mcp.errors import InvalidCall, KieMcpError
+from kie_mcp.errors import KieMcpError
 from kie_mcp.ledger.batches import find_ended_batches
 from kie_mcp.ledger.ledger import Ledger, LedgerError
 from kie_mcp.ledger.task import Result, Task, new_id
@@ -108,11 +108,10 @@ class BatchWatcher(BaseWatcher):
                 started = await self._start_when_possible(item)
             finally:
                 self._sending.release()
-        except (KieMcpError, ValueError) as error:
+        except KieMcpError as error:
             # The call cannot be built again from the row: a file that the call needs is gone, or a newer kie-mcp no
-            # longer accepts the call's fields.
-            told = error if isinstance(error, KieMcpError) else InvalidCall(f"{error}.", "Call the tool by itself.")
-            item.state, item.error, item.credits = "failed", told.as_dict(), 0
+            # longer has the model or accepts the call's fields.
+            item.state, item.error, item.credits = "failed", error.as_dict(), 0
             await self._note_change()
             return
         await self._note_task(item, started.task)
