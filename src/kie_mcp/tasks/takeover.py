@@ -72,13 +72,22 @@ class Takeover:
                 # `Ledger.find()` sets `saved` to True if the task's row is broken. Such a task is not taken over,
                 # because its watcher would overwrite the row.
                 if id_ not in watched and (task := await self._ledger.find(id_)) and not task.saved:
-                    await take_over(task)
+                    await self._try_to_take_over(task, take_over)
         except LedgerError as error:
             logger.warning("The ledger cannot be used: %s", failures.describe_cause(error))
         except Exception:
             # The error is not raised further, because it would end the heartbeats. Other processes would then take over
             # the tasks.
             logger.exception("tasks cannot be taken over")
+
+    async def _try_to_take_over(self, task: Task, take_over: TakeOver) -> None:
+        try:
+            await take_over(task)
+        except LedgerError:
+            raise
+        except Exception:
+            # The other tasks are taken over all the same.
+            logger.exception("task %s cannot be taken over", task.id)
 
     async def renew_lease(self) -> None:
         """Renew the lease if it is due."""
