@@ -92,8 +92,13 @@ class Takeover:
     async def renew_lease(self) -> None:
         """Renew the lease if it is due."""
         if self._clock.monotonic() >= self._last_heartbeat + HEARTBEAT_SECONDS:
-            self._last_heartbeat = self._clock.monotonic()
-            await self._ledger.leases.renew(self._process, self._clock.time())
+            # The time is set first, so that of many calls at once, only one renews the lease.
+            before, self._last_heartbeat = self._last_heartbeat, self._clock.monotonic()
+            try:
+                await self._ledger.leases.renew(self._process, self._clock.time())
+            except BaseException:
+                self._last_heartbeat = before
+                raise
 
     async def wait_for_change(self, id_: str) -> None:
         """Wait until another process has changed, or may have changed, the task with this id in the ledger."""
