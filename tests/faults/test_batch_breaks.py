@@ -446,3 +446,12 @@ async def test_an_item_that_a_newer_version_cannot_make_any_more_fails_and_the_o
     assert task.credits == 2 * COST
     with pytest.raises(InvalidCall):
         items[1].build_order()
+
+
+async def test_a_batch_with_a_broken_row_is_told_as_that(tmp_path: Path, sandbox: Sandbox, clock: JumpingClock) -> None:
+    async with run_runner(tmp_path, sandbox.app, clock, rules=RULES) as runner:
+        task = await make(runner)
+        async with runner.ledger.database.writing() as connection:
+            await connection.execute(sa.text("UPDATE tasks SET request = '{\"items\"' WHERE route = 'batch'"))
+        found = await runner.get(task.id)
+    assert (found.error or {})["category"] == "broken_row"

@@ -166,8 +166,8 @@ class Task:
 
     @property
     def is_batch(self) -> bool:
-        """Whether this is a batch, whose items are tasks of their own."""
-        return self.route == BATCH
+        """Whether this is a batch, whose items are tasks of their own; False if its row is broken."""
+        return self.route == BATCH and not self.is_broken
 
     @property
     def is_edit(self) -> bool:

@@ -197,7 +197,7 @@ class LibraryPage:
 
     async def _list_batches(self, _: Request) -> Response:
         ledger = await self._open_ledger()
-        rows = [each for each in await ledger.page(model=MODEL, limit=MAX_BATCHES) if _is_whole_batch(each)]
+        rows = [each for each in await ledger.page(model=MODEL, limit=MAX_BATCHES) if each.is_batch]
         described = []
         for task in rows:
             covers = await _find_items(ledger, task, COVERS)
@@ -284,15 +284,11 @@ async def _get_task(ledger: Ledger, id_: str) -> Task:
 
 async def _find_items(ledger: Ledger, batch: Task, most: int | None = None) -> Sequence[Task]:
     """Return the tasks of those items of a batch that were started, in the order of the items."""
-    if not _is_whole_batch(batch):
+    if not batch.is_batch:
         raise InvalidCall(f"{batch.id} is no batch, or the ledger has it in part only.", "Load the library again.")
     ids = [item.task_id for item in Batch.read(batch).items if item.task_id]
     found = [await ledger.find(id_) for id_ in ids[:most]]
     return [each for each in found if each]
-
-
-def _is_whole_batch(task: Task) -> bool:
-    return task.is_batch and not task.is_broken
 
 
 ASSETS = {
