@@ -1,5 +1,6 @@
 """A batch, when something breaks: one budget, nothing lost, and nothing paid twice."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,18 +9,19 @@ import anyio
 import pytest
 import sqlalchemy as sa
 from reconciliation import Compare, order, reckon, settle
+from starlette.responses import JSONResponse
 from starlette.types import Message, Receive, Scope, Send
-from support.clock import JumpingClock, WallClock
+from support.clock import JumpingClock, WallClock, wait_until
 from support.runners import InterceptedKie, run_runner, run_to_end
 
-from kie_mcp.errors import CapReached, ConfirmationNeeded
+from kie_mcp.errors import CapReached, ConfirmationNeeded, InvalidCall
 from kie_mcp.ledger.leases import LEASE_SECONDS
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.adoption import NOT_CREATED
 from kie_mcp.tasks.batch import Batch
-from kie_mcp.tasks.batch_watcher import reopen
+from kie_mcp.tasks.batch_watcher import MAX_AT_ONCE, reopen
 from kie_mcp.tasks.caps import Caps, Rules
 from kie_mcp.tasks.runner import Runner
 
@@ -242,6 +244,56 @@ async def test_a_batch_that_its_caller_cancels_starts_no_further_item(
     assert len(sandbox.accepted) <= 1
 
 
+class SlowKie:
+    """A KIE that answers some creates only after `go_on` is set."""
+
+    def __init__(self, kie: Sandbox, slow: range) -> None:
+        """Take the numbers of the creates, counted from 1, that have to wait."""
+        self.posts = 0
+        self.go_on = anyio.Event()
+        self.app = InterceptedKie(kie.app, post=self._answer)
+        self._slow = slow
+
+    async def _answer(self, path: str) -> None:
+        self.posts += path.endswith("/createTask")
+        if self.posts in self._slow:
+            await self.go_on.wait()
+
+
+async def test_items_that_wait_for_their_turn_count_in_the_caps(
+    tmp_path: Path, sandbox: Sandbox, clock: JumpingClock
+) -> None:
+    prompts = [f"thing {number}" for number in range(2 * MAX_AT_ONCE)]
+    budget = len(prompts) * COST
+    # The first answer lets the batch save its row while the other items wait.
+    kie = SlowKie(sandbox, range(2, MAX_AT_ONCE + 1))
+    rules = replace(RULES, caps=Caps(day=budget))
+    async with run_runner(tmp_path, kie.app, clock, rules=rules) as runner:
+        task = await submit(runner, *prompts, budget=budget)
+        await wait_until(lambda: kie.posts > MAX_AT_ONCE)
+        with pytest.raises(CapReached):
+            await runner.submit(order("a cat"))
+        kie.go_on.set()
+        task = await run_to_end(runner, task)
+        assert (await runner.ledger.spent(task)).day == budget == task.credits
+
+
+async def test_a_batch_that_is_cancelled_leaves_out_the_items_that_wait_for_their_turn(
+    tmp_path: Path, sandbox: Sandbox, clock: JumpingClock
+) -> None:
+    prompts = [f"thing {number}" for number in range(2 * MAX_AT_ONCE)]
+    kie = SlowKie(sandbox, range(1, MAX_AT_ONCE + 1))
+    async with run_runner(tmp_path, kie.app, clock) as runner:
+        task = await submit(runner, *prompts, budget=len(prompts) * COST)
+        await wait_until(lambda: kie.posts == MAX_AT_ONCE)
+        task.cancelled = clock.time()
+        await runner.ledger.cancel(task)
+        kie.go_on.set()
+        task = await run_to_end(runner, task)
+    assert [item.state for item in Batch.read(task).items].count("left out") == MAX_AT_ONCE
+    assert len(sandbox.accepted) == MAX_AT_ONCE
+
+
 @pytest.mark.parametrize("how", LOST_ANSWERS)
 @pytest.mark.parametrize("accepted", [False, True], ids=["before KIE accepted", "after KIE accepted"])
 async def test_the_answer_to_an_item_is_lost_and_what_is_settled_later_is_in_the_batch(
@@ -271,6 +323,31 @@ async def test_the_answer_to_an_item_is_lost_and_what_is_settled_later_is_in_the
         recorded="4 succeeded" if accepted else "1 failed, 5 succeeded",
         saved=COUNT,
     )
+
+
+async def test_an_item_that_kie_did_not_know_and_that_is_settled_later_is_in_the_batch_and_not_made_again(
+    tmp_path: Path, clock: JumpingClock
+) -> None:
+    sandbox, is_known = Sandbox(seconds=4, clock=clock.time), False
+
+    async def forget(path: str) -> JSONResponse | None:
+        is_hidden = path.endswith("/recordInfo") and not is_known
+        return JSONResponse({"code": 422, "msg": "recordInfo is null", "data": None}) if is_hidden else None
+
+    async with run_runner(tmp_path, InterceptedKie(sandbox.app, get=forget), clock, rules=RULES) as runner:
+        task = await make(runner)
+        assert [item.state for item in Batch.read(task).items] == ["expired"] * COUNT
+        # Reading the batch again changes nothing, as long as nothing is settled.
+        assert await runner.get(task.id) == task
+        is_known = True
+        for item in Batch.read(task).items:
+            lost = await runner.get(item.task_id)
+            await run_to_end(runner, await runner.resolve(lost.id, lost.kie_id or ""))
+        task = await run_to_end(runner, await runner.get(task.id))
+        await settle(clock, tmp_path)
+    assert Batch.read(task).find_missing() == []
+    assert (task.state, len(task.results), task.credits) == ("succeeded", COUNT, BUDGET)
+    reckon(sandbox, tmp_path)
 
 
 async def test_a_new_server_adds_what_was_settled_meanwhile_to_the_batch_without_being_asked(
@@ -351,3 +428,30 @@ async def test_what_failed_is_made_again_though_the_clock_was_set_back(tmp_path:
         again = await retry(runner, task)
     assert (again.state, len(again.results)) == ("succeeded", 1)
     reckon(sandbox, tmp_path)
+
+
+@pytest.mark.parametrize("change", [{"model": "nano-banana-0"}, {"fields": {"prompt": "a fox", "resolution": "9K"}}])
+async def test_an_item_that_a_newer_version_cannot_make_any_more_fails_and_the_others_are_made(
+    tmp_path: Path, sandbox: Sandbox, clock: JumpingClock, change: dict[str, Any]
+) -> None:
+    async with run_runner(tmp_path, sandbox.app, clock, rules=RULES) as runner:
+        items = await runner.build_items([order(prompt) for prompt in PROMPTS])
+        batch = Batch([items[0], replace(items[1], **change), items[2]], BUDGET)
+        # An earlier version has written the batch down, and ended.
+        await runner.ledger.add(batch.build_task("s_earlier", clock.now))
+        task = await run_to_end(runner, await runner.get(batch.id))
+    items = Batch.read(task).items
+    assert [item.state for item in items] == ["succeeded", "failed", "succeeded"]
+    assert (items[1].error or {})["category"] == "invalid_call"
+    assert task.credits == 2 * COST
+    with pytest.raises(InvalidCall):
+        items[1].build_order()
+
+
+async def test_a_batch_with_a_broken_row_is_told_as_that(tmp_path: Path, sandbox: Sandbox, clock: JumpingClock) -> None:
+    async with run_runner(tmp_path, sandbox.app, clock, rules=RULES) as runner:
+        task = await make(runner)
+        async with runner.ledger.database.writing() as connection:
+            await connection.execute(sa.text("UPDATE tasks SET request = '{\"items\"' WHERE route = 'batch'"))
+        found = await runner.get(task.id)
+    assert (found.error or {})["category"] == "broken_row"

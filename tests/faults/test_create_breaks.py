@@ -5,14 +5,15 @@ from pathlib import Path
 import anyio
 import pytest
 from reconciliation import Compare, order, settle
-from starlette.responses import Response
-from support.clock import JumpingClock
+from starlette.responses import JSONResponse, Response
+from support.clock import JumpingClock, wait_until
 from support.media_files import picture
-from support.runners import InterceptedKie, model_call, run_runner, run_to_end
+from support.runners import InterceptedKie, model_call, run_runner, run_to_end, task_rows
 
 from kie_mcp.errors import InvalidCall, RateLimited, UnknownOutcome
 from kie_mcp.kie.client import CREATE_ATTEMPTS, CREATE_SECONDS
 from kie_mcp.kie.routes import JOBS
+from kie_mcp.ledger.leases import LEASE_SECONDS
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.faults import build_envelope
 from kie_mcp.tasks.caps import Rules
@@ -174,3 +175,43 @@ async def test_a_file_that_kie_has_lost_is_uploaded_again(
     sent = [task.body["input"]["image_input"] for task in sandbox.accepted]
     assert sent[0] != sent[1]
     compare(sandbox, "451, an upload is gone", "create", accepted=2, charged=8, recorded="2 succeeded", saved=2)
+
+
+class RefusingKie:
+    """A KIE that answers each create with 429, and wants the next one a minute later."""
+
+    def __init__(self, kie: Sandbox) -> None:
+        self.refused = 0
+        self.app = InterceptedKie(kie.app, post=self._refuse)
+
+    async def _refuse(self, _: str) -> Response:
+        self.refused += 1
+        return JSONResponse({"code": 429, "msg": "Too many requests"}, 429, headers={"Retry-After": "60"})
+
+
+async def test_a_server_that_ends_while_it_waits_after_a_refusal_leaves_no_unknown_task(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
+) -> None:
+    kie = RefusingKie(sandbox)
+    async with run_runner(tmp_path, kie.app, clock, rules=Rules(), crash=True) as runner:
+        with JumpingClock.hold():
+            task = await runner.submit(order(), seconds=0)
+            await wait_until(lambda: [row[1] for row in task_rows(tmp_path)] == ["prepared"] and kie.refused == 1)
+    clock.now += 2 * LEASE_SECONDS
+    async with run_runner(tmp_path, sandbox.app, clock, rules=Rules()) as runner:
+        task = await run_to_end(runner, await runner.get(task.id))
+        assert (task.state, (task.error or {})["billed"]) == ("failed", False)
+        again = await run_to_end(runner, await runner.submit(order()))
+    assert (again.state, len(sandbox.accepted)) == ("succeeded", 1)
+
+
+async def test_a_server_that_ends_does_not_wait_for_a_create_that_kie_has_refused(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
+) -> None:
+    kie = RefusingKie(sandbox)
+    async with run_runner(tmp_path, kie.app, clock) as runner:
+        with JumpingClock.hold():
+            await runner.submit(order(), seconds=0)
+            await wait_until(lambda: [row[1] for row in task_rows(tmp_path)] == ["prepared"] and kie.refused == 1)
+            with anyio.fail_after(60):
+                await runner.settle_creates()

@@ -98,6 +98,9 @@ class TrappedLimiter:
         self._trap.spring()
         return await self._limiter.acquire(account, task)
 
+    async def note_refusal(self, task: Any) -> None:
+        await self._limiter.note_refusal(task)
+
 
 def test_a_locked_ledger_is_waited_for_longer_than_any_writing_takes() -> None:
     assert BUSY_SECONDS == 10

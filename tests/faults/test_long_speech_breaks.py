@@ -99,6 +99,9 @@ class SecondHeld:
             await anyio.sleep_forever()
         return await self._inner.acquire(account, task)
 
+    async def note_refusal(self, task: Task) -> None:
+        await self._inner.note_refusal(task)
+
 
 async def test_a_process_dies_between_two_parts(
     tmp_path: Path, sandbox: Sandbox, clock: JumpingClock, compare: Compare

@@ -315,11 +315,15 @@ class WaitingLimiter:
 
     def __init__(self, *waits: float) -> None:
         self.calls: list[tuple[str, Any]] = []
+        self.refused: list[Any] = []
         self._waits = deque(waits)
 
     async def acquire(self, account: str, task: Any) -> float:
         self.calls.append((account, task))
         return self._waits.popleft()
+
+    async def note_refusal(self, task: Any) -> None:
+        self.refused.append(task)
 
 
 def limited(app: ASGIApp, limiter: WaitingLimiter, clock: JumpingClock) -> KieClient:
@@ -340,7 +344,7 @@ async def test_each_attempt_of_a_create_takes_a_slot_of_its_own(clock: JumpingCl
     limiter = WaitingLimiter(0, 0)
     async with limited(ScriptedKie(envelope(429), JSONResponse(ACCEPTED)), limiter, clock) as kie:
         await kie.create_task(JOBS.create, BODY)
-    assert len(limiter.calls) == 2
+    assert (len(limiter.calls), len(limiter.refused)) == (2, 1)
 
 
 async def test_a_create_given_up_while_it_waits_for_a_slot_is_not_sent(clock: JumpingClock) -> None:

@@ -10,6 +10,7 @@ import pytest
 from support.ledgers import NOW, open_ledger, task
 
 from kie_mcp.ledger.ledger import Ledger, Spent
+from kie_mcp.ledger.task import IN_PARTS
 
 pytestmark = [pytest.mark.anyio, pytest.mark.on_postgresql]
 
@@ -78,3 +79,10 @@ async def test_what_was_spent_in_the_hour_is_counted_from_the_last_yes(ledger: L
     assert await spent() == 30
     await ledger.add(task("t_later", created=NOW + 60, reserved=7))
     assert await spent(NOW + 3600) == 7
+
+
+async def test_a_part_of_a_confirmed_call_is_no_new_yes(ledger: Ledger) -> None:
+    await ledger.add(task("t_speech", route=IN_PARTS, reserved=500, confirmed=True))
+    await ledger.add(task("t_call", reserved=90))
+    await ledger.add(task("t_part", parent="t_speech", reserved=50, confirmed=True))
+    assert (await ledger.spent(task("t_new"))).hour == 90

@@ -14,6 +14,7 @@ from support.ledgers import NOW, ids, task
 
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.ledger.sqlite import check_version
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("created_tables")]
 
@@ -170,3 +171,9 @@ async def test_a_broken_ledger_is_set_aside_and_a_new_one_begun(
     assert (folder / "ledger.sqlite3.broken-1").read_bytes()[100:] == broken[100:]
     assert not (folder / "ledger.sqlite3.broken-2").exists()
     assert "ledger.sqlite3.broken-1" in caplog.text
+
+
+def test_an_sqlite_that_does_not_know_the_syntax_of_the_tables_is_refused_before_it_calls_them_broken() -> None:
+    with pytest.raises(ConfigurationError, match=r"needs SQLite 3\.34 or newer, and this Python has 3\.26\.0"):
+        check_version((3, 26, 0))
+    check_version((3, 34, 0))

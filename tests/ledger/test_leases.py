@@ -64,3 +64,11 @@ async def test_a_lease_from_a_clock_that_was_ahead_does_not_count(ledger: Ledger
     await ledger.leases.renew("s_a", clock.now)
     clock.now -= 3600
     assert await ledger.leases.claim("t_1", "s_b", clock.now)
+
+
+async def test_a_clock_that_is_set_back_by_some_seconds_ends_no_lease(ledger: Ledger, clock: JumpingClock) -> None:
+    await ledger.add(task("t_1", state="running", session="s_a"))
+    await ledger.leases.renew("s_a", clock.now)
+    clock.now -= LEASE_SECONDS
+    await ledger.leases.renew("s_b", clock.now)
+    assert await ledger.leases.claim("t_1", "s_b", clock.now) is None

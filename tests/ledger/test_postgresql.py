@@ -4,7 +4,8 @@ import gc
 import re
 import subprocess
 import warnings
-from collections.abc import Iterator, Sequence
+import zoneinfo
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from support.postgresql import PostgresqlServer, find_programs
 
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.ledger.ledger import Ledger, LedgerError
-from kie_mcp.ledger.postgresql import check_system
+from kie_mcp.ledger.postgresql import check_system, find_time_zone
 from kie_mcp.ledger.postgresql_dialect import is_silent
 from kie_mcp.ledger.rows import row_from_task
 from kie_mcp.ledger.tables import NEWEST, tasks, versions
@@ -197,6 +198,21 @@ async def test_a_database_that_cannot_be_used_says_why_and_no_password(url: str,
         await Ledger.open(Path(), url=url)
     assert "KIE_MCP_DATABASE_URL" in caught.value.next_step
     assert "secret" not in str(caught.value)
+
+
+def sources_disagree() -> str:
+    raise zoneinfo.ZoneInfoNotFoundError("Multiple conflicting time zone configurations found")
+
+
+@pytest.mark.parametrize(
+    ("find_name", "expected"),
+    [(lambda: "Europe/Berlin", "Europe/Berlin"), (lambda: None, "UTC"), (sources_disagree, "UTC")],
+    ids=["one name", "no name", "several names"],
+)
+def test_on_a_machine_that_names_no_time_zone_it_is_used_with_utc(
+    find_name: Callable[[], str | None], expected: str
+) -> None:
+    assert find_time_zone(find_name) == expected
 
 
 def test_on_windows_it_is_refused_with_what_to_do() -> None:

@@ -77,6 +77,9 @@ class ForgetfulLimiter:
         task.state = "submitting"
         return 0
 
+    async def note_refusal(self, task: Any) -> None:
+        task.state = "prepared"
+
 
 @pytest.mark.parametrize(
     "flaw",

@@ -36,6 +36,7 @@ from kie_mcp.tasks import money
 from kie_mcp.tasks.adoption import LOOKUP_SECONDS, NOT_CREATED, adopt
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.runner import Runner
+from kie_mcp.tasks.search import KEPT_SECONDS
 from kie_mcp.tasks.transitions import GRACE_SECONDS
 
 pytestmark = pytest.mark.anyio
@@ -253,6 +254,25 @@ async def test_a_search_that_takes_longer_than_the_client_waits_goes_on_and_is_t
             told = await client.call_tool("get_task", {"task_ids": id_})
         assert (f"There is no task {id_}, here or at KIE." in text(told)) != is_known
         assert ("task_id" in answer(told)) == is_known
+
+
+async def test_what_a_search_has_found_is_not_told_when_it_may_be_true_no_more(
+    tmp_path: Path, kie: KieClient, sandbox: Sandbox, clock: JumpingClock
+) -> None:
+    id_, is_known = await made_elsewhere(kie, PLACES[0]), False
+
+    async def get(path: str) -> Response | None:
+        is_hidden = path == routes.find(PLACES[0]).status and not is_known
+        return JSONResponse({"code": 422, "msg": "recordInfo is null", "data": None}) if is_hidden else None
+
+    async with run_runner(tmp_path, InterceptedKie(sandbox.app, get=get), clock) as runner:
+        with pytest.raises(ApiError, match="has not said yet"):
+            await runner.get(id_, search_seconds=0)
+        # The search ends, and nobody asks for its result.
+        await clock.sleep(2 * KEPT_SECONDS)
+        is_known = True
+        task = await run_to_end(runner, await runner.get(id_))
+    assert (task.state, task.kie_id) == ("succeeded", id_)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from support.runners import Intercept, InterceptedKie, model_call, run_runner, r
 from kie_mcp.catalog.credits import format_credits
 from kie_mcp.catalog.dynamic_model import add_live_fields
 from kie_mcp.catalog.registry import MODELS
-from kie_mcp.errors import ApiError, CapReached, ConfirmationNeeded, InsufficientCredits
+from kie_mcp.errors import ApiError, CapReached, ConfirmationNeeded, InsufficientCredits, KieMcpError
 from kie_mcp.kie.rate_limit import CreateLimiter
 from kie_mcp.ledger.leases import LEASE_SECONDS
+from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.tables import tasks
 from kie_mcp.ledger.task import KEPT_FOR, Task
 from kie_mcp.media.lengths import measure_seconds
@@ -315,6 +317,9 @@ class Held:
         self._left -= 1
         return await self._inner.acquire(account, task)
 
+    async def note_refusal(self, task: Task) -> None:
+        await self._inner.note_refusal(task)
+
 
 @pytest.mark.parametrize("sent", [0, 1, 2])
 async def test_a_parent_task_of_which_something_was_sent_is_continued_by_the_next_process(
@@ -427,3 +432,52 @@ async def test_the_ledger_keeps_everything_that_the_parts_need(
         assert [found.key(number) for number in (0, 1)] == [plan.key(number) for number in (0, 1)]
         task = await run_to_end(runner, await runner.submit(order))
     assert (task.state, len(task.results)) == ("succeeded", 1)
+
+
+class LosesConnection(Ledger):
+    """A ledger whose database does not answer when the first part of a new parent task is looked for."""
+
+    is_lost = True
+
+    async def find_newest(self, idempotency_key: str) -> Task | None:
+        """Fail once, after the row of the parent task is written."""
+        if self.is_lost and await self._select_tasks(sa.select(tasks)):
+            self.is_lost = False
+            raise sa.exc.OperationalError("SELECT", None, Exception("the connection is lost"))
+        return await super().find_newest(idempotency_key)
+
+
+async def test_a_speech_of_which_the_caller_heard_that_nothing_was_sent_is_not_sent_later(
+    tmp_path: Path, sandbox: Sandbox, clock: JumpingClock
+) -> None:
+    def wrap(ledger: Ledger) -> Ledger:
+        return LosesConnection(ledger.database)
+
+    async with run_runner(tmp_path, sandbox.app, clock, rules=REPEATS, wrap_ledger=wrap) as runner:
+        order = speech()
+        with pytest.raises(KieMcpError, match="KIE was not asked") as told:
+            await runner.submit(order)
+        await clock.sleep(60)
+        task = await runner.get(order.id)
+        assert (told.value.billed, task.state, task.reserved, sandbox.accepted) == (False, "failed", 0, [])
+        again = await run_to_end(runner, await runner.submit(speech()))
+    assert (again.state, len(sandbox.accepted)) == ("succeeded", 3)
+
+
+async def test_a_speech_whose_model_a_newer_version_does_not_have_ends_and_counts_what_its_parts_cost(
+    tmp_path: Path, sandbox: Sandbox, clock: JumpingClock
+) -> None:
+    async with run_runner(
+        tmp_path, sandbox.app, clock, crash=True, wrap_limiter=lambda inner: Held(inner, 1)
+    ) as runner:
+        begun = await runner.submit(speech(), seconds=1)
+        first = await run_to_end(runner, (await parts(runner))[0])
+        await runner.ledger.save(replace(begun, model="elevenlabs/gone"))
+    clock.now += 2 * LEASE_SECONDS
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        task = await run_to_end(runner, await runner.get(begun.id))
+        await clock.sleep(1)
+        # The second part was not sent, and that is known a little later.
+        task = await run_to_end(runner, task)
+    assert (task.state, task.credits, (task.error or {})["category"]) == ("failed", first.credits, "invalid_call")
+    assert (task.error or {})["billed"] is None

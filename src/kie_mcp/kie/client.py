@@ -248,8 +248,12 @@ class KieClient:
                     await self.clock.sleep(wait)
             try:
                 return await send()
-            except RateLimited as error:
-                if attempt == CREATE_ATTEMPTS:
+            except UnknownOutcome:
+                raise
+            except ApiError as error:
+                if self._create_limiter:
+                    await self._create_limiter.note_refusal(task)
+                if not isinstance(error, RateLimited) or attempt == CREATE_ATTEMPTS:
                     raise
                 attempt += 1
                 await self.clock.sleep(error.retry_after or CREATE_BACKOFF_SECONDS)

@@ -54,6 +54,14 @@ class CreateLimiter(Protocol):
         """
         ...
 
+    async def note_refusal(self, task: Any) -> None:
+        """Note that KIE has made no task from a create request, which may be sent again after a while.
+
+        Args:
+            task: The argument `task` of `acquire()`.
+        """
+        ...
+
 
 @dataclass(slots=True)
 class Slot:

@@ -70,8 +70,9 @@ class Leases:
 
 def is_alive(now: float) -> sa.ColumnElement[bool]:
     """Return an SQL condition for the leases (rows of the table `servers`) of live processes."""
-    # A lease that ends later than LEASE_SECONDS from now is ignored, because it was written while the clock was wrong.
-    return servers.c.alive_until.between(now, now + LEASE_SECONDS)
+    # A lease that ends much later than LEASE_SECONDS from now is ignored, because it was written while the clock was
+    # wrong. A clock that is set back by some seconds, as by NTP, must not end the leases of live processes.
+    return servers.c.alive_until.between(now, now + 2 * LEASE_SECONDS)
 
 
 def _is_claimable(server: str, now: float) -> sa.ColumnElement[bool]:

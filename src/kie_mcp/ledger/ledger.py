@@ -384,9 +384,8 @@ async def _sum_spent(connection: AsyncConnection, at: Task | Moment) -> Spent:
     # The last confirmed task is the one with the highest number, because tasks are numbered in the order in which they
     # were recorded. Their times of creation may have another order. The `+ 0` keeps SQLite from using the index of
     # `number`: it would search backwards for a confirmed task and, if there is none, read every task.
-    last_yes = (
-        sa.select(sa.func.max(tasks.c.number + 0)).where(in_hour, tasks.c.confirmed).correlate(None).scalar_subquery()
-    )
+    confirmed = sa.select(sa.func.max(tasks.c.number + 0)).where(in_hour, tasks.c.confirmed, IS_NO_PART)
+    last_yes = confirmed.correlate(None).scalar_subquery()
     unasked = sa.and_(in_hour, tasks.c.number > sa.func.coalesce(last_yes, 0))
     query = sa.select(
         sa.func.coalesce(sa.func.sum(sa.case((in_day, cost), else_=0)), 0).label("day"),

@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -275,6 +275,18 @@ def check_system(system: str = sys.platform) -> None:
         )
 
 
+def find_time_zone(find_name: Callable[[], str | None] = tzlocal.get_localzone_name) -> str:
+    """Return the name of this machine's time zone; `UTC` if the machine names none, as in some containers.
+
+    Args:
+        find_name: A function that returns the name, or None, or raises a LookupError if its sources disagree.
+    """
+    try:
+        return find_name() or "UTC"
+    except LookupError:
+        return "UTC"
+
+
 def create_engine(url: str, busy_seconds: float) -> AsyncEngine:
     """Create the engine for a database, without connecting to the database yet.
 
@@ -287,7 +299,7 @@ def create_engine(url: str, busy_seconds: float) -> AsyncEngine:
         raise explain_refusal("the URL cannot be read") from None
     options = (
         "-c search_path=pg_catalog",
-        f"-c TimeZone={tzlocal.get_localzone_name()}",
+        f"-c TimeZone={find_time_zone()}",
         f"-c lock_timeout={round(busy_seconds * 1000)}",
         f"-c statement_timeout={STATEMENT_SECONDS}s",
         # A process may hang in the middle of a transaction. Then the database ends the transaction after this time, so

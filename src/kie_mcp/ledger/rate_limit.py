@@ -65,6 +65,14 @@ class CreateSlots:
                 return 0
             return max(float(taken[-1]) + window - now, SHORTEST_WAIT)
 
+    async def note_refusal(self, task: Task) -> None:
+        """Save a task whose create request KIE has refused, unless another process has taken the task over.
+
+        The slot stays in use, because KIE counts refused requests, too.
+        """
+        async with self._database.writing() as connection:
+            await connection.execute(update_task(task).where(tasks.c.watcher == task.session))
+
 
 @dataclass(frozen=True, slots=True)
 class Booking:

@@ -1,6 +1,7 @@
 """The SQLite file of the ledger: open, check and migrate the file, and rename it if it is broken."""
 
 import logging
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -25,6 +26,8 @@ from kie_mcp.ledger.tables import parse_json
 logger = logging.getLogger(__name__)
 
 FILE_NAME = "ledger.sqlite3"
+OLDEST_VERSION = (3, 34)
+"""The oldest version of SQLite that has all that the tables use: the trigram tokenizer of the index of prompts."""
 MALFORMED = "malformed"
 """A word in SQLite's error messages; it means that a page (a block of the file) is broken."""
 
@@ -49,8 +52,10 @@ class SqliteDatabase(Database):
             revisions: The revisions of the tables.
 
         Raises:
-            ConfigurationError: When the folder cannot be used, or when a newer kie-mcp wrote the file.
+            ConfigurationError: When the folder cannot be used, when a newer kie-mcp wrote the file, or when Python's
+                SQLite is too old.
         """
+        check_version(sqlite3.sqlite_version_info)
         path = create_folder(folder) / FILE_NAME
         for is_first_attempt in (True, False):
             _make_private(path)
@@ -118,6 +123,20 @@ class SqliteDatabase(Database):
 
     async def listen(self) -> None:
         """Return at once, because SQLite does not report changes by other processes."""
+
+
+def check_version(version: tuple[int, ...]) -> None:
+    """Check that Python's SQLite is new enough; it would call a healthy file malformed if it did not know its syntax.
+
+    Raises:
+        ConfigurationError: When the version is too old.
+    """
+    if version < OLDEST_VERSION:
+        needed, found = (".".join(map(str, each)) for each in (OLDEST_VERSION, version))
+        raise ConfigurationError(
+            f"The ledger needs SQLite {needed} or newer, and this Python has {found}.",
+            "Run kie-mcp with a newer Python, such as that of uv or python.org, or set KIE_MCP_DATABASE_URL.",
+        )
 
 
 def _create_engine(path: Path, busy_seconds: float) -> AsyncEngine:

@@ -145,10 +145,12 @@ class Batch:
         return round(sum(item.committed for item in self.items), 2)
 
     @property
-    def waiting(self) -> float:
-        """The most credits that all waiting items together may cost; never more than the rest of the budget."""
+    def reserved(self) -> float:
+        """The most credits that all items without a row of their own may cost; never more than the budget allows."""
         waiting = sum(item.reserved for item in self.items if item.state == "waiting")
-        return round(max(min(waiting, self.max_credits - self.committed), 0), 2)
+        # An item has no `task_id` before its row is written.
+        starting = sum(item.reserved for item in self.items if item.state == "running" and not item.task_id)
+        return round(max(min(waiting, self.max_credits - self.committed), 0) + starting, 2)
 
     def has_room(self, item: Item) -> bool:
         """Tell whether the rest of the budget is enough for an item."""
@@ -187,9 +189,9 @@ class Batch:
             route=MODEL,
             arguments={"prompt": join_prompts(self.items), "models": list(models), "max_credits": self.max_credits},
             created=now,
-            estimate=(0, self.waiting),
+            estimate=(0, self.reserved),
             basis=f"{len(self.items)} calls of {', '.join(models)} together",
-            reserved=self.waiting,
+            reserved=self.reserved,
             request=self.as_dict(),
             idempotency_key=self.idempotency_key,
             session=session,

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import anyio
 
-from kie_mcp.errors import BrokenRow, InvalidCall, KieMcpError
+from kie_mcp.errors import BrokenRow, KieMcpError
 from kie_mcp.ledger.batches import find_ended_batches
 from kie_mcp.ledger.ledger import Ledger, LedgerError
 from kie_mcp.ledger.task import Result, Task, new_id
@@ -62,11 +62,16 @@ class BatchWatcher(BaseWatcher):
             self.create_settled.set()
             async with anyio.create_task_group() as group:
                 for item in self._batch.items:
+                    # An item that has to wait until others are sent is still `waiting`, so that a cancelled batch
+                    # leaves it out.
+                    await self._sending.acquire()
                     if item.state in OPEN and await self._find_room(item):
                         # The state is set here, before the item starts, so that the item's credits are subtracted
                         # from the budget when the next item is checked.
                         item.state = "running"
                         group.start_soon(self._run_item, item)
+                    else:
+                        self._sending.release()
             await self._finish()
         except Exception:
             # In its row, the batch has not ended. So a process takes the batch over later and continues it.
@@ -94,15 +99,19 @@ class BatchWatcher(BaseWatcher):
         await self._note_change()
 
     async def _run_item(self, item: Item) -> None:
-        """Start an item if no process has started it yet, and follow the item to its end."""
+        """Start an item if no process has started it yet, and follow the item to its end.
+
+        The caller has acquired `_sending` for the item. It is released when the item is started.
+        """
         try:
-            async with self._sending:
+            try:
                 started = await self._start_when_possible(item)
-        except (KieMcpError, ValueError) as error:
+            finally:
+                self._sending.release()
+        except KieMcpError as error:
             # The call cannot be built again from the row: a file that the call needs is gone, or a newer kie-mcp no
-            # longer accepts the call's fields.
-            told = error if isinstance(error, KieMcpError) else InvalidCall(f"{error}.", "Call the tool by itself.")
-            item.state, item.error, item.credits = "failed", told.as_dict(), 0
+            # longer has the model or accepts the call's fields.
+            item.state, item.error, item.credits = "failed", error.as_dict(), 0
             await self._note_change()
             return
         await self._note_task(item, started.task)
@@ -157,7 +166,7 @@ class BatchWatcher(BaseWatcher):
     async def _note_change(self) -> None:
         """Save the states of the items, and wake the items that wait for room in the budget."""
         batch, task = self._batch, self.task
-        task.note, task.request, task.reserved = batch.describe_progress(), batch.as_dict(), batch.waiting
+        task.note, task.request, task.reserved = batch.describe_progress(), batch.as_dict(), batch.reserved
         changed, self._changed = self._changed, anyio.Event()
         changed.set()
         await self._save()
@@ -199,7 +208,7 @@ async def reopen(ledger: Ledger, task: Task) -> Task:
     """Set an ended batch to `running` again if the state or the results of an item have changed; return the batch.
 
     After the end of a batch, an item changes if its outcome was unknown and becomes known, or if its results were
-    missing and arrive.
+    missing or lost and arrive.
     """
     try:
         unsettled = _find_unsettled(task, Batch.read(task))
@@ -218,24 +227,25 @@ async def reopen(ledger: Ledger, task: Task) -> Task:
         for item in changed:
             item.state = "running"
         row.state, row.finished, row.saved = "running", None, False
-        row.request, row.reserved = batch.as_dict(), batch.waiting
+        row.request, row.reserved = batch.as_dict(), batch.reserved
         return True
 
     return await ledger.change(task.id, set_running) or task
 
 
 def _find_unsettled(task: Task, batch: Batch) -> list[Item]:
-    """Return the items whose outcome was unknown, or whose results were missing, when the batch ended."""
+    """Return the items whose outcome was unknown, or whose results were missing or lost, when the batch ended."""
     shown = {result.label.partition(":")[0] for result in task.results}
     return [
         item
         for number, item in enumerate(batch.items, start=1)
-        if item.state == "unknown" or (item.state == "succeeded" and name_item(number) not in shown)
+        if item.state in ("unknown", "expired") or (item.state == "succeeded" and name_item(number) not in shown)
     ]
 
 
 def _has_changed(item: Item, task: Task | None) -> bool:
-    return bool(task and (task.state != item.state or task.results))
+    # An expired item may have results: links to files that KIE has deleted.
+    return bool(task and (task.state != item.state or (task.results and task.state == "succeeded")))
 
 
 async def reopen_ended_batches(ledger: Ledger, runner: PartRunner, now: float) -> None:

@@ -137,18 +137,6 @@ class BucketStorage(Storage):
         """
         return result.path if self._owns(result.path) else ""
 
-    async def is_there(self, result: Result) -> bool:
-        """Return whether a result's object exists. If the bucket cannot be reached, return True as well."""
-        if not self._owns(result.path):
-            return await super().is_there(result)
-        try:
-            await anyio.to_thread.run_sync(self.locate, result.path)
-        except FileNotFoundError:
-            return False
-        except OSError as error:
-            logger.info("A result cannot be looked for: %s", error.strerror)
-        return True
-
     def locate(self, place: str) -> Path:
         """Return the path of a result's copy on this machine; download a missing copy from the bucket first."""
         if not self._owns(place):

@@ -1,12 +1,15 @@
 """Create limiter: delay create requests so that all processes with one ledger together stay within KIE's rate limit."""
 
+import logging
 from dataclasses import replace
 
 from kie_mcp.clock import Clock
 from kie_mcp.kie.rate_limit import CREATE_LIMIT
-from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.ledger.ledger import Ledger, LedgerError
 from kie_mcp.ledger.task import Task
 from kie_mcp.tasks import failures
+
+logger = logging.getLogger(__name__)
 
 
 class LedgerCreateLimiter:
@@ -54,3 +57,15 @@ class LedgerCreateLimiter:
         if not wait:
             task.state = "submitting"
         return wait
+
+    async def note_refusal(self, task: Task) -> None:
+        """Save a task whose create request KIE has refused as `prepared` again.
+
+        If the process ends before the request is sent again, this state shows that KIE has made no task. If the ledger
+        cannot be written, the row keeps the state `submitting`.
+        """
+        task.state = "prepared"
+        try:
+            await self._ledger.create_slots.note_refusal(task)
+        except LedgerError as error:
+            logger.warning("task %s cannot be written down: %s", task.id, failures.describe_cause(error))

@@ -11,6 +11,7 @@ from kie_mcp.catalog.amount import Lengths
 from kie_mcp.catalog.fields import Ref
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.registry import MODELS
+from kie_mcp.errors import InvalidCall
 from kie_mcp.kie import routes
 from kie_mcp.ledger.task import new_id
 from kie_mcp.text import make_visible
@@ -102,12 +103,20 @@ def read_call(id_: str, fields: Mapping[str, Any]) -> tuple[KieModel, dict[str, 
     Returns:
         The call, and the fields that the model's class does not define, because KIE added them later. Such fields are
         sent unchanged.
+
+    Raises:
+        InvalidCall: When this version of kie-mcp has no such model any more, or the model does not accept the fields.
     """
+    if id_ not in MODELS:
+        raise InvalidCall(f"{id_} is no model of this version of kie-mcp.", "find_models names the models of today.")
     model, family = MODELS[id_], MODELS.find_family(id_)
     arguments = model.received(fields)
     added = {name: value for name, value in arguments.items() if name not in model.model_fields}
     known = {name: value for name, value in arguments.items() if name not in added}
-    return family.parse({**known, "model": id_}, pasted=True), added
+    try:
+        return family.parse({**known, "model": id_}, pasted=True), added
+    except ValueError as error:
+        raise InvalidCall(f"{error}.", "Call the tool by itself.") from None
 
 
 def _normalize_texts(value: Any) -> Any:

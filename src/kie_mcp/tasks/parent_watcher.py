@@ -99,7 +99,11 @@ class ParentWatcher(BaseWatcher):
         except Exception as error:
             # The error is not raised further, because it would cancel all other watchers in the task group.
             logger.exception("task %s", self.task.id)
-            self.error = failures.internal_create_error(self.task, error, self._services.client.advice)
+            # If a part was started, `follow()` goes on with it.
+            if not self._parts:
+                self.error = failures.internal_create_error(self.task, error, self._services.client.advice)
+                self.task.credits = self.task.reserved = 0
+                await self._end_failed(self.error.as_dict())
         finally:
             self.create_settled.set()
 
@@ -111,8 +115,8 @@ class ParentWatcher(BaseWatcher):
         """
         task = self.task
         try:
-            if poll_now and not await self._was_sent():
-                await self._fail(failures.not_sent_error())
+            if poll_now and (error := await self._find_obstacle()):
+                await self._fail(error)
             while not task.final and self._find_failed() is None and len(self._parts) < len(self._plan.orders):
                 await self._make_next()
             if not task.final:
@@ -121,6 +125,14 @@ class ParentWatcher(BaseWatcher):
         except Exception:
             # The row of the parent task keeps its last saved state. So a process takes the task over again later.
             logger.exception("task %s", task.id)
+
+    async def _find_obstacle(self) -> KieMcpError | None:
+        """Return the error if a task that was taken over cannot go on, else None."""
+        try:
+            return None if await self._was_sent() else failures.not_sent_error()
+        except InvalidCall as error:
+            # A newer kie-mcp no longer has the model, or no longer accepts the fields. KIE may have billed some parts.
+            return replace(error, billed=None)
 
     async def _was_sent(self) -> bool:
         """Tell whether the create request of at least one part was sent to KIE, and KIE did not refuse it."""
@@ -284,7 +296,11 @@ class ParentWatcher(BaseWatcher):
             told |= self._explain_failure(told, number)
         if isinstance(error, KieMcpError):
             self.error = replace(error, **{name: told[name] for name in ERROR_FIELDS}, task_id=task.id)
-        task.state, task.error, task.note = "failed", told, ""
+        await self._end_failed(told)
+
+    async def _end_failed(self, error: dict[str, Any]) -> None:
+        task = self.task
+        task.state, task.error, task.note = "failed", error, ""
         task.finished, task.saved = self._services.clock.time(), True
         await self._save()
         self.create_settled.set()

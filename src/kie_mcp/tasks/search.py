@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import partial
+from math import inf
 
 import anyio
 
@@ -16,6 +17,8 @@ from kie_mcp.tasks.adoption import KindFinder
 
 SEARCH_WAIT_SECONDS = 3
 """Default seconds to wait for the end of a search; several MCP clients give up after 5 seconds."""
+KEPT_SECONDS = 60
+"""Seconds for which the result of a search is kept for the next call with its id; later, KIE is asked again."""
 
 
 @dataclass
@@ -23,10 +26,12 @@ class _Search:
     ended: anyio.Event = field(default_factory=anyio.Event)
     task: Task | None = None
     error: Exception | None = None
+    ended_at: float = inf
+    """The monotonic time of its end, in seconds; infinite before."""
 
 
 class Searches:
-    """The running searches of this process, at most one for each id."""
+    """The searches of this process that run or have just ended, at most one for each id."""
 
     def __init__(
         self, client: KieClient, ledger: Ledger, clock: Clock, background: Background, find_kind: KindFinder | None
@@ -49,6 +54,8 @@ class Searches:
             InvalidCall: When KIE does not know the task.
             ApiError: When the search has not found out (yet) whether KIE knows the task.
         """
+        oldest = self._clock.monotonic() - KEPT_SECONDS
+        self._searches = {each: search for each, search in self._searches.items() if search.ended_at >= oldest}
         search = self._searches.get(id_)
         if not search:
             self._searches[id_] = search = _Search()
@@ -73,4 +80,5 @@ class Searches:
         except Exception as error:  # noqa: BLE001 - the caller gets it; raised here, it would cancel all watchers
             search.error = error
         finally:
+            search.ended_at = self._clock.monotonic()
             search.ended.set()

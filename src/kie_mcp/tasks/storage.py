@@ -1,6 +1,7 @@
 """Storage: keep results and open them again, in a folder on this machine or in a bucket (see the module `bucket`)."""
 
 import re
+import stat
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext, suppress
@@ -136,9 +137,15 @@ class Storage(ABC):
             yield file
 
     async def is_there(self, result: Result) -> bool:
-        """Return whether the saved file of a result still exists."""
-        async with self.open_if_there(result) as file:
-            return file is not None
+        """Return whether the saved file of a result still exists; True as well if it cannot be opened at the moment."""
+        return await anyio.to_thread.run_sync(self._is_there, result)
+
+    def _is_there(self, result: Result) -> bool:
+        try:
+            with self._open_place(result.path) as file:
+                return _is_of_kind(file, result)
+        except OSError as error:
+            return not _is_gone(error, result)
 
     def locate(self, place: str) -> Path:
         """Return the path of a kept file on this machine.
@@ -188,8 +195,13 @@ class FolderStorage(Storage):
 
 
 def _is_gone(error: OSError, result: Result) -> bool:
-    path = Path(result.path)
-    return isinstance(error, FileNotFoundError) or not (result.is_in_bucket or path.is_file()) or path.is_symlink()
+    """Return whether a file that could not be opened does not exist any more, or was replaced by what is no file."""
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return True
+    if not result.is_in_bucket:
+        with suppress(OSError):
+            return not stat.S_ISREG(Path(result.path).lstat().st_mode)
+    return False
 
 
 def _is_of_kind(file: IO[bytes], result: Result) -> bool:

@@ -72,7 +72,7 @@ class Takeover:
                 # `Ledger.find()` sets `saved` to True if the task's row is broken. Such a task is not taken over,
                 # because its watcher would overwrite the row.
                 if id_ not in watched and (task := await self._ledger.find(id_)) and not task.saved:
-                    await take_over(task)
+                    await self._try_to_take_over(task, take_over)
         except LedgerError as error:
             logger.warning("The ledger cannot be used: %s", failures.describe_cause(error))
         except Exception:
@@ -80,11 +80,25 @@ class Takeover:
             # the tasks.
             logger.exception("tasks cannot be taken over")
 
+    async def _try_to_take_over(self, task: Task, take_over: TakeOver) -> None:
+        try:
+            await take_over(task)
+        except LedgerError:
+            raise
+        except Exception:
+            # The other tasks are taken over all the same.
+            logger.exception("task %s cannot be taken over", task.id)
+
     async def renew_lease(self) -> None:
         """Renew the lease if it is due."""
         if self._clock.monotonic() >= self._last_heartbeat + HEARTBEAT_SECONDS:
-            self._last_heartbeat = self._clock.monotonic()
-            await self._ledger.leases.renew(self._process, self._clock.time())
+            # The time is set first, so that of many calls at once, only one renews the lease.
+            before, self._last_heartbeat = self._last_heartbeat, self._clock.monotonic()
+            try:
+                await self._ledger.leases.renew(self._process, self._clock.time())
+            except BaseException:
+                self._last_heartbeat = before
+                raise
 
     async def wait_for_change(self, id_: str) -> None:
         """Wait until another process has changed, or may have changed, the task with this id in the ledger."""
