@@ -53,6 +53,7 @@ def test_urls_prompts_and_longer_paths_stay_as_they_are(image: PathFilter, value
             "see /docs or https://host/2026-09-30-a-t_1-1.png?X=1",
         ),
         ("data:/media/fox.png", "data:…/fox.png"),
+        ("data:image/png;base64,iVBO… is not in /media.", "data:image/png;base64,iVBO… is not in …."),
         ("/media/fox.png is gone.", "…/fox.png is gone."),
         ("There is no room in /media.", "There is no room in …."),
         ("KIE_MCP_OUTPUT_DIR=/media, '/data/ledger.db' (/data)", "KIE_MCP_OUTPUT_DIR=…, '…/ledger.db' (…)"),

@@ -24,8 +24,8 @@ from kie_mcp.text import write_json
 
 UNREAD_KEYS = frozenset({"blob", "data", "prompt", "whole_prompt"})
 """JSON keys whose values are not searched for paths: files in base64, and prompts, which stay as they were written."""
-DATA_URI = re.compile(r"data:\w+/[\w.+-]+;base64,")
-"""Matches the start of a file as a data URI; its base64 may contain the path of a folder, such as `/tmp`, by chance."""
+DATA_URI = re.compile(r"data:\w+/[\w.+-]+;base64,[\w+/=-]*", re.ASCII)
+"""Pattern for `fullmatch()`: a file as a data URI; its base64 may contain a folder, such as `/tmp`, by chance."""
 SAVED_NAME = r"\d{4}-\d\d-\d\d-[a-z0-9.-]{1,100}-(t_[a-z0-9]+)-(\d+)(?:-\d+)?\.\w+"
 """Regular expression for the file name of a result; for the 100 characters, see `LONGEST_MODEL` in `storage.py`."""
 SAVED_FILE = re.compile(
@@ -116,7 +116,7 @@ class PathFilter:
 
     def _hide_in_text(self, text: str) -> str:
         folders = self._folders
-        if DATA_URI.match(text) or not folders.needed.search(text):
+        if not folders.needed.search(text) or DATA_URI.fullmatch(text):
             return text
         text = SAVED_FILE.sub(_tell_address, text)
         return folders.pattern.sub(lambda found: found["url"] or "…", DATABASE_PLACE.sub("…", text))
