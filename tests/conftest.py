@@ -13,12 +13,13 @@ from pydantic import SecretStr
 from support import preloaded
 from support.accounts import make_key, run_provider, serve_accounts
 from support.clock import JumpingClock, JumpingLoop
-from support.ledgers import find_url, use_server
+from support.ledgers import find_url, open_ledger, use_server
 from support.new_model import NEW, SCHEMA
 from support.postgresql import NOT_INSTALLED, end_shared_server, find_programs, share_server
 
 from kie_mcp.config import Settings
 from kie_mcp.kie.client import KieClient
+from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server.app import App
 from kie_mcp.server.build import build_server
@@ -150,6 +151,14 @@ def settings(tmp_path: Path) -> Settings:
         "read_dirs": (tmp_path,),
     }
     return SETTINGS.model_copy(update=own)
+
+
+@pytest.fixture
+async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
+    """The ledger in the data folder of `settings`."""
+    opened = await open_ledger(tmp_path / "data")
+    yield opened
+    await opened.close()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Ids with which a person agrees to a cost."""
 
-from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,6 @@ from kie_mcp.ledger.ledger import Ledger, Spent
 from kie_mcp.ledger.task import IN_PARTS
 
 pytestmark = [pytest.mark.anyio, pytest.mark.on_postgresql]
-
-
-@pytest.fixture
-async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
-    opened = await open_ledger(tmp_path / "data")
-    yield opened
-    await opened.close()
 
 
 async def confirm(ledger: Ledger, confirm: str, key: str, **more: Any) -> bool:

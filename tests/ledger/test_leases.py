@@ -1,12 +1,9 @@
 """Which process watches which task."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 import sqlalchemy as sa
 from support.clock import JumpingClock
-from support.ledgers import NOW, open_ledger, task
+from support.ledgers import NOW, task
 
 from kie_mcp.ledger.leases import LEASE_SECONDS
 from kie_mcp.ledger.ledger import Ledger
@@ -14,13 +11,6 @@ from kie_mcp.ledger.tables import servers
 from kie_mcp.ledger.task import FINAL, State
 
 pytestmark = [pytest.mark.anyio, pytest.mark.on_postgresql]
-
-
-@pytest.fixture
-async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
-    opened = await open_ledger(tmp_path / "data")
-    yield opened
-    await opened.close()
 
 
 async def test_tasks_that_are_open_or_not_saved_are_claimable_where_no_other_process_watches_them(

@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,6 @@ from kie_mcp.ledger.tables import tasks
 from kie_mcp.ledger.task import BATCH, FINAL, TASK_ID, Result, State, Task, new_id
 
 pytestmark = [pytest.mark.anyio, pytest.mark.on_postgresql]
-
-
-@pytest.fixture
-async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
-    opened = await open_ledger(tmp_path / "data")
-    yield opened
-    await opened.close()
 
 
 async def test_a_task_is_read_as_it_was_written(ledger: Ledger) -> None:

@@ -1,7 +1,6 @@
 """The slots of the rate limits of creates and status reads, shared by all processes."""
 
 import heapq
-from collections.abc import AsyncIterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,13 +15,6 @@ from kie_mcp.ledger.rate_limit import GUARD_SECONDS, LONG_LEASE, LONGEST_QUEUE, 
 from kie_mcp.ledger.tables import reads
 
 pytestmark = [pytest.mark.anyio, pytest.mark.on_postgresql]
-
-
-@pytest.fixture
-async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
-    opened = await open_ledger(tmp_path / "data")
-    yield opened
-    await opened.close()
 
 
 async def test_processes_share_the_slots(ledger: Ledger, tmp_path: Path, clock: JumpingClock) -> None:

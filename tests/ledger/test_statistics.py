@@ -1,24 +1,15 @@
 """What past tasks were charged and how long they took."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
-from support.ledgers import NOW, open_ledger, task
+from support.ledgers import NOW, task
 
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.statistics import LATE_SECONDS
 
 pytestmark = [pytest.mark.anyio, pytest.mark.on_postgresql]
-
-
-@pytest.fixture
-async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
-    opened = await open_ledger(tmp_path / "data")
-    yield opened
-    await opened.close()
 
 
 async def add(ledger: Ledger, after: float, **more: Any) -> None:

@@ -1,23 +1,14 @@
 """Uploads as the ledger keeps them."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from support.ledgers import NOW, open_ledger
+from support.ledgers import NOW
 
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.uploads import Upload
 
 pytestmark = [pytest.mark.anyio, pytest.mark.on_postgresql]
-
-
-@pytest.fixture
-async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
-    opened = await open_ledger(tmp_path / "data")
-    yield opened
-    await opened.close()
 
 
 def upload(id_: str, **more: Any) -> Upload:

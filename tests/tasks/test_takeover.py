@@ -1,11 +1,10 @@
 """The lease of a process, and the tasks that it takes over from dead processes."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from support.clock import JumpingClock
-from support.ledgers import open_ledger, task
+from support.ledgers import task
 from support.runners import refuse_ledger_writes
 
 from kie_mcp.ledger.ledger import Ledger, LedgerError
@@ -13,13 +12,6 @@ from kie_mcp.ledger.task import Task
 from kie_mcp.tasks.takeover import Takeover
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
-    opened = await open_ledger(tmp_path / "data")
-    yield opened
-    await opened.close()
 
 
 async def test_a_task_that_cannot_be_taken_over_keeps_no_other_task_from_it(
