@@ -42,8 +42,8 @@ async def tell_key(scope: Scope, receive: Receive, send: Send) -> None:
 
 @pytest.fixture
 def sandbox(clock: JumpingClock) -> Sandbox:
-    """A KIE that knows one key."""
-    return Sandbox(key=KEY, clock=clock.time)
+    """A KIE that knows one key, of an account with many credits."""
+    return Sandbox(key=KEY, clock=clock.time, credits=1_234_567.5)
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ async def test_a_person_logs_in_stores_a_key_and_calls_are_paid_with_it(
     page = await open_page(browser, address)
     assert "No key is stored" in page.text
     told = await browser.post(page.url, data={"form": read_form(page), "key": f" {KEY} "})
-    assert "Your key is stored. It has 1000 credits." in told.text
+    assert "Your key is stored. It has 1,234,567.5 credits." in told.text
     assert "ends with cdef" in told.text
     for shown in (told, await browser.get(page.url)):
         assert KEY not in shown.text

@@ -18,6 +18,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from kie_mcp.api_key import find_key_fault
+from kie_mcp.catalog.credits import format_number
 from kie_mcp.errors import AuthError, KieMcpError
 from kie_mcp.kie.client import KieClient
 from kie_mcp.ledger.ledger import LedgerError
@@ -113,7 +114,7 @@ class AccountPage:
         except KieMcpError:
             return await self._render(person, "KIE does not answer. Nothing was stored. Try again.", 502)
         await self._stored.save(person.tenant, key)
-        return await self._render(person, f"Your key is stored. It has {balance:g} credits.")
+        return await self._render(person, f"Your key is stored. It has {format_number(balance)} credits.")
 
     async def _render(self, person: Person, message: str = "", status: int = 200) -> Response:
         shown = {"message": message, "known": PAID_BY_OPERATOR, "form": person.form, "path": self._login.page}
