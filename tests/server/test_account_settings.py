@@ -9,6 +9,7 @@ from support.commands import run_command, serve_and_record
 
 from kie_mcp.config import Settings
 from kie_mcp.errors import ConfigurationError
+from kie_mcp.server.accounts.login import add_client_id
 from kie_mcp.server.app import App
 from kie_mcp.server.http import build_http_app
 
@@ -54,6 +55,11 @@ def test_an_address_that_others_can_reach_needs_no_token_besides(
     settings: Settings, changed: dict[str, object]
 ) -> None:
     assert build(settings, **changed)
+
+
+def test_the_logout_at_the_provider_keeps_the_query_of_its_address() -> None:
+    address = add_client_id("https://login.example/logout?p=b2c_1_in&x=a%20b", "me & you")
+    assert dict(httpx2.URL(address).params) == {"p": "b2c_1_in", "x": "a b", "client_id": "me & you"}
 
 
 @needs_provider

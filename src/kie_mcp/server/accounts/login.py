@@ -120,7 +120,7 @@ class Login:
         metadata = (await self._provider.describe()).metadata
         address = str(metadata.get("end_session_endpoint", ""))
         is_safe = urlsplit(address).scheme in ("https", urlsplit(self._provider.issuer).scheme)
-        return f"{address}?{urlencode({'client_id': self._settings.oidc_client_id})}" if is_safe else ""
+        return add_client_id(address, self._settings.oidc_client_id) if is_safe else ""
 
     async def _begin(self, request: Request) -> Response:
         request.session.clear()
@@ -191,6 +191,11 @@ def find_person(request: Request) -> Person | None:
     if not session.get("tenant") or session["ends"] < time.time():
         return None
     return Person(session["tenant"], may_spend=session["spends"] is True, form=session["form"])
+
+
+def add_client_id(address: str, client_id: str) -> str:
+    """Add this server's id to the URL at which a person logs out of the provider, which may have a query already."""
+    return str(httpx2.URL(address).copy_merge_params({"client_id": client_id}))
 
 
 def _name_fault(error: Exception) -> str:
