@@ -42,6 +42,13 @@ def test_settings_that_do_not_fit_together_are_refused(
     assert refused.value.next_step
 
 
+@pytest.mark.parametrize("public_url", ["https://kie.example", "https://kie.example/"])
+def test_the_redirect_uri_in_the_refusal_is_the_one_that_is_used(settings: Settings, public_url: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        build(settings, public_url=public_url, account_keys="person")
+    assert refused.value.next_step.endswith(" https://kie.example/account/callback.")
+
+
 @pytest.mark.parametrize(
     "changed",
     [

@@ -267,9 +267,10 @@ def _check_settings(settings: Settings) -> None:
     if settings.oidc_client_secret and not settings.oidc_client_id:
         raise ConfigurationError("KIE_MCP_OIDC_CLIENT_SECRET needs KIE_MCP_OIDC_CLIENT_ID.", "Set both.")
     if settings.account_keys == "person" and not settings.oidc_client_id:
+        redirect_uri = f"{settings.public_url.rstrip('/')}{PAGE}/callback"
         raise ConfigurationError(
             "KIE_MCP_ACCOUNT_KEYS=person needs KIE_MCP_OIDC_CLIENT_ID, with which people log in on the page /account.",
-            f"Register this server at the provider, with the redirect URI {settings.public_url}{PAGE}/callback.",
+            f"Register this server at the provider, with the redirect URI {redirect_uri}.",
         )
 
 
