@@ -17,7 +17,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from support.answers import answer
 from support.clock import JumpingClock
-from support.servers import serve_app
+from support.servers import break_off, serve_app
 
 from kie_mcp.clock import Clock
 from kie_mcp.config import Settings
@@ -168,6 +168,15 @@ async def test_marks_that_make_no_sense_are_refused(http: httpx2.AsyncClient, cl
     for body in (b"", b"[]", b"{", b"[" * 9000):
         refused = await http.post(f"/library/api/tasks/{id_}/marks", content=body, headers=WITH_TOKEN | FROM_PAGE)
         assert refused.status_code == 400
+
+
+async def test_a_change_that_is_broken_off_leaves_no_error_in_the_log(
+    settings: Settings, client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    id_ = await make_picture(client)
+    async with serve_app(build_local_page(settings, TOKEN)) as url:
+        await break_off(url.removesuffix("/mcp") + f"/library/api/tasks/{id_}/marks", WITH_TOKEN | FROM_PAGE)
+    assert not [each for each in caplog.records if each.exc_info]
 
 
 async def test_a_dropped_file_gets_an_address_to_paste_and_costs_nothing(

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from support.accounts import claims_for, log_in, make_key, needs_provider, read_form, register, sign
 from support.answers import answer
 from support.clock import JumpingClock
-from support.servers import serve_at
+from support.servers import break_off, serve_at
 
 from kie_mcp.config import Settings
 from kie_mcp.errors import ConfigurationError
@@ -188,6 +188,16 @@ async def test_a_login_that_was_not_begun_here_is_refused(
     assert refused.status_code == 400
     assert "<b>" not in refused.text
     assert (await browser.get(f"{address}/account")).status_code == 303
+
+
+async def test_a_form_that_is_broken_off_leaves_no_error_in_the_log(
+    address: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await break_off(f"{address}/account", {"Content-Type": "application/x-www-form-urlencoded"})
+    # While this one is answered, the server notices the end of the other connection.
+    async with httpx2.AsyncClient() as other:
+        await other.get(f"{address}/account/page.css")
+    assert not [each for each in caplog.records if each.exc_info]
 
 
 async def test_after_the_logout_the_page_wants_a_login(address: str, browser: httpx2.AsyncClient) -> None:

@@ -12,7 +12,7 @@ from support.answers import answer
 from support.clock import JumpingClock, wait_until
 from support.ledgers import change_rows
 from support.runners import InterceptedKie
-from support.servers import serve_app
+from support.servers import break_off, serve_app
 
 from kie_mcp.config import Settings
 from kie_mcp.kie.routes import JOBS
@@ -144,6 +144,16 @@ async def test_a_large_body_is_not_read(settings: Settings, clock: JumpingClock)
         await clock.sleep(3)
         assert await count_reads(it, it.address, clock, content=b" " * (MAX_BYTES + 1)) == (413, 0)
         assert await count_reads(it, it.address, clock, content=b"\xff" * MAX_BYTES) == (200, 1)
+
+
+async def test_a_call_that_is_broken_off_leaves_no_error_in_the_log(
+    settings: Settings, clock: JumpingClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with stage(settings, clock) as it:
+        await it.start()
+        with JumpingClock.hold():
+            await break_off(it.url + it.address, {})
+    assert not [each for each in caplog.records if each.exc_info]
 
 
 async def test_with_a_key_only_signed_calls_count(settings: Settings, clock: JumpingClock) -> None:

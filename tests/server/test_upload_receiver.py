@@ -11,7 +11,7 @@ from mcp.client.streamable_http import streamable_http_client
 from support.answers import answer
 from support.ledgers import change_rows
 from support.runners import full_disk
-from support.servers import serve_app
+from support.servers import break_off, serve_app
 
 from kie_mcp.clock import Clock
 from kie_mcp.config import Settings
@@ -110,6 +110,14 @@ async def test_a_file_that_is_too_large_is_refused(
         refused = await send(url, stream())
     assert refused.status_code == 400
     assert "at most 100 MB" in refused.json()["error"]["message"]
+
+
+async def test_a_file_that_its_sender_breaks_off_leaves_no_error_in_the_log(
+    settings: Settings, transport: httpx2.ASGITransport, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serve(settings, transport, clock) as url:
+        await break_off(url.removesuffix(PATH) + "/uploads?name=fox.png", AUTHORIZATION)
+    assert not [each for each in caplog.records if each.exc_info]
 
 
 async def test_a_server_that_cannot_be_opened_says_so(

@@ -1,9 +1,10 @@
 """Serve an ASGI application on a port of this machine."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import anyio
+import httpx2
 import uvicorn
 from starlette.types import ASGIApp
 
@@ -35,3 +36,15 @@ async def serve_at(
                 yield address
             finally:
                 server.should_exit = True
+
+
+async def break_off(url: str, headers: Mapping[str, str]) -> None:
+    """Send the beginning of a POST request, and close the connection once the server waits for the rest."""
+    place = httpx2.URL(url)
+    given = {"Host": f"{place.host}:{place.port}", "Content-Length": "1000", "Expect": "100-continue", **headers}
+    lines = [f"POST {place.raw_path.decode()} HTTP/1.1", *(f"{name}: {value}" for name, value in given.items())]
+    async with await anyio.connect_tcp(place.host, place.port or 80) as stream:
+        await stream.send("\r\n".join([*lines, "", ""]).encode())
+        told = await stream.receive()
+        assert told.startswith(b"HTTP/1.1 100 "), told
+        await stream.send(b"the beginning")

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import anyio.to_thread
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
@@ -148,7 +148,7 @@ class LibraryPage:
                 Route(f"{PREFIX}/selected/kie-mcp.zip", self._signed(self._send_archive)),
             ],
             middleware=[Middleware(_CommonHeaders)],
-            exception_handlers={KieMcpError: self._refuse, LedgerError: self._refuse},
+            exception_handlers={KieMcpError: self._refuse, LedgerError: self._refuse, ClientDisconnect: _tell_broken_off},
             lifespan=lifespan,
         )
 
@@ -317,6 +317,10 @@ async def _send_asset(request: Request) -> Response:
     folder = "kie_mcp.page_parts" if file.startswith("parts.") else "kie_mcp.library_page"
     content = files(folder).joinpath(file).read_text(encoding="utf-8")
     return Response(content, media_type=media_type, headers=SHELL_HEADERS)
+
+
+async def _tell_broken_off(_: Request, __: Exception) -> Response:
+    return PlainTextResponse("The request did not arrive whole.", 400)
 
 
 class LibraryBeside:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Protocol
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -78,6 +78,8 @@ class CallbackReceiver:
         except (KieMcpError, LedgerError):
             # 503 makes KIE send the callback again later.
             return _answer(503, "The server cannot be opened")
+        except ClientDisconnect:
+            return _answer(400, "The callback did not arrive whole")
         return _answer(200, "success")
 
     def _is_genuine(self, request: Request, body: bytes) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import IO
 
 import anyio.to_thread
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -51,6 +51,8 @@ class UploadReceiver:
             fault = f"The server cannot store the file: {error.strerror or type(error).__name__}."
             step = "Make room in the server's folder for temporary files; then send the file again."
             return _refuse(app, ConfigurationError(fault, step, retryable=True), 503)
+        except ClientDisconnect:
+            return _refuse(app, InvalidCall("The file did not arrive whole.", "Send it again."), 400)
         expires = formatting.format_time(upload.expires)
         answer = {"resource": f"kie://uploads/{upload.id}", "url": upload.url, "name": upload.name, "expires": expires}
         return JSONResponse(answer, 201)

@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.datastructures import FormData
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
@@ -73,6 +73,7 @@ class AccountPage:
                 ProviderUnavailable: _tell_unavailable,
                 KieMcpError: _tell_unusable,
                 LedgerError: _tell_unusable,
+                ClientDisconnect: _tell_broken_off,
             },
         )
         return self._login.keep_sessions(page)
@@ -152,6 +153,10 @@ def _read(name: str) -> Template:
 async def _send_style(_: Request) -> Response:
     style = _read("page.css").template
     return Response(style, media_type="text/css", headers={**HEADERS, "cache-control": "no-cache"})
+
+
+async def _tell_broken_off(_: Request, __: Exception) -> Response:
+    return PlainTextResponse("The form did not arrive whole. Nothing was changed.", 400, HEADERS)
 
 
 async def _tell_unavailable(_: Request, __: Exception) -> Response:
