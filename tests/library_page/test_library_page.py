@@ -4,6 +4,7 @@ import re
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, closing
+from datetime import date
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,14 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from support.answers import answer
 from support.clock import JumpingClock
+from support.ledgers import NOW, task
 from support.servers import break_off, serve_app
 
-from kie_mcp.clock import Clock
+from kie_mcp.clock import Clock, to_local_day
 from kie_mcp.config import Settings
 from kie_mcp.ledger.sqlite import FILE_NAME
-from kie_mcp.library_page.archive import MISSING
+from kie_mcp.ledger.task import Result
+from kie_mcp.library_page.archive import MISSING, write_archive
 from kie_mcp.library_page.changes import PAGE_HEADER
 from kie_mcp.library_page.opened_file import find_range
 from kie_mcp.library_page.serving import build_local_page
@@ -30,6 +33,7 @@ from kie_mcp.library_page.signed_links import DAY, SignedLinks
 from kie_mcp.library_page.thumbnails import FOLDER
 from kie_mcp.server.app import App
 from kie_mcp.server.http import build_http_app
+from kie_mcp.tasks.storage import FolderStorage
 
 pytestmark = pytest.mark.anyio
 
@@ -326,6 +330,24 @@ async def test_what_is_selected_becomes_a_sheet_a_zip_and_a_text(http: httpx2.As
         assert [each.file_size > 1000 for each in archive.infolist()] == [True, True]
     refused = await http.get("/library/api/selection", params={"tasks": ""}, headers=WITH_TOKEN)
     assert refused.status_code == 400
+
+
+async def test_a_zip_has_the_time_at_which_each_file_was_made_and_the_links_of_what_was_not_saved(
+    settings: Settings, tmp_path: Path
+) -> None:
+    (folder := tmp_path / "made").mkdir()
+    results = [Result(f"https://files.example/{name}") for name in "ab"]
+    (folder / "c.txt").write_text("the sea", encoding="utf-8")
+    results.append(Result("https://files.example/c", path=str(folder / "c.txt")))
+    made = [task("t_1", results=tuple(results)), task("t_2", results=tuple(results[2:]), created=0.0)]
+    with ZipFile(BytesIO(b"".join(write_archive(FolderStorage(folder), made, str)))) as archive:
+        assert archive.read(MISSING).decode().splitlines() == [
+            f"https://files.example/{name}: This result is not saved." for name in "ab"
+        ]
+        one, two = archive.infolist()[:-1]
+    assert (one.filename, date(*one.date_time[:3])) == ("c.txt", to_local_day(NOW))
+    # No ZIP file can store an earlier year.
+    assert (two.filename, two.date_time[0]) == ("c-2.txt", 1980)
 
 
 async def test_a_task_tells_what_it_was_made_from_and_used_for(http: httpx2.AsyncClient, client: Client) -> None:

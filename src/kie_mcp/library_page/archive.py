@@ -4,13 +4,16 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
+from kie_mcp.clock import to_utc
 from kie_mcp.errors import InvalidCall
-from kie_mcp.ledger.task import Result
+from kie_mcp.ledger.task import Task
 from kie_mcp.tasks.storage import Storage
 
 CHUNK_BYTES = 1 << 20
 MISSING = "missing.txt"
 """Name of the text file in the ZIP that lists the results whose files are gone."""
+FIRST_YEAR, LAST_YEAR = 1980, 2107
+"""The first and the last year that a ZIP file can store."""
 
 
 class _Sink:
@@ -32,31 +35,39 @@ class _Sink:
         return taken
 
 
-def write_archive(storage: Storage, results: Sequence[Result], conceal: Callable[[str], str]) -> Iterator[bytes]:
+def write_archive(storage: Storage, tasks: Sequence[Task], conceal: Callable[[str], str]) -> Iterator[bytes]:
     """Yield the bytes of a ZIP file with the saved files, and with a text that lists the files that are gone.
 
     Args:
         storage: The storage of the results.
-        results: The results.
+        tasks: The tasks whose results are sent.
         conceal: Removes from the text what the receiver of the ZIP file must not see, such as paths of this machine.
     """
     sink, missing, names = _Sink(), list[str](), set[str]()
     # The ZIP stores the files without compression, because media files are compressed already.
     with ZipFile(sink, "w", ZIP_STORED) as archive:  # type: ignore[call-overload]
-        for result in results:
-            name = _find_free_name(Path(result.path).name, names)
+        for task, result in ((task, result) for task in tasks for result in task.results):
+            name = _find_free_name(Path(result.path).name, names) if result.path else result.link or task.id
             try:
                 file = storage.open(result)
             except InvalidCall as error:
-                missing.append(f"{name or result.link}: {error}")
+                missing.append(f"{name}: {error}")
                 continue
-            with file, archive.open(ZipInfo(name), "w", force_zip64=True) as entry:
+            entry = ZipInfo(name, _find_zip_time(task.created))
+            with file, archive.open(entry, "w", force_zip64=True) as target:
                 while chunk := file.read(CHUNK_BYTES):
-                    entry.write(chunk)
+                    target.write(chunk)
                     yield sink.take()
         if missing:
             archive.writestr(MISSING, conceal("\n".join(missing)))
     yield sink.take()
+
+
+def _find_zip_time(seconds: float) -> tuple[int, int, int, int, int, int]:
+    """Convert seconds since 1970 to a time in the machine's time zone, as a ZIP file stores it."""
+    time = to_utc(seconds).astimezone()
+    year = min(max(time.year, FIRST_YEAR), LAST_YEAR)
+    return year, time.month, time.day, time.hour, time.minute, time.second
 
 
 def _find_free_name(name: str, taken: set[str]) -> str:

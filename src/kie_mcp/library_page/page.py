@@ -148,7 +148,11 @@ class LibraryPage:
                 Route(f"{PREFIX}/selected/kie-mcp.zip", self._signed(self._send_archive)),
             ],
             middleware=[Middleware(_CommonHeaders)],
-            exception_handlers={KieMcpError: self._refuse, LedgerError: self._refuse, ClientDisconnect: _tell_broken_off},
+            exception_handlers={
+                KieMcpError: self._refuse,
+                LedgerError: self._refuse,
+                ClientDisconnect: _tell_broken_off,
+            },
             lifespan=lifespan,
         )
 
@@ -255,9 +259,8 @@ class LibraryPage:
 
     async def _send_archive(self, request: Request) -> Response:
         tasks = await self._find_selected(request.query_params["tasks"])
-        results = [each for task in tasks for each in task.results]
         headers = {**DATA_HEADERS, "content-disposition": "attachment; filename=kie-mcp.zip"}
-        archive = write_archive(self._storage, results, self._conceal)
+        archive = write_archive(self._storage, tasks, self._conceal)
         return StreamingResponse(archive, media_type="application/zip", headers=headers)
 
     async def _find_selected(self, named: str) -> list[Task]:
