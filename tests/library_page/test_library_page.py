@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, closing
 from datetime import date
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlsplit
 from zipfile import ZipFile
 
@@ -23,11 +23,13 @@ from support.servers import break_off, serve_app
 
 from kie_mcp.clock import Clock, to_local_day
 from kie_mcp.config import Settings
+from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.sqlite import FILE_NAME
 from kie_mcp.ledger.task import Result
 from kie_mcp.library_page.archive import MISSING, write_archive
 from kie_mcp.library_page.changes import PAGE_HEADER
 from kie_mcp.library_page.opened_file import find_range
+from kie_mcp.library_page.page import LibraryPage
 from kie_mcp.library_page.serving import build_local_page
 from kie_mcp.library_page.signed_links import DAY, SignedLinks
 from kie_mcp.library_page.thumbnails import FOLDER
@@ -348,6 +350,25 @@ async def test_a_zip_has_the_time_at_which_each_file_was_made_and_the_links_of_w
     assert (one.filename, date(*one.date_time[:3])) == ("c.txt", to_local_day(NOW))
     # No ZIP file can store an earlier year.
     assert (two.filename, two.date_time[0]) == ("c-2.txt", 1980)
+
+
+async def test_no_file_is_read_for_who_asks_only_about_a_zip(ledger: Ledger, tmp_path: Path) -> None:
+    class Recorder(FolderStorage):
+        def open(self, result: Result) -> IO[bytes]:
+            read.append(result)
+            return super().open(result)
+
+    read, links = list[Result](), SignedLinks()
+    await ledger.add(task("t_1", results=(Result("https://files.example/a"),)))
+
+    async def open_ledger() -> Ledger:
+        return ledger
+
+    page = LibraryPage(open_ledger, Path, lambda: Recorder(tmp_path), links=links).build("")
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(page), base_url="http://kie") as http:
+        for ask_for, times in ((http.head, 0), (http.get, 1)):
+            answered = await ask_for(links.sign("/library/selected/kie-mcp.zip", tasks="t_1"))
+            assert (answered.headers["content-type"], len(read)) == ("application/zip", times)
 
 
 async def test_a_task_tells_what_it_was_made_from_and_used_for(http: httpx2.AsyncClient, client: Client) -> None:

@@ -260,7 +260,8 @@ class LibraryPage:
     async def _send_archive(self, request: Request) -> Response:
         tasks = await self._find_selected(request.query_params["tasks"])
         headers = {**DATA_HEADERS, "content-disposition": "attachment; filename=kie-mcp.zip"}
-        archive = write_archive(self._storage, tasks, self._conceal)
+        # A HEAD request gets no content, so no file is read for it.
+        archive = iter(()) if request.method == "HEAD" else write_archive(self._storage, tasks, self._conceal)
         return StreamingResponse(archive, media_type="application/zip", headers=headers)
 
     async def _find_selected(self, named: str) -> list[Task]:
