@@ -2,9 +2,11 @@
 
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, closing
-from datetime import date
+from datetime import UTC, date, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
@@ -56,6 +58,16 @@ async def http(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
 
 async def make_picture(client: Client, prompt: str = "a fox") -> str:
     return str(answer(await client.call_tool("nano_banana_image", {"prompt": prompt}))["task_id"])
+
+
+def visit(ledger: Ledger, storage: FolderStorage, links: SignedLinks | None = None) -> httpx2.AsyncClient:
+    """Visit a page with this ledger in this process."""
+
+    async def open_ledger() -> Ledger:
+        return ledger
+
+    page = LibraryPage(open_ledger, Path, lambda: storage, links=links).build("")
+    return httpx2.AsyncClient(transport=httpx2.ASGITransport(page), base_url="http://kie")
 
 
 def put_link(place: Path, target: Path) -> None:
@@ -228,6 +240,29 @@ async def test_the_page_finds_what_the_tool_finds(http: httpx2.AsyncClient, clie
     assert "is no date" in refused.json()["error"]
 
 
+@pytest.fixture
+def in_honolulu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine whose day begins ten hours after that of UTC."""
+    monkeypatch.setenv("TZ", "Pacific/Honolulu")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("in_honolulu")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no tzset")
+async def test_the_day_on_a_tile_is_the_day_that_the_filter_finds(ledger: Ledger, tmp_path: Path) -> None:
+    evening = datetime(2027, 1, 15, 8, tzinfo=UTC).timestamp()
+    await ledger.add(task("t_1", created=evening, state="succeeded", results=(Result("https://files.example/a"),)))
+
+    async with visit(ledger, FolderStorage(tmp_path)) as http:
+        (item,) = (await ask(http, "items"))["items"]
+        assert (item["day"], item["when"]) == ("2027-01-14", "2027-01-15 08:00 UTC")
+        assert (await ask(http, "items", after="2027-01-14", before="2027-01-15"))["items"]
+        assert not (await ask(http, "items", after="2027-01-15"))["items"]
+
+
 async def test_words_from_elsewhere_are_made_visible(http: httpx2.AsyncClient, client: Client) -> None:
     id_ = await make_picture(client, "a fox\u202e\u200b <b>")
     whole = await ask(http, f"tasks/{id_}")
@@ -335,7 +370,7 @@ async def test_what_is_selected_becomes_a_sheet_a_zip_and_a_text(http: httpx2.As
 
 
 async def test_a_zip_has_the_time_at_which_each_file_was_made_and_the_links_of_what_was_not_saved(
-    settings: Settings, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
     (folder := tmp_path / "made").mkdir()
     results = [Result(f"https://files.example/{name}") for name in "ab"]
@@ -361,11 +396,7 @@ async def test_no_file_is_read_for_who_asks_only_about_a_zip(ledger: Ledger, tmp
     read, links = list[Result](), SignedLinks()
     await ledger.add(task("t_1", results=(Result("https://files.example/a"),)))
 
-    async def open_ledger() -> Ledger:
-        return ledger
-
-    page = LibraryPage(open_ledger, Path, lambda: Recorder(tmp_path), links=links).build("")
-    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(page), base_url="http://kie") as http:
+    async with visit(ledger, Recorder(tmp_path), links) as http:
         for ask_for, times in ((http.head, 0), (http.get, 1)):
             answered = await ask_for(links.sign("/library/selected/kie-mcp.zip", tasks="t_1"))
             assert (answered.headers["content-type"], len(read)) == ("application/zip", times)

@@ -46,7 +46,7 @@ def write_archive(storage: Storage, tasks: Sequence[Task], conceal: Callable[[st
     sink, missing, names = _Sink(), list[str](), set[str]()
     # The ZIP stores the files without compression, because media files are compressed already.
     with ZipFile(sink, "w", ZIP_STORED) as archive:  # type: ignore[call-overload]
-        for task, result in ((task, result) for task in tasks for result in task.results):
+        for task, result in [(each, result) for each in tasks for result in each.results]:
             name = _find_free_name(Path(result.path).name, names) if result.path else result.link or task.id
             try:
                 file = storage.open(result)

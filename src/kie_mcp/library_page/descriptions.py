@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from kie_mcp.catalog.credits import format_credits
+from kie_mcp.clock import to_local_day
 from kie_mcp.ledger.spending import Spending
 from kie_mcp.ledger.task import Result, Task
 from kie_mcp.library_page.signed_links import SignedLinks
@@ -35,6 +36,8 @@ def describe_item(task: Task, links: SignedLinks) -> dict[str, Any]:
     item: dict[str, Any] = {
         "id": task.id,
         "when": format_time(task.created),
+        # The day in the time zone of the filters, the months and the file names.
+        "day": to_local_day(task.created).isoformat(),
         "model": one_line(task.model),
         "kind": task.kind,
         "status": task.state,

@@ -85,7 +85,7 @@ function tile(item) {
   const open = make("button", { type: "button", class: "open", onclick: () => look(here.items.indexOf(item)) },
     cover(item),
     make("span", { class: "title" }, nameOf(item)),
-    ...[nameModel(item.model), item.cost || "No charge known", item.when.slice(0, 10)].map((fact) => make("span", { class: "facts" }, fact)));
+    ...[nameModel(item.model), item.cost || "No charge known", item.day].map((fact) => make("span", { class: "facts" }, fact)));
   return make("li", { class: "tile", "data-id": item.id }, open, make("label", { class: "pick" }, check), star(item), tagsOf(item));
 }
 
