@@ -18,7 +18,7 @@ from support.commands import serve_command
 from kie_mcp import disk
 from kie_mcp.config import Settings
 from kie_mcp.library_page.changes import PAGE_HEADER
-from kie_mcp.library_page.serving import OPENER
+from kie_mcp.library_page.serving import OPENER, delete_opener
 
 
 def read(address: str, place: str) -> tuple[int, bytes]:
@@ -57,6 +57,16 @@ def test_without_open_only_the_address_is_told(tmp_path: Path) -> None:
     with serve_command("library", "--port", "0", BROWSER="false", KIE_MCP_DATA_DIR=str(tmp_path)) as address:
         assert read(address, "/library/api/months")[0] == 200
         assert not (tmp_path / OPENER).exists()
+
+
+def test_the_end_of_one_library_leaves_the_file_that_opens_another(tmp_path: Path) -> None:
+    opener = tmp_path / OPENER
+    opener.write_text("http://127.0.0.1:1/library#later", encoding="utf-8")
+    delete_opener(opener, "earlier")
+    assert opener.exists()
+    for _ in range(2):
+        delete_opener(opener, "later")
+        assert not opener.exists()
 
 
 def change(address: str, place: str) -> tuple[int, str]:

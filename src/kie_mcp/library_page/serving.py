@@ -4,7 +4,7 @@ import secrets
 import threading
 import webbrowser
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from html import escape
 from pathlib import Path
 
@@ -55,7 +55,7 @@ def serve_and_open(announce: Callable[[str], None], *, port: int = 0, opens: boo
     try:
         listen(build_local_page(settings, token), HOST, port, tell)
     finally:
-        opener.unlink(missing_ok=True)
+        delete_opener(opener, token)
 
 
 def build_local_page(settings: Settings, token: str) -> ASGIApp:
@@ -99,3 +99,10 @@ def _open_in_browser(opener: Path, address: str) -> None:
     # The browser is opened in another thread, because a text browser in the terminal would block the server until the
     # user closes the browser.
     threading.Thread(target=webbrowser.open, args=(opener.as_uri(),), daemon=True).start()
+
+
+def delete_opener(opener: Path, token: str) -> None:
+    """Delete the file that redirects to this page; keep the file of another `kie-mcp library` that wrote it since."""
+    with suppress(FileNotFoundError):
+        if token in opener.read_text(encoding="utf-8"):
+            opener.unlink()
