@@ -5,7 +5,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const parts = {
   grid: find("#grid"), batches: find("#batches"), months: find("#months"), state: find("#state"), more: find("#more"),
   search: find("#search"), login: find("#login"), selection: find("#selection"), viewer: find("#viewer"),
-  chat: find("#chat"), ask: find("#ask"), drop: find("#drop"), account: find("#account"), loggedOut: find("#logged-out"), filtered: find("#filtered"), news: find("#news"),
+  chat: find("#chat"), ask: find("#ask"), drop: find("#drop"), account: find("#account"), loggedOut: find("#logged-out"), filtered: find("#filtered"), message: find("#message"),
 };
 const FILM = "kie-mcp/edit";
 const KINDS = { image: "Picture", video: "Clip", audio: "Sound", text: "Text" };
@@ -14,9 +14,22 @@ const here = { items: [], next: "", batch: "", madeFrom: "", view: "all", turn: 
 const selected = new Map();
 const can = { has_trash: false, takes_files: false };
 
+// What lies behind an open dialog is neither seen nor read out.
+const front = () => [...document.querySelectorAll("dialog[open]")].at(-1) ?? document.body;
+
+// Tells screen readers what has changed.
 function tell(words) {
-  parts.news.textContent = words;
+  find(":scope > .news", front()).textContent = words;
 }
+
+// Shows a message above everything; without words, the last message goes away.
+function inform(words) {
+  find("span", parts.message).textContent = words;
+  parts.message.hidden = !words;
+  front().append(parts.message);
+  tell(words);
+}
+find("button", parts.message).addEventListener("click", () => inform(""));
 
 function readToken() {
   const given = location.hash.slice(1);
@@ -195,6 +208,7 @@ function show(view) {
   parts.more.hidden = true;
   if (view !== "all") parts.filtered.hidden = true;
   parts.state.textContent = "";
+  inform("");
   return { all: () => load(true), batches: loadBatches, months: loadMonths }[view]();
 }
 for (const button of document.querySelectorAll("[data-view]")) {
@@ -202,11 +216,11 @@ for (const button of document.querySelectorAll("[data-view]")) {
 }
 
 async function attempt(work) {
+  inform("");
   try {
     await work();
   } catch (error) {
-    parts.state.textContent = error.message;
-    tell(error.message);
+    inform(error.message);
   }
 }
 
