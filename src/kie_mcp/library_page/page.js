@@ -66,6 +66,8 @@ async function ask(place, query = {}, change) {
   return answer;
 }
 
+const join = (faults) => [...new Set(faults)].filter(Boolean).join(" ");
+
 // ---- the grid
 
 function cover(item) {
@@ -456,14 +458,22 @@ function deleteAll(items) {
   find('[data-do="yes"]', parts.ask).onclick = () => {
     parts.ask.close();
     attempt(async () => {
+      const faults = [];
       for (const item of items) {
-        await ask(`tasks/${item.id}/trash`, {}, "");
-        selected.delete(item.id);
+        try {
+          await ask(`tasks/${item.id}/trash`, {}, "");
+          selected.delete(item.id);
+        } catch (error) {
+          faults.push(error.message);
+        }
       }
-      parts.viewer.close();
-      showSelection();
-      await load(true);
-      tell(items.length === 1 ? "It is in the trash." : "They are in the trash.");
+      if (faults.length < items.length) {
+        parts.viewer.close();
+        showSelection();
+        await load(true);
+        tell(items.length === 1 ? "It is in the trash." : `${items.length - faults.length} are in the trash.`);
+      }
+      if (faults.length) throw new Error(join(faults));
     });
   };
   find('[data-do="no"]', parts.ask).onclick = () => parts.ask.close();
