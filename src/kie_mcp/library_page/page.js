@@ -143,16 +143,20 @@ async function load(anew) {
     grid.add(answer.items);
     parts.state.textContent = here.items.length ? "" : "Nothing like that was made.";
     if (anew) tell(`${here.items.length}${here.next ? " and more" : ""} found.`);
+    watchEnd();
   } catch (error) {
     if (turn !== here.turn) return;
-    if (anew) grid.clear();
-    here.next = "";
-    parts.state.textContent = error.message;
+    if (anew) {
+      grid.clear();
+      parts.state.textContent = error.message;
+    } else {
+      // The next page can be asked for again.
+      inform(error.message);
+    }
   } finally {
     if (turn === here.turn) {
       here.loading = false;
       parts.more.hidden = !here.next || here.view !== "all";
-      watchEnd();
     }
   }
 }
