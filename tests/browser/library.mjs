@@ -218,6 +218,7 @@ const scenes = {
     const drag = (name) => page.evaluate(([content, event]) => {
       const data = new DataTransfer();
       data.items.add(new File([Uint8Array.from(atob(content), (each) => each.charCodeAt(0))], "dot.png", { type: "image/png" }));
+      data.items.add(new File(["no media"], "notes.pages"));
       dispatchEvent(new DragEvent(event, { dataTransfer: data, bubbles: true, cancelable: true }));
     }, [png, name]);
     await drag("dragenter");
@@ -226,7 +227,11 @@ const scenes = {
     await drag("drop");
     await page.locator("#chat").waitFor();
     assert.match(await page.locator("#chat textarea").inputValue(), /^Use these files with kie-mcp:\n- kie:\/\/uploads\/\w+: .+\.png, until /);
+    await told(page, "notes.pages: ");
     await page.keyboard.press("Escape");
+    const session = await page.context().newCDPSession(page), data = { items: [], files: [folder], dragOperationsMask: 1 };
+    for (const type of ["dragEnter", "dragOver", "drop"]) await session.send("Input.dispatchDragEvent", { type, x: 300, y: 300, data });
+    await told(page, "It cannot be read: it is a folder");
     // Only after a question.
     await page.locator(".tile", { hasText: "a dog" }).locator("input").check();
     await page.getByRole("button", { name: "Delete", exact: true }).click();

@@ -506,16 +506,26 @@ addEventListener("drop", (event) => {
   if (!hasFiles(event)) return;
   event.preventDefault();
   attempt(async () => {
-    const lines = [];
+    const lines = [], faults = [];
     for (const file of [...event.dataTransfer.files]) {
-      parts.state.textContent = `${file.name} is on its way.`;
-      const { resource, name, expires } = await ask("uploads", { name: file.name }, file);
-      lines.push(`- ${resource}: ${name}, until ${expires}`);
+      inform(`${file.name} is on its way.`);
+      try {
+        lines.push(await upload(file));
+      } catch (error) {
+        faults.push(error.message && `${file.name}: ${error.message}`);
+      }
     }
-    parts.state.textContent = "";
-    showForChat(["Use these files with kie-mcp:", ...lines].join("\n"));
+    if (lines.length) showForChat(["Use these files with kie-mcp:", ...lines].join("\n"));
+    inform(join(faults));
   });
 });
+
+async function upload(file) {
+  // Sending what cannot be read fails like a server that does not answer.
+  await file.slice(0, 1).arrayBuffer().catch(() => { throw new Error("It cannot be read: it is a folder, or has changed, or is not yours."); });
+  const { resource, name, expires } = await ask("uploads", { name: file.name }, file);
+  return `- ${resource}: ${name}, until ${expires}`;
+}
 
 function showForChat(text) {
   find("textarea", parts.chat).value = text;
