@@ -106,6 +106,12 @@ const scenes = {
     await page.locator("#viewer dl", { hasText: third }).waitFor();
     await page.keyboard.press("Escape");
     await page.waitForFunction((id) => document.activeElement.closest(".tile")?.dataset.id === id, third);
+    // A view that was chosen before the search began stays.
+    await page.getByRole("searchbox").fill("fox");
+    await page.getByRole("button", { name: "Months" }).click();
+    await page.waitForTimeout(300);
+    assert.equal(await page.evaluate(() => here.view), "months");
+    await page.getByRole("button", { name: "Everything" }).click();
     // Search, and an edit with what it was made from.
     await page.getByRole("searchbox").fill("make it night");
     await page.waitForFunction(() => document.querySelectorAll(".tile").length === 1);

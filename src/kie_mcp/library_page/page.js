@@ -203,6 +203,7 @@ function showEverything({ batch = "", madeFrom = "", words = "" }) {
 find("button", parts.filtered).addEventListener("click", () => { showEverything({}); });
 
 function show(view) {
+  clearTimeout(timer);
   here.view = view;
   for (const button of document.querySelectorAll("[data-view]")) {
     button.setAttribute("aria-pressed", String(button.dataset.view === view));
