@@ -152,7 +152,13 @@ const scenes = {
       assert.ok(seconds > 0, `${kind}: ${seconds}`);
       await photo(page, `viewer-${kind}`);
       await page.keyboard.press("Escape");
+      // A file that was deleted from disk.
+      await page.route("**/library/files/**", (route) => route.fulfill({ status: 400 }), { times: 1 });
+      await page.locator(".open").first().click();
+      await page.locator(".stage", { hasText: "This file is not there any more" }).waitFor();
+      await page.keyboard.press("Escape");
     }
+    at.trouble.splice(0);
     return at;
   },
 

@@ -267,16 +267,22 @@ function showMonth(month) {
 
 // ---- the full-size view
 
+function player(name, attributes) {
+  const element = make(name, attributes);
+  element.addEventListener("error", () => element.replaceWith(make("p", {}, "This file is not there any more, or this browser cannot show it.")));
+  return element;
+}
+
 function stage(item, file, whole) {
   const text = whole?.texts[here.file - item.files.length] ?? item.text;
   if (!file) return make("pre", {}, text ?? "");
   const name = file.label || nameOf(item);
-  if (file.kind === "image") return make("img", { src: file.url, alt: name });
-  if (file.kind === "video") return make("video", { src: file.url, controls: true, "aria-label": name, poster: file.thumbnail });
+  if (file.kind === "image") return player("img", { src: file.url, alt: name });
+  if (file.kind === "video") return player("video", { src: file.url, controls: true, "aria-label": name, poster: file.thumbnail });
   if (file.kind === "audio") {
     const wave = make("img", { src: file.thumbnail, alt: "" });
     wave.addEventListener("error", () => wave.remove());
-    return make("div", { class: "sound" }, wave, make("audio", { src: file.url, controls: true, "aria-label": name }));
+    return make("div", { class: "sound" }, wave, player("audio", { src: file.url, controls: true, "aria-label": name }));
   }
   return make("p", {}, file.download ? "A browser cannot show this file. Save it." : "This file is not saved.");
 }
@@ -310,7 +316,7 @@ function compareButton(item, file, whole) {
     const pressed = button.getAttribute("aria-pressed") === "false";
     button.setAttribute("aria-pressed", String(pressed));
     find(".stage", parts.viewer).replaceChildren(pressed
-      ? compare(make("img", { src: before.url, alt: "Before" }), make("img", { src: file.url, alt: "After" })) : stage(item, file));
+      ? compare(player("img", { src: before.url, alt: "Before" }), player("img", { src: file.url, alt: "After" })) : stage(item, file));
   });
   return button;
 }
