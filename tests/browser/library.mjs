@@ -278,6 +278,9 @@ const scenes = {
     assert.equal(await page.locator(".tile").count(), 0);
     await accessible(page, "login");
     await photo(page, "login");
+    await page.getByLabel("Token").fill("a wrong token");
+    await page.getByRole("button", { name: "Show the library" }).click();
+    await page.getByText("This is not the token of this server, or not any more.").waitFor();
     await page.getByLabel("Token").fill(token);
     await page.getByRole("button", { name: "Show the library" }).click();
     await shown(page);

@@ -60,7 +60,7 @@ async function ask(place, query = {}, change) {
     sessionStorage.removeItem("token");
     // With an account, the login is a page of its own; without one, the token is entered here.
     (answer.account ? parts.loggedOut : parts.login).hidden = false;
-    throw new Error("");
+    throw new Error(token && "This is not the token of this server, or not any more.");
   }
   if (answer.error) throw new Error([answer.error.message ?? answer.error, answer.error.next_step ?? answer.next_step].filter(Boolean).join(" "));
   return answer;
