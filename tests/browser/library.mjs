@@ -118,6 +118,7 @@ const scenes = {
     await page.locator(".open").first().click();
     await page.getByRole("heading", { name: "Lineage" }).waitFor();
     const prompt = await page.locator(".prompt").textContent();
+    for (const each of [".title", ".prompt", "dd"]) assert.equal(await page.locator(each).first().evaluate((element) => getComputedStyle(element).unicodeBidi), "plaintext");
     assert.match(prompt, /<b>stars<\/b>/);
     await page.getByRole("button", { name: "Copy prompt" }).click();
     await page.getByRole("button", { name: "Copied" }).waitFor();
