@@ -153,6 +153,18 @@ async def test_a_cookie_that_was_changed_or_signed_with_another_secret_counts_fo
         assert (await browser.get("/library/api/items")).status_code == 401
 
 
+async def test_pages_that_begin_to_log_in_at_once_are_all_opened(browser: httpx2.AsyncClient) -> None:
+    pages = [str(browser.base_url.join(path)) for path in ("/library", "/account", "/library", "/account")]
+    end = str(browser.base_url.join("/account/callback"))
+    begun = [(await browser.get((await browser.get(page)).headers["location"])).headers["location"] for page in pages]
+    assert len(browser.cookies[COOKIE]) < 3500
+    # Opened again, an end leads to a page, too, because somebody is logged in.
+    for address, page in zip(begun, pages, strict=True):
+        back = await log_in(browser, address, "ann", end)
+        reached = [(await browser.get(back)).headers["location"] for _ in range(2)]
+        assert reached == [page, pages[1]]
+
+
 @pytest.mark.parametrize(
     "to", ["https://evil.example", "//evil.example", "/library/../x", "/mcp", "/library@evil.example"]
 )

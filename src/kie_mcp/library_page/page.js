@@ -267,6 +267,7 @@ function showMonth(month) {
 
 // ---- the full-size view
 
+// A picture, clip or sound, or a word about it if it cannot be shown.
 function player(name, attributes) {
   const element = make(name, attributes);
   element.addEventListener("error", () => element.replaceWith(make("p", {}, "This file is not there any more, or this browser cannot show it.")));

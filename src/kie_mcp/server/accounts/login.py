@@ -34,6 +34,8 @@ PATH = "/account"
 """Path of the page with the person's account; the paths of the login begin with it."""
 SESSION_SECONDS = 3600
 """Seconds after which a person has to log in again."""
+MAX_BEGUN = 4
+"""Maximum number of logins that a browser may begin before it ends one; a cookie has at most 4096 bytes."""
 HEADERS = {
     "content-security-policy": "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'",
@@ -123,15 +125,18 @@ class Login:
         return add_client_id(address, self._settings.oidc_client_id) if is_safe else ""
 
     async def _begin(self, request: Request) -> Response:
-        request.session.clear()
         # Only a known page of this server is remembered, so that no link can send people to a foreign site after login.
-        request.session["to"] = LIBRARY if request.query_params.get("to") == LIBRARY else PATH
-        client = await self._build_client()
+        client = await self._build_client(to=LIBRARY if request.query_params.get("to") == LIBRARY else PATH)
         redirect: Response = await client.authorize_redirect(request, f"{self.page}/callback", resource=self._resource)
         return redirect
 
     async def _end(self, request: Request) -> Response:
-        client, to = await self._build_client(), request.session.get("to", PATH)
+        client = await self._build_client()
+        begun = await client.framework.get_state_data(request.session, request.query_params.get("state", ""))
+        if not begun and find_person(request):
+            # Another login of this browser has ended meanwhile, or this one has.
+            return RedirectResponse(self.page, 303, HEADERS)
+        to = begun["to"] if begun else PATH
         try:
             given = await client.authorize_access_token(request, resource=self._resource)
             token = await self._check(given)
@@ -142,7 +147,6 @@ class Login:
             return PlainTextResponse(f"The login has failed. {told}Begin again: {self.server}{to}", 400, HEADERS)
         except httpx2.HTTPError as error:
             raise ProviderUnavailable(type(error).__name__) from None
-        request.session.clear()
         request.session["tenant"] = name_tenant(self._provider.issuer, str(token.subject))
         request.session["spends"] = SPEND in token.scopes
         request.session["form"] = secrets.token_urlsafe(32)
@@ -163,14 +167,17 @@ class Login:
             raise LoginFailed(f"The provider has not granted {READ}.")
         return token
 
-    async def _build_client(self) -> StarletteOAuth2App:
-        """Return the OAuth client of the login: authorization code flow with PKCE, and an ID token with a nonce."""
+    async def _build_client(self, to: str = PATH) -> StarletteOAuth2App:
+        """Return the OAuth client of a login that leads to the page with the path `to`.
+
+        The client uses the authorization code flow with PKCE, and an ID token with a nonce.
+        """
         metadata = dict((await self._provider.describe()).metadata)
         offered = metadata.get("id_token_signing_alg_values_supported") or ["RS256"]
         metadata["id_token_signing_alg_values_supported"] = [each for each in offered if each in ALGORITHMS]
         secret = self._settings.oidc_client_secret
         client = StarletteOAuth2App(
-            StarletteIntegration("provider"),
+            _BegunLogins(to),
             client_id=self._settings.oidc_client_id,
             client_secret=secret.get_secret_value() if secret else None,
             client_kwargs={
@@ -181,6 +188,28 @@ class Login:
         )
         client.server_metadata = metadata
         return client
+
+
+class _BegunLogins(StarletteIntegration):  # type: ignore[misc]  # Authlib has no types for it.
+    """Keeps what logins that have begun need at their end in the session, each under its `state`.
+
+    A browser may begin several logins at once, for example when it opens the tabs of yesterday again. Authlib's own
+    class forgets a login when the next one begins.
+    """
+
+    def __init__(self, to: str) -> None:
+        super().__init__("provider")
+        self._to = to
+
+    async def set_state_data(self, session: dict[str, Any] | None, state: str, data: Any) -> None:
+        """Store a login in the session, and forget the oldest ones."""
+        assert session is not None  # noqa: S101 - `keep_sessions()` has added it
+        others = [key for key in session if key.startswith(f"_state_{self.name}_")]
+        for key in others[: max(len(others) - MAX_BEGUN + 1, 0)]:
+            del session[key]
+        # Without the long URL at the provider, which nobody needs any more, the logins fit into the cookie.
+        kept = {name: value for name, value in data.items() if name != "url"} | {"to": self._to}
+        session[f"_state_{self.name}_{state}"] = {"data": kept, "exp": time.time() + self.expires_in}
 
 
 def find_person(request: Request) -> Person | None:
