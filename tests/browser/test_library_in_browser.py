@@ -12,6 +12,7 @@ import PIL.Image
 import pytest
 from chromium import CHROMIUM, MODULES, NODE, list_scenes, needs_browser
 from mcp import Client
+from starlette.types import ASGIApp, Receive, Scope, Send
 from support.answers import answer
 from support.ledgers import fill_ledger
 from support.paths import ROOT
@@ -24,9 +25,20 @@ from kie_mcp.server.http import PATH
 SCRIPT = Path(__file__).with_name("library.mjs")
 PICTURES = ROOT / "test-output" / "library"
 TOKEN = "a-token-of-the-tests"
+BELOW = "/kie"
 SCENES = list_scenes(SCRIPT)
 
 pytestmark = [pytest.mark.anyio, needs_browser("playwright-core", "axe-core")]
+
+
+def below(path: str, app: ASGIApp) -> ASGIApp:
+    """Serve an application below a path that it does not know of, as a proxy does."""
+
+    async def strip(scope: Scope, receive: Receive, send: Send) -> None:
+        known = {"path": scope["path"].removeprefix(path)} if "path" in scope else {}
+        await app({**scope, **known}, receive, send)
+
+    return strip
 
 
 async def make_things(client: Client) -> None:
@@ -58,10 +70,11 @@ async def test_every_scene_of_the_library_page_goes_as_it_should(
     many = settings.model_copy(update={"data_dir": tmp_path / "many"})
     await fill_ledger(many.state_dir, 10_000)
     async with (
-        serve_app(build_local_page(settings, TOKEN)) as url,
+        serve_app(below(BELOW, build_local_page(settings, TOKEN))) as url,
         serve_app(build_local_page(many, TOKEN)) as big_url,
     ):
-        addresses = [f"{each.removesuffix(PATH)}/library#{TOKEN}" for each in (url, big_url)]
+        bases = (url.removesuffix(PATH) + BELOW, big_url.removesuffix(PATH))
+        addresses = [f"{each}/library#{TOKEN}" for each in bases]
         with anyio.fail_after(150):
             ran = await anyio.run_process([NODE, SCRIPT, *addresses, PICTURES, CHROMIUM, MODULES], check=False)
     assert ran.returncode == 0, ran.stderr.decode()

@@ -91,6 +91,7 @@ async def test_a_person_logs_in_stores_a_key_and_calls_are_paid_with_it(
     assert await find_key(issuer, address, "ann") == missing
     page = await open_page(browser, address)
     assert "No key is stored" in page.text
+    assert f'href="{address}/library"' in page.text
     told = await browser.post(page.url, data={"form": read_form(page), "key": f" {KEY} "})
     assert "Your key is stored. It has 1,234,567.5 credits." in told.text
     assert "ends with cdef" in told.text

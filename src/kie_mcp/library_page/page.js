@@ -1,6 +1,7 @@
 "use strict";
 
-const PREFIX = "/library";
+// Relative to the page, because a proxy may have put it below a path of its own.
+const PREFIX = "library";
 const SVG = "http://www.w3.org/2000/svg";
 const parts = {
   grid: find("#grid"), batches: find("#batches"), months: find("#months"), state: find("#state"), more: find("#more"),
@@ -53,7 +54,7 @@ async function ask(place, query = {}, change) {
   }
   const answer = await response.json().catch(() => ({ error: "The server could not answer. What it printed says why." }));
   if (answer.account) {
-    parts.account.href = answer.account;
+    parts.account.href = `.${answer.account}`;
     parts.account.hidden = false;
   }
   if (response.status === 401) {

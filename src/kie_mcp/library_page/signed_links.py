@@ -39,10 +39,13 @@ class SignedLinks:
         self._clock = clock or Clock()
 
     def sign(self, path: str, **query: str) -> str:
-        """Return a link to a path, with the query, the time at which the link stops working, and a signature."""
+        """Return a link to a path, with the query, the time at which the link stops working, and a signature.
+
+        The link is relative to the root of the server, and so to the page, which a proxy may have put below a path.
+        """
         end = (self._clock.time() // DAY + 2) * DAY
         whole = {**query, **self._fields, END: f"{end:.0f}"}
-        return f"{path}?{urlencode({**whole, SIGNATURE: self._compute(path, whole)})}"
+        return f"{path.removeprefix('/')}?{urlencode({**whole, SIGNATURE: self._compute(path, whole)})}"
 
     def is_signed(self, path: str, query: str) -> bool:
         """Return whether a link with this path and query has a correct signature, and has not stopped working yet."""

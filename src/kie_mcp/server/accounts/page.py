@@ -22,6 +22,7 @@ from kie_mcp.catalog.credits import format_number
 from kie_mcp.errors import AuthError, KieMcpError
 from kie_mcp.kie.client import KieClient
 from kie_mcp.ledger.ledger import LedgerError
+from kie_mcp.library_page.descriptions import PREFIX as LIBRARY
 from kie_mcp.server.accounts.login import HEADERS, PATH, Login, Person, find_person
 from kie_mcp.server.accounts.provider import ProviderUnavailable
 from kie_mcp.server.accounts.stored_keys import StoredKeys, UnreadableKey
@@ -119,6 +120,7 @@ class AccountPage:
 
     async def _render(self, person: Person, message: str = "", status: int = 200) -> Response:
         shown = {"message": message, "known": PAID_BY_OPERATOR, "form": person.form, "path": self._login.page}
+        shown["library"] = self._login.server + LIBRARY
         if self._stored:
             shown["known"] = await _describe_key(self._stored, person.tenant)
         escaped = {name: escape(each) for name, each in shown.items()}
