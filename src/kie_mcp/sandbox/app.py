@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 from uuid import uuid4
 
 import anyio.to_thread
@@ -40,7 +40,9 @@ from kie_mcp.sandbox.status_answers import build_status_answer
 from kie_mcp.sandbox.task_store import TaskStore
 
 MEDIA_ORIGIN = "https://tempfile.kie-sandbox.invalid"
-"""Start of the URLs of media files if the sandbox runs inside the process and not as an HTTP server on localhost."""
+"""Start of the URLs of media files if the sandbox runs inside the process and not as an HTTP server."""
+FAILURE_SECONDS = 60
+"""Seconds for which a repeated request is answered with the failure of the task that an equal request started."""
 
 
 class Sandbox:
@@ -233,10 +235,12 @@ class Sandbox:
     def _find_repeated(self, offer: Offer, body: dict[str, Any]) -> FakeTask | None:
         """Return the task of an earlier create request with equal arguments, or None if there is no such task.
 
-        On some routes, a client sends the same create request again until the result is ready.
+        On some routes, a client sends the same create request again until the result is ready. A failed task is found
+        for FAILURE_SECONDS after its end; then the same request starts another task.
         """
-        arguments = offer.parse_arguments(body)
-        return next((task for task in self.accepted if task.offers[0] == offer and task.arguments == arguments), None)
+        arguments, oldest_failure = offer.parse_arguments(body), self._clock() - FAILURE_SECONDS
+        earlier = (task for task in self.accepted if task.offers[0] == offer and task.arguments == arguments)
+        return next((task for task in earlier if task.fault != "fail" or task.ends_at > oldest_failure), None)
 
     def _find_lost_upload(self, request: Request, body: Any) -> str:
         """Return the first URL in a request body that leads to a deleted upload; empty if there is no such URL."""
@@ -251,7 +255,8 @@ class Sandbox:
     def _exceeds_window(self, now: float) -> bool:
         """Return True if one more create request at the time `now` would exceed the rate limit."""
         limit, seconds = self._window
-        return sum(task.created_at > now - seconds for task in self.accepted) >= limit
+        # A task from the future was made before the computer's clock was set back.
+        return sum(now - seconds < task.created_at <= now for task in self.accepted) >= limit
 
     async def _read_status(self, request: Request) -> Response:
         if not (id_ := request.query_params.get("taskId")):
@@ -280,9 +285,10 @@ class Sandbox:
 
     def _find_file(self, request: Request, url: str) -> Path | None:
         """Return the local file for one of the sandbox's own media URLs, or None if there is no such file."""
+        parts = _split_url(url)
         for origin in (MEDIA_ORIGIN, _base_url(request)):
-            if url.startswith(origin + MEDIA_PATH):
-                first, _, rest = unquote(urlsplit(url).path).removeprefix(MEDIA_PATH).partition("/")
+            if parts and url.startswith(origin + MEDIA_PATH):
+                first, _, rest = unquote(parts.path).removeprefix(MEDIA_PATH).partition("/")
                 return self._files.find_upload(rest) if first == "uploads" else self._find_result(first, rest)
         return None
 
@@ -315,11 +321,11 @@ class Sandbox:
     async def _upload_url(self, request: Request) -> Response:
         fields = await _read_json(request)
         url = str(fields.get("fileUrl", ""))
-        if not url.startswith(("http://", "https://")):
+        if not (parts := _split_url(url)):
             return refuse_upload("fileUrl is no public address")
         place = self._find_file(request, url)
         content = place.read_bytes() if place else render_stand_in(url)
-        return await self._save_upload(request, fields, io.BytesIO(content), Path(urlsplit(url).path).suffix)
+        return await self._save_upload(request, fields, io.BytesIO(content), Path(parts.path).suffix)
 
     async def _upload_stream(self, request: Request) -> Response:
         async with request.form() as form:
@@ -335,9 +341,13 @@ class Sandbox:
         if not UPLOAD_FOLDER_PATTERN.fullmatch(folder):
             return refuse_upload("uploadPath is required, without a slash at either end")
         path = f"{folder}/{fields.get('fileName') or uuid4().hex + extension}"
+        try:
+            quoted_path = quote(path)
+        except UnicodeEncodeError:
+            return refuse_upload("fileName has half a character")
         now = self._clock()
         size = await anyio.to_thread.run_sync(self._files.save_upload, source, path, now)
-        url = f"{_base_url(request)}{UPLOADS_PATH}{quote(path)}"
+        url = f"{_base_url(request)}{UPLOADS_PATH}{quoted_path}"
         receipt = build_receipt(path, url, size, now)
         return JSONResponse({"success": True, "code": 200, "msg": "File uploaded successfully", "data": receipt})
 
@@ -358,7 +368,7 @@ class Sandbox:
     def _answer_discovery(self, data: Any) -> Response:
         """Answer a discovery request with `data`; refuse it if the previous request was less than a second ago."""
         now = self._clock()
-        if now - self._last_discovery < 1:
+        if 0 <= now - self._last_discovery < 1:
             return build_envelope(429, "At most one request a second")
         self._last_discovery = now
         return build_envelope(200, "success", data) if data else build_envelope(404, "There is no such model")
@@ -367,7 +377,7 @@ class Sandbox:
         fields = await _read_json(request)
         try:
             self._faults.add(str(fields.get("on")), fields.get("how", ""), int(fields.get("times", 1)))
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             return build_envelope(400, str(error), http=400)
         return build_envelope(200, "success")
 
@@ -394,7 +404,18 @@ async def _read_json(request: Request) -> dict[str, Any]:
     raise HTTPException(400, "The body is no JSON object")
 
 
+def _split_url(url: str) -> SplitResult | None:
+    """Return the parts of a web address, or None if the text is no web address."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    return parts if parts.scheme in {"http", "https"} else None
+
+
 def _base_url(request: Request) -> str:
-    """Return scheme and host for media URLs: those of the request if it was sent to localhost, else MEDIA_ORIGIN."""
-    local = request.url.hostname in ("localhost", "127.0.0.1")
-    return str(request.base_url).rstrip("/") if local else MEDIA_ORIGIN
+    """Return scheme and host for media URLs: those of the request if it came over the network, else MEDIA_ORIGIN.
+
+    Within a server's process, requests are for KIE's own addresses, which are https; on a port, the sandbox is http.
+    """
+    return str(request.base_url).rstrip("/") if request.url.scheme == "http" else MEDIA_ORIGIN
