@@ -1,13 +1,11 @@
 """The sandbox's ASGI application: it answers create, status, upload, download and discovery requests as KIE does."""
 
-import contextlib
 import io
-import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import SplitResult, quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 from uuid import uuid4
 
 import anyio.to_thread
@@ -36,11 +34,10 @@ from kie_mcp.sandbox.file_store import (
     render_stand_in,
 )
 from kie_mcp.sandbox.offers import OFFERS, Offer, find_offers
+from kie_mcp.sandbox.requests import MEDIA_ORIGIN, find_base_url, read_json, split_url
 from kie_mcp.sandbox.status_answers import build_status_answer
 from kie_mcp.sandbox.task_store import TaskStore
 
-MEDIA_ORIGIN = "https://tempfile.kie-sandbox.invalid"
-"""Start of the URLs of media files if the sandbox runs inside the process and not as an HTTP server."""
 FAILURE_SECONDS = 60
 """Seconds for which a repeated request is answered with the failure of the task that an equal request started."""
 
@@ -184,7 +181,7 @@ class Sandbox:
         return self._with_faults(on, with_key)
 
     async def _create_task(self, request: Request) -> Response:
-        body = dict(request.query_params) if request.method == "GET" else await _read_json(request)
+        body = dict(request.query_params) if request.method == "GET" else await read_json(request)
         path = request.url.path
         if not (offers := find_offers(path, body) or self.discovery.find_extra_model(path, body)):
             return build_envelope(422, f"There is no such model: {body.get('model')}")
@@ -195,7 +192,7 @@ class Sandbox:
             return build_envelope(422, problem)
         if lost_upload := self._find_lost_upload(request, body):
             return build_envelope(451, f"The file could not be fetched: {lost_upload}")
-        now, base = self._clock(), _base_url(request)
+        now, base = self._clock(), find_base_url(request)
         if offer.route.repeated and (earlier_task := self._find_repeated(offer, body)):
             return build_envelope(*answer_repeated_create(StatusRecord(earlier_task, now, base)))
         if self._exceeds_window(now):
@@ -248,7 +245,7 @@ class Sandbox:
             inner = body.values() if isinstance(body, dict) else body
             return next(filter(None, (self._find_lost_upload(request, each) for each in inner)), "")
         is_upload_url = isinstance(body, str) and body.startswith(
-            (f"{MEDIA_ORIGIN}{UPLOADS_PATH}", f"{_base_url(request)}{UPLOADS_PATH}")
+            (f"{MEDIA_ORIGIN}{UPLOADS_PATH}", f"{find_base_url(request)}{UPLOADS_PATH}")
         )
         return body if is_upload_url and not self._find_file(request, body) else ""
 
@@ -267,7 +264,7 @@ class Sandbox:
         if fault := request.state.task_fault:
             task.fault = fault
             self._tasks.save(task)
-        record = StatusRecord(task, self._clock(), _base_url(request))
+        record = StatusRecord(task, self._clock(), find_base_url(request))
         return build_envelope(200, "success", build_status_answer(record))
 
     def _find_task(self, id_: str) -> FakeTask | None:
@@ -277,7 +274,7 @@ class Sandbox:
         return build_envelope(200, "success", self.balance)
 
     async def _download_url(self, request: Request) -> Response:
-        url = str((await _read_json(request)).get("url", ""))
+        url = str((await read_json(request)).get("url", ""))
         place = self._find_file(request, url)
         if not place:
             return build_envelope(422, "The URL was not made by this service")
@@ -285,8 +282,8 @@ class Sandbox:
 
     def _find_file(self, request: Request, url: str) -> Path | None:
         """Return the local file for one of the sandbox's own media URLs, or None if there is no such file."""
-        parts = _split_url(url)
-        for origin in (MEDIA_ORIGIN, _base_url(request)):
+        parts = split_url(url)
+        for origin in (MEDIA_ORIGIN, find_base_url(request)):
             if parts and url.startswith(origin + MEDIA_PATH):
                 first, _, rest = unquote(parts.path).removeprefix(MEDIA_PATH).partition("/")
                 return self._files.find_upload(rest) if first == "uploads" else self._find_result(first, rest)
@@ -309,7 +306,7 @@ class Sandbox:
         return answer_file(self._find_result(request.path_params["task"], name), name)
 
     async def _upload_base64(self, request: Request) -> Response:
-        fields = await _read_json(request)
+        fields = await read_json(request)
         try:
             content, extension = decode_base64(str(fields.get("base64Data", "")))
         except ValueError as error:
@@ -319,9 +316,9 @@ class Sandbox:
         return await self._save_upload(request, fields, io.BytesIO(content), extension)
 
     async def _upload_url(self, request: Request) -> Response:
-        fields = await _read_json(request)
+        fields = await read_json(request)
         url = str(fields.get("fileUrl", ""))
-        if not (parts := _split_url(url)):
+        if not (parts := split_url(url)):
             return refuse_upload("fileUrl is no public address")
         place = self._find_file(request, url)
         content = place.read_bytes() if place else render_stand_in(url)
@@ -347,7 +344,7 @@ class Sandbox:
             return refuse_upload("fileName has half a character")
         now = self._clock()
         size = await anyio.to_thread.run_sync(self._files.save_upload, source, path, now)
-        url = f"{_base_url(request)}{UPLOADS_PATH}{quoted_path}"
+        url = f"{find_base_url(request)}{UPLOADS_PATH}{quoted_path}"
         receipt = build_receipt(path, url, size, now)
         return JSONResponse({"success": True, "code": 200, "msg": "File uploaded successfully", "data": receipt})
 
@@ -374,7 +371,7 @@ class Sandbox:
         return build_envelope(200, "success", data) if data else build_envelope(404, "There is no such model")
 
     async def _add_fault(self, request: Request) -> Response:
-        fields = await _read_json(request)
+        fields = await read_json(request)
         try:
             self._faults.add(str(fields.get("on")), fields.get("how", ""), int(fields.get("times", 1)))
         except (TypeError, ValueError) as error:
@@ -393,29 +390,3 @@ class Sandbox:
 async def answer_http_error(_: Request, error: Any) -> Response:
     """Answer a request that raised an `HTTPException`, such as 404 for an unknown path, in KIE's JSON format."""
     return build_envelope(error.status_code, error.detail, http=error.status_code)
-
-
-async def _read_json(request: Request) -> dict[str, Any]:
-    """Parse the request body as a JSON object; raise an error with HTTP status 400 if it is no JSON object."""
-    with contextlib.suppress(ValueError):
-        body = json.loads(await request.body())
-        if isinstance(body, dict):
-            return body
-    raise HTTPException(400, "The body is no JSON object")
-
-
-def _split_url(url: str) -> SplitResult | None:
-    """Return the parts of a web address, or None if the text is no web address."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return None
-    return parts if parts.scheme in {"http", "https"} else None
-
-
-def _base_url(request: Request) -> str:
-    """Return scheme and host for media URLs: those of the request if it came over the network, else MEDIA_ORIGIN.
-
-    Within a server's process, requests are for KIE's own addresses, which are https; on a port, the sandbox is http.
-    """
-    return str(request.base_url).rstrip("/") if request.url.scheme == "http" else MEDIA_ORIGIN
