@@ -64,6 +64,8 @@ def complete_registry_entry(project: Project, bundle: Path, image: str) -> dict[
                 "registryType": "oci",
                 "identifier": f"{image}:{project.version}",
                 "runtimeHint": "docker",
+                # In place of the image's command, which serves HTTP.
+                "packageArguments": [{"type": "positional", "value": "serve"}],
                 "transport": {"type": "stdio"},
                 "environmentVariables": list_variables(),
             }

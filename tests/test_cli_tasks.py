@@ -76,7 +76,19 @@ def test_a_picture_is_made_told_listed_found_and_opened(settings: dict[str, str]
         path = os.pathsep.join((str(tmp_path), os.environ["PATH"]))
         assert run_command("open", task, **{**settings, "PATH": path}, cwd=tmp_path).stdout.strip() == str(file)
         assert (tmp_path / "opened").read_text(encoding="utf-8").strip() == str(file)
+        unopened = run_command("open", task, **{**settings, "PATH": str(tmp_path / "empty")}, cwd=tmp_path)
+        assert (unopened.returncode, unopened.stdout.strip()) == (1, str(file))
+        assert "No program opened it" in unopened.stderr
     assert "no number 2" in " ".join(run(settings, "open", task, "2", ends_with=1).stderr.split())
+
+
+def test_what_was_made_is_told_also_where_its_characters_cannot_be_shown(settings: dict[str, str]) -> None:
+    narrow = {**settings, "PYTHONIOENCODING": "ascii"}
+    made = run_command("run", "ai-music-api/generate-lyrics", "prompt=Снег und 雪", cwd=None, **narrow)
+    assert (made.returncode, made.stderr) == (0, "")
+    assert "succeeded" in made.stdout
+    told = run_command("tasks", cwd=None, **narrow)
+    assert (told.returncode, r"\u96ea" in told.stdout) == (0, True)
 
 
 def test_a_repeated_call_says_so_and_how_to_make_another(settings: dict[str, str], tmp_path: Path) -> None:

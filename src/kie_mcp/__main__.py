@@ -1,5 +1,6 @@
 """The program `kie-mcp`: MCP clients start it as a server, and people use it as a command line."""
 
+import io
 import os
 import sys
 
@@ -34,6 +35,11 @@ def run_command() -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
         # From now on, Ctrl-C raises KeyboardInterrupt again, so that a command can close its files and connections.
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    for stream in (sys.stdout, sys.stderr):
+        # On Windows, the encoding of a pipe or a file lacks most characters. They are written as escapes, because an
+        # error would hide what a paid call has made. Tests and other programs may use other kinds of streams.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         cli()
     except ConfigurationError as error:

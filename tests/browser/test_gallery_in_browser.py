@@ -25,7 +25,8 @@ from support.paths import ROOT
 from support.servers import serve_app
 
 from kie_mcp.config import Settings
-from kie_mcp.sandbox.app import MEDIA_ORIGIN, Sandbox
+from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.sandbox.requests import MEDIA_ORIGIN
 from kie_mcp.server.app import App
 from kie_mcp.server.extensions import gallery
 from kie_mcp.server.http import PATH, build_http_app

@@ -138,6 +138,8 @@ def test_a_release_tells_the_registry_the_bundle_and_the_image(bundle: Path) -> 
     # The registry wants the letters mcp in the bundle's address.
     assert "mcp" in kinds["mcpb"]["identifier"]
     assert kinds["oci"]["identifier"].endswith(f":{PROJECT.version}")
+    # The image's own command serves HTTP, and what starts it by this entry speaks over stdin.
+    assert [each["value"] for each in kinds["oci"]["packageArguments"]] == ["serve"]
 
 
 async def test_uvx_starts_the_wheel_as_the_plugin_asks(tmp_path: Path) -> None:

@@ -165,6 +165,41 @@ async def test_no_more_creates_than_the_window_allows(kie: Kie) -> None:
     assert len(kie.sandbox.accepted) == 21
 
 
+async def test_a_clock_that_is_set_back_holds_up_nothing(kie: Kie) -> None:
+    for _ in range(20):
+        await kie.picture()
+    await kie.get("/api/v1/models")
+    kie.wait(-3600)
+    assert (await kie.job(PICTURE, prompt="later"))["code"] == 200
+    assert (await kie.get("/api/v1/models"))["code"] == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "code"),
+    [
+        ("/api/v1/veo/generate", {"model": ["veo3"], "prompt": "rain"}, 422),
+        (routes.JOBS.create, {"model": {}, "input": {"prompt": "rain"}}, 422),
+        ("/api/file-url-upload", {"fileUrl": "http://[x", "uploadPath": "in"}, 400),
+        ("/api/file-base64-upload", {"base64Data": "aGk=", "uploadPath": "in", "fileName": "\ud83d.png"}, 400),
+        ("/api/v1/common/download-url", {"url": "https://[x/y"}, 422),
+        ("/sandbox/faults", {"on": "create", "how": 502, "times": None}, 400),
+    ],
+)
+async def test_an_odd_request_is_refused_as_kie_refuses(kie: Kie, path: str, body: dict[str, Any], code: int) -> None:
+    content = json.dumps(body)
+    assert (await kie.http.post(path, content=content)).json()["code"] == code
+
+
+async def test_a_request_that_failed_a_while_ago_starts_anew(kie: Kie) -> None:
+    async def ask(seconds: float) -> int:
+        kie.wait(seconds)
+        code: int = (await kie.get("/api/v1/veo/get-1080p-video", taskId="t1"))["code"]
+        return code
+
+    kie.sandbox.inject_fault("create", "fail")
+    assert [await ask(each) for each in (0, 5, 50, 60, 5)] == [400, 501, 501, 400, 200]
+
+
 @pytest.mark.parametrize(
     ("path", "body", "price"),
     [
@@ -440,12 +475,13 @@ async def test_media_are_there_from_success_on_and_under_their_own_names_only(ki
     assert (await kie.http.get(url.replace(task, "nobody"))).status_code == 404
 
 
-async def test_media_of_a_served_sandbox_are_on_its_own_address(kie: Kie) -> None:
+@pytest.mark.parametrize("origin", ["http://127.0.0.1:8799", "http://[::1]:8799", "http://studio.example:8766"])
+async def test_media_of_a_served_sandbox_are_on_its_own_address(kie: Kie, origin: str) -> None:
     task = await kie.picture()
     kie.wait()
-    record = (await kie.http.get(f"http://127.0.0.1:8799{routes.JOBS.status}", params={"taskId": task})).json()
+    record = (await kie.http.get(f"{origin}{routes.JOBS.status}", params={"taskId": task})).json()
     (url,) = json.loads(record["data"]["resultJson"])["resultUrls"]
-    assert url.startswith("http://127.0.0.1:8799/sandbox/media/")
+    assert url.startswith(f"{origin}/sandbox/media/")
     assert (await kie.http.get(url)).status_code == 200
 
 

@@ -21,7 +21,8 @@ from support.new_model import NEW, SCHEMA
 
 from kie_mcp.config import Settings
 from kie_mcp.kie.key_filter import make_key_filter
-from kie_mcp.sandbox.app import MEDIA_ORIGIN, Sandbox
+from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.sandbox.requests import MEDIA_ORIGIN
 from kie_mcp.server.app import App
 from kie_mcp.server.build import build_server
 

@@ -17,8 +17,10 @@ A KIE that costs nothing is at {url} until Ctrl-C. Its key is `sandbox`. kie-mcp
   KIE_API_KEY=sandbox
   KIE_MCP_BASE_URL={url}
   KIE_MCP_UPLOAD_URL={url}
+  KIE_MCP_DATA_DIR={client_folder}
 
-Its tasks and its balance are kept in {folder}; without this folder it starts anew.
+so that the tasks count in no report and no cap of yours. The tasks and the balance of the sandbox are kept in
+{folder}; without this folder it starts anew.
 """
 
 
@@ -85,7 +87,7 @@ def sandbox(
     folder = create_folder(config.load().sandbox_dir)
     program = find_ffmpeg() or ""
     kie = Sandbox(seconds=seconds, credits=start_balance, legacy=legacy, folder=folder, ffmpeg=program)
-    message = SANDBOX_MESSAGE.replace("{folder}", str(kie.folder))
+    message = SANDBOX_MESSAGE.replace("{folder}", str(kie.folder)).replace("{client_folder}", str(folder / "client"))
     listen(kie.app, host, port, lambda url: print_to_stderr(message.replace("{url}", url)))
 
 

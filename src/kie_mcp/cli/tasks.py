@@ -115,7 +115,9 @@ def open_result(
         show_error(f"{path or 'The file'} is not there any more.", step)
         raise typer.Exit(1)
     typer.echo(place)
-    typer.launch(place)
+    if typer.launch(place):
+        show_error("No program opened it.", "Open it by its path or web link.")
+        raise typer.Exit(1)
 
 
 def find_models(words: Words = None, page: Annotated[int, typer.Option(min=1, help="Which page.")] = 1) -> None:

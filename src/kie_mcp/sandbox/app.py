@@ -1,13 +1,11 @@
 """The sandbox's ASGI application: it answers create, status, upload, download and discovery requests as KIE does."""
 
-import contextlib
 import io
-import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 from uuid import uuid4
 
 import anyio.to_thread
@@ -36,11 +34,12 @@ from kie_mcp.sandbox.file_store import (
     render_stand_in,
 )
 from kie_mcp.sandbox.offers import OFFERS, Offer, find_offers
+from kie_mcp.sandbox.requests import MEDIA_ORIGIN, find_base_url, read_json, split_url
 from kie_mcp.sandbox.status_answers import build_status_answer
 from kie_mcp.sandbox.task_store import TaskStore
 
-MEDIA_ORIGIN = "https://tempfile.kie-sandbox.invalid"
-"""Start of the URLs of media files if the sandbox runs inside the process and not as an HTTP server on localhost."""
+FAILURE_SECONDS = 60
+"""Seconds for which a repeated request is answered with the failure of the task that an equal request started."""
 
 
 class Sandbox:
@@ -182,7 +181,7 @@ class Sandbox:
         return self._with_faults(on, with_key)
 
     async def _create_task(self, request: Request) -> Response:
-        body = dict(request.query_params) if request.method == "GET" else await _read_json(request)
+        body = dict(request.query_params) if request.method == "GET" else await read_json(request)
         path = request.url.path
         if not (offers := find_offers(path, body) or self.discovery.find_extra_model(path, body)):
             return build_envelope(422, f"There is no such model: {body.get('model')}")
@@ -193,7 +192,7 @@ class Sandbox:
             return build_envelope(422, problem)
         if lost_upload := self._find_lost_upload(request, body):
             return build_envelope(451, f"The file could not be fetched: {lost_upload}")
-        now, base = self._clock(), _base_url(request)
+        now, base = self._clock(), find_base_url(request)
         if offer.route.repeated and (earlier_task := self._find_repeated(offer, body)):
             return build_envelope(*answer_repeated_create(StatusRecord(earlier_task, now, base)))
         if self._exceeds_window(now):
@@ -233,10 +232,12 @@ class Sandbox:
     def _find_repeated(self, offer: Offer, body: dict[str, Any]) -> FakeTask | None:
         """Return the task of an earlier create request with equal arguments, or None if there is no such task.
 
-        On some routes, a client sends the same create request again until the result is ready.
+        On some routes, a client sends the same create request again until the result is ready. A failed task is found
+        for FAILURE_SECONDS after its end; then the same request starts another task.
         """
-        arguments = offer.parse_arguments(body)
-        return next((task for task in self.accepted if task.offers[0] == offer and task.arguments == arguments), None)
+        arguments, oldest_failure = offer.parse_arguments(body), self._clock() - FAILURE_SECONDS
+        earlier = (task for task in self.accepted if task.offers[0] == offer and task.arguments == arguments)
+        return next((task for task in earlier if task.fault != "fail" or task.ends_at > oldest_failure), None)
 
     def _find_lost_upload(self, request: Request, body: Any) -> str:
         """Return the first URL in a request body that leads to a deleted upload; empty if there is no such URL."""
@@ -244,14 +245,15 @@ class Sandbox:
             inner = body.values() if isinstance(body, dict) else body
             return next(filter(None, (self._find_lost_upload(request, each) for each in inner)), "")
         is_upload_url = isinstance(body, str) and body.startswith(
-            (f"{MEDIA_ORIGIN}{UPLOADS_PATH}", f"{_base_url(request)}{UPLOADS_PATH}")
+            (f"{MEDIA_ORIGIN}{UPLOADS_PATH}", f"{find_base_url(request)}{UPLOADS_PATH}")
         )
         return body if is_upload_url and not self._find_file(request, body) else ""
 
     def _exceeds_window(self, now: float) -> bool:
         """Return True if one more create request at the time `now` would exceed the rate limit."""
         limit, seconds = self._window
-        return sum(task.created_at > now - seconds for task in self.accepted) >= limit
+        # A task from the future was made before the computer's clock was set back.
+        return sum(now - seconds < task.created_at <= now for task in self.accepted) >= limit
 
     async def _read_status(self, request: Request) -> Response:
         if not (id_ := request.query_params.get("taskId")):
@@ -262,7 +264,7 @@ class Sandbox:
         if fault := request.state.task_fault:
             task.fault = fault
             self._tasks.save(task)
-        record = StatusRecord(task, self._clock(), _base_url(request))
+        record = StatusRecord(task, self._clock(), find_base_url(request))
         return build_envelope(200, "success", build_status_answer(record))
 
     def _find_task(self, id_: str) -> FakeTask | None:
@@ -272,7 +274,7 @@ class Sandbox:
         return build_envelope(200, "success", self.balance)
 
     async def _download_url(self, request: Request) -> Response:
-        url = str((await _read_json(request)).get("url", ""))
+        url = str((await read_json(request)).get("url", ""))
         place = self._find_file(request, url)
         if not place:
             return build_envelope(422, "The URL was not made by this service")
@@ -280,9 +282,10 @@ class Sandbox:
 
     def _find_file(self, request: Request, url: str) -> Path | None:
         """Return the local file for one of the sandbox's own media URLs, or None if there is no such file."""
-        for origin in (MEDIA_ORIGIN, _base_url(request)):
-            if url.startswith(origin + MEDIA_PATH):
-                first, _, rest = unquote(urlsplit(url).path).removeprefix(MEDIA_PATH).partition("/")
+        parts = split_url(url)
+        for origin in (MEDIA_ORIGIN, find_base_url(request)):
+            if parts and url.startswith(origin + MEDIA_PATH):
+                first, _, rest = unquote(parts.path).removeprefix(MEDIA_PATH).partition("/")
                 return self._files.find_upload(rest) if first == "uploads" else self._find_result(first, rest)
         return None
 
@@ -303,7 +306,7 @@ class Sandbox:
         return answer_file(self._find_result(request.path_params["task"], name), name)
 
     async def _upload_base64(self, request: Request) -> Response:
-        fields = await _read_json(request)
+        fields = await read_json(request)
         try:
             content, extension = decode_base64(str(fields.get("base64Data", "")))
         except ValueError as error:
@@ -313,13 +316,13 @@ class Sandbox:
         return await self._save_upload(request, fields, io.BytesIO(content), extension)
 
     async def _upload_url(self, request: Request) -> Response:
-        fields = await _read_json(request)
+        fields = await read_json(request)
         url = str(fields.get("fileUrl", ""))
-        if not url.startswith(("http://", "https://")):
+        if not (parts := split_url(url)):
             return refuse_upload("fileUrl is no public address")
         place = self._find_file(request, url)
         content = place.read_bytes() if place else render_stand_in(url)
-        return await self._save_upload(request, fields, io.BytesIO(content), Path(urlsplit(url).path).suffix)
+        return await self._save_upload(request, fields, io.BytesIO(content), Path(parts.path).suffix)
 
     async def _upload_stream(self, request: Request) -> Response:
         async with request.form() as form:
@@ -335,9 +338,13 @@ class Sandbox:
         if not UPLOAD_FOLDER_PATTERN.fullmatch(folder):
             return refuse_upload("uploadPath is required, without a slash at either end")
         path = f"{folder}/{fields.get('fileName') or uuid4().hex + extension}"
+        try:
+            quoted_path = quote(path)
+        except UnicodeEncodeError:
+            return refuse_upload("fileName has half a character")
         now = self._clock()
         size = await anyio.to_thread.run_sync(self._files.save_upload, source, path, now)
-        url = f"{_base_url(request)}{UPLOADS_PATH}{quote(path)}"
+        url = f"{find_base_url(request)}{UPLOADS_PATH}{quoted_path}"
         receipt = build_receipt(path, url, size, now)
         return JSONResponse({"success": True, "code": 200, "msg": "File uploaded successfully", "data": receipt})
 
@@ -358,16 +365,16 @@ class Sandbox:
     def _answer_discovery(self, data: Any) -> Response:
         """Answer a discovery request with `data`; refuse it if the previous request was less than a second ago."""
         now = self._clock()
-        if now - self._last_discovery < 1:
+        if 0 <= now - self._last_discovery < 1:
             return build_envelope(429, "At most one request a second")
         self._last_discovery = now
         return build_envelope(200, "success", data) if data else build_envelope(404, "There is no such model")
 
     async def _add_fault(self, request: Request) -> Response:
-        fields = await _read_json(request)
+        fields = await read_json(request)
         try:
             self._faults.add(str(fields.get("on")), fields.get("how", ""), int(fields.get("times", 1)))
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             return build_envelope(400, str(error), http=400)
         return build_envelope(200, "success")
 
@@ -383,18 +390,3 @@ class Sandbox:
 async def answer_http_error(_: Request, error: Any) -> Response:
     """Answer a request that raised an `HTTPException`, such as 404 for an unknown path, in KIE's JSON format."""
     return build_envelope(error.status_code, error.detail, http=error.status_code)
-
-
-async def _read_json(request: Request) -> dict[str, Any]:
-    """Parse the request body as a JSON object; raise an error with HTTP status 400 if it is no JSON object."""
-    with contextlib.suppress(ValueError):
-        body = json.loads(await request.body())
-        if isinstance(body, dict):
-            return body
-    raise HTTPException(400, "The body is no JSON object")
-
-
-def _base_url(request: Request) -> str:
-    """Return scheme and host for media URLs: those of the request if it was sent to localhost, else MEDIA_ORIGIN."""
-    local = request.url.hostname in ("localhost", "127.0.0.1")
-    return str(request.base_url).rstrip("/") if local else MEDIA_ORIGIN

@@ -77,6 +77,8 @@ class Offer:
     def matches(self, body: Json) -> bool:
         """Return True if a create request's body names this model, or names no model on a route that needs no name."""
         name = body.get("model")
+        if name is not None and not isinstance(name, str):
+            return False
         if self.route == JOBS:
             return bool(name == self.id)
         constants = self.model.constants

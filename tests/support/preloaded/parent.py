@@ -108,6 +108,10 @@ def become(wanted: Wanted) -> None:
     os.close(here)
     os.environ.clear()
     os.environ.update(wanted.environment)
+    # The parent's own streams remember its encoding, and that they could seek.
+    encoding = wanted.environment.get("PYTHONIOENCODING", "utf-8")
+    sys.stdout = os.fdopen(1, "w", encoding=encoding, closefd=False)
+    sys.stderr = os.fdopen(2, "w", encoding=encoding, errors="backslashreplace", closefd=False)
     sys.argv = ["kie-mcp", *wanted.arguments]
 
 
