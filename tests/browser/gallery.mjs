@@ -169,11 +169,6 @@ const scenes = {
     await page.keyboard.press("Escape");
     await page.locator('iframe[data-mode="inline"]').waitFor();
     assert.match(await view.locator(":focus").getAttribute("aria-label"), /^Enlarge: /);
-    await at.refuse(true);
-    await at.button("Another take").click();
-    await view.locator("#cards .said", { hasText: "Say it yourself: Make another take" }).waitFor();
-    await at.button("Save").click();
-    await view.locator("#cards .said", { hasText: "It was not saved." }).waitFor();
     assert.deepEqual(await only(at), new Set(["gallery_task"]));
     return at;
   },
@@ -272,6 +267,12 @@ const scenes = {
     await again.photo("folded");
     await again.button("Show it here").click();
     await again.frames("shown").waitFor();
+    await again.refuse(true);
+    await again.button("Another take").click();
+    await again.view.locator("#cards .said", { hasText: "Say it yourself: Make another take" }).waitFor();
+    await again.button("Save").click();
+    await again.view.locator("#cards .said", { hasText: "It was not saved." }).waitFor();
+    await again.refuse(false);
     // The same page is asked again: still one.
     await again.result({ structuredContent: (await again.page.evaluate((task) => call("get_task", { task_ids: [task] }), id)).structuredContent });
     assert.equal(await again.view.locator("article").count(), 1);

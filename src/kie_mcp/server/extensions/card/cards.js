@@ -64,7 +64,7 @@ class Card {
     this.pictures();
     this.line("path", saved(list(this.answer.media)));
     fillRow(this.part("acts"), this.acts(), this.part("said"));
-    if (this.answer.shown_elsewhere) this.fold();
+    this.fold(this.answer.shown_elsewhere === true);
     this.tick();
   }
 
@@ -79,9 +79,9 @@ class Card {
   }
 
   // Another card shows it; a second one would only be in the way.
-  fold() {
-    for (const part of [...this.element.children].slice(1)) part.hidden = !part.matches(".acts");
-    fillRow(this.part("acts"), [["Show it here", () => this.look({ here: true })]], this.part("said"));
+  fold(folded) {
+    this.element.classList.toggle("folded", folded);
+    if (folded) fillRow(this.part("acts"), [["Show it here", () => this.look({ here: true })]], this.part("said"));
   }
 
   // Only what changed is made anew: a player must not start again.
