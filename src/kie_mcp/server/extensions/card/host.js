@@ -82,15 +82,24 @@ function dress({ theme, styles, locale, safeAreaInsets }) {
 const text = (value) => (typeof value === "string" ? value : "");
 const list = (value) => (Array.isArray(value) ? value : []);
 
-async function must(answer, otherwise) {
+// What the last buttons asked the chat for. Within two seconds, the same is a double click, which asks once.
+const pressed = new Map();
+
+async function must(method, params, otherwise) {
+  const key = JSON.stringify([method, params]), answer = pressed.get(key) ?? host.ask(method, params);
+  pressed.set(key, answer);
   const { isError } = await answer.catch(() => ({ isError: true }));
-  if (isError) throw new Error(otherwise);
+  if (isError) {
+    pressed.delete(key);
+    throw new Error(otherwise);
+  }
+  setTimeout(() => pressed.delete(key), 2000);
 }
 
 // What is said here stands in the chat as words of the user; the agent decides what to call, and its host asks as ever.
 async function say(message) {
   const content = [{ type: "text", text: message }];
-  await must(host.ask("ui/message", { role: "user", content }), `The chat takes no message from here. Say it yourself: ${message}`);
+  await must("ui/message", { role: "user", content }, `The chat takes no message from here. Say it yourself: ${message}`);
   return "Told the agent.";
 }
 
