@@ -14,7 +14,7 @@ const WIDTHS = [320, 390, 768, 1440];
 const AXE = readFileSync(path.join(modules, "axe-core", "axe.min.js"), "utf8");
 
 // A page of the host with the gallery in it.
-async function open(browser, { width = 760, height = 200, system = "light", ...shown } = {}) {
+async function open(browser, { width = 760, height = 200, system = "light", clock = false, ...shown } = {}) {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme: system });
   context.setDefaultTimeout(PATIENCE);
   // KIE's host of media, as far as it is let in at all.
@@ -30,6 +30,7 @@ async function open(browser, { width = 760, height = 200, system = "light", ...s
   const page = await context.newPage();
   const trouble = [];
   page.on("pageerror", (error) => trouble.push(error.message));
+  if (clock) await page.clock.install();
   await page.goto(site);
   await page.evaluate((options) => chat.show(options), shown);
   const view = page.frameLocator("iframe");
@@ -174,13 +175,22 @@ const scenes = {
   },
 
   async "a host that can do little"(browser) {
-    const at = await open(browser, { capabilities: { serverTools: {} } });
+    const at = await open(browser, { capabilities: { serverTools: {} }, clock: true });
     await at.run("nano_banana_image", { prompt: "a fox in a small house" });
     await at.frames("shown").waitFor();
     assert.deepEqual(await at.buttons(), ["Another take", "Use as input", "Upscale", "Animate", "Remove background"]);
     await at.view.locator(".frame").click();
     assert.equal(await at.button("Full screen").count(), 0);
     assert.equal(await at.button("Next").count(), 0);
+    await at.button("Close").click();
+    // The user whom the chat asks is away for a while.
+    await at.page.evaluate(() => { chat.silent = true; });
+    await at.button("Another take").click();
+    await at.page.clock.fastForward(70_000);
+    await at.view.locator("#cards .said", { hasText: /^The chat has not answered yet\.$/ }).waitFor();
+    await at.button("Another take").click();
+    await at.button("Use as input").click();
+    assert.deepEqual((await at.said()).map((each) => each.split(" ", 1)[0]), ["Make", "Use"]);
     return at;
   },
 

@@ -9,10 +9,10 @@ const host = {
 
   tell(method, params = {}) { this.post({ method, params }); },
 
-  ask(method, params) {
+  ask(method, params, seconds = 60) {
     const id = (this.last = (this.last ?? 0) + 1);
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => this.settle({ id, error: { message: "The chat does not answer." } }), 60_000);
+      const timer = seconds < Infinity && setTimeout(() => this.settle({ id, error: { message: "The chat does not answer." } }), seconds * 1000);
       this.asked.set(id, { resolve, reject, timer });
       this.post({ id, method, params });
     });
@@ -82,18 +82,23 @@ function dress({ theme, styles, locale, safeAreaInsets }) {
 const text = (value) => (typeof value === "string" ? value : "");
 const list = (value) => (Array.isArray(value) ? value : []);
 
-// What the last buttons asked the chat for. Within two seconds, the same is a double click, which asks once.
+// What buttons asked the chat for. Until two seconds after its answer, the same is a double click, which asks once.
 const pressed = new Map();
 
-async function must(method, params, otherwise) {
-  const key = JSON.stringify([method, params]), answer = pressed.get(key) ?? host.ask(method, params);
-  pressed.set(key, answer);
-  const { isError } = await answer.catch(() => ({ isError: true }));
-  if (isError) {
-    pressed.delete(key);
-    throw new Error(otherwise);
+function askOnce(method, params) {
+  const key = JSON.stringify([method, params]);
+  if (!pressed.has(key)) {
+    pressed.set(key, host.ask(method, params, Infinity).catch(() => ({ isError: true })));
+    pressed.get(key).then(() => setTimeout(() => pressed.delete(key), 2000));
   }
-  setTimeout(() => pressed.delete(key), 2000);
+  return pressed.get(key);
+}
+
+// The chat may ask its user first, who may take any time; only an answer tells that it was not done.
+async function must(method, params, otherwise) {
+  const late = new Promise((_, reject) => setTimeout(reject, 60_000, new Error("The chat has not answered yet.")));
+  const { isError } = await Promise.race([askOnce(method, params), late]);
+  if (isError) throw new Error(otherwise);
 }
 
 // What is said here stands in the chat as words of the user; the agent decides what to call, and its host asks as ever.
