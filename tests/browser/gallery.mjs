@@ -547,8 +547,13 @@ const scenes = {
     await plain.result({ content: made.content });
     await plain.frames("shown").waitFor();
     assert.equal(await plain.view.locator(".title").textContent(), "only told");
+    await plain.result({ content: (await at.page.evaluate(() => call("get_credits", {}))).content });
+    await plain.view.locator(".note", { hasText: /credits/ }).waitFor();
+    assert.doesNotMatch(await plain.view.locator("article").last().innerText(), /Failed|unknown/);
     await plain.result({ isError: true, content: [{ type: "text", text: "Out of order." }] });
     await plain.view.locator(".message", { hasText: "Out of order." }).waitFor();
+    await plain.result({ isError: true, content: [{ type: "text", text: "failed: No. Nothing was charged. (invalid_call, not retryable)" }] });
+    await plain.view.locator(".advice", { hasText: /^Nothing was charged\.$/ }).waitFor();
     return at;
   },
 

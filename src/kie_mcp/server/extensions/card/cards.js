@@ -213,8 +213,9 @@ function readPlain(plain, isError) {
   if (!isError && /\bNothing was sent\b/.test(plain)) return { status: "quoted", note: plain };
   const id = /\bt_[a-z0-9]{6,}\b/.exec(plain)?.[0];
   if (id) return { task_id: id };
+  if (!isError) return { status: "succeeded", told: "", note: plain || "There is nothing to show." };
   const category = /\((confirmation_needed|declined), /.exec(plain)?.[1];
-  return { status: "failed", error: { message: plain || "There is nothing to show.", category, billed: category ? false : undefined } };
+  return { status: "failed", error: { message: plain || "There is nothing to show.", category, billed: category || plain.includes(words.billed(false)) ? false : undefined } };
 }
 
 // The cards by task; the one without an id is the call whose answer has not come yet.
@@ -270,14 +271,12 @@ host.hears["ui/notifications/tool-input"] = ({ arguments: given = {} }) => {
 
 host.hears["ui/notifications/tool-result"] = ({ structuredContent, content, isError }) => {
   const plain = list(content).map((each) => text(each?.text)).join("\n");
-  const answer = structuredContent ?? readPlain(plain, isError);
+  const answer = structuredContent ?? {};
   if (list(answer.models).length && answer.status !== "quoted") { showComparison(answer); return; }
   if (listOf(answer)) { listOf(answer)(answer); return; }
-  const answers = list(answer.tasks).length ? answer.tasks : [answer];
-  for (const each of answers) {
-    if (each.status) card(taskOf(each)).update(each);
-    else if (each.task_id) card(each.task_id).look();
-    else card("").update(readPlain(plain, true));
+  for (const told of list(answer.tasks).length ? answer.tasks : [answer]) {
+    const each = told.status || told.task_id ? told : readPlain(plain, isError);
+    if (each.status) card(taskOf(each)).update(each); else card(each.task_id).look();
   }
 };
 
