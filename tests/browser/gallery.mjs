@@ -287,6 +287,11 @@ const scenes = {
     await again.result({ structuredContent: (await again.page.evaluate((task) => call("get_task", { task_ids: [task] }), id)).structuredContent });
     assert.equal(await again.view.locator("article").count(), 1);
     assert.deepEqual(again.trouble, []);
+    // A tool that goes on from a task does not ask after it.
+    await at.tell("ui/notifications/tool-input", { arguments: { prompt: "then it runs", task_id: id } });
+    await at.view.locator("article").nth(1).waitFor();
+    assert.deepEqual(await at.view.locator(".title").allTextContents(), ["a fox to ask after", "then it runs"]);
+    await at.state("Starting");
     return at;
   },
 

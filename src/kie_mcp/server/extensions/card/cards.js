@@ -245,9 +245,16 @@ function showComparison({ models, credits, usd }) {
   }
 }
 
+function nameTool() { return text(host.context.toolInfo?.tool?.name); }
+
+// The tasks that are asked after. In other tools, task_id is the task that they go on from.
+function askedAfter({ task_ids: several, task_id: one }) {
+  return [several ?? (/get_task$/.test(nameTool()) ? one : [])].flat().map((id) => text(id).replace(/^task:|#.*$/g, "")).filter(Boolean);
+}
+
 // What a tool makes, by its name, before its answer says so.
 function guessKind() {
-  const name = text(host.context.toolInfo?.tool?.name);
+  const name = nameTool();
   return { image: "image", video: "video", avatar: "video", music: "audio", speech: "audio", sound: "audio" }[/image|video|avatar|music|speech|sound/.exec(name)?.[0]];
 }
 
@@ -258,7 +265,7 @@ host.hears["ui/notifications/host-context-changed"] = (context) => {
 };
 
 host.hears["ui/notifications/tool-input"] = ({ arguments: given = {} }) => {
-  const ids = [given.task_ids ?? given.task_id].flat().map((id) => text(id).replace(/^task:|#.*$/g, "")).filter(Boolean);
+  const ids = askedAfter(given);
   if (ids.length) {
     for (const id of ids) card(id).look();
     return;
