@@ -249,7 +249,7 @@ const scenes = {
       at.page.evaluate(() => call("suno_music", { prompt: "A song for a fox" })),
     ]);
     const ids = [video, song].map((each) => each.structuredContent.task_id);
-    await at.run("get_task", { task_ids: ids, wait_seconds: 10 });
+    await at.run("get_task", { task_ids: ids.join(", "), wait_seconds: 10 });
     await at.state("Done", 1);
     await at.frames("shown").nth(2).waitFor();
     assert.deepEqual(await at.view.locator("#cards .title").allTextContents(), ["The fox looks around", "A song for a fox"]);
@@ -454,7 +454,7 @@ const scenes = {
 
   async "a failure"(browser) {
     const at = await open(browser);
-    await at.run("qwen_image", { prompt: "A fox that cannot be (fail)" });
+    const { task_id: id } = await at.run("qwen_image", { prompt: "A fox that cannot be (fail)" });
     await at.state("Failed");
     await at.view.locator(".message", { hasText: "injected into the sandbox" }).waitFor();
     assert.match(await at.view.locator(".advice").textContent(), /charged/);
@@ -464,6 +464,12 @@ const scenes = {
     await other.state("Failed");
     assert.match(await other.view.locator(".advice").textContent(), /^Nothing was charged\./);
     assert.equal((await other.buttons()).length, 0);
+    // Of what is no task, no card says that it starts or runs.
+    await other.run("get_task", { task_ids: ["t_nowhere", `kie://tasks/${id}`] });
+    await other.run("get_task", { task_ids: ["t_neither"] });
+    for (const wrong of ["t_nowhere", "t_neither"]) await other.view.locator(".message", { hasText: `There is no task ${wrong}` }).waitFor();
+    assert.deepEqual(await other.view.locator("header .state").allTextContents(), ["Failed", "Failed", "Failed"]);
+    await other.view.locator(".title", { hasText: "A fox that cannot be (fail)" }).waitFor();
     assert.deepEqual(other.trouble, []);
     return at;
   },

@@ -25,12 +25,18 @@ class Card {
     return (this.byModel ? nameModel(text(model)) : text(title) || text(prompt)) || nameModel(text(model)) || "KIE.ai";
   }
 
+  remove() {
+    clearTimeout(this.timer);
+    this.element.remove();
+    for (const [id, each] of cards) if (each === this) cards.delete(id);
+  }
+
   update(answer) {
     const { status } = this.answer;
     // An answer that was overtaken.
-    if (this.ended && this.answer.task_id && goesOn(answer.status)) return;
+    if (!this.element.isConnected || (this.ended && this.answer.task_id && goesOn(answer.status))) return;
     this.id = taskOf(answer) || this.id;
-    if ((cards.get(this.id) ?? this) !== this) { this.element.remove(); return; }
+    if ((cards.get(this.id) ?? this) !== this) { this.remove(); return; }
     cards.set(this.id, this);
     const kept = Object.fromEntries(KEPT.map((name) => [name, this.answer[name]]));
     this.answer = { ...kept, ...answer, media: list(answer.media).map((each) => each ?? {}), status: stateOf(answer) };
@@ -160,7 +166,7 @@ class Card {
 
   poll() {
     clearTimeout(this.timer);
-    if (this.ended || !this.id || this.failures >= MOST_FAILURES) return;
+    if (this.ended || !this.id || this.failures >= MOST_FAILURES || !this.element.isConnected) return;
     const pause = Math.min(Math.max(2, this.elapsed / 10), 15) * 2 ** this.failures;
     this.timer = setTimeout(() => (document.hidden ? this.poll() : this.look()), pause * 1000);
   }
@@ -171,9 +177,12 @@ class Card {
       this.failures = 0;
       this.part("said").textContent = "";
       this.update(answer);
-    } catch {
+    } catch ({ refusal }) {
+      // Nothing is known of the task but that.
+      if (refusal?.error?.retryable === false && !this.answer.task_id) { this.looked = true; this.update(refusal); return; }
       this.failures += 1;
-      if (this.failures >= MOST_FAILURES) this.part("said").textContent = "The chat does not tell how it goes. The task runs on; ask for it in the chat.";
+      const known = this.answer.task_id ? " The task runs on." : "";
+      if (this.failures >= MOST_FAILURES) this.part("said").textContent = `The chat does not tell how it goes.${known} Ask for it in the chat.`;
       this.draw();
       this.poll();
     }
@@ -220,6 +229,8 @@ function readPlain(plain, isError) {
 
 // The cards by task; the one without an id is the call whose answer has not come yet.
 const cards = new Map();
+// Those of tasks that were asked after, by whatever ids the call had.
+const early = [];
 
 function card(id, how) {
   const found = cards.get(id) ?? cards.get("") ?? new Card(id, how);
@@ -232,8 +243,7 @@ function card(id, how) {
 // Several models beside each other, one card each, under what all of them were asked for.
 function showComparison({ models, credits, usd }) {
   const waitingCard = cards.get(""), title = text(waitingCard?.answer.prompt);
-  waitingCard?.element.remove();
-  cards.delete("");
+  waitingCard?.remove();
   const box = find(".group .cards") ?? make("div", { class: "cards" });
   if (!box.isConnected) {
     find("#cards").append(make("section", { class: "group" }, make("h2", {}, title || "Comparison"), make("p", { class: "facts" }), box));
@@ -249,7 +259,8 @@ function nameTool() { return text(host.context.toolInfo?.tool?.name); }
 
 // The tasks that are asked after. In other tools, task_id is the task that they go on from.
 function askedAfter({ task_ids: several, task_id: one }) {
-  return [several ?? (/get_task$/.test(nameTool()) ? one : [])].flat().map((id) => text(id).replace(/^task:|#.*$/g, "")).filter(Boolean);
+  const given = [several ?? (/get_task$/.test(nameTool()) ? one : "")].flat().map(text).join();
+  return given.split(/[\s,;"[\]]+/).map((id) => id.replace(/^(task:|kie:\/\/tasks\/)|[#/].*$/g, "")).filter(Boolean);
 }
 
 // What a tool makes, by its name, before its answer says so.
@@ -267,7 +278,8 @@ host.hears["ui/notifications/host-context-changed"] = (context) => {
 host.hears["ui/notifications/tool-input"] = ({ arguments: given = {} }) => {
   const ids = askedAfter(given);
   if (ids.length) {
-    for (const id of ids) card(id).look();
+    for (const id of ids) early.push(card(id));
+    for (const each of early) each.look();
     return;
   }
   const input = { ...given, ...(given.input && typeof given.input === "object" && given.input) };
@@ -281,10 +293,13 @@ host.hears["ui/notifications/tool-result"] = ({ structuredContent, content, isEr
   const answer = structuredContent ?? {};
   if (list(answer.models).length && answer.status !== "quoted") { showComparison(answer); return; }
   if (listOf(answer)) { listOf(answer)(answer); return; }
-  for (const told of list(answer.tasks).length ? answer.tasks : [answer]) {
+  const errors = list(answer.errors).map((each) => ({ status: "failed", ...each }));
+  for (const told of list(answer.tasks).length ? [...answer.tasks, ...errors] : [answer]) {
     const each = told.status || told.task_id ? told : readPlain(plain, isError);
     if (each.status) card(taskOf(each)).update(each); else card(each.task_id).look();
   }
+  // An answer in words alone does not name every task.
+  if (structuredContent) for (const each of early.splice(0)) if (!each.answer.task_id) each.remove();
 };
 
 host.hears["ui/notifications/tool-cancelled"] = () => {

@@ -117,7 +117,7 @@ async function askServer(given) {
   underWay += 1;
   try {
     const { isError, structuredContent } = await host.ask("tools/call", { name: "gallery_task", arguments: { view, ...given } });
-    if (isError || !structuredContent) throw new Error("no answer");
+    if (isError || !structuredContent) throw Object.assign(new Error("no answer"), { refusal: structuredContent });
     return structuredContent;
   } finally {
     underWay -= 1;
