@@ -284,7 +284,8 @@ const scenes = {
     await again.view.locator("#cards .said", { hasText: "It was not saved." }).waitFor();
     await again.refuse(false);
     // The same page is asked again: still one.
-    await again.result({ structuredContent: (await again.page.evaluate((task) => call("get_task", { task_ids: [task] }), id)).structuredContent });
+    const { structuredContent } = await again.page.evaluate((task) => call("get_task", { task_ids: [task] }), id);
+    await again.result({ structuredContent });
     assert.equal(await again.view.locator("article").count(), 1);
     assert.deepEqual(again.trouble, []);
     // A tool that goes on from a task does not ask after it.
@@ -292,6 +293,13 @@ const scenes = {
     await at.view.locator("article").nth(1).waitFor();
     assert.deepEqual(await at.view.locator(".title").allTextContents(), ["a fox to ask after", "then it runs"]);
     await at.state("Starting");
+    // The chat is opened again, and its host shows the calls of its history once more.
+    await at.page.reload();
+    await at.page.evaluate(() => chat.show());
+    await at.tell("ui/notifications/tool-input", { arguments: { prompt: "a fox to ask after" } });
+    await at.result({ structuredContent });
+    await at.view.locator(".time", { hasText: "took" }).waitFor();
+    assert.equal(await at.view.locator(".frame:visible").count(), 1);
     return at;
   },
 

@@ -1,10 +1,12 @@
 // What the server said once, and leaves out later.
-const KEPT = ["kind", "prompt", "asked", "title", "has_before", "is_free"];
+const KEPT = ["kind", "prompt", "asked", "title", "has_before", "is_free", "shown_elsewhere"];
 const MOST_FAILURES = 5;
 
 class Card {
-  constructor(id = "", { into = find("#cards"), byModel = false } = {}) {
-    Object.assign(this, { id, byModel, answer: { status: "submitting" }, failures: 0, since: Date.now(), places: new Map(), tiles: [] });
+  // The card of a call is shown where the call is, also when the chat is opened again; that of a task that is asked
+  // after (claims is false) only if no other page shows it.
+  constructor(id = "", { into = find("#cards"), byModel = false, claims = true } = {}) {
+    Object.assign(this, { id, byModel, claims, answer: { status: "submitting" }, failures: 0, since: Date.now(), places: new Map(), tiles: [] });
     this.element = clone("card");
     into.append(this.element);
     this.draw();
@@ -87,7 +89,7 @@ class Card {
   // Another card shows it; a second one would only be in the way.
   fold(folded) {
     this.element.classList.toggle("folded", folded);
-    if (folded) fillRow(this.part("acts"), [["Show it here", () => this.look({ here: true })]], this.part("said"));
+    if (folded) fillRow(this.part("acts"), [["Show it here", () => this.claim()]], this.part("said"));
   }
 
   // Only what changed is made anew: a player must not start again.
@@ -171,12 +173,17 @@ class Card {
     this.timer = setTimeout(() => (document.hidden ? this.poll() : this.look()), pause * 1000);
   }
 
-  async look(how = {}) {
+  async claim() {
+    this.claims = true;
+    await this.look();
+  }
+
+  async look() {
     try {
-      const answer = await askServer({ task_id: this.id, ...how });
-      this.failures = 0;
+      const answer = await askServer({ task_id: this.id, here: this.claims });
+      Object.assign(this, { failures: 0, claims: false });
       this.part("said").textContent = "";
-      this.update(answer);
+      this.update({ shown_elsewhere: false, ...answer });
     } catch ({ refusal }) {
       // Nothing is known of the task but that.
       if (refusal?.error?.retryable === false && !this.answer.task_id) { this.looked = true; this.update(refusal); return; }
@@ -278,7 +285,7 @@ host.hears["ui/notifications/host-context-changed"] = (context) => {
 host.hears["ui/notifications/tool-input"] = ({ arguments: given = {} }) => {
   const ids = askedAfter(given);
   if (ids.length) {
-    for (const id of ids) early.push(card(id));
+    for (const id of ids) early.push(card(id, { claims: false }));
     for (const each of early) each.look();
     return;
   }
@@ -296,7 +303,8 @@ host.hears["ui/notifications/tool-result"] = ({ structuredContent, content, isEr
   const errors = list(answer.errors).map((each) => ({ status: "failed", ...each }));
   for (const told of list(answer.tasks).length ? [...answer.tasks, ...errors] : [answer]) {
     const each = told.status || told.task_id ? told : readPlain(plain, isError);
-    if (each.status) card(taskOf(each)).update(each); else card(each.task_id).look();
+    const shown = card(taskOf(each), { claims: !early.length });
+    if (each.status) shown.update(each); else shown.look();
   }
   // An answer in words alone does not name every task.
   if (structuredContent) for (const each of early.splice(0)) if (!each.answer.task_id) each.remove();
