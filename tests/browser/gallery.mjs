@@ -560,6 +560,21 @@ const scenes = {
     await at.run("suno_lyrics", { prompt: "the sea" });
     await at.view.locator(".text").first().waitFor();
     assert.match(await at.view.locator(".text").first().textContent(), /\n\n\[Verse\]\n/);
+    // The full stop of Arabic words is on their left.
+    const arabic = "ثعلب أحمر في الثلج.", label = `لا ${arabic}`;
+    await at.result({ structuredContent: { task_id: "t_arabic", status: "failed", prompt: arabic, texts: [arabic], note: arabic, media: [{ path: "/a.mid", label }, { path: "/b.mp3", label }], error: { message: arabic } } });
+    await at.result({ structuredContent: { tasks: [{ task_id: "t_arabic", status: "failed", created: "2026-10-02 22:59 UTC", prompt: arabic }] } });
+    const sides = await at.inner().evaluate((words) => [...document.querySelectorAll("#cards *")].filter((each) => !each.childElementCount && each.textContent.endsWith(words)).map((each) => {
+      const [first, last] = [0, each.textContent.length - 1].map((place) => {
+        const range = document.createRange();
+        range.setStart(each.firstChild, place);
+        range.setEnd(each.firstChild, place + 1);
+        return range.getBoundingClientRect().left;
+      });
+      return `${each.className || each.localName} ${last < first ? "left" : "right"}`;
+    }), arabic);
+    assert.deepEqual(sides, ["title left", "message left", "figcaption left", "span left", "text left", "note left", "what left"]);
+    await at.photo("arabic");
     // A host that passes the text alone.
     const plain = await open(browser);
     const made = await at.page.evaluate(() => call("nano_banana_image", { prompt: "only told" }));
