@@ -14,7 +14,7 @@ const WIDTHS = [320, 390, 768, 1440];
 const AXE = readFileSync(path.join(modules, "axe-core", "axe.min.js"), "utf8");
 
 // A page of the host with the gallery in it.
-async function open(browser, { width = 760, height = 200, system = "light", ...shown } = {}) {
+async function open(browser, { width = 760, height = 200, system = "light", clock = false, ...shown } = {}) {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme: system });
   context.setDefaultTimeout(PATIENCE);
   // KIE's host of media, as far as it is let in at all.
@@ -30,6 +30,7 @@ async function open(browser, { width = 760, height = 200, system = "light", ...s
   const page = await context.newPage();
   const trouble = [];
   page.on("pageerror", (error) => trouble.push(error.message));
+  if (clock) await page.clock.install();
   await page.goto(site);
   await page.evaluate((options) => chat.show(options), shown);
   const view = page.frameLocator("iframe");
@@ -169,23 +170,27 @@ const scenes = {
     await page.keyboard.press("Escape");
     await page.locator('iframe[data-mode="inline"]').waitFor();
     assert.match(await view.locator(":focus").getAttribute("aria-label"), /^Enlarge: /);
-    await at.refuse(true);
-    await at.button("Another take").click();
-    await view.locator("#cards .said", { hasText: "Say it yourself: Make another take" }).waitFor();
-    await at.button("Save").click();
-    await view.locator("#cards .said", { hasText: "It was not saved." }).waitFor();
     assert.deepEqual(await only(at), new Set(["gallery_task"]));
     return at;
   },
 
   async "a host that can do little"(browser) {
-    const at = await open(browser, { capabilities: { serverTools: {} } });
+    const at = await open(browser, { capabilities: { serverTools: {} }, clock: true });
     await at.run("nano_banana_image", { prompt: "a fox in a small house" });
     await at.frames("shown").waitFor();
     assert.deepEqual(await at.buttons(), ["Another take", "Use as input", "Upscale", "Animate", "Remove background"]);
     await at.view.locator(".frame").click();
     assert.equal(await at.button("Full screen").count(), 0);
     assert.equal(await at.button("Next").count(), 0);
+    await at.button("Close").click();
+    // The user whom the chat asks is away for a while.
+    await at.page.evaluate(() => { chat.silent = true; });
+    await at.button("Another take").click();
+    await at.page.clock.fastForward(70_000);
+    await at.view.locator("#cards .said", { hasText: /^The chat has not answered yet\.$/ }).waitFor();
+    await at.button("Another take").click();
+    await at.button("Use as input").click();
+    assert.deepEqual((await at.said()).map((each) => each.split(" ", 1)[0]), ["Make", "Use"]);
     return at;
   },
 
@@ -244,7 +249,7 @@ const scenes = {
       at.page.evaluate(() => call("suno_music", { prompt: "A song for a fox" })),
     ]);
     const ids = [video, song].map((each) => each.structuredContent.task_id);
-    await at.run("get_task", { task_ids: ids, wait_seconds: 10 });
+    await at.run("get_task", { task_ids: ids.join(", "), wait_seconds: 10 });
     await at.state("Done", 1);
     await at.frames("shown").nth(2).waitFor();
     assert.deepEqual(await at.view.locator("#cards .title").allTextContents(), ["The fox looks around", "A song for a fox"]);
@@ -272,10 +277,29 @@ const scenes = {
     await again.photo("folded");
     await again.button("Show it here").click();
     await again.frames("shown").waitFor();
+    await again.refuse(true);
+    await again.button("Another take").click();
+    await again.view.locator("#cards .said", { hasText: "Say it yourself: Make another take" }).waitFor();
+    await again.button("Save").click();
+    await again.view.locator("#cards .said", { hasText: "It was not saved." }).waitFor();
+    await again.refuse(false);
     // The same page is asked again: still one.
-    await again.result({ structuredContent: (await again.page.evaluate((task) => call("get_task", { task_ids: [task] }), id)).structuredContent });
+    const { structuredContent } = await again.page.evaluate((task) => call("get_task", { task_ids: [task] }), id);
+    await again.result({ structuredContent });
     assert.equal(await again.view.locator("article").count(), 1);
     assert.deepEqual(again.trouble, []);
+    // A tool that goes on from a task does not ask after it.
+    await at.tell("ui/notifications/tool-input", { arguments: { prompt: "then it runs", task_id: id } });
+    await at.view.locator("article").nth(1).waitFor();
+    assert.deepEqual(await at.view.locator(".title").allTextContents(), ["a fox to ask after", "then it runs"]);
+    await at.state("Starting");
+    // The chat is opened again, and its host shows the calls of its history once more.
+    await at.page.reload();
+    await at.page.evaluate(() => chat.show());
+    await at.tell("ui/notifications/tool-input", { arguments: { prompt: "a fox to ask after" } });
+    await at.result({ structuredContent });
+    await at.view.locator(".time", { hasText: "took" }).waitFor();
+    assert.equal(await at.view.locator(".frame:visible").count(), 1);
     return at;
   },
 
@@ -438,7 +462,7 @@ const scenes = {
 
   async "a failure"(browser) {
     const at = await open(browser);
-    await at.run("qwen_image", { prompt: "A fox that cannot be (fail)" });
+    const { task_id: id } = await at.run("qwen_image", { prompt: "A fox that cannot be (fail)" });
     await at.state("Failed");
     await at.view.locator(".message", { hasText: "injected into the sandbox" }).waitFor();
     assert.match(await at.view.locator(".advice").textContent(), /charged/);
@@ -448,6 +472,12 @@ const scenes = {
     await other.state("Failed");
     assert.match(await other.view.locator(".advice").textContent(), /^Nothing was charged\./);
     assert.equal((await other.buttons()).length, 0);
+    // Of what is no task, no card says that it starts or runs.
+    await other.run("get_task", { task_ids: ["t_nowhere", `kie://tasks/${id}`] });
+    await other.run("get_task", { task_ids: ["t_neither"] });
+    for (const wrong of ["t_nowhere", "t_neither"]) await other.view.locator(".message", { hasText: `There is no task ${wrong}` }).waitFor();
+    assert.deepEqual(await other.view.locator("header .state").allTextContents(), ["Failed", "Failed", "Failed"]);
+    await other.view.locator(".title", { hasText: "A fox that cannot be (fail)" }).waitFor();
     assert.deepEqual(other.trouble, []);
     return at;
   },
@@ -464,7 +494,8 @@ const scenes = {
     assert.deepEqual(await at.buttons(), ["Go ahead", "Not now"]);
     await at.photo("quoted");
     await at.fits();
-    await at.button("Go ahead").click();
+    // The chat answers between the two clicks, and is told once.
+    await at.button("Go ahead").dblclick({ delay: 80 });
     await at.button("Not now").click();
     await at.view.locator("#cards .said", { hasText: "Told the agent." }).waitFor();
     assert.deepEqual(await at.said(), [
@@ -529,14 +560,34 @@ const scenes = {
     await at.run("suno_lyrics", { prompt: "the sea" });
     await at.view.locator(".text").first().waitFor();
     assert.match(await at.view.locator(".text").first().textContent(), /\n\n\[Verse\]\n/);
+    // The full stop of Arabic words is on their left.
+    const arabic = "ثعلب أحمر في الثلج.", label = `لا ${arabic}`;
+    await at.result({ structuredContent: { task_id: "t_arabic", status: "failed", prompt: arabic, texts: [arabic], note: arabic, media: [{ path: "/a.mid", label }, { path: "/b.mp3", label }], error: { message: arabic } } });
+    await at.result({ structuredContent: { tasks: [{ task_id: "t_arabic", status: "failed", created: "2026-10-02 22:59 UTC", prompt: arabic }] } });
+    const sides = await at.inner().evaluate((words) => [...document.querySelectorAll("#cards *")].filter((each) => !each.childElementCount && each.textContent.endsWith(words)).map((each) => {
+      const [first, last] = [0, each.textContent.length - 1].map((place) => {
+        const range = document.createRange();
+        range.setStart(each.firstChild, place);
+        range.setEnd(each.firstChild, place + 1);
+        return range.getBoundingClientRect().left;
+      });
+      return `${each.className || each.localName} ${last < first ? "left" : "right"}`;
+    }), arabic);
+    assert.deepEqual(sides, ["title left", "message left", "figcaption left", "span left", "text left", "note left", "what left"]);
+    await at.photo("arabic");
     // A host that passes the text alone.
     const plain = await open(browser);
     const made = await at.page.evaluate(() => call("nano_banana_image", { prompt: "only told" }));
     await plain.result({ content: made.content });
     await plain.frames("shown").waitFor();
     assert.equal(await plain.view.locator(".title").textContent(), "only told");
+    await plain.result({ content: (await at.page.evaluate(() => call("get_credits", {}))).content });
+    await plain.view.locator(".note", { hasText: /credits/ }).waitFor();
+    assert.doesNotMatch(await plain.view.locator("article").last().innerText(), /Failed|unknown/);
     await plain.result({ isError: true, content: [{ type: "text", text: "Out of order." }] });
     await plain.view.locator(".message", { hasText: "Out of order." }).waitFor();
+    await plain.result({ isError: true, content: [{ type: "text", text: "failed: No. Nothing was charged. (invalid_call, not retryable)" }] });
+    await plain.view.locator(".advice", { hasText: /^Nothing was charged\.$/ }).waitFor();
     return at;
   },
 

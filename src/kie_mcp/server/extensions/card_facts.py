@@ -37,7 +37,7 @@ SHAPE_FIELDS = ("aspect_ratio", "size", "image_size", "resolution", "count", "nu
 LONGEST_PROMPT = 300
 """Maximum number of characters of a prompt on a card."""
 CARD_OWNER_SECONDS = 900
-"""For this many seconds after a page has requested a task, no other page shows the card of this task."""
+"""For this many seconds after a page has requested a task, pages that only ask after it do not show its card."""
 MAX_VIEWS = 1000
 """Maximum number of tasks for which the server remembers the page that shows the card."""
 
@@ -55,7 +55,8 @@ class Views:
             task_id: The task's id.
             view: The page's own id; empty for a page that shows every card and is not remembered.
             now: Seconds since 1970.
-            here: True if the user wants the card on this page, even if another page shows it.
+            here: True if this page shows the card even if another page does: it is the page of the call that made the
+                task, or the user wants the card here.
         """
         shown, seen = self._views.get(task_id, ("", 0.0))
         if view and shown not in ("", view) and now - seen < CARD_OWNER_SECONDS and not here:

@@ -1,10 +1,12 @@
 // What the server said once, and leaves out later.
-const KEPT = ["kind", "prompt", "asked", "title", "has_before", "is_free"];
+const KEPT = ["kind", "prompt", "asked", "title", "has_before", "is_free", "shown_elsewhere"];
 const MOST_FAILURES = 5;
 
 class Card {
-  constructor(id = "", { into = find("#cards"), byModel = false } = {}) {
-    Object.assign(this, { id, byModel, answer: { status: "submitting" }, failures: 0, since: Date.now(), places: new Map(), tiles: [] });
+  // The card of a call is shown where the call is, also when the chat is opened again; that of a task that is asked
+  // after (claims is false) only if no other page shows it.
+  constructor(id = "", { into = find("#cards"), byModel = false, claims = true } = {}) {
+    Object.assign(this, { id, byModel, claims, answer: { status: "submitting" }, failures: 0, since: Date.now(), places: new Map(), tiles: [] });
     this.element = clone("card");
     into.append(this.element);
     this.draw();
@@ -25,12 +27,18 @@ class Card {
     return (this.byModel ? nameModel(text(model)) : text(title) || text(prompt)) || nameModel(text(model)) || "KIE.ai";
   }
 
+  remove() {
+    clearTimeout(this.timer);
+    this.element.remove();
+    for (const [id, each] of cards) if (each === this) cards.delete(id);
+  }
+
   update(answer) {
     const { status } = this.answer;
     // An answer that was overtaken.
-    if (this.ended && this.answer.task_id && goesOn(answer.status)) return;
+    if (!this.element.isConnected || (this.ended && this.answer.task_id && goesOn(answer.status))) return;
     this.id = taskOf(answer) || this.id;
-    if ((cards.get(this.id) ?? this) !== this) { this.element.remove(); return; }
+    if ((cards.get(this.id) ?? this) !== this) { this.remove(); return; }
     cards.set(this.id, this);
     const kept = Object.fromEntries(KEPT.map((name) => [name, this.answer[name]]));
     this.answer = { ...kept, ...answer, media: list(answer.media).map((each) => each ?? {}), status: stateOf(answer) };
@@ -64,7 +72,7 @@ class Card {
     this.pictures();
     this.line("path", saved(list(this.answer.media)));
     fillRow(this.part("acts"), this.acts(), this.part("said"));
-    if (this.answer.shown_elsewhere) this.fold();
+    this.fold(this.answer.shown_elsewhere === true);
     this.tick();
   }
 
@@ -79,9 +87,9 @@ class Card {
   }
 
   // Another card shows it; a second one would only be in the way.
-  fold() {
-    for (const part of [...this.element.children].slice(1)) part.hidden = !part.matches(".acts");
-    fillRow(this.part("acts"), [["Show it here", () => this.look({ here: true })]], this.part("said"));
+  fold(folded) {
+    this.element.classList.toggle("folded", folded);
+    if (folded) fillRow(this.part("acts"), [["Show it here", () => this.claim()]], this.part("said"));
   }
 
   // Only what changed is made anew: a player must not start again.
@@ -160,20 +168,28 @@ class Card {
 
   poll() {
     clearTimeout(this.timer);
-    if (this.ended || !this.id || this.failures >= MOST_FAILURES) return;
+    if (this.ended || !this.id || this.failures >= MOST_FAILURES || !this.element.isConnected) return;
     const pause = Math.min(Math.max(2, this.elapsed / 10), 15) * 2 ** this.failures;
     this.timer = setTimeout(() => (document.hidden ? this.poll() : this.look()), pause * 1000);
   }
 
-  async look(how = {}) {
+  async claim() {
+    this.claims = true;
+    await this.look();
+  }
+
+  async look() {
     try {
-      const answer = await askServer({ task_id: this.id, ...how });
-      this.failures = 0;
+      const answer = await askServer({ task_id: this.id, here: this.claims });
+      Object.assign(this, { failures: 0, claims: false });
       this.part("said").textContent = "";
-      this.update(answer);
-    } catch {
+      this.update({ shown_elsewhere: false, ...answer });
+    } catch ({ refusal }) {
+      // Nothing is known of the task but that.
+      if (refusal?.error?.retryable === false && !this.answer.task_id) { this.looked = true; this.update(refusal); return; }
       this.failures += 1;
-      if (this.failures >= MOST_FAILURES) this.part("said").textContent = "The chat does not tell how it goes. The task runs on; ask for it in the chat.";
+      const known = this.answer.task_id ? " The task runs on." : "";
+      if (this.failures >= MOST_FAILURES) this.part("said").textContent = `The chat does not tell how it goes.${known} Ask for it in the chat.`;
       this.draw();
       this.poll();
     }
@@ -213,12 +229,15 @@ function readPlain(plain, isError) {
   if (!isError && /\bNothing was sent\b/.test(plain)) return { status: "quoted", note: plain };
   const id = /\bt_[a-z0-9]{6,}\b/.exec(plain)?.[0];
   if (id) return { task_id: id };
+  if (!isError) return { status: "succeeded", told: "", note: plain || "There is nothing to show." };
   const category = /\((confirmation_needed|declined), /.exec(plain)?.[1];
-  return { status: "failed", error: { message: plain || "There is nothing to show.", category, billed: category ? false : undefined } };
+  return { status: "failed", error: { message: plain || "There is nothing to show.", category, billed: category || plain.includes(words.billed(false)) ? false : undefined } };
 }
 
 // The cards by task; the one without an id is the call whose answer has not come yet.
 const cards = new Map();
+// Those of tasks that were asked after, by whatever ids the call had.
+const early = [];
 
 function card(id, how) {
   const found = cards.get(id) ?? cards.get("") ?? new Card(id, how);
@@ -231,8 +250,7 @@ function card(id, how) {
 // Several models beside each other, one card each, under what all of them were asked for.
 function showComparison({ models, credits, usd }) {
   const waitingCard = cards.get(""), title = text(waitingCard?.answer.prompt);
-  waitingCard?.element.remove();
-  cards.delete("");
+  waitingCard?.remove();
   const box = find(".group .cards") ?? make("div", { class: "cards" });
   if (!box.isConnected) {
     find("#cards").append(make("section", { class: "group" }, make("h2", {}, title || "Comparison"), make("p", { class: "facts" }), box));
@@ -244,9 +262,17 @@ function showComparison({ models, credits, usd }) {
   }
 }
 
+function nameTool() { return text(host.context.toolInfo?.tool?.name); }
+
+// The tasks that are asked after. In other tools, task_id is the task that they go on from.
+function askedAfter({ task_ids: several, task_id: one }) {
+  const given = [several ?? (/get_task$/.test(nameTool()) ? one : "")].flat().map(text).join();
+  return given.split(/[\s,;"[\]]+/).map((id) => id.replace(/^(task:|kie:\/\/tasks\/)|[#/].*$/g, "")).filter(Boolean);
+}
+
 // What a tool makes, by its name, before its answer says so.
 function guessKind() {
-  const name = text(host.context.toolInfo?.tool?.name);
+  const name = nameTool();
   return { image: "image", video: "video", avatar: "video", music: "audio", speech: "audio", sound: "audio" }[/image|video|avatar|music|speech|sound/.exec(name)?.[0]];
 }
 
@@ -257,9 +283,10 @@ host.hears["ui/notifications/host-context-changed"] = (context) => {
 };
 
 host.hears["ui/notifications/tool-input"] = ({ arguments: given = {} }) => {
-  const ids = [given.task_ids ?? given.task_id].flat().map((id) => text(id).replace(/^task:|#.*$/g, "")).filter(Boolean);
+  const ids = askedAfter(given);
   if (ids.length) {
-    for (const id of ids) card(id).look();
+    for (const id of ids) early.push(card(id, { claims: false }));
+    for (const each of early) each.look();
     return;
   }
   const input = { ...given, ...(given.input && typeof given.input === "object" && given.input) };
@@ -270,15 +297,17 @@ host.hears["ui/notifications/tool-input"] = ({ arguments: given = {} }) => {
 
 host.hears["ui/notifications/tool-result"] = ({ structuredContent, content, isError }) => {
   const plain = list(content).map((each) => text(each?.text)).join("\n");
-  const answer = structuredContent ?? readPlain(plain, isError);
+  const answer = structuredContent ?? {};
   if (list(answer.models).length && answer.status !== "quoted") { showComparison(answer); return; }
   if (listOf(answer)) { listOf(answer)(answer); return; }
-  const answers = list(answer.tasks).length ? answer.tasks : [answer];
-  for (const each of answers) {
-    if (each.status) card(taskOf(each)).update(each);
-    else if (each.task_id) card(each.task_id).look();
-    else card("").update(readPlain(plain, true));
+  const errors = list(answer.errors).map((each) => ({ status: "failed", ...each }));
+  for (const told of list(answer.tasks).length ? [...answer.tasks, ...errors] : [answer]) {
+    const each = told.status || told.task_id ? told : readPlain(plain, isError);
+    const shown = card(taskOf(each), { claims: !early.length });
+    if (each.status) shown.update(each); else shown.look();
   }
+  // An answer in words alone does not name every task.
+  if (structuredContent) for (const each of early.splice(0)) if (!each.answer.task_id) each.remove();
 };
 
 host.hears["ui/notifications/tool-cancelled"] = () => {

@@ -9,10 +9,10 @@ const host = {
 
   tell(method, params = {}) { this.post({ method, params }); },
 
-  ask(method, params) {
+  ask(method, params, seconds = 60) {
     const id = (this.last = (this.last ?? 0) + 1);
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => this.settle({ id, error: { message: "The chat does not answer." } }), 60_000);
+      const timer = seconds < Infinity && setTimeout(() => this.settle({ id, error: { message: "The chat does not answer." } }), seconds * 1000);
       this.asked.set(id, { resolve, reject, timer });
       this.post({ id, method, params });
     });
@@ -82,15 +82,29 @@ function dress({ theme, styles, locale, safeAreaInsets }) {
 const text = (value) => (typeof value === "string" ? value : "");
 const list = (value) => (Array.isArray(value) ? value : []);
 
-async function must(answer, otherwise) {
-  const { isError } = await answer.catch(() => ({ isError: true }));
+// What buttons asked the chat for. Until two seconds after its answer, the same is a double click, which asks once.
+const pressed = new Map();
+
+function askOnce(method, params) {
+  const key = JSON.stringify([method, params]);
+  if (!pressed.has(key)) {
+    pressed.set(key, host.ask(method, params, Infinity).catch(() => ({ isError: true })));
+    pressed.get(key).then(() => setTimeout(() => pressed.delete(key), 2000));
+  }
+  return pressed.get(key);
+}
+
+// The chat may ask its user first, who may take any time; only an answer tells that it was not done.
+async function must(method, params, otherwise) {
+  const late = new Promise((_, reject) => setTimeout(reject, 60_000, new Error("The chat has not answered yet.")));
+  const { isError } = await Promise.race([askOnce(method, params), late]);
   if (isError) throw new Error(otherwise);
 }
 
 // What is said here stands in the chat as words of the user; the agent decides what to call, and its host asks as ever.
 async function say(message) {
   const content = [{ type: "text", text: message }];
-  await must(host.ask("ui/message", { role: "user", content }), `The chat takes no message from here. Say it yourself: ${message}`);
+  await must("ui/message", { role: "user", content }, `The chat takes no message from here. Say it yourself: ${message}`);
   return "Told the agent.";
 }
 
@@ -103,7 +117,7 @@ async function askServer(given) {
   underWay += 1;
   try {
     const { isError, structuredContent } = await host.ask("tools/call", { name: "gallery_task", arguments: { view, ...given } });
-    if (isError || !structuredContent) throw new Error("no answer");
+    if (isError || !structuredContent) throw Object.assign(new Error("no answer"), { refusal: structuredContent });
     return structuredContent;
   } finally {
     underWay -= 1;

@@ -43,7 +43,7 @@ function showTasks({ tasks, next_cursor: more }) {
 async function showHere(id) {
   const shown = card(id);
   shown.element.scrollIntoView({ block: "nearest" });
-  await shown.look({ here: true });
+  await shown.claim();
 }
 
 function showSpending({ by, days, lines, more, all }) {

@@ -143,11 +143,11 @@ class Place {
 }
 
 async function save(tiles) {
-  await must(host.ask("ui/download-file", { contents: tiles.map((each) => each.saving) }), "It was not saved. Open shows it in the browser.");
+  await must("ui/download-file", { contents: tiles.map((each) => each.saving) }, "It was not saved. Open shows it in the browser.");
 }
 
 async function open(tile) {
-  await must(host.ask("ui/open-link", { url: tile.url }), "The chat did not open it.");
+  await must("ui/open-link", { url: tile.url }, "The chat did not open it.");
 }
 
 const NEXT = {
