@@ -78,6 +78,8 @@ class Limits:
     """Smallest and largest allowed value of width divided by height."""
     pixels: tuple[int, int] | None = None
     """Smallest and largest allowed number of pixels, which is width times height."""
+    same_size: bool = False
+    """Whether all pictures of a call whose limits have this mark must have the same width and height."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         def attach(ref: MediaRef) -> MediaRef:

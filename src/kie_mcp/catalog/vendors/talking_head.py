@@ -65,7 +65,8 @@ class OmniHuman(TalkingHead):
     kie_defaults: ClassVar[dict[str, Any]] = {"seed": -1}
 
     image: Picture = wire("image_url")
-    audio: Annotated[Audio, Limits(SOUNDS, mb=10, seconds=(0, 60))] = wire("audio_url")
+    # KIE takes less than 60 s.
+    audio: Annotated[Audio, Limits(SOUNDS, mb=10, seconds=(0, 59.99))] = wire("audio_url")
     prompt: Prompt | None = Field(None, max_length=300)
     masks: tuple[Picture, ...] | None = wire(
         "mask_url", None, max_length=5, description="Who speaks: from talking_head_detect."
