@@ -98,16 +98,15 @@ def find_models(
     Args:
         query: Words for a model or for the thing to make, such as `kling image` or `lip sync`; case is ignored.
         kind: The kind of result that the models must make; None for any kind.
-        mode: A text that the model's mode must contain, such as `image-to-video`.
+        mode: A text that the model's mode must contain, in the spelling of `KieModel.task_type`: `image-to-video`.
         max_credits: Upper limit, in credits, for the lowest estimate of a call with default arguments; a model without
             a known price does not match. None for any price.
     """
-    wanted = "-".join(mode.casefold().replace("_", " ").split())
     pool = [
         entry
         for entry in list_pairs()
         if (kind is None or entry.model.kind == kind)
-        and wanted in entry.model.task_type
+        and mode in entry.model.task_type
         and (max_credits is None or _costs_at_most(max_credits, entry.model.default_estimate().low))
     ]
     found = _find_exactly(query, pool)

@@ -12,6 +12,7 @@ from kie_mcp.catalog.fields import Kind
 from kie_mcp.catalog.needs import find_helpers, split_words
 from kie_mcp.catalog.registry import MODELS
 from kie_mcp.errors import ConfigurationError
+from kie_mcp.kie.snapshot import spell_mode
 from kie_mcp.server import answers, live_models
 from kie_mcp.server.app import App, ToolCall
 from kie_mcp.server.tools.tool import Arguments, Tool
@@ -41,6 +42,11 @@ class FindModels(Arguments):
         if len(words) > LONGEST_SEARCH:
             raise ValueError(f"at most {LONGEST_SEARCH} characters")
         return words
+
+    @field_validator("mode")
+    @classmethod
+    def _spell_mode(cls, mode: str) -> str:
+        return spell_mode(mode)
 
 
 async def find_models(app: App, _: ToolCall, arguments: FindModels) -> CallToolResult:
