@@ -22,6 +22,7 @@ from kie_mcp.catalog.arguments import (
     keep_required,
     leave_out_empty,
     list_arguments,
+    list_problems,
     tidy,
 )
 from kie_mcp.catalog.fields import Kind, MediaRef
@@ -246,7 +247,7 @@ class Family:
         raise ValueError(f"{self.tool} has no model {quote_given(name)}.{hint} It has {', '.join(self._schemas)}.")
 
     def _explain(self, model: type[KieModel], error: ValidationError, *, pasted: bool) -> str:
-        return "; ".join(self._explain_one(model, each, pasted=pasted) for each in error.errors(include_url=False))
+        return "; ".join(self._explain_one(model, each, pasted=pasted) for each in list_problems(error))
 
     def _explain_one(self, model: type[KieModel], problem: Any, *, pasted: bool) -> str:
         if problem["type"] == "missing":
