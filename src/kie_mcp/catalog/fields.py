@@ -195,6 +195,14 @@ def _parse_integer(given: Any) -> Any:
     return int(given) if isinstance(given, str) and given.strip().lstrip("-").isdigit() else given
 
 
+def _read_language(given: Any) -> Any:
+    code = re.fullmatch(r"([a-z]{2,3})([-_]\w+)*", given.strip(), re.IGNORECASE) if isinstance(given, str) else None
+    return code[1].lower() if code else given
+
+
+LanguageCode = BeforeValidator(_read_language)
+"""Validator for a language that KIE takes as a code of ISO 639-1: `EN` and `en-US` become `en`."""
+
 AsText = PlainSerializer(str)
 """Serializer for a field that KIE requires as a text: 5 is sent as "5"."""
 
