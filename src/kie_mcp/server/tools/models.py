@@ -23,7 +23,7 @@ LONGEST_SEARCH = 500
 """Maximum number of characters in the words of a search: each misspelt word takes a moment of the server's time."""
 VOICES_NOTE = "find_voices finds a voice for speech, by words such as: calm British man."
 WITHOUT_LIMITS = "No model fits with this kind, mode and max_credits. Without them:"
-NOTHING_FITS = "No model fits. Say in other words what to make, or leave out kind, mode and max_credits."
+NOTHING_FITS = "No model fits. Say in other English words what to make, or leave out kind, mode and max_credits."
 
 
 class FindModels(Arguments):
