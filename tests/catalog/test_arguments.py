@@ -1,6 +1,7 @@
 """Arguments that say nothing, or say it as KIE's pages and clients do."""
 
 import math
+import re
 from typing import Any
 
 import pytest
@@ -92,7 +93,7 @@ def test_an_empty_argument_does_not_choose_the_model(empty: Any) -> None:
         ("nano-banana-2", {"prompt": ""}, "prompt: String should have at least 1 character"),
         ("nano-banana-2", {"prompt": None}, "prompt is required by nano-banana-2"),
         ("google/nano-banana-edit", {"prompt": "x", "images": []}, "images: "),
-        ("google/nano-banana-edit", {"prompt": "x", "images": [""]}, "images: "),
+        ("google/nano-banana-edit", {"prompt": "x", "images": [""]}, "images.0: "),
         ("kling/v2-1-pro", {"prompt": "x", "image": "  "}, "image: String should have at least 1 character"),
         ("kling-3.0/video", {"shots": [{"prompt": "", "duration": 3}]}, "shots.0.prompt is required"),
     ],
@@ -100,6 +101,30 @@ def test_an_empty_argument_does_not_choose_the_model(empty: Any) -> None:
 def test_what_is_needed_and_empty_is_refused(id_: str, arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         parse(id_, arguments)
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "message"),
+    [
+        ("gemini_omni_video", {"images": [A]}, "prompt is required by gemini-omni-video"),
+        ("pixverse_video", {"prompt": "hi", "image": A}, "prompt: String should have at least 3 characters"),
+        (
+            "suno_separate_vocals",
+            {"track": "task:-#abc"},
+            "track: KIE wants the id of the song's task too: write task:<id>#<audio id>",
+        ),
+        (
+            "elevenlabs_dialogue",
+            {"lines": [{"prompt": "hi", "voice": "Adam", "tone": "x"}]},
+            "there is no argument lines.0.tone",
+        ),
+    ],
+)
+def test_a_mistake_is_told_without_the_errors_that_only_follow_from_it(
+    tool: str, arguments: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        next(family for family in FAMILIES if family.tool == tool).parse(arguments)
 
 
 def test_blanks_around_a_name_do_not_count() -> None:

@@ -6,7 +6,7 @@ import pytest
 from support.bodies import body, resolve
 
 from kie_mcp.catalog.family import Family
-from kie_mcp.catalog.vendors.elevenlabs import SOUND_EFFECT, SPEECH
+from kie_mcp.catalog.vendors.elevenlabs import DIALOGUE, SOUND_EFFECT, SPEECH
 from kie_mcp.catalog.vendors.suno import COVER_ART, EXTEND, LYRICS, MIDI, MUSIC, MUSIC_VIDEO, SEPARATE_VOCALS, WAV
 from kie_mcp.kie import routes
 
@@ -62,9 +62,22 @@ def test_a_call_that_kie_would_ignore_or_refuse_is_refused_with_what_to_change(
 
 @pytest.mark.parametrize(
     ("given", "sent"),
-    [("v6-mini", "V6_MINI"), ("V4.5", "V4_5"), ("v4.5-Plus", "V4_5PLUS"), ("v4_5all", "V4_5ALL"), ("V5.5", "V5_5")],
+    [
+        ("v6-mini", "V6_MINI"),
+        ("V4.5", "V4_5"),
+        ("v4.5-Plus", "V4_5PLUS"),
+        ("v4_5all", "V4_5ALL"),
+        ("V5.5", "V5_5"),
+        ("4.5", "V4_5"),
+        ("4.5+", "V4_5PLUS"),
+        ("6 mini", "V6_MINI"),
+        ("suno-v5", "V5"),
+        (5, "V5"),
+        (5.0, "V5"),
+        (5.5, "V5_5"),
+    ],
 )
-def test_a_version_may_be_spelled_as_people_spell_it(given: str, sent: str) -> None:
+def test_a_version_may_be_spelled_as_people_spell_it(given: object, sent: str) -> None:
     for name in ("version", "model"):
         assert MUSIC.parse({"prompt": "rain", name: given}).sent(resolve)["model"] == sent
 
@@ -72,6 +85,24 @@ def test_a_version_may_be_spelled_as_people_spell_it(given: str, sent: str) -> N
 def test_v6_goes_by_the_way_that_knows_it() -> None:
     assert MUSIC.parse({"prompt": "rain", "version": "V6"}).route_ids() == ("jobs:ai-music-api/generate",)
     assert EXTEND.parse({**TRACK, "version": "V6_WILD"}).route_ids() == ("jobs:ai-music-api/extend",)
+
+
+@pytest.mark.parametrize("version", ["7", "V3", True, 45, ["V5", "V6"]], ids=repr)
+def test_no_other_version_is_guessed(version: object) -> None:
+    with pytest.raises(ValueError, match="version: "):
+        MUSIC.parse({"prompt": "rain", "version": version})
+
+
+@pytest.mark.parametrize("given", ["en", "EN", "en-US", "en_GB"])
+def test_a_language_may_be_spelled_with_capital_letters_and_a_region(given: str) -> None:
+    assert SPEECH.parse({"prompt": "hi", "language": given}).sent(resolve)["language_code"] == "en"
+    lines = [{"prompt": "hi", "voice": "Adam"}]
+    assert DIALOGUE.parse({"lines": lines, "language": given}).sent(resolve)["language_code"] == "en"
+
+
+def test_a_language_that_is_no_code_is_refused_with_an_example() -> None:
+    with pytest.raises(ValueError, match=r"^language: is a code of two letters.*such as en or de$"):
+        SPEECH.parse({"prompt": "hi", "language": "English"})
 
 
 def test_a_language_chooses_the_model_that_takes_one() -> None:

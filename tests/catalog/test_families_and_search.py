@@ -349,7 +349,7 @@ def test_a_name_that_is_nearly_right_is_near_the_models_it_may_mean() -> None:
     [
         ({"query": "kling IMAGE-to"}, lambda m: "kling" in m.id and m.task_type.startswith("image-to-")),
         ({"kind": "audio"}, lambda m: m.kind == "audio"),
-        ({"mode": "Text-to-Speech"}, lambda m: m.task_type == "text-to-speech"),
+        ({"mode": "text-to-speech"}, lambda m: m.task_type == "text-to-speech"),
         ({"max_credits": 5}, lambda m: (m.default_estimate().low or 0) <= 5),
     ],
     ids=["words", "kind", "mode", "price"],

@@ -156,7 +156,7 @@ PICTURE = "https://files.example/a.png"
         ("kling-3.0/motion-control", {"video": CLIP}, "20 to 6000"),
         ("kling-3.0-omni/reference-to-video", {"images": None, "video": CLIP, "resolution": "4k"}, "201 to 1038.5"),
         ("infinitalk/from-audio", {"audio": SOUND, "resolution": "720p"}, "12 to 180"),
-        ("omnihuman-1-5", {"audio": SOUND}, "27 to 1620"),
+        ("omnihuman-1-5", {"audio": SOUND}, "27 to 1619.73"),
         ("volcengine/video-to-video-lip-sync", {"video": CLIP, "audio": SOUND}, "8 to 2400"),
         ("elevenlabs/audio-isolation", {"audio": SOUND}, "0.1 to 30"),
         ("wan/2-2-a14b-text-to-video-turbo", {}, "80 to 96"),

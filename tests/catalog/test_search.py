@@ -35,6 +35,12 @@ SAID = {
     "higher resolution": "recraft_upscale",
     "remove the background": "recraft_remove_background",
     "transparent background": "recraft_remove_background",
+    "remove the ugly white background": "recraft_remove_background",
+    "restore old photo": "recraft_upscale",
+    "sticker": "nano_banana_image",
+    "try on": "nano_banana_image",
+    "zoom out": "nano_banana_image",
+    "green screen": "recraft_remove_background",
     "layers": "seedream_layers",
     "consistent character": "ideogram_image",
     "cheapest image": "z_image",
@@ -68,7 +74,21 @@ SAID = {
     "extend a video": "veo_extend",
     "upscale a video": "topaz_upscale",
     "music video": "suno_music_video",
+    "upscale my video to 4k": "topaz_upscale",
+    "4k video upscaler": "topaz_upscale",
+    "first and last frame video": "seedance_video",
+    "start and end frame": "seedance_video",
+    "lip sync my video to new audio": "talking_head",
+    "change the style of my video": "runway_aleph",
+    "dance like in this video": "kling_motion",
+    "product video from a photo": "kling_video",
+    "make my portrait sing": "talking_head",
+    "30 second video": "wan3_video",
+    "drone shot": "veo_video",
     # Sound
+    "read this article aloud": "elevenlabs_speech",
+    "convert song to midi": "suno_midi",
+    "ringtone": "suno_music",
     "voiceover": "elevenlabs_speech",
     "voice over": "elevenlabs_speech",
     "narration": "elevenlabs_speech",
@@ -103,6 +123,33 @@ SAID = {
     "nanno banana": "nano_banana_image",
     "voicover": "elevenlabs_speech",
     "backgroud removal": "recraft_remove_background",
+    "uspcale image": "recraft_upscale",
+    "creat a sogn": "suno_music",
+    "generate vidio from foto": "kling_video",
+    "video of boats": "veo_video",
+    # Other languages
+    "нарисуй кота": "nano_banana_image",
+    "сделай видео из фото": "kling_video",
+    "озвучить текст": "elevenlabs_speech",
+    "убери фон": "recraft_remove_background",
+    "увеличить разрешение фото": "recraft_upscale",
+    "生成图片": "nano_banana_image",
+    "图生视频": "kling_video",
+    "文字转语音": "elevenlabs_speech",
+    "去除背景": "recraft_remove_background",
+    "Bild vergrößern": "recraft_upscale",
+    "Hintergrund entfernen": "recraft_remove_background",
+    "Lied komponieren": "suno_music",
+    "quitar el fondo": "recraft_remove_background",
+    "voz en off": "elevenlabs_speech",
+    "editar una foto": "nano_banana_image",
+    "créer une vidéo": "veo_video",
+    "criar imagem": "nano_banana_image",
+    "sincronização labial": "talking_head",
+    "動画を作る": "veo_video",
+    "画像生成": "nano_banana_image",
+    "음악 만들기": "suno_music",
+    "립싱크": "talking_head",
 }
 
 NOT_OFFERED = {
@@ -170,6 +217,27 @@ def test_what_is_legacy_comes_last_unless_it_is_called_by_name(words: str) -> No
 def test_a_model_is_found_once_even_if_it_has_two_tools() -> None:
     ids = [entry.model.id for entry in search.find_models("topaz").entries]
     assert len(ids) == len(set(ids))
+
+
+def test_a_video_is_lip_synced_by_the_model_that_takes_videos() -> None:
+    first, *_ = search.find_models("lip sync my video to new audio").entries
+    assert first.model.id == "volcengine/video-to-video-lip-sync"
+
+
+def test_models_for_a_first_and_a_last_frame_take_both() -> None:
+    for words in ("first and last frame video", "start and end frame"):
+        for entry in search.find_models(words).entries[:3]:
+            assert {"image", "last_image"} <= entry.model.model_fields.keys()
+
+
+def test_the_model_that_more_words_name_comes_first() -> None:
+    assert search.find_models("imagen ultra").entries[0].model.id == "google/imagen4-ultra"
+    assert [entry.family.tool for entry in search.find_models("kling lip sync").entries] == ["kling_avatar"] * 2
+
+
+def test_a_search_in_another_language_is_no_spelling_mistake() -> None:
+    assert search.find_models("Hintergrund entfernen") == search.find_models("background remove")
+    assert search.find_models("générer une vidéo").note == ""
 
 
 def test_words_of_which_only_some_fit_find_the_nearest_and_say_so() -> None:

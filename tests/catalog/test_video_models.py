@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from kie_mcp.catalog.family import Family
+from kie_mcp.catalog.fields import find_file_type
 from kie_mcp.catalog.model import KieModel
-from kie_mcp.catalog.registry import FAMILIES
+from kie_mcp.catalog.registry import FAMILIES, MODELS
 from kie_mcp.catalog.vendors import luma, sora
 from kie_mcp.kie import routes
 
@@ -340,3 +341,17 @@ def test_a_call_costs_what_kie_publishes(tool: str, arguments: dict[str, Any], c
 def test_what_kie_no_longer_documents_names_what_to_use_instead(family: Family, instead: str) -> None:
     assert family.description.startswith("Legacy: ")
     assert f"Prefer {instead}." in family.description
+
+
+@pytest.mark.parametrize(
+    ("id_", "name", "limit", "most"),
+    [
+        *((f"bytedance/seedance-2{tail}", "images", "ratio", 2.5) for tail in ("", "-fast", "-mini", "-5")),
+        *((f"bytedance/seedance-2{tail}", "images", "side_px", 6000) for tail in ("", "-fast", "-mini", "-5")),
+        ("omnihuman-1-5", "audio", "seconds", 60),
+    ],
+)
+def test_a_bound_that_kie_excludes_is_refused(id_: str, name: str, limit: str, most: float) -> None:
+    found = find_file_type(MODELS[id_].model_fields[name])
+    assert found
+    assert 0.999 * most < getattr(found[1], limit)[1] < most

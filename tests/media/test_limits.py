@@ -37,12 +37,23 @@ def content(data: bytes) -> Content:
             Limits(ratio=(0.4, 2.5)),
             "has a width divided by height of 3.33; the model takes 0.4 to 2.5",
         ),
+        (
+            picture(1503, 600),
+            Limits(ratio=(0.4, 2.5)),
+            "has a width divided by height of 2.505; the model takes 0.4 to 2.5",
+        ),
+        (
+            picture(397, 1000),
+            Limits(ratio=(0.4, 2.5)),
+            "has a width divided by height of 0.397; the model takes 0.4 to 2.5",
+        ),
         (picture(100, 30), Limits(pixels=(1, 2999)), "has a total of 3,000 pixels; the model takes 1 to 2,999 pixels"),
         (picture(20_000, 10_000), Limits(ratio=(0.1, 9)), "has more pixels than any model takes"),
         (sound(1.5), Limits(seconds=(2, 15)), "has a length of 1.5 s; the model takes 2 to 15 s"),
         (sound(15.5), Limits("wav", seconds=(2, 15)), "has a length of 15.5 s; the model takes 2 to 15 s"),
         (render_file("1.mp3", WORK), Limits(seconds=(5, 9)), "has a length of 3.08 s; the model takes 5 to 9 s"),
         (sound(15.04), Limits(seconds=(0, 15)), "has a length of 15.04 s; the model takes up to 15 s"),
+        (sound(15.004), Limits(seconds=(0, 15)), "has a length of 15.004 s; the model takes up to 15 s"),
         (render_file("1.mp4", WORK), Limits(seconds=(5, 9)), "has a length of 2 s; the model takes 5 to 9 s"),
     ],
 )
@@ -55,6 +66,7 @@ def test_a_file_beyond_a_limit_has_a_problem(data: bytes, limits: Limits, expect
     ("data", "limits"),
     [
         (picture(300, 400), Limits("png", mb=1, side_px=(300, 400), ratio=(0.75, 1), pixels=(1, 120_000))),
+        (picture(25, 200), Limits(ratio=(0.125, 8))),
         (sound(2), Limits("wav", mb=1, seconds=(2, 15))),
         (sound(15), Limits("wav mpeg", seconds=(2, 15))),
         (render_file("1.mp4", WORK), Limits("mp4 quicktime", seconds=(2, 15), side_px=(5000, 6000))),

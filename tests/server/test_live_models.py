@@ -52,6 +52,18 @@ async def test_finding_shows_what_is_new_and_what_is_gone(client: Client, new_mo
         assert found["note"].startswith(WITHOUT_LIMITS)
 
 
+@pytest.mark.parametrize("mode", ["Text to Image", "text_to_image", " Text-To-Image "])
+async def test_a_mode_in_another_spelling_finds_built_in_and_new_models(
+    client: Client, new_model: Sandbox, mode: str
+) -> None:
+    del new_model
+    found = answer(await client.call_tool("find_models", {"words": "vendor", "mode": mode}))
+    assert [row["model"] for row in found["models"]] == [NEW]
+    assert "note" not in found
+    built_in = answer(await client.call_tool("find_models", {"words": "z-image", "mode": mode}))
+    assert built_in["models"][0]["model"] == "z-image"
+
+
 async def test_a_page_of_strangers_with_much_to_say_stays_small(client: Client, sandbox: Sandbox) -> None:
     for number in range(30):
         id_ = f"vendor/a-model-with-quite-a-long-name-{number}"

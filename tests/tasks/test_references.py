@@ -285,6 +285,22 @@ async def test_files_that_are_too_long_together_are_refused(references: Referenc
         await references.measure(refs)
 
 
+@pytest.mark.parametrize(("mask", "refused"), [((300, 200), True), ((600, 400), False)])
+@pytest.mark.parametrize(
+    ("model", "more"), [("ideogram/v3-edit", {}), ("ideogram/character-edit", {"character": "https://a.example/c.png"})]
+)
+async def test_a_mask_that_is_not_as_large_as_its_picture_is_refused(
+    references: References, mask: tuple[int, int], refused: bool, model: str, more: dict[str, Any]
+) -> None:
+    given = {"prompt": "a hat", "image": data_uri(picture(600, 400)), "mask": data_uri(picture(*mask)), **more}
+    refs = MODELS[model].model_validate(given).references()
+    if not refused:
+        assert await references.measure(refs)
+        return
+    with pytest.raises(InvalidCall, match=r"must have the same pixels.* has 600x400, .* has 300x200"):
+        await references.measure(refs)
+
+
 async def test_a_clip_for_the_orientation_of_a_picture_is_10_s_long_at_most(references: References) -> None:
     given = {"image": "https://a.example/a.png", "video": data_uri(timed_clip(20))}
     model = MODELS["kling-2.6/motion-control"]

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
 from kie_mcp.catalog.argument_names import rename_arguments, sort_by_likeness
 from kie_mcp.catalog.argument_values import is_placeholder, parse_json, read_value
@@ -183,6 +183,26 @@ def list_arguments(known: Iterable[str], wanted: str) -> str:
     """Return a sentence that lists the arguments in `known`; the name that is most similar to `wanted` comes first."""
     names = sort_by_likeness((each for each in known if each not in OPTIONS), wanted)
     return f"It takes {', '.join(names) or 'none'}"
+
+
+def list_problems(error: ValidationError) -> list[Any]:
+    """Return the errors in a ValidationError that are the caller's, each as pydantic describes it.
+
+    Two kinds of errors only follow from others, and are left out: pydantic does not compute a default from other fields
+    if one of these is wrong, and it does not count the wrong items of a list.
+    """
+    problems = error.errors(include_url=False)
+    paths = [problem["loc"] for problem in problems]
+
+    def has_wrong_item(path: tuple[int | str, ...]) -> bool:
+        return any(len(each) > len(path) and each[: len(path)] == path for each in paths)
+
+    return [
+        problem
+        for problem in problems
+        if problem["type"] != "default_factory_not_called"
+        and not (problem["type"] == "too_short" and has_wrong_item(problem["loc"]))
+    ]
 
 
 def explain_problem(problem: Any) -> str:

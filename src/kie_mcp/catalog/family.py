@@ -22,6 +22,7 @@ from kie_mcp.catalog.arguments import (
     keep_required,
     leave_out_empty,
     list_arguments,
+    list_problems,
     tidy,
 )
 from kie_mcp.catalog.fields import Kind, MediaRef
@@ -32,8 +33,8 @@ from kie_mcp.text import LONGEST_GIVEN, quote_given, shorten
 
 Schema = dict[str, Any]
 
-VERSION_PATTERN = re.compile(r"(v|niji)? ?\d", re.IGNORECASE)
-"""Matches the beginning of a version, such as `v5`, `niji 6` or `4.5`, but not the beginning of a model's id."""
+VERSION_PATTERN = re.compile(r"(suno[ -]?)?(v|niji)? ?\d", re.IGNORECASE)
+"""Matches the beginning of a version (`v5`, `niji 6`, `suno-v5`, `4.5`), but not the beginning of a model's id."""
 
 MODE_PATTERN = re.compile(r"(text|image|reference)-to-(video|image)|(image-)?edit\b|\bremix\b|\breframe\b")
 """Matches the part of a model's id that is its mode, such as `text-to-video` in `kling-2.6/text-to-video`."""
@@ -186,7 +187,7 @@ class Family:
     def _is_version(self, name: object) -> bool:
         """Return True if `name` is a version, such as `v5`, and some model of this family has an argument `version`."""
         versioned = any("version" in schema["properties"] for schema in self._schemas.values())
-        return versioned and isinstance(name, str) and bool(VERSION_PATTERN.match(name.strip()))
+        return versioned and bool(VERSION_PATTERN.match(str(name).strip()))
 
     @cached_property
     def _kie_names(self) -> dict[str, str]:
@@ -246,7 +247,7 @@ class Family:
         raise ValueError(f"{self.tool} has no model {quote_given(name)}.{hint} It has {', '.join(self._schemas)}.")
 
     def _explain(self, model: type[KieModel], error: ValidationError, *, pasted: bool) -> str:
-        return "; ".join(self._explain_one(model, each, pasted=pasted) for each in error.errors(include_url=False))
+        return "; ".join(self._explain_one(model, each, pasted=pasted) for each in list_problems(error))
 
     def _explain_one(self, model: type[KieModel], problem: Any, *, pasted: bool) -> str:
         if problem["type"] == "missing":

@@ -78,6 +78,8 @@ class Limits:
     """Smallest and largest allowed value of width divided by height."""
     pixels: tuple[int, int] | None = None
     """Smallest and largest allowed number of pixels, which is width times height."""
+    same_size: bool = False
+    """Whether all pictures of a call whose limits have this mark must have the same width and height."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         def attach(ref: MediaRef) -> MediaRef:
@@ -192,6 +194,14 @@ def aliases(names: Mapping[str, str]) -> BeforeValidator:
 def _parse_integer(given: Any) -> Any:
     return int(given) if isinstance(given, str) and given.strip().lstrip("-").isdigit() else given
 
+
+def _read_language(given: Any) -> Any:
+    code = re.fullmatch(r"([a-z]{2,3})([-_]\w+)*", given.strip(), re.IGNORECASE) if isinstance(given, str) else None
+    return code[1].lower() if code else given
+
+
+LanguageCode = BeforeValidator(_read_language)
+"""Validator for a language that KIE takes as a code of ISO 639-1: `EN` and `en-US` become `en`."""
 
 AsText = PlainSerializer(str)
 """Serializer for a field that KIE requires as a text: 5 is sent as "5"."""

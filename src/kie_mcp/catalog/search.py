@@ -12,11 +12,22 @@ from typing import Any, NamedTuple
 from kie_mcp.catalog.credits import format_worth
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import Kind, Limits, find_file_type
+from kie_mcp.catalog.foreign_words import translate
 from kie_mcp.catalog.model import KieModel
-from kie_mcp.catalog.needs import NEEDS, Need, find_needs, split_words
+from kie_mcp.catalog.needs import (
+    FILLER_WORDS,
+    Need,
+    Wish,
+    count_found,
+    find_needs,
+    find_words,
+    list_thing_words,
+    split_words,
+)
 from kie_mcp.catalog.price import AS_OF
 from kie_mcp.catalog.registry import FAMILIES, MODELS
 from kie_mcp.catalog.schema import plain_schema
+from kie_mcp.catalog.spelling import NAMES_AT_LEAST, correct_word
 from kie_mcp.catalog.voices import Voice
 from kie_mcp.text import quote_given
 
@@ -51,8 +62,17 @@ class Entry:
     @property
     def search_text(self) -> str:
         """The names and descriptions of the model and its tool in lower case; a search looks for words in this text."""
-        about = (self.model.kind, self.model.task_type, read_summary(self.model), self.family.about)
-        return " ".join((*self.names, *about)).casefold()
+        return _join_search_text(self)
+
+    def mentions(self, word: str) -> bool:
+        """Tell whether a word of the search text is this word, or begins with it."""
+        return bool(re.search(rf"(?<![^\W_]){re.escape(word)}", self.search_text))
+
+
+@cache
+def _join_search_text(entry: Entry) -> str:
+    about = (entry.model.kind, entry.model.task_type, read_summary(entry.model), entry.family.about)
+    return " ".join((*entry.names, *about)).casefold()
 
 
 def _squash(text: str) -> str:
@@ -81,38 +101,35 @@ def list_entries() -> tuple[Entry, ...]:
     return tuple(entry for entry in list_pairs() if MODELS[entry.model.id] is entry.model)
 
 
-NAMES_AT_LEAST = 3
-"""Minimum number of letters of a word in a search for similar names; shorter words are ignored."""
-TYPO_CUTOFF = 0.75
-"""Minimum similarity, from 0 to 1, between a misspelled word and the known word that replaces it."""
-
-
 def find_models(
     query: str = "", *, kind: Kind | None = None, mode: str = "", max_credits: float | None = None
 ) -> Found:
     """Find the models that match all conditions; if no model matches the query exactly, find similar models.
 
     Models whose name is the query come first. Then come models that make the thing in the query (`NEEDS`), such as a
-    logo. Then come models for which each word of the query is in the names, tool, kind, mode or description.
+    logo. Then come models for which each word of the query is in the names, tool, kind, mode or description. The main
+    words of some other languages are translated first.
 
     Args:
         query: Words for a model or for the thing to make, such as `kling image` or `lip sync`; case is ignored.
         kind: The kind of result that the models must make; None for any kind.
-        mode: A text that the model's mode must contain, such as `image-to-video`.
+        mode: A text that the model's mode must contain, in the spelling of `KieModel.task_type`: `image-to-video`.
         max_credits: Upper limit, in credits, for the lowest estimate of a call with default arguments; a model without
             a known price does not match. None for any price.
     """
-    wanted = "-".join(mode.casefold().replace("_", " ").split())
     pool = [
         entry
         for entry in list_pairs()
         if (kind is None or entry.model.kind == kind)
-        and wanted in entry.model.task_type
+        and mode in entry.model.task_type
         and (max_credits is None or _costs_at_most(max_credits, entry.model.default_estimate().low))
     ]
+    english = translate(query) or query
     found = _find_exactly(query, pool)
     if not found.entries:
-        found = _find_nearest(query, pool)
+        found = _find_exactly(english, pool)
+    if not found.entries:
+        found = _find_nearest(query, english, pool)
     # If a model was found with two tools, only the first of the two pairs is kept.
     once = {entry.model.id: entry for entry in reversed(found.entries)}
     entries = [entry for entry in found.entries if once[entry.model.id] is entry]
@@ -134,13 +151,18 @@ def _find_exactly(query: str, pool: list[Entry]) -> Found:
     named = [entry for entry in pool if entry.is_named(query)]
     needed: list[Entry] = []
     note = ""
-    for need, rest in find_needs(words):
-        fitting = [entry for entry in _find_targets(need, pool) if all(word in entry.search_text for word in rest)]
-        note = note if needed or not fitting or named else need.note
+    for number, wish in enumerate(find_needs(words)):
+        # Words such as "kling" choose among the models for a thing. Words for other things, such as "audio" in "lip
+        # sync my video to new audio", do not, except among the many models for pictures, videos, music or speech.
+        choosing = [word for word in wish.rest if (number and wish.is_general) or word not in list_thing_words()]
+        fitting = [entry for entry in _find_targets(wish.need, pool) if all(map(entry.mentions, choosing))]
+        note = note if needed or not fitting or named else wish.need.note
         needed += fitting
     texts, part = query.casefold().split(), _squash(query)
     matching = [entry for entry in pool if entry in list_entries() and all(word in entry.search_text for word in texts)]
-    matching.sort(key=lambda entry: not any(part in _squash(name) for name in entry.names))
+    matching.sort(
+        key=lambda entry: (not any(part in _squash(name) for name in entry.names), -_count_words(texts, entry.model.id))
+    )
     return Found(list(dict.fromkeys((*named, *needed, *matching))), note)
 
 
@@ -157,45 +179,60 @@ def _find_targets(need: Need, pool: list[Entry]) -> list[Entry]:
     return list(dict.fromkeys(entry for _, _, entry in sorted(places, key=lambda each: each[:2])))
 
 
-def _find_nearest(query: str, pool: list[Entry]) -> Found:
+def _find_nearest(query: str, english: str, pool: list[Entry]) -> Found:
     """Find models for a query that no model matches exactly; the note of the result says how they were found.
 
-    Three searches are tried until one of them finds models. The first looks for a thing to make in the query, the
-    second corrects the words of the query, and the third looks for some of the words in the models' names.
+    Two searches are tried: the first looks for a thing to make in the query, with and without corrected words, and the
+    second looks for some of the words in the models' names.
+
+    Args:
+        query: The caller's words.
+        english: The same words, with those of other languages in English.
+        pool: The models to choose from.
     """
-    words = split_words(query)
-    if needs := find_needs(words):
-        entries = list(chain.from_iterable(_find_targets(need, pool) for need, _ in needs))
-        return Found(list(dict.fromkeys(entries)), needs[0][0].note or "These fit a part of the words:" * bool(entries))
-    corrected = " ".join(_correct(word) for word in words)
-    if corrected != " ".join(words) and (found := _find_exactly(corrected, pool)).entries:
-        return Found(
-            found.entries,
-            f"Nothing is called {quote_given(query)}. For {quote_given(corrected)}: {found.note}".rstrip(),
-        )
+    words = split_words(english)
+    needs = find_needs(words)
+    known = _list_known_words()
+    given = find_words(english)
+    corrections = {word: correct_word(word, known, surely=bool(needs)) for word in set(given)}
+    corrected = split_words(" ".join(corrections[word] for word in given))
+    better = find_needs(corrected)
+    if corrected != words and (not needs or count_found(better, corrected) > count_found(needs, words)):
+        text = " ".join(corrected)
+        found = _find_exactly(text, pool)
+        found = found if found.entries else _find_things(better, pool)
+        if found.entries:
+            note = f"Nothing is called {quote_given(query)}. For {quote_given(text)}: {found.note}".rstrip()
+            return Found(found.entries, note)
+    if needs:
+        return _find_things(needs, pool)
     counts = {entry: _count_words_in_names(words, entry) for entry in pool if entry in list_entries()}
     near = sorted((entry for entry in counts if counts[entry]), key=lambda entry: -counts[entry])
     return Found(near, f"Nothing is called {quote_given(query)}. Similar names:" if near else "")
 
 
+def _find_things(wishes: list[Wish], pool: list[Entry]) -> Found:
+    """Return the models that make any of the things that `find_needs()` found, whatever the other words say."""
+    entries = list(dict.fromkeys(chain.from_iterable(_find_targets(wish.need, pool) for wish in wishes)))
+    note = next((wish.need.note for wish in wishes), "")
+    return Found(entries, note or "These fit a part of the words:" * bool(entries))
+
+
+def _count_words(words: Iterable[str], text: str) -> int:
+    return sum(word in text for word in words)
+
+
 def _count_words_in_names(words: Iterable[str], entry: Entry) -> int:
     names = " ".join(entry.names).casefold()
-    return sum(len(word) >= NAMES_AT_LEAST and word in names for word in words)
-
-
-def _correct(word: str) -> str:
-    """Return the most similar known word; return the word itself if it is known, or if no known word is similar."""
-    known = _known_words()
-    close = () if word in known else difflib.get_close_matches(word, known, n=1, cutoff=TYPO_CUTOFF)
-    return next(iter(close), word)
+    return _count_words((word for word in words if len(word) >= NAMES_AT_LEAST), names)
 
 
 @cache
-def _known_words() -> tuple[str, ...]:
-    """Return all words that occur in the phrases of `NEEDS`, or in the names of models and tools."""
-    phrases = chain.from_iterable(need.phrases for need in NEEDS)
+def _list_known_words() -> tuple[str, ...]:
+    """Return the words in the phrases of `NEEDS`, in the names of models and tools, and those that a search ignores."""
     names = chain.from_iterable(each.names for each in list_entries())
-    return tuple(dict.fromkeys(chain.from_iterable(map(split_words, (*phrases, *names)))))
+    named = chain.from_iterable(map(split_words, names))
+    return tuple(dict.fromkeys((*sorted(list_thing_words()), *named, *FILLER_WORDS.split())))
 
 
 def _costs_at_most(limit: float, cost: float | None) -> bool:

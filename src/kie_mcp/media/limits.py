@@ -47,7 +47,7 @@ def _find_image_problems(file: IO[bytes], limits: Limits) -> list[str]:
     measures: tuple[tuple[str, float, str, tuple[float, float] | None], ...] = (
         ("a shorter side of", min(width, height), " px", limits.side_px),
         ("a longer side of", max(width, height), " px", limits.side_px),
-        ("a width divided by height of", round(width / height, 2), "", limits.ratio),
+        ("a width divided by height of", width / height, "", limits.ratio),
         ("a total of", width * height, " pixels", limits.pixels),
     )
     return [
@@ -62,7 +62,7 @@ def _find_length_problems(content: Content, span: tuple[float, float]) -> list[s
     length = measure_seconds(content.file, content.mime_type)
     if length is None or not _is_outside(length, span):
         return []
-    return [_describe_violation("a length of", round(length, 2), " s", span)]
+    return [_describe_violation("a length of", length, " s", span)]
 
 
 def _is_outside(value: float, span: tuple[float, float]) -> bool:
@@ -71,7 +71,9 @@ def _is_outside(value: float, span: tuple[float, float]) -> bool:
 
 def _describe_violation(what: str, value: float, unit: str, span: tuple[float, float]) -> str:
     least = f"{_format(span[0])} to" if span[0] else "up to"
-    return f"has {what} {_format(value)}{unit}; the model takes {least} {_format(span[1])}{unit}"
+    # Two decimals are enough, unless they would show the limit itself: 2.5004 is above 2.5.
+    shown = next(short for digits in range(2, 20) if _is_outside(short := round(value, digits), span))
+    return f"has {what} {_format(shown)}{unit}; the model takes {least} {_format(span[1])}{unit}"
 
 
 def _format(number: float) -> str:

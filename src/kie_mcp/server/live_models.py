@@ -250,7 +250,7 @@ def list_live_only_models(
         for id_, model in offered.items()
         if id_ not in list_built_in_ids()
         and (kind is None or model.kind == kind)
-        and any(mode.casefold() in each for each in model.modes or ("",))
+        and any(mode in each for each in model.modes or ("",))
         and all(word in f"{id_} {model.title} {model.provider} {' '.join(model.modes)}".casefold() for word in wanted)
     ]
 

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from kie_mcp.catalog import dynamic_model
-from kie_mcp.catalog.arguments import OPTIONS, Options, explain_problem, leave_out_empty, read_arguments
+from kie_mcp.catalog.arguments import OPTIONS, Options, explain_problem, leave_out_empty, list_problems, read_arguments
 from kie_mcp.catalog.family import Family, UnknownFields
 from kie_mcp.errors import InvalidCall
 from kie_mcp.server.app import App
@@ -34,7 +34,7 @@ async def build_family_order(app: App, family: Family, arguments: Mapping[str, A
         order = replace(order, tool=family.tool, variation=options.variation)
         return await keep_shape(app, order), options
     except ValidationError as error:
-        reason = "; ".join(explain_problem(problem) for problem in error.errors(include_url=False))
+        reason = "; ".join(explain_problem(problem) for problem in list_problems(error))
     except ValueError as error:
         reason = str(error)
     raise InvalidCall(f"{reason.rstrip('.')}.", "Nothing was sent. Mend the arguments and call again.")

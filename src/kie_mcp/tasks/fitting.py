@@ -153,6 +153,23 @@ def check_total_lengths(refs: Sequence[Ref], lengths: Mapping[str, float]) -> No
             )
 
 
+def check_same_size(sizes: Mapping[Ref, tuple[int, int] | None]) -> None:
+    """Check that pictures which a model takes only in one size, such as a picture and its mask, have the same size.
+
+    Args:
+        sizes: The width and height of each picture in pixels; None if unknown, and then the picture is not checked.
+
+    Raises:
+        InvalidCall: The sizes differ.
+    """
+    known = {f"{abbreviate(ref)} has {size[0]}x{size[1]}": size for ref, size in sizes.items() if size}
+    if len(set(known.values())) > 1:
+        raise InvalidCall(
+            f"The picture and its mask must have the same pixels: {', '.join(known)}.",
+            "Nothing was sent. Give both in one size.",
+        )
+
+
 async def _check_whole(content: Content, name: str) -> None:
     """Raise an error if a clip or sound is damaged; pictures are checked by `fit_picture()`."""
     from kie_mcp.media.integrity import find_damage

@@ -17,7 +17,15 @@ from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import KEPT_FOR, Result, Task
 from kie_mcp.media.content import Content
 from kie_mcp.tasks import link_types
-from kie_mcp.tasks.fitting import check_file, check_kind, check_limits, check_total_lengths, describe_changes, fit_file
+from kie_mcp.tasks.fitting import (
+    check_file,
+    check_kind,
+    check_limits,
+    check_same_size,
+    check_total_lengths,
+    describe_changes,
+    fit_file,
+)
 from kie_mcp.tasks.media_inputs import (
     abbreviate,
     decode_data_uri,
@@ -79,12 +87,14 @@ class References:
         machine, or if its length cannot be read. Nothing is sent to KIE.
 
         Raises:
-            InvalidCall: When a file or task does not exist or may not be read, or the files of a field are too long
-                together.
+            InvalidCall: When a file or task does not exist or may not be read, the files of a field are too long
+                together, or a mask is not as large as its picture.
         """
         lengths = {ref: await self._measure(ref) for ref in dict.fromkeys(refs) if isinstance(ref, MediaRef)}
         known: dict[str, float] = {ref: seconds for ref, seconds in lengths.items() if seconds is not None}
         check_total_lengths(refs, known)
+        alike = [ref for ref in refs if isinstance(ref, MediaRef) and ref.limits.same_size]
+        check_same_size({ref: await self.measure_picture(ref) for ref in alike})
         return known
 
     async def measure_picture(self, ref: MediaRef) -> tuple[int, int] | None:

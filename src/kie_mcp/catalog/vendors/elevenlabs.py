@@ -1,5 +1,6 @@
 """ElevenLabs: speech, dialogues, sound effects, and voices freed of noise."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
@@ -7,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from kie_mcp.catalog.amount import Amount, exactly
 from kie_mcp.catalog.family import Family
-from kie_mcp.catalog.fields import Audio, Limits, LongestRequest, Prompt, wire
+from kie_mcp.catalog.fields import Audio, LanguageCode, Limits, LongestRequest, Prompt, wire
 from kie_mcp.catalog.model import KieModel, Part
 from kie_mcp.catalog.price import per
 from kie_mcp.catalog.sentences import LONGEST_SPEECH, split_items, split_text, trim_texts
@@ -81,7 +82,15 @@ class Turbo25(Speech):
     aliases = ("elevenlabs-turbo-2.5", "elevenlabs", "turbo-2-5", "eleven_turbo_v2_5")
     price = per("1000 characters", 6)
 
-    language: str | None = wire("language_code", None, pattern="^[a-z]{2}$", description="ISO 639-1.")
+    language: Annotated[str | None, LanguageCode] = wire("language_code", None, description="ISO 639-1.")
+
+    @field_validator("language")
+    @classmethod
+    def language_is_a_code(cls, language: str | None) -> str | None:
+        """KIE fails with any other text."""
+        if language is not None and not re.fullmatch("[a-z]{2}", language):
+            raise ValueError("is a code of two letters (ISO 639-1), such as en or de")
+        return language
 
 
 class MultilingualV2(Speech):
@@ -157,7 +166,9 @@ class DialogueV3(ElevenLabs):
 
     lines: tuple[Line, ...] = wire("dialogue", min_length=1)
     stability: float = Field(0.5, ge=0, le=1, multiple_of=0.5)
-    language: str | None = wire("language_code", None, description="ISO 639-1; default as spoken.")
+    language: Annotated[str | None, LanguageCode] = wire(
+        "language_code", None, description="ISO 639-1; default as spoken."
+    )
 
     @property
     def length(self) -> int:

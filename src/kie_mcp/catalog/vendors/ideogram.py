@@ -11,6 +11,7 @@ from kie_mcp.catalog.price import UNPUBLISHED, per, rate
 from kie_mcp.catalog.vendors.seedream import SixShapes
 
 Picture = Annotated[Image, Limits("jpeg png webp", mb=10)]
+MaskedPicture = Annotated[Image, Limits("jpeg png webp", mb=10, same_size=True)]
 Pictures = Annotated[tuple[Picture, ...], Field(min_length=1)]
 Count = Annotated[Literal[1, 2, 3, 4], Number, AsText]
 Style = Literal["AUTO", "GENERAL", "REALISTIC", "DESIGN"]
@@ -54,8 +55,8 @@ class IdeogramEdit(Ideogram):
     id = "ideogram/v3-edit"
     aliases = ("ideogram-edit", "ideogram-v3-edit")
 
-    image: Picture = wire("image_url")
-    mask: Picture = wire("mask_url", description="As large as image; prompt tells what goes there.")
+    image: MaskedPicture = wire("image_url")
+    mask: MaskedPicture = wire("mask_url", description="As large as image; prompt tells what goes there.")
 
 
 class IdeogramRemix(IdeogramNew):
@@ -97,8 +98,8 @@ class IdeogramCharacterEdit(IdeogramCharacter):
     id = "ideogram/character-edit"
     aliases = ("ideogram-character-edit",)
 
-    image: Picture = wire("image_url")
-    mask: Picture = wire("mask_url")
+    image: MaskedPicture = wire("image_url")
+    mask: MaskedPicture = wire("mask_url", description="As large as image.")
 
 
 class IdeogramCharacterRemix(IdeogramCharacter):

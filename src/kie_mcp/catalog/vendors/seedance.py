@@ -27,8 +27,8 @@ RATIO = (0.4, 2.5)
 PIXELS = (409600, 927408)
 
 Frame = Annotated[Image, Limits("jpeg png webp", mb=10)]
-# KIE excludes the bounds of a picture's sides, 300 and 6000.
-Picture = Annotated[Image, Limits("jpeg png webp bmp tiff gif", mb=30, side_px=(301, 5999), ratio=RATIO)]
+# KIE excludes the bounds of a picture's sides, 300 and 6000, and those of its ratio.
+Picture = Annotated[Image, Limits("jpeg png webp bmp tiff gif", mb=30, side_px=(301, 5999), ratio=(0.4001, 2.4999))]
 Clip = Annotated[
     Video, Limits("mp4 quicktime", mb=50, seconds=(2, 15), total_seconds=15, side_px=SIDE, ratio=RATIO, pixels=PIXELS)
 ]

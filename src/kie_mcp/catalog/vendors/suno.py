@@ -1,31 +1,30 @@
 """Suno: songs, their continuation, and what can be made of them."""
 
+import re
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import Audio, Kind, Limits, Prompt, TaskRef, Track, aliases, snake_case, wire
 from kie_mcp.catalog.model import KieModel, Resolve
 from kie_mcp.catalog.price import FREE, UNPUBLISHED, per, rate
 
-VERSION_NAMES = aliases(
-    {
-        "v6-mini": "V6_MINI",
-        "v6-wild": "V6_WILD",
-        "v5.5": "V5_5",
-        "v4.5": "V4_5",
-        "v4.5+": "V4_5PLUS",
-        "v4.5plus": "V4_5PLUS",
-        "v4.5-plus": "V4_5PLUS",
-        "v4.5all": "V4_5ALL",
-        "v4.5-all": "V4_5ALL",
-    }
-)
-Version = Annotated[
-    Literal["V6", "V6_MINI", "V6_WILD", "V5_5", "V5", "V4_5PLUS", "V4_5ALL", "V4_5", "V4"], VERSION_NAMES
-]
+AnyVersion = Literal["V6", "V6_MINI", "V6_WILD", "V5_5", "V5", "V4_5PLUS", "V4_5ALL", "V4_5", "V4"]
+
+
+def _shorten_version(version: object) -> str:
+    """Return what all spellings of a version have in common: `4.5plus` for `V4_5PLUS`, `v4.5+` and `Suno 4.5 Plus`."""
+    text = f"{version:g}" if isinstance(version, float) else str(version).casefold()
+    joined = re.sub(r"(?<=\d)[-_](?=\d)", ".", text.replace("+", "plus"))
+    return re.sub(r"[\s_-]", "", joined).removeprefix("suno").removeprefix("v")
+
+
+_VERSIONS = {_shorten_version(each): each for each in get_args(AnyVersion)}
+VERSION_NAMES = BeforeValidator(lambda given: _VERSIONS.get(_shorten_version(given), given))
+"""Validator for a version as people and clients write it, such as `v4.5+`, `4.5` or the number 5."""
+Version = Annotated[AnyVersion, VERSION_NAMES]
 # KIE takes hundredths only.
 Weight = Annotated[float, Field(ge=0, le=1), AfterValidator(lambda given: round(given, 2))]
 Song = Annotated[Track, Field(description="A song: task:id#n.")]

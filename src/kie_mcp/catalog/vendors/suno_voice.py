@@ -1,11 +1,11 @@
 """Suno: a voice or a style that songs can be given again and again."""
 
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from kie_mcp.catalog.family import Family
-from kie_mcp.catalog.fields import Audio, Kind, Prompt, TaskRef, wire
+from kie_mcp.catalog.fields import Audio, Kind, LanguageCode, Prompt, TaskRef, wire
 from kie_mcp.catalog.price import FREE
 from kie_mcp.catalog.vendors.suno import OfTrack, Suno
 from kie_mcp.catalog.vendors.suno_studio import Moment
@@ -56,7 +56,7 @@ class VoicePhrase(Voice):
     audio: Audio = wire("voiceUrl")
     start: int = wire("vocalStartS", ge=0, description="Of the singing, s.")
     end: int = wire("vocalEndS", gt=0)
-    language: Literal["en", "zh", "es", "fr", "pt", "de", "ja", "ko", "hi", "ru"] | None = None
+    language: Annotated[Literal["en", "zh", "es", "fr", "pt", "de", "ja", "ko", "hi", "ru"] | None, LanguageCode] = None
 
     @model_validator(mode="after")
     def end_after_start(self) -> Self:

@@ -7,7 +7,7 @@ from pydantic import Field, PlainSerializer, WithJsonSchema, model_validator
 from kie_mcp.catalog.amount import Amount, Lengths, cover
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import Audio, Image, Limits, Prompt, RandomLeftOut, RandomSeed, Video, aliases, wire
-from kie_mcp.catalog.model import KieModel
+from kie_mcp.catalog.model import KieModel, Resolve
 from kie_mcp.catalog.price import UNPUBLISHED, per, rate
 
 SOUNDS = "mpeg wav x-wav aac mp4 ogg"
@@ -65,7 +65,8 @@ class OmniHuman(TalkingHead):
     kie_defaults: ClassVar[dict[str, Any]] = {"seed": -1}
 
     image: Picture = wire("image_url")
-    audio: Annotated[Audio, Limits(SOUNDS, mb=10, seconds=(0, 60))] = wire("audio_url")
+    # KIE takes less than 60 s.
+    audio: Annotated[Audio, Limits(SOUNDS, mb=10, seconds=(0, 59.99))] = wire("audio_url")
     prompt: Prompt | None = Field(None, max_length=300)
     masks: tuple[Picture, ...] | None = wire(
         "mask_url", None, max_length=5, description="Who speaks: from talking_head_detect."
@@ -84,6 +85,8 @@ class LipSync(TalkingHead):
     service = "volcengine/lip-sync"
     price = per("second", 8, of=("video", "audio"), note="By the result.")
     kie_defaults: ClassVar[dict[str, Any]] = {"loop": True, "start": 0}
+    looping: ClassVar[tuple[str, ...]] = ("loop", "loop_backwards", "start")
+    """The fields of mode lite; in basic, KIE's page fills them in with their defaults all the same."""
 
     video: Annotated[Video, Limits("quicktime mp4", mb=500)] = wire("video_url")
     audio: Voice = wire("audio_url")
@@ -101,13 +104,18 @@ class LipSync(TalkingHead):
         """Speakers are found in basic, the video is looped in lite."""
         if self.find_speakers and self.mode == "lite":
             raise ValueError("find_speakers works in mode basic")
-        looping = {"loop": self.loop, "loop_backwards": self.loop_backwards, "start": self.start}
-        given = [name for name, value in looping.items() if value is not None]
+        values = {name: getattr(self, name) for name in self.looping}
+        given = [name for name, value in values.items() if value is not None and not self.is_default(name, value)]
         if given and self.mode == "basic":
             raise ValueError(f"{', '.join(given)} works in mode lite: leave it out, or change mode")
         if self.loop_backwards and self.loop is False:
             raise ValueError("loop_backwards needs loop: leave loop out, or set it to true")
         return self
+
+    def sent(self, resolve: Resolve) -> dict[str, Any]:
+        """The fields of mode lite go out in lite alone."""
+        names = {type(self).model_fields[name].serialization_alias for name in self.looping if self.mode == "basic"}
+        return {name: value for name, value in super().sent(resolve).items() if name not in names}
 
     def units(self, lengths: Lengths) -> Amount:
         """The result is as long as video or audio; KIE does not say which of them."""

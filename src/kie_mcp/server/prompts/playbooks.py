@@ -99,11 +99,9 @@ class Playbook(BaseModel):
         try:
             return cls.model_validate(given)
         except ValidationError as error:
-            from kie_mcp.catalog.arguments import explain_problem
+            from kie_mcp.catalog.arguments import explain_problem, list_problems
 
-            words = "; ".join(
-                explain_problem(problem)[:LONGEST_PROBLEM] for problem in error.errors(include_url=False)[:5]
-            )
+            words = "; ".join(explain_problem(problem)[:LONGEST_PROBLEM] for problem in list_problems(error)[:5])
             raise InvalidCall(f"{cls.name}: {words}.", f"It takes {', '.join(cls.model_fields)}.") from None
 
     @classmethod

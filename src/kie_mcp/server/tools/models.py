@@ -12,6 +12,7 @@ from kie_mcp.catalog.fields import Kind
 from kie_mcp.catalog.needs import find_helpers, split_words
 from kie_mcp.catalog.registry import MODELS
 from kie_mcp.errors import ConfigurationError
+from kie_mcp.kie.snapshot import spell_mode
 from kie_mcp.server import answers, live_models
 from kie_mcp.server.app import App, ToolCall
 from kie_mcp.server.tools.tool import Arguments, Tool
@@ -22,7 +23,7 @@ LONGEST_SEARCH = 500
 """Maximum number of characters in the words of a search: each misspelt word takes a moment of the server's time."""
 VOICES_NOTE = "find_voices finds a voice for speech, by words such as: calm British man."
 WITHOUT_LIMITS = "No model fits with this kind, mode and max_credits. Without them:"
-NOTHING_FITS = "No model fits. Say in other words what to make, or leave out kind, mode and max_credits."
+NOTHING_FITS = "No model fits. Say in other English words what to make, or leave out kind, mode and max_credits."
 
 
 class FindModels(Arguments):
@@ -41,6 +42,11 @@ class FindModels(Arguments):
         if len(words) > LONGEST_SEARCH:
             raise ValueError(f"at most {LONGEST_SEARCH} characters")
         return words
+
+    @field_validator("mode")
+    @classmethod
+    def _spell_mode(cls, mode: str) -> str:
+        return spell_mode(mode)
 
 
 async def find_models(app: App, _: ToolCall, arguments: FindModels) -> CallToolResult:

@@ -8,7 +8,7 @@ from typing import Any
 from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from kie_mcp.catalog.arguments import OPTIONS, explain_problem, list_arguments, read_arguments
+from kie_mcp.catalog.arguments import OPTIONS, explain_problem, list_arguments, list_problems, read_arguments
 from kie_mcp.catalog.schema import plain_schema
 from kie_mcp.errors import InvalidCall
 from kie_mcp.server.app import App, ToolCall
@@ -66,7 +66,7 @@ class Tool:
         try:
             return self.arguments.model_validate(read_arguments(arguments, self.input_schema))
         except ValidationError as error:
-            problems = "; ".join(map(self._explain, error.errors(include_url=False)))
+            problems = "; ".join(map(self._explain, list_problems(error)))
             raise InvalidCall(f"{problems}.", "Mend the arguments and call again.") from None
 
     def _explain(self, problem: Any) -> str:
