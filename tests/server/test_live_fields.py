@@ -143,15 +143,16 @@ async def test_a_new_field_makes_another_task_and_the_same_again_does_not(client
 async def test_a_field_of_a_model_with_an_api_of_its_own_goes_by_the_api_that_has_it(
     client: Client, sandbox: Sandbox
 ) -> None:
-    publish(sandbox, "veo-3-1", camera={"type": "string", "enum": ["still", "moving"]})
-    result = await run_model(client, "veo3_fast", {"prompt": "x", "camera": "STILL"})
+    publish(sandbox, "runway", camera={"type": "string", "enum": ["still", "moving"]})
+    result = await run_model(client, "runway", {"prompt": "x", "camera": "STILL"})
     assert not result.is_error, text(result)
-    assert (sandbox.accepted[0].model, sandbox.accepted[0].body["input"]["camera"]) == ("veo-3-1", "still")
+    assert (sandbox.accepted[0].model, sandbox.accepted[0].body["input"]["camera"]) == ("runway", "still")
 
 
 @pytest.mark.parametrize(
     ("id_", "model", "given"),
     [
+        ("veo-3-1", "veo3_fast", {}),
         ("veo-3-1", "veo3_lite", {}),
         ("veo-3-1", "veo3", {}),
         ("veo/extend", "veo/extend", {"task_id": "5f0c", "tier": "lite"}),

@@ -313,9 +313,10 @@ class Family:
         """
         modes: dict[str, list[type[KieModel]]] = {}
         for model in self.models:
-            modes.setdefault(_strip_mode(model), []).append(model)
+            if not model.unlisted:
+                modes.setdefault(_strip_mode(model), []).append(model)
         if len(modes) == 1:
-            return {model.id: [model.id] for model in self.models}
+            return {model.id: [model.id] for models in modes.values() for model in models}
         return {_name_together(models): [model.id for model in models] for models in modes.values()}
 
     def _describe_holders(self, names: Iterable[str]) -> Iterator[str]:

@@ -51,7 +51,7 @@ def find_built_in(name: str) -> tuple[Family, type[KieModel], str] | None:
     """
     route_id = f"jobs:{name.strip()}"
     for entry in search.list_entries():
-        if route_id in entry.model.routes and route_id != f"jobs:{entry.model.id}":
+        if route_id in entry.model.routes and name.strip() not in MODELS:
             return entry.family, entry.model, route_id
     found = search.find_by_name(name)
     return (found.family, found.model, "") if found else None
