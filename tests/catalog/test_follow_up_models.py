@@ -6,7 +6,17 @@ import pytest
 from support.bodies import body, resolve
 
 from kie_mcp.catalog.family import Family
-from kie_mcp.catalog.vendors import elevenlabs, flux_kontext, ghibli, midjourney, runway, suno, suno_studio, suno_voice, veo
+from kie_mcp.catalog.vendors import (
+    elevenlabs,
+    flux_kontext,
+    ghibli,
+    midjourney,
+    runway,
+    suno,
+    suno_studio,
+    suno_voice,
+    veo,
+)
 from kie_mcp.kie import routes
 
 TASK = {"task_id": "t_1"}

@@ -106,6 +106,42 @@ async def test_several_results_that_a_new_field_asks_for_are_counted(
     assert answer(quoted)["estimated_credits"] == [0.8, high]
 
 
+@pytest.mark.parametrize(
+    ("id_", "field", "value", "price", "estimate"),
+    [
+        (
+            ID,
+            {"resolution": {"type": "string", "enum": ["1K", "4K"]}},
+            "4K",
+            "1K: 0.8 credits per image; 4K: 8 credits per image",
+            8,
+        ),
+        (ID, {"resolution": {"type": "string", "enum": ["1K", "4K"]}}, "4K", "1K: 0.8 credits per image", None),
+        (
+            ID,
+            {"resolution": {"type": "string", "enum": ["1K", "4K"]}},
+            "1K",
+            "1K: 0.8 credits per image; 4K: 8 credits per image",
+            0.8,
+        ),
+        ("hailuo/02-text-to-video-pro", {"duration": {"type": "string", "enum": ["6", "10"]}}, 10, "9.5 credits/s", 95),
+        ("hailuo/02-text-to-video-pro", {"camera": {"type": "boolean"}}, True, "9.5 credits/s", 57),
+        (ID, {"mood": {"type": "string"}}, "calm", "", None),
+        (ID, {"mood": {"type": "string"}}, "as calm as it gets", "", 0.8),
+        (ID, {"mask_url": {"type": "string", "format": "uri"}}, "https://a.example/a.png", "", 0.8),
+    ],
+)
+async def test_a_new_field_costs_what_kies_price_text_says_and_without_one_nobody_knows(
+    client: Client, sandbox: Sandbox, id_: str, field: dict[str, Any], value: Any, price: str, estimate: float | None
+) -> None:
+    publish(sandbox, id_, **field)
+    sandbox.discovery.prices[id_] = price
+    (name,) = field
+    given = {"model": id_, "input": {"prompt": "x", name: value}, "quote": True}
+    quoted = answer(await client.call_tool("run_model", given))
+    assert quoted.get("estimated_credits") == (estimate and [estimate, estimate])
+
+
 async def test_a_new_number_of_results_that_is_no_number_has_no_price(client: Client, sandbox: Sandbox) -> None:
     publish(sandbox, ID, num_images={"type": "string", "enum": ["auto", "4"]})
     sandbox.discovery.prices[ID] = "ask us"

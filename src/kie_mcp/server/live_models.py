@@ -130,8 +130,8 @@ async def fetch_offered_models(app: "App") -> OfferedModels:
 
 
 async def add_live_price(app: "App", order: Order) -> Order:
-    """Return the order; if the catalogue has no maximum price for this order, add KIE's price text."""
-    if order.call.estimate().high is not None:
+    """Return the order; add KIE's price text if the catalogue does not know the most that this order can cost."""
+    if order.call.estimate().high is not None and not order.call.added:
         return order
     offered: OfferedModels = {}
     with anyio.move_on_after(LIVE_TIMEOUT_SECONDS):

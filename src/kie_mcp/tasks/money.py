@@ -71,16 +71,39 @@ def add_quotes(quotes: Sequence[Quote], words: str) -> Quote:
 
 
 def _quote_without_charges(call: KieModel, live_price: str, lengths: Lengths) -> Quote:
-    estimate, source = call.estimate(lengths), f"price list {AS_OF}"
-    if estimate.high is None:
+    listed = call.estimate(lengths)
+    estimate, source = listed, f"price list {AS_OF}"
+    if listed.high is None or call.added:
         # Imported only here, because the import takes 5 ms, and calls with a built-in price do not need it.
         from kie_mcp.catalog.price_text import estimate_from_text, quote_text
 
-        estimate, source = estimate_from_text(call, live_price, lengths), "live price"
-        if estimate.high is None:
-            basis = quote_text(live_price) or "KIE publishes no figure"
-            return Quote(Estimate(None, None), basis, highest_similar_estimate(call))
+        live = estimate_from_text(call, live_price, lengths)
+        if listed.high is None or _changes_price(call, live, live_price, lengths):
+            if live.high is None:
+                basis = quote_text(live_price) or "KIE publishes no figure"
+                return Quote(Estimate(None, None), basis, max(highest_similar_estimate(call), listed.high or 0))
+            if live.high > (listed.high or 0):
+                estimate, source = live, "live price"
     return Quote(estimate, f"{source}; {estimate.assumed}" if estimate.assumed else source, estimate.high)
+
+
+def _changes_price(call: KieModel, live: Estimate, live_price: str, lengths: Lengths) -> bool:
+    """Tell whether fields that are newer than the price list change the price, or whether nobody can know that.
+
+    Args:
+        call: The call with the new fields.
+        live: The estimate of this call from KIE's price text.
+        live_price: KIE's price text.
+        lengths: For each file that was measured, its length in seconds.
+    """
+    from kie_mcp.catalog.dynamic_model import ExtendedModel
+    from kie_mcp.catalog.price_text import estimate_from_text
+
+    if not isinstance(call, ExtendedModel):
+        return False
+    if live.high is None:
+        return call.has_new_setting()
+    return live != estimate_from_text(call.without_added(), live_price, lengths)
 
 
 def highest_similar_estimate(call: KieModel) -> float:
