@@ -207,7 +207,8 @@ class ExtendedModel(KieModel):
 
     def without_added(self) -> KieModel:
         """Return the same call without the new fields, as an instance of the built-in model."""
-        built_in = next(each for each in type(self).__mro__ if not issubclass(each, ExtendedModel))
+        models = (each for each in type(self).__mro__ if issubclass(each, KieModel))
+        built_in = next(each for each in models if not issubclass(each, ExtendedModel))
         return built_in.model_construct(**{name: value for name, value in self if name not in self.added})
 
     def has_new_setting(self) -> bool:

@@ -72,7 +72,7 @@ def add_quotes(quotes: Sequence[Quote], words: str) -> Quote:
 
 def _quote_without_charges(call: KieModel, live_price: str, lengths: Lengths) -> Quote:
     listed = call.estimate(lengths)
-    estimate, source = listed, f"price list {AS_OF}"
+    estimate, source, least = listed, f"price list {AS_OF}", listed.high or 0
     if listed.high is None or call.added:
         # Imported only here, because the import takes 5 ms, and calls with a built-in price do not need it.
         from kie_mcp.catalog.price_text import estimate_from_text, quote_text
@@ -81,10 +81,10 @@ def _quote_without_charges(call: KieModel, live_price: str, lengths: Lengths) ->
         if listed.high is None or _changes_price(call, live, live_price, lengths):
             if live.high is None:
                 basis = quote_text(live_price) or "KIE publishes no figure"
-                return Quote(Estimate(None, None), basis, max(highest_similar_estimate(call), listed.high or 0))
-            if live.high > (listed.high or 0):
-                estimate, source = live, "live price"
-    return Quote(estimate, f"{source}; {estimate.assumed}" if estimate.assumed else source, estimate.high)
+                return Quote(Estimate(None, None), basis, max(highest_similar_estimate(call), least))
+            if listed.high is None or live.high > listed.high:
+                estimate, source, least = live, "live price", live.high
+    return Quote(estimate, f"{source}; {estimate.assumed}" if estimate.assumed else source, least)
 
 
 def _changes_price(call: KieModel, live: Estimate, live_price: str, lengths: Lengths) -> bool:

@@ -17,7 +17,7 @@ class FluxKontext(KieModel):
 
     kind = "image"
     task_type = "text-to-image"
-    routes = ("flux-kontext", "jobs:flux1-kontext")
+    routes: ClassVar[tuple[str, ...]] = ("flux-kontext", "jobs:flux1-kontext")
     service = "flux/kontext/generate"
     usual_seconds = 30
 

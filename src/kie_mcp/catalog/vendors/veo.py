@@ -16,7 +16,7 @@ class Veo(KieModel):
 
     kind = "video"
     task_type = "text-to-video"
-    routes = ("veo", "jobs:veo-3-1")
+    routes: ClassVar[tuple[str, ...]] = ("veo", "jobs:veo-3-1")
     service = "veo/generate"
     usual_seconds = 180
 
