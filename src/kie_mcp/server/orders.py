@@ -11,7 +11,7 @@ from kie_mcp.catalog.arguments import OPTIONS, Options, explain_problem, leave_o
 from kie_mcp.catalog.family import Family, UnknownFields
 from kie_mcp.errors import InvalidCall
 from kie_mcp.server.app import App
-from kie_mcp.server.live_fields import find_live_fields
+from kie_mcp.server.live_fields import find_live_fields, keep_known_hidden
 from kie_mcp.server.live_models import RUN_MODEL_TOOL, find_built_in, load_live_model
 from kie_mcp.server.picture_shape import keep_shape
 from kie_mcp.tasks.order import Order
@@ -113,7 +113,9 @@ async def build_model_order(app: App, name: str, fields: Mapping[str, Any], *, u
         extra = {key: value for key, value in given.items() if key in hidden}
         shown = {key: value for key, value in given.items() if key not in extra}
         try:
-            extra = dynamic_model.check_fields(extra, {key: hidden[key] for key in extra}) if extra else {}
+            if extra:
+                extra = dynamic_model.check_fields(extra, {key: hidden[key] for key in extra})
+                extra = await keep_known_hidden(app, model, extra, route_id)
             alias = "" if route_id else name
             given = {**model.received(shown), "model": alias or model.id}
             order = await _parse(app, family, given, route_id, pasted=True)
