@@ -23,6 +23,7 @@ from kie_mcp.sandbox.offers import Offer
 pytestmark = pytest.mark.anyio
 
 PICTURE = "https://files.example/a.png"
+SEEDANCE = "bytedance/seedance-2-5"
 WITHOUT_SCHEMA = "gpt-image-2-5-flare-text-to-image"
 """A model for which neither KIE nor the snapshot has a schema."""
 
@@ -349,6 +350,17 @@ async def test_a_hidden_field_that_the_model_does_not_have_is_refused(
 ) -> None:
     assert f"{model} does not take {field}" in await read_refusal(client, model, {"prompt": "x", field: value})
     assert sandbox.accepted == []
+
+
+@pytest.mark.parametrize("named", ["{}", "task:{}#1"])
+async def test_the_task_that_a_clip_goes_on_from_reaches_kie_under_kies_id(
+    client: Client, sandbox: Sandbox, named: str
+) -> None:
+    first = answer(await run_model(client, SEEDANCE, {"prompt": "a fox runs"}))["task_id"]
+    fields = {"prompt": "it goes on", "extension_task_id": named.format(first)}
+    result = await run_model(client, SEEDANCE, fields)
+    assert sandbox.accepted[-1].body["input"]["extension_task_id"] == sandbox.accepted[0].id
+    assert "no longer has" not in text(result)
 
 
 async def test_a_reference_in_a_hidden_field_never_reaches_kie(client: Client, sandbox: Sandbox) -> None:

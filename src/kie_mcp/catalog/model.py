@@ -76,6 +76,8 @@ class KieModel(BaseModel):
     """Path of the create request on the route `service`, without `/api/v1/`; empty if the model lacks this route."""
     merged_fields: ClassVar[frozenset[str]] = frozenset()
     """Names of arguments that are no fields of the request; `sent()` puts their values into other fields."""
+    unpublished: ClassVar[frozenset[str]] = frozenset()
+    """KIE's names of fields that KIE shows in an example of a request, but has not in the model's schema."""
     constants: ClassVar[dict[str, Any]] = {}
     """Fields with a fixed value that a product API requires in the request body."""
     wants_callback: ClassVar[bool] = False

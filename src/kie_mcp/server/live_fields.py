@@ -109,6 +109,7 @@ async def add_dropped_note(app: "App", order: Order) -> Order:
         return order
     known = merge_alternatives(schema).get("properties", {})
     given = {name: model.model_fields[name] for name in order.call.model_fields_set - model.merged_fields}
+    known = {*known, *model.unpublished}
     dropped = [
         name for name, field in given.items() if wire_name(field.serialization_alias or name, route_id) not in known
     ]
