@@ -12,7 +12,7 @@ from kie_mcp.catalog.family import Family, UnknownFields
 from kie_mcp.errors import InvalidCall
 from kie_mcp.server.app import App
 from kie_mcp.server.live_fields import find_live_fields, keep_known_hidden
-from kie_mcp.server.live_models import RUN_MODEL_TOOL, find_built_in, load_live_model
+from kie_mcp.server.live_models import RUN_MODEL_TOOL, find_named, load_live_model
 from kie_mcp.server.picture_shape import keep_shape
 from kie_mcp.tasks.order import Order
 
@@ -105,7 +105,7 @@ async def build_model_order(app: App, name: str, fields: Mapping[str, Any], *, u
         InvalidCall: When there is no such model, or the fields are wrong.
         ApiError: When the model is not built in, and KIE does not answer.
     """
-    if found := find_built_in(name):
+    if found := await find_named(app, name):
         family, model, route_id = found
         refuse_options(_find_options(fields), model.id, RUN_MODEL_TOOL)
         given = leave_out_empty(fields)
