@@ -24,7 +24,7 @@ from kie_mcp.catalog.arguments import (
     list_arguments,
     tidy,
 )
-from kie_mcp.catalog.fields import Kind, MediaRef
+from kie_mcp.catalog.fields import Audio, Kind, MediaRef, TaskRef, Video
 from kie_mcp.catalog.model import KieModel, names_at_kie
 from kie_mcp.catalog.price import Estimate
 from kie_mcp.catalog.schema_text import describe_constraint, name_models
@@ -137,7 +137,8 @@ class Family:
         """Choose the model for a tool call, validate the arguments, and return an instance of the model.
 
         An argument whose value has no effect, such as the default, does not influence which model is chosen. If the
-        chosen model does not have this argument, the argument is ignored.
+        chosen model does not have this argument, the argument is ignored; a `duration` is refused if the result gets its
+        length from a clip, a sound or an earlier task.
 
         Args:
             arguments: The arguments of the tool call. Options (`OPTIONS`), such as `quote`, are ignored.
@@ -164,6 +165,9 @@ class Family:
         schema = self._schemas[model.id]
         needed = schema.get("required", ())
         left_out = idle - model.model_fields.keys()
+        if any(issubclass(each, (Video, Audio, TaskRef)) for each in model.argument_types()):
+            # The result is as long as the given file or task, so another length would be made and paid.
+            left_out -= {"duration"}
         if not pasted:
             left_out |= {each for each in given.keys() & model.model_fields if model.is_unsent(each, given[each])}
         given = {each: value for each, value in given.items() if each not in left_out}
