@@ -121,7 +121,7 @@ async def build_model_order(app: App, name: str, fields: Mapping[str, Any], *, u
             order = await _parse(app, family, given, route_id, pasted=True)
         except ValueError as error:
             raise _wrong_input(model.id, error) from None
-        return replace(order, extra=extra)
+        return await keep_shape(app, replace(order, extra=extra))
     model = await load_live_model(await app.discovery(), name.strip(), unchecked=unchecked)
     own = {field.alias or name: field for name, field in model.model_fields.items()}
     refuse_options([name for name in fields if name in OPTIONS and name not in own], model.id, RUN_MODEL_TOOL)
