@@ -137,8 +137,8 @@ class Family:
         """Choose the model for a tool call, validate the arguments, and return an instance of the model.
 
         An argument whose value has no effect, such as the default, does not influence which model is chosen. If the
-        chosen model does not have this argument, the argument is ignored; a `duration` is refused if the result gets its
-        length from a clip, a sound or an earlier task.
+        chosen model does not have this argument, the argument is ignored; a `duration` is refused if the result gets
+        its length from a clip, a sound or an earlier task.
 
         Args:
             arguments: The arguments of the tool call. Options (`OPTIONS`), such as `quote`, are ignored.
