@@ -101,7 +101,6 @@ def test_the_older_field_of_one_picture_is_read_where_the_list_is_not_there() ->
 def test_what_is_shown_beside_a_schema_is_sent_as_it_stands() -> None:
     assert MODELS["4o-image-api"].hidden_fields().keys() >= {"isEnhance", "fallbackModel", "enableFallback"}
     assert "seeds" in MODELS["veo3_fast"].hidden_fields()
-    assert "extension_task_id" in MODELS["bytedance/seedance-2-5"].hidden_fields()
 
 
 @pytest.mark.parametrize(

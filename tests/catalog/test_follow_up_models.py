@@ -6,7 +6,17 @@ import pytest
 from support.bodies import body, resolve
 
 from kie_mcp.catalog.family import Family
-from kie_mcp.catalog.vendors import elevenlabs, midjourney, runway, suno, suno_studio, suno_voice, veo
+from kie_mcp.catalog.vendors import (
+    elevenlabs,
+    flux_kontext,
+    ghibli,
+    midjourney,
+    runway,
+    suno,
+    suno_studio,
+    suno_voice,
+    veo,
+)
 from kie_mcp.kie import routes
 
 TASK = {"task_id": "t_1"}
@@ -111,7 +121,12 @@ def test_what_is_given_chooses_the_model(family: Family, arguments: dict[str, An
 @pytest.mark.parametrize(
     ("family", "arguments", "ways"),
     [
-        (veo.EXTEND, {**TASK, "prompt": "on"}, ("veo-extend", "jobs:veo/extend")),
+        (veo.VIDEO, {"prompt": "x"}, ("veo",)),
+        (veo.VIDEO, {"prompt": "x", "model": "veo-3-1"}, ("jobs:veo-3-1",)),
+        (flux_kontext.IMAGE, {"prompt": "x"}, ("flux-kontext",)),
+        (flux_kontext.IMAGE, {"prompt": "x", "model": "flux1-kontext"}, ("jobs:flux1-kontext",)),
+        (ghibli.IMAGE, {"prompt": "x"}, ("flux-kontext",)),
+        (veo.EXTEND, {**TASK, "prompt": "on"}, ("veo-extend",)),
         (veo.EXTEND, {**TASK, "prompt": "on", "tier": "lite"}, ("veo-extend",)),
         (runway.EXTEND, {**TASK, "prompt": "on", "watermark": "me"}, ("runway-extend",)),
         (suno_studio.ADD_PART, {**PART, "version": "V6"}, ("jobs:ai-music-api/add-instrumental",)),
@@ -129,6 +144,9 @@ def test_a_call_goes_only_where_all_of_it_is_understood(
     [
         (elevenlabs.DIALOGUE, {"lines": [{"prompt": "x" * 250, "voice": "Adam"}] * 2}, "7"),
         (elevenlabs.ISOLATE, {"audio": "a.mp3"}, "0.1 to 30"),
+        (veo.VIDEO, {"prompt": "x", "model": "veo-3-1"}, "30 to 250"),
+        (veo.VIDEO, {"prompt": "x", "model": "veo-3-1", "resolution": "4k"}, "150 to 370"),
+        (flux_kontext.IMAGE, {"prompt": "x", "model": "flux1-kontext"}, "5 to 10"),
         (veo.EXTEND, {**TASK, "prompt": "on"}, "60"),
         (veo.EXTEND, {**TASK, "prompt": "on", "tier": "quality"}, "250"),
         (veo.UPSCALE, {**TASK, "model": "veo-4k"}, "120"),
@@ -165,7 +183,7 @@ def test_a_dialogue_of_the_usual_length_is_what_its_tool_names_as_the_cost() -> 
             {"audio": "a.mp3"},
             {"model": "elevenlabs/audio-isolation", "input": {"audio_url": "https://files.example/a.mp3"}},
         ),
-        (veo.EXTEND, {**TASK, "prompt": "on"}, {"taskId": "kie-1", "prompt": "on"}),
+        (veo.EXTEND, {**TASK, "prompt": "on"}, {"taskId": "kie-1", "prompt": "on", "model": "fast"}),
         (
             veo.EXTEND,
             {**TASK, "prompt": "on", "tier": "quality", "seed": 12345, "watermark": "me"},
@@ -339,7 +357,6 @@ def test_the_body_is_the_documented_one(family: Family, arguments: dict[str, Any
 @pytest.mark.parametrize(
     ("family", "arguments", "id_", "fields"),
     [
-        (veo.EXTEND, {**TASK, "prompt": "on"}, "veo/extend", {"task_id": "kie-1", "prompt": "on"}),
         # The one unified id that wants camel case.
         (veo.UPSCALE, TASK, "veo/get-1080p-video", {"taskId": "kie-1", "index": 0}),
         (veo.UPSCALE, {**TASK, "model": "veo-4k"}, "veo/get-4k-video", {"task_id": "kie-1", "index": 0}),

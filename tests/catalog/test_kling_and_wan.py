@@ -1,13 +1,18 @@
 """Kling and Wan: what they refuse, how they are called, what they send and cost."""
 
 import re
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 
+from kie_mcp.catalog.fields import MediaRef
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.vendors import kling, kling_omni, wan
+from kie_mcp.errors import InvalidCall
 from kie_mcp.kie import routes
+from kie_mcp.tasks.fitting import check_kind
+from kie_mcp.tasks.media_inputs import guess_mime_type
 
 HERE = (
     kling.VIDEO,
@@ -546,3 +551,26 @@ def test_kling_3_and_wan_take_kies_own_spellings_of_a_mode_and_a_share() -> None
 )
 def test_a_call_costs_what_kie_publishes(tool: str, arguments: dict[str, Any], cost: str) -> None:
     assert str(call(tool, arguments).estimate()) == cost
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"), [("kling_omni", {}), ("kling_omni", {"image": "a.png"}), ("kling_video", {"image": "a.png"})]
+)
+@pytest.mark.parametrize(
+    ("files", "refusal"),
+    [
+        (["d.mp4"], ""),
+        (["a.png", "b.png"], ""),
+        (["b.png"], "b.png is a picture; this field takes several pictures, or one clip"),
+        (["d.mp4", "b.png"], "d.mp4 is a clip; this field takes a picture"),
+        (["d.mp4", "e.mov"], "d.mp4 is a clip; this field takes a picture"),
+    ],
+)
+def test_an_element_is_several_pictures_or_one_clip(
+    tool: str, arguments: dict[str, Any], files: list[str], refusal: str
+) -> None:
+    wanted = call(tool, {"prompt": "@tom waves", "elements": [element("tom", *files)], **arguments})
+    with pytest.raises(InvalidCall, match=refusal) if refusal else nullcontext():
+        for ref in wanted.references():
+            assert isinstance(ref, MediaRef)
+            check_kind(guess_mime_type(ref), ref)

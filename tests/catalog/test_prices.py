@@ -78,7 +78,7 @@ def wanted_by(id_: str, when: Mapping[str, Any]) -> dict[str, Any]:
 
 def is_open(id_: str, when: Mapping[str, Any]) -> bool:
     """Whether only KIE knows what a call buys, so that no single figure tells it."""
-    known_later = {"source_resolution", "output_size", "tokens"} & when.keys()
+    known_later = {"source_resolution", "output_size", "tokens", "tier"} & when.keys()
     return bool(known_later) or id_ in NO_AMOUNT or "layer-decomposition" in id_ or MODELS[id_] in SHORT_CLIPS
 
 

@@ -277,6 +277,13 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         "The same with image is kling/v2-5-turbo-image-to-video-pro",
     ),
     ("hailuo_video", WORDS | {"model": "hailuo-02-pro", "duration": 10}, "does not take duration"),
+    ("happyhorse_video", WORDS | {"video": "a.mp4", "duration": 5}, "happyhorse/video-edit does not take duration"),
+    (
+        "happyhorse_video",
+        WORDS | {"model": "happyhorse/video-edit", "video": "a.mp4", "duration": 5},
+        "happyhorse/video-edit does not take duration",
+    ),
+    ("grok_video", {"task_id": "t_1", "duration": 6}, "grok-imagine/upscale does not take duration"),
     # Another model's default is a wish if the call names a model that lacks the argument.
     (
         "hailuo_video",

@@ -69,7 +69,10 @@ LEFT_OUT_OF = {
     "elevenlabs/text-to-speech-multilingual-v2": {"language_code": "the model fails when a language is forced"},
 }
 
-SHOWN_ELSEWHERE = {"4o-image-api": {"nVariants": "in KIE's quickstart", "maskUrl": "in KIE's quickstart"}}
+SHOWN_ELSEWHERE = {
+    "4o-image-api": {"nVariants": "in KIE's quickstart", "maskUrl": "in KIE's quickstart"},
+    "bytedance/seedance-2-5": {"extension_task_id": "in an example of the page"},
+}
 """Fields that the schema of a page has lost, and where KIE still shows them."""
 
 

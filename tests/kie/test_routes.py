@@ -49,7 +49,7 @@ BODIES: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
         },
     ),
     (
-        "veo3_fast",
+        "veo-3-1",
         {"prompt": "rain", "images": ["a.png"]},
         "jobs:veo-3-1",
         {
@@ -132,7 +132,7 @@ BODIES: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
         },
     ),
     (
-        "flux-kontext-pro",
+        "flux1-kontext",
         {"prompt": "rain", "image": "a.png"},
         "jobs:flux1-kontext",
         {

@@ -106,6 +106,42 @@ async def test_several_results_that_a_new_field_asks_for_are_counted(
     assert answer(quoted)["estimated_credits"] == [0.8, high]
 
 
+@pytest.mark.parametrize(
+    ("id_", "field", "value", "price", "estimate"),
+    [
+        (
+            ID,
+            {"resolution": {"type": "string", "enum": ["1K", "4K"]}},
+            "4K",
+            "1K: 0.8 credits per image; 4K: 8 credits per image",
+            8,
+        ),
+        (ID, {"resolution": {"type": "string", "enum": ["1K", "4K"]}}, "4K", "1K: 0.8 credits per image", None),
+        (
+            ID,
+            {"resolution": {"type": "string", "enum": ["1K", "4K"]}},
+            "1K",
+            "1K: 0.8 credits per image; 4K: 8 credits per image",
+            0.8,
+        ),
+        ("hailuo/02-text-to-video-pro", {"duration": {"type": "string", "enum": ["6", "10"]}}, 10, "9.5 credits/s", 95),
+        ("hailuo/02-text-to-video-pro", {"camera": {"type": "boolean"}}, True, "9.5 credits/s", 57),
+        (ID, {"mood": {"type": "string"}}, "calm", "", None),
+        (ID, {"mood": {"type": "string"}}, "as calm as it gets", "", 0.8),
+        (ID, {"mask_url": {"type": "string", "format": "uri"}}, "https://a.example/a.png", "", 0.8),
+    ],
+)
+async def test_a_new_field_costs_what_kies_price_text_says_and_without_one_nobody_knows(
+    client: Client, sandbox: Sandbox, id_: str, field: dict[str, Any], value: Any, price: str, estimate: float | None
+) -> None:
+    publish(sandbox, id_, **field)
+    sandbox.discovery.prices[id_] = price
+    (name,) = field
+    given = {"model": id_, "input": {"prompt": "x", name: value}, "quote": True}
+    quoted = answer(await client.call_tool("run_model", given))
+    assert quoted.get("estimated_credits") == (estimate and [estimate, estimate])
+
+
 async def test_a_new_number_of_results_that_is_no_number_has_no_price(client: Client, sandbox: Sandbox) -> None:
     publish(sandbox, ID, num_images={"type": "string", "enum": ["auto", "4"]})
     sandbox.discovery.prices[ID] = "ask us"
@@ -143,15 +179,16 @@ async def test_a_new_field_makes_another_task_and_the_same_again_does_not(client
 async def test_a_field_of_a_model_with_an_api_of_its_own_goes_by_the_api_that_has_it(
     client: Client, sandbox: Sandbox
 ) -> None:
-    publish(sandbox, "veo-3-1", camera={"type": "string", "enum": ["still", "moving"]})
-    result = await run_model(client, "veo3_fast", {"prompt": "x", "camera": "STILL"})
+    publish(sandbox, "runway", camera={"type": "string", "enum": ["still", "moving"]})
+    result = await run_model(client, "runway", {"prompt": "x", "camera": "STILL"})
     assert not result.is_error, text(result)
-    assert (sandbox.accepted[0].model, sandbox.accepted[0].body["input"]["camera"]) == ("veo-3-1", "still")
+    assert (sandbox.accepted[0].model, sandbox.accepted[0].body["input"]["camera"]) == ("runway", "still")
 
 
 @pytest.mark.parametrize(
     ("id_", "model", "given"),
     [
+        ("veo-3-1", "veo3_fast", {}),
         ("veo-3-1", "veo3_lite", {}),
         ("veo-3-1", "veo3", {}),
         ("veo/extend", "veo/extend", {"task_id": "5f0c", "tier": "lite"}),

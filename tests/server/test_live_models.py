@@ -64,6 +64,21 @@ async def test_a_mode_in_another_spelling_finds_built_in_and_new_models(
     assert built_in["models"][0]["model"] == "z-image"
 
 
+async def test_a_new_model_of_kie_is_run_under_its_id_although_a_built_in_model_is_also_called_so(
+    client: Client, sandbox: Sandbox
+) -> None:
+    fields = {"prompt": "x", "turbo": True}
+    assert (await client.call_tool("run_model", {"model": "z-image-turbo", "input": fields})).is_error
+    properties = {"prompt": {"type": "string"}, "turbo": {"type": "boolean"}}
+    sandbox.discovery.add_model("z-image-turbo", {"required": ["prompt"], "properties": properties})
+    await client.call_tool("find_models", {"words": "z image turbo"})
+    described = answer(await client.call_tool("describe_model", {"model": "z-image-turbo"}))
+    assert "turbo" in described["input_schema"]["properties"]
+    await client.call_tool("run_model", {"model": "z-image-turbo", "input": fields})
+    await client.call_tool("run_model", {"model": "Z-Image", "input": {"prompt": "x"}})
+    assert [task.model for task in sandbox.accepted] == ["z-image-turbo", "z-image"]
+
+
 async def test_a_page_of_strangers_with_much_to_say_stays_small(client: Client, sandbox: Sandbox) -> None:
     for number in range(30):
         id_ = f"vendor/a-model-with-quite-a-long-name-{number}"

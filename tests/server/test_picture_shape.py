@@ -54,6 +54,8 @@ async def sent(client: Client, sandbox: Sandbox, tool: str, arguments: dict[str,
         ("kling_video", "kling-3.0/video", "image", TALL, "aspect_ratio", "9:16"),
         ("seedance_video", "bytedance/seedance-2", "image", TALL, "aspect_ratio", "adaptive"),
         ("veo_video", "veo3_fast", "images", TALL, "aspect_ratio", "Auto"),
+        ("run_model", "kling-3.0/video", "image_urls", TALL, "aspect_ratio", "9:16"),
+        ("run_model", "google/nano-banana-edit", "images", TALL, "aspect_ratio", "auto"),
     ],
 )
 async def test_a_result_has_the_shape_of_its_picture(
@@ -69,7 +71,8 @@ async def test_a_result_has_the_shape_of_its_picture(
 ) -> None:
     (tmp_path / "fox.png").write_bytes(content)
     path = str(tmp_path / "fox.png")
-    call = {**EDIT, "model": model, field: [path] if field == "images" else path}
+    fields = {**EDIT, field: path if field == "image" else [path]}
+    call = {"model": model} | ({"input": fields} if tool == "run_model" else fields)
     body, note = await sent(client, sandbox, tool, call)
     assert body[wire] == expected
     assert "aspect_ratio " in note

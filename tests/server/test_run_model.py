@@ -23,6 +23,9 @@ from kie_mcp.sandbox.offers import Offer
 pytestmark = pytest.mark.anyio
 
 PICTURE = "https://files.example/a.png"
+SEEDANCE = "bytedance/seedance-2-5"
+WITHOUT_SCHEMA = "gpt-image-2-5-flare-text-to-image"
+"""A model for which neither KIE nor the snapshot has a schema."""
 
 
 @pytest.mark.parametrize(
@@ -30,10 +33,14 @@ PICTURE = "https://files.example/a.png"
     [
         (
             "kling-2.6/image-to-video",
-            {"prompt": "x", "image_urls": [PICTURE], "sound": False, "duration": "5", "nsfw_checker": True},
+            {"prompt": "x", "image_urls": [PICTURE], "sound": False, "duration": "5"},
             JOBS.create,
         ),
-        ("google/nano-banana", {"prompt": "x", "output_format": "png", "aspect_ratio": "1:1"}, JOBS.create),
+        (
+            "google/nano-banana",
+            {"prompt": "x", "output_format": "png", "aspect_ratio": "1:1", "nsfw_checker": True},
+            JOBS.create,
+        ),
         ("veo-3-1", {"prompt": "x", "image_urls": [PICTURE], "aspect_ratio": "9:16"}, JOBS.create),
         ("veo3_fast", {"prompt": "x", "imageUrls": [PICTURE], "aspect_ratio": "9:16"}, "/api/v1/veo/generate"),
     ],
@@ -310,24 +317,54 @@ async def test_a_hidden_field_with_a_wrong_value_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("field", "given", "sent"),
+    ("model", "field", "given", "sent"),
     [
-        ("nsfw_checker", "false", False),
-        ("nsfw_checker", True, True),
-        ("upload_method", "S3", "s3"),
-        ("language_code", "de", "de"),
+        ("z-image", "nsfw_checker", "false", {"nsfw_checker": False}),
+        ("z-image", "nsfw_checker", True, {"nsfw_checker": True}),
+        (WITHOUT_SCHEMA, "upload_method", "S3", {"upload_method": "s3"}),
+        (WITHOUT_SCHEMA, "language_code", "de", {"language_code": "de"}),
+        ("z-image", "sync_mode", False, {}),
     ],
 )
 async def test_a_hidden_field_is_sent_as_its_schema_wants_it(
-    client: Client, sandbox: Sandbox, field: str, given: Any, sent: Any
+    client: Client, sandbox: Sandbox, model: str, field: str, given: Any, sent: dict[str, Any]
 ) -> None:
-    result = await run_model(client, "z-image", {"prompt": "x", field: given})
+    result = await run_model(client, model, {"prompt": "x", field: given})
     assert not result.is_error, text(result)
-    assert sandbox.accepted[0].body["input"][field] == sent
+    body = sandbox.accepted[0].body["input"]
+    assert {name: body[name] for name in (field,) if name in body} == sent
+
+
+@pytest.mark.parametrize(
+    ("model", "field", "value"),
+    [
+        ("z-image", "sync_mode", True),
+        ("z-image", "upload_method", "s3"),
+        ("z-image", "language_code", "en"),
+        ("happyhorse-1-1/text-to-video", "nsfw_checker", True),
+        ("veo3_fast", "uploadCn", True),
+    ],
+)
+async def test_a_hidden_field_that_the_model_does_not_have_is_refused(
+    client: Client, sandbox: Sandbox, model: str, field: str, value: object
+) -> None:
+    assert f"{model} does not take {field}" in await read_refusal(client, model, {"prompt": "x", field: value})
+    assert sandbox.accepted == []
+
+
+@pytest.mark.parametrize("named", ["{}", "task:{}#1"])
+async def test_the_task_that_a_clip_goes_on_from_reaches_kie_under_kies_id(
+    client: Client, sandbox: Sandbox, named: str
+) -> None:
+    first = answer(await run_model(client, SEEDANCE, {"prompt": "a fox runs"}))["task_id"]
+    fields = {"prompt": "it goes on", "extension_task_id": named.format(first)}
+    result = await run_model(client, SEEDANCE, fields)
+    assert sandbox.accepted[-1].body["input"]["extension_task_id"] == sandbox.accepted[0].id
+    assert "no longer has" not in text(result)
 
 
 async def test_a_reference_in_a_hidden_field_never_reaches_kie(client: Client, sandbox: Sandbox) -> None:
-    said = await read_refusal(client, "z-image", {"prompt": "x", "language_code": "task:t_x#1"})
+    said = await read_refusal(client, WITHOUT_SCHEMA, {"prompt": "x", "language_code": "task:t_x#1"})
     assert "language_code: task:t_x#1 is known only on this machine" in said
     assert sandbox.accepted == []
 

@@ -110,7 +110,7 @@ async def test_an_adopted_task_keeps_what_kie_knows_of_it(
     assert answer(found)["media"][0]["path"]
     (row,) = answer(await client.call_tool("list_tasks"))["tasks"]
     assert row["prompt"] == "a heron at dawn"
-    assert row["model"] == model_of("jobs:veo-3-1").id
+    assert row["model"] == "veo-3-1"
     assert row["created"] == f"{created:%Y-%m-%d %H:%M} UTC"
 
 

@@ -202,7 +202,7 @@ def test_an_unknown_price_counts_as_the_highest_of_its_family(id_: str) -> None:
     known = [exact_estimate(other) for other in family.models]
     alike = [exact_estimate(other) for other in MODELS.values() if other.kind == model.kind]
     assert cost.known is None
-    assert cost.reserve == (max(known) or max(alike)) == highest_similar_estimate(model.model_construct())
+    assert cost.reserve == highest_similar_estimate(model.model_construct()) >= (max(known) or max(alike))
     assert cost.reserve > 0 or model.kind == "text"
 
 
@@ -490,6 +490,26 @@ async def test_what_nobody_knows_the_end_of_stays_reserved_until_it_is_settled(
             await runner.submit(draw())
         await runner.resolve(caught.value.task_id, NOT_CREATED)
         await runner.submit(draw())
+
+
+@pytest.mark.parametrize(
+    ("id_", "arguments", "alike"),
+    [
+        (
+            "wan/2-6-flash-image-to-video",
+            {"image": "a.png", "duration": "15", "resolution": "1080p"},
+            "wan/2-6-image-to-video",
+        ),
+        ("ideogram/v3-remix", {"image": "a.png", "count": 4}, "ideogram/character"),
+    ],
+)
+def test_an_unknown_price_of_a_long_or_large_call_counts_as_such_a_call_of_another_model(
+    id_: str, arguments: dict[str, Any], alike: str
+) -> None:
+    wanted = MODELS[id_].model_validate({"prompt": "xx", **arguments})
+    fields = MODELS[alike].model_fields.keys()
+    other = MODELS[alike].model_construct(**{name: value for name, value in wanted if name in fields})
+    assert quote(wanted, []).reserve >= (other.estimate().high or 0) > (MODELS[alike].default_estimate().high or 0)
 
 
 async def test_an_unknown_price_is_held_against_the_caps_as_the_highest_of_its_family(

@@ -157,19 +157,19 @@ async def test_the_next_route_is_tried_where_the_first_is_gone_and_remembered(
 
     gate = InterceptedKie(sandbox.app, post=look)
     async with run_runner(tmp_path, gate, clock) as runner:
-        task = await run_to_end(runner, await runner.submit(Order("veo_video", model_call("veo_video"))))
-    assert seen == [("submitting", None, "veo"), ("submitting", None, "jobs:veo-3-1")]
-    assert (task.state, task.route) == ("succeeded", "jobs:veo-3-1")
-    assert sandbox.accepted[0].body["model"] == "veo-3-1"
-    assert not [asked for asked in gate.requests if asked.startswith("GET /api/v1/veo")]
+        task = await run_to_end(runner, await runner.submit(Order("runway_video", model_call("runway_video"))))
+    assert seen == [("submitting", None, "runway"), ("submitting", None, "jobs:runway")]
+    assert (task.state, task.route) == ("succeeded", "jobs:runway")
+    assert sandbox.accepted[0].body["model"] == "runway"
+    assert not [asked for asked in gate.requests if asked.startswith("GET /api/v1/runway")]
 
 
 async def test_without_any_route_the_task_fails(clock: JumpingClock, tmp_path: Path) -> None:
     gate = InterceptedKie(JSONResponse({"code": 404, "msg": "Not Found"}, 404))
     async with run_runner(tmp_path, gate, clock) as runner:
         with pytest.raises(NotOffered):
-            await runner.submit(Order("veo_video", model_call("veo_video")))
-    assert gate.requests == ["POST /api/v1/veo/generate", "POST /api/v1/jobs/createTask"]
+            await runner.submit(Order("runway_video", model_call("runway_video")))
+    assert gate.requests == ["POST /api/v1/runway/generate", "POST /api/v1/jobs/createTask"]
     assert [row[1] for row in task_rows(tmp_path)] == ["failed"]
 
 

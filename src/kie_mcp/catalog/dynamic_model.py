@@ -205,6 +205,25 @@ class ExtendedModel(KieModel):
             return Estimate(None, None)
         return replace(listed, high=round(listed.high * results, 2))
 
+    def without_added(self) -> KieModel:
+        """Return the same call without the new fields, as an instance of the built-in model."""
+        models = (each for each in type(self).__mro__ if issubclass(each, KieModel))
+        built_in = next(each for each in models if not issubclass(each, ExtendedModel))
+        return built_in.model_construct(**{name: value for name, value in self if name not in self.added})
+
+    def has_new_setting(self) -> bool:
+        """Tell whether a new field is a setting, such as a resolution, on which the price may depend."""
+        return any(_is_setting(name, getattr(self, name)) for name in self.added)
+
+
+def _is_setting(name: str, value: object) -> bool:
+    """Return False for what changes no price: a file, a seed, a free text, and a switch that is off."""
+    if value is False or isinstance(value, Ref) or snake_case(name).strip("_").endswith("seed"):
+        return False
+    if isinstance(value, list):
+        return any(_is_setting(name, each) for each in value)
+    return not (isinstance(value, str) and re.search(r"\s", value))
+
 
 def _extend(base: type[KieModel], properties: Schema) -> type[KieModel]:
     fields = _build_fields(properties, (), base)

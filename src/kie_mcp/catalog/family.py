@@ -25,7 +25,7 @@ from kie_mcp.catalog.arguments import (
     list_problems,
     tidy,
 )
-from kie_mcp.catalog.fields import Kind, MediaRef
+from kie_mcp.catalog.fields import Audio, Kind, MediaRef, TaskRef, Video
 from kie_mcp.catalog.model import KieModel, names_at_kie
 from kie_mcp.catalog.price import Estimate
 from kie_mcp.catalog.schema_text import describe_constraint, name_models
@@ -138,7 +138,8 @@ class Family:
         """Choose the model for a tool call, validate the arguments, and return an instance of the model.
 
         An argument whose value has no effect, such as the default, does not influence which model is chosen. If the
-        chosen model does not have this argument, the argument is ignored.
+        chosen model does not have this argument, the argument is ignored; a `duration` is refused if the result gets
+        its length from a clip, a sound or an earlier task.
 
         Args:
             arguments: The arguments of the tool call. Options (`OPTIONS`), such as `quote`, are ignored.
@@ -165,6 +166,9 @@ class Family:
         schema = self._schemas[model.id]
         needed = schema.get("required", ())
         left_out = idle - model.model_fields.keys()
+        if any(issubclass(each, (Video, Audio, TaskRef)) for each in model.argument_types()):
+            # The result is as long as the given file or task, so another length would be made and paid.
+            left_out -= {"duration"}
         if not pasted:
             left_out |= {each for each in given.keys() & model.model_fields if model.is_unsent(each, given[each])}
         given = {each: value for each, value in given.items() if each not in left_out}
@@ -314,9 +318,10 @@ class Family:
         """
         modes: dict[str, list[type[KieModel]]] = {}
         for model in self.models:
-            modes.setdefault(_strip_mode(model), []).append(model)
+            if not model.unlisted:
+                modes.setdefault(_strip_mode(model), []).append(model)
         if len(modes) == 1:
-            return {model.id: [model.id] for model in self.models}
+            return {model.id: [model.id] for models in modes.values() for model in models}
         return {_name_together(models): [model.id for model in models] for models in modes.values()}
 
     def _describe_holders(self, names: Iterable[str]) -> Iterator[str]:

@@ -76,12 +76,16 @@ class KieModel(BaseModel):
     """Path of the create request on the route `service`, without `/api/v1/`; empty if the model lacks this route."""
     merged_fields: ClassVar[frozenset[str]] = frozenset()
     """Names of arguments that are no fields of the request; `sent()` puts their values into other fields."""
+    unpublished: ClassVar[frozenset[str]] = frozenset()
+    """KIE's names of fields that KIE shows in an example of a request, but has not in the model's schema."""
     constants: ClassVar[dict[str, Any]] = {}
     """Fields with a fixed value that a product API requires in the request body."""
     wants_callback: ClassVar[bool] = False
     """Whether KIE requires a callBackUrl for this model on every route."""
     legacy: ClassVar[str] = ""
     """If KIE no longer documents the model, the name of the tool to use instead; otherwise empty."""
+    unlisted: ClassVar[bool] = False
+    """Whether the tool's schema does not offer the model; a call that names the model runs it all the same."""
     kie_defaults: ClassVar[dict[str, Any]] = {}
     """KIE's own defaults of optional fields whose default in this class is None; the key is the field's name."""
     added: ClassVar[frozenset[str]] = frozenset()

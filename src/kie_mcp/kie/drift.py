@@ -83,7 +83,7 @@ def schema_differences(model: type[KieModel], route_id: str, published: Schema) 
             continue
         if name in required and _may_omit(model, route_id, name, theirs):
             yield f"{name} is required"
-    for name in sorted(ours.keys() - theirs["properties"].keys()):
+    for name in sorted(ours.keys() - theirs["properties"].keys() - model.unpublished):
         yield f"{name} is gone"
 
 

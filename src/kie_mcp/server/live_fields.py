@@ -1,13 +1,15 @@
 """Find fields that KIE has added to a built-in model, or removed from it, since the model's class was written."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
 
 from kie_mcp.catalog.dynamic_model import DynamicModel
+from kie_mcp.catalog.fields import snake_case
+from kie_mcp.catalog.hidden_fields import HIDDEN_FIELDS
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.published_schema import Schema, UnusableSchema, merge_alternatives
 from kie_mcp.errors import KieMcpError
@@ -62,6 +64,37 @@ async def find_live_fields(
     return LiveFields(schema, route_id) if schema and all(name in known for name in names) else None
 
 
+async def keep_known_hidden(
+    app: "App", model: type[KieModel], fields: Mapping[str, Any], route: str = ""
+) -> dict[str, Any]:
+    """Return those of a call's hidden fields that KIE's schema of the model has; all if the schema is unknown.
+
+    No request is sent to KIE: the schema is from the cache or from the snapshot.
+
+    Args:
+        app: The running server.
+        model: The class of the built-in model.
+        fields: The hidden fields of the call; the keys are KIE's names.
+        route: Id of the only route to consider; empty for any route.
+
+    Raises:
+        ValueError: When the schema lacks a field that is not just a switch that is off.
+    """
+    listed = listed_ids(model).items()
+    id_ = next((id_ for id_, route_id in listed if route in ("", route_id)), "")
+    schema = await (await app.discovery()).recall_schema(id_) if id_ and HIDDEN_FIELDS.keys() & fields.keys() else None
+    if not schema:
+        return dict(fields)
+    known = {
+        *map(snake_case, merge_alternatives(schema).get("properties", {})),
+        *model.hidden_fields().keys() - HIDDEN_FIELDS.keys(),
+    }
+    kept = {name: value for name, value in fields.items() if name in known or snake_case(name) in known}
+    if lost := [name for name in fields.keys() - kept.keys() if fields[name] is not False]:
+        raise ValueError(f"{model.id} does not take {' and '.join(sorted(lost))}")
+    return kept
+
+
 async def add_dropped_note(app: "App", order: Order) -> Order:
     """Return the order; if KIE's schema lacks some of the order's fields, add a note that names these fields.
 
@@ -76,6 +109,7 @@ async def add_dropped_note(app: "App", order: Order) -> Order:
         return order
     known = merge_alternatives(schema).get("properties", {})
     given = {name: model.model_fields[name] for name in order.call.model_fields_set - model.merged_fields}
+    known = {*known, *model.unpublished}
     dropped = [
         name for name, field in given.items() if wire_name(field.serialization_alias or name, route_id) not in known
     ]

@@ -51,10 +51,21 @@ def find_built_in(name: str) -> tuple[Family, type[KieModel], str] | None:
     """
     route_id = f"jobs:{name.strip()}"
     for entry in search.list_entries():
-        if route_id in entry.model.routes and route_id != f"jobs:{entry.model.id}":
+        if route_id in entry.model.routes and name.strip() not in MODELS:
             return entry.family, entry.model, route_id
     found = search.find_by_name(name)
     return (found.family, found.model, "") if found else None
+
+
+async def find_named(app: "App", name: str) -> tuple[Family, type[KieModel], str] | None:
+    """Find a built-in model as `find_built_in()` does; an alias does not count if KIE has a new model with this id.
+
+    No request is sent to KIE: its list is from the cache or from the snapshot.
+    """
+    found, id_ = find_built_in(name), name.strip()
+    if not found or id_ in list_built_in_ids():
+        return found
+    return None if id_ in await (await app.discovery()).recall_models() else found
 
 
 async def load_live_model(
@@ -130,8 +141,8 @@ async def fetch_offered_models(app: "App") -> OfferedModels:
 
 
 async def add_live_price(app: "App", order: Order) -> Order:
-    """Return the order; if the catalogue has no maximum price for this order, add KIE's price text."""
-    if order.call.estimate().high is not None:
+    """Return the order; add KIE's price text if the catalogue does not know the most that this order can cost."""
+    if order.call.estimate().high is not None and not order.call.added:
         return order
     offered: OfferedModels = {}
     with anyio.move_on_after(LIVE_TIMEOUT_SECONDS):
@@ -159,7 +170,7 @@ async def describe_model(app: "App", name: str) -> dict[str, Any]:
     if name.strip().casefold() in (EDIT_TOOL, EDIT_MODEL):
         return search.describe_model(Timeline, EDIT_TOOL)
     offered, worth = await fetch_offered_models(app), usd_field("usd_per_credit", 1)
-    if found := find_built_in(name):
+    if found := await find_named(app, name):
         family, model, only_route = found
         changes = await describe_changes(app, model, only_route)
         return search.describe_model(model, family.tool) | worth | read_live_status(model, offered) | changes

@@ -11,8 +11,8 @@ from kie_mcp.catalog.arguments import OPTIONS, Options, explain_problem, leave_o
 from kie_mcp.catalog.family import Family, UnknownFields
 from kie_mcp.errors import InvalidCall
 from kie_mcp.server.app import App
-from kie_mcp.server.live_fields import find_live_fields
-from kie_mcp.server.live_models import RUN_MODEL_TOOL, find_built_in, load_live_model
+from kie_mcp.server.live_fields import find_live_fields, keep_known_hidden
+from kie_mcp.server.live_models import RUN_MODEL_TOOL, find_named, load_live_model
 from kie_mcp.server.picture_shape import keep_shape
 from kie_mcp.tasks.order import Order
 
@@ -105,7 +105,7 @@ async def build_model_order(app: App, name: str, fields: Mapping[str, Any], *, u
         InvalidCall: When there is no such model, or the fields are wrong.
         ApiError: When the model is not built in, and KIE does not answer.
     """
-    if found := find_built_in(name):
+    if found := await find_named(app, name):
         family, model, route_id = found
         refuse_options(_find_options(fields), model.id, RUN_MODEL_TOOL)
         given = leave_out_empty(fields)
@@ -113,13 +113,15 @@ async def build_model_order(app: App, name: str, fields: Mapping[str, Any], *, u
         extra = {key: value for key, value in given.items() if key in hidden}
         shown = {key: value for key, value in given.items() if key not in extra}
         try:
-            extra = dynamic_model.check_fields(extra, {key: hidden[key] for key in extra}) if extra else {}
+            if extra:
+                extra = dynamic_model.check_fields(extra, {key: hidden[key] for key in extra})
+                extra = await keep_known_hidden(app, model, extra, route_id)
             alias = "" if route_id else name
             given = {**model.received(shown), "model": alias or model.id}
             order = await _parse(app, family, given, route_id, pasted=True)
         except ValueError as error:
             raise _wrong_input(model.id, error) from None
-        return replace(order, extra=extra)
+        return await keep_shape(app, replace(order, extra=extra))
     model = await load_live_model(await app.discovery(), name.strip(), unchecked=unchecked)
     own = {field.alias or name: field for name, field in model.model_fields.items()}
     refuse_options([name for name in fields if name in OPTIONS and name not in own], model.id, RUN_MODEL_TOOL)

@@ -104,15 +104,16 @@ def check_kind(mime_type: str, ref: MediaRef) -> None:
     """
     given = mime_type.partition("/")[0]
     named = ref.limits.formats.split()
-    # A field for pictures also accepts clips if its list of formats contains a video format, such as mp4.
-    takes_clips = ref.medium == "image" and any(f"video/{each}" in formats.EXTENSIONS for each in named)
-    accepted = {ref.medium, "video"} if takes_clips else {ref.medium}
+    # A field for pictures also accepts clips if its list of formats contains a video format, such as mp4; if the list
+    # contains no other formats, the field accepts a single clip in place of several pictures.
+    clips = [each for each in named if ref.medium == "image" and f"video/{each}" in formats.EXTENSIONS]
+    accepted = {"video"} if clips and clips == named else {ref.medium, "video"} if clips else {ref.medium}
     if ref.medium == "file":
         return
     if given in KINDS and given not in accepted:
+        wanted = KINDS[ref.medium] if ref.medium in accepted else "several pictures, or one clip"
         raise InvalidCall(
-            f"{abbreviate(ref)} is {KINDS[given]}; this field takes {KINDS[ref.medium]}.",
-            "Nothing was sent. Take another file.",
+            f"{abbreviate(ref)} is {KINDS[given]}; this field takes {wanted}.", "Nothing was sent. Take another file."
         )
 
 

@@ -7,7 +7,7 @@ from statistics import median
 from kie_mcp.catalog.amount import NOT_MEASURED, Lengths
 from kie_mcp.catalog.credits import format_credits, format_number
 from kie_mcp.catalog.fields import Kind
-from kie_mcp.catalog.model import KieModel
+from kie_mcp.catalog.model import PRICE_KEY_FIELDS, KieModel
 from kie_mcp.catalog.price import AS_OF, Estimate, add_estimates
 from kie_mcp.catalog.registry import MODELS
 from kie_mcp.ledger.task import Task
@@ -71,25 +71,65 @@ def add_quotes(quotes: Sequence[Quote], words: str) -> Quote:
 
 
 def _quote_without_charges(call: KieModel, live_price: str, lengths: Lengths) -> Quote:
-    estimate, source = call.estimate(lengths), f"price list {AS_OF}"
-    if estimate.high is None:
+    listed = call.estimate(lengths)
+    estimate, source, least = listed, f"price list {AS_OF}", listed.high or 0
+    if listed.high is None or call.added:
         # Imported only here, because the import takes 5 ms, and calls with a built-in price do not need it.
         from kie_mcp.catalog.price_text import estimate_from_text, quote_text
 
-        estimate, source = estimate_from_text(call, live_price, lengths), "live price"
-        if estimate.high is None:
-            basis = quote_text(live_price) or "KIE publishes no figure"
-            return Quote(Estimate(None, None), basis, highest_similar_estimate(call))
-    return Quote(estimate, f"{source}; {estimate.assumed}" if estimate.assumed else source, estimate.high)
+        live = estimate_from_text(call, live_price, lengths)
+        if listed.high is None or _changes_price(call, live, live_price, lengths):
+            if live.high is None:
+                basis = quote_text(live_price) or "KIE publishes no figure"
+                return Quote(Estimate(None, None), basis, max(highest_similar_estimate(call, lengths), least))
+            if listed.high is None or live.high > listed.high:
+                estimate, source, least = live, "live price", live.high
+    return Quote(estimate, f"{source}; {estimate.assumed}" if estimate.assumed else source, least)
 
 
-def highest_similar_estimate(call: KieModel) -> float:
-    """Return the highest price, in credits, of all models of the same tool.
+def _changes_price(call: KieModel, live: Estimate, live_price: str, lengths: Lengths) -> bool:
+    """Tell whether fields that are newer than the price list change the price, or whether nobody can know that.
+
+    Args:
+        call: The call with the new fields.
+        live: The estimate of this call from KIE's price text.
+        live_price: KIE's price text.
+        lengths: For each file that was measured, its length in seconds.
+    """
+    from kie_mcp.catalog.dynamic_model import ExtendedModel
+    from kie_mcp.catalog.price_text import estimate_from_text
+
+    if not isinstance(call, ExtendedModel):
+        return False
+    if live.high is None:
+        return call.has_new_setting()
+    return live != estimate_from_text(call.without_added(), live_price, lengths)
+
+
+def highest_similar_estimate(call: KieModel, lengths: Lengths = NOT_MEASURED) -> float:
+    """Return the highest price, in credits, of all models of the same tool, by default and with this call's arguments.
 
     If this price is 0, return the highest price of all models that make the same kind of results.
+
+    Args:
+        call: A call whose own price is unknown.
+        lengths: For each file that was measured, its length in seconds.
     """
     family = MODELS.find_family(call.id).models if call.id in MODELS else ()
-    return _highest_estimate(family) or highest_estimate_of_kind(call.kind)
+    alike = _highest(_build_alike(call, model).estimate(lengths) for model in family)
+    return max(alike, _highest_estimate(family)) or highest_estimate_of_kind(call.kind)
+
+
+def _build_alike(call: KieModel, model: type[KieModel]) -> KieModel:
+    """Return a call of another model that has this call's length, resolution and the like, as far as it takes them."""
+    given = {name: getattr(call, name, None) for name in PRICE_KEY_FIELDS} | {"prompt": getattr(call, "prompt", "")}
+    fields = model.plain_schema()["properties"]
+    taken = {
+        name: value
+        for name, value in given.items()
+        if name in fields and value is not None and value in fields[name].get("enum", (value,))
+    }
+    return model.model_construct(**taken)
 
 
 def highest_estimate_of_kind(kind: Kind | None) -> float:
@@ -99,7 +139,10 @@ def highest_estimate_of_kind(kind: Kind | None) -> float:
 
 def _highest_estimate(models: Iterable[type[KieModel]]) -> float:
     """Return the highest price in credits of these models with default arguments; skip prices that depend on length."""
-    estimates = (model.default_estimate() for model in models)
+    return _highest(model.default_estimate() for model in models)
+
+
+def _highest(estimates: Iterable[Estimate]) -> float:
     return max((each.high or 0 for each in estimates if not each.assumed), default=0)
 
 

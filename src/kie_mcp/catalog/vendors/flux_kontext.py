@@ -7,7 +7,7 @@ from pydantic import model_validator
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import Image, Prompt, wire
 from kie_mcp.catalog.model import KieModel
-from kie_mcp.catalog.price import per
+from kie_mcp.catalog.price import per, rate
 
 Ratio = Literal["21:9", "16:9", "4:3", "1:1", "3:4", "9:16"]
 
@@ -17,7 +17,7 @@ class FluxKontext(KieModel):
 
     kind = "image"
     task_type = "text-to-image"
-    routes = ("flux-kontext", "jobs:flux1-kontext")
+    routes: ClassVar[tuple[str, ...]] = ("flux-kontext", "jobs:flux1-kontext")
     service = "flux/kontext/generate"
     usual_seconds = 30
 
@@ -32,8 +32,8 @@ class FluxKontext(KieModel):
     watermark: str | None = None
 
     def route_ids(self) -> tuple[str, ...]:
-        """Only the product API can choose a tier; the unified id has no field for it."""
-        return self.routes if self.id == "flux-kontext-pro" else self.routes[:1]
+        """Only the product API can choose a tier; KIE does not tell which one the unified id bills."""
+        return self.routes[:1]
 
     @model_validator(mode="after")
     def edits_are_moderated_more_strictly(self) -> Self:
@@ -47,7 +47,7 @@ class FluxKontextPro(FluxKontext):
     """Flux Kontext Pro: quick and cheap."""
 
     id = "flux-kontext-pro"
-    aliases = ("flux-kontext", "flux1-kontext")
+    aliases = ("flux-kontext",)
     constants: ClassVar[dict[str, Any]] = {"model": "flux-kontext-pro"}
     price = per("image", 5)
 
@@ -60,9 +60,18 @@ class FluxKontextMax(FluxKontext):
     price = per("image", 10)
 
 
+class Flux1Kontext(FluxKontext):
+    """Flux Kontext of any tier: KIE does not tell which one this id bills."""
+
+    id = "flux1-kontext"
+    unlisted = True
+    routes = ("jobs:flux1-kontext",)
+    price = per("image", rate(5, tier="pro"), rate(10, tier="max"))
+
+
 IMAGE = Family(
     "flux_kontext_image",
     "Make a picture with Flux Kontext, or edit one and keep the rest as it is: pro by default, max for hard scenes.",
-    (FluxKontextPro, FluxKontextMax),
+    (FluxKontextPro, FluxKontextMax, Flux1Kontext),
     rare=("safety_tolerance", "watermark"),
 )

@@ -47,8 +47,8 @@ class GhibliFlux(Ghibli):
     aspect_ratio: flux_kontext.Ratio | None = wire("aspectRatio", None)
 
     def route_ids(self) -> tuple[str, ...]:
-        """Only the product API can choose a tier; the unified id has no field for it."""
-        return self.routes if self.id == flux_kontext.FluxKontextPro.id else self.routes[:1]
+        """Only the product API can choose a tier; KIE does not tell which one the unified id bills."""
+        return self.routes[:1]
 
 
 class GhibliFluxPro(GhibliFlux):

@@ -160,10 +160,18 @@ class Element(Part):
 
     name: str = Field(pattern=r"^\w+$")
     description: Prompt
-    images: tuple[Image, ...] = wire(
+    images: tuple[Annotated[Image, Limits("jpeg png mp4 quicktime")], ...] = wire(
         "element_input_urls", min_length=1, max_length=4, description="2 to 4 pictures, or one clip."
     )
     voices: tuple[Annotated[Audio, Limits(seconds=(5, 30))], ...] | None = wire("element_input_audio_urls", None)
+
+    @model_validator(mode="after")
+    def pictures_or_one_clip(self) -> Self:
+        """KIE takes one file only if it is a clip, and several only if they are pictures."""
+        formats = "mp4 quicktime" if len(self.images) == 1 else "jpeg png"
+        for file in self.images:
+            file.limits = replace(file.limits, formats=formats)
+        return self
 
 
 class ClipElement(Element):

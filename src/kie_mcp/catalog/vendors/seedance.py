@@ -1,6 +1,5 @@
 """Seedance (ByteDance): video from words, frames and references."""
 
-from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -15,6 +14,7 @@ from kie_mcp.catalog.fields import (
     Number,
     Prompt,
     RandomSeed,
+    TaskRef,
     Video,
     wire,
 )
@@ -208,6 +208,7 @@ class Seedance25(Multimodal):
         note=CLIPS_COUNT,
     )
     kie_defaults: ClassVar[dict[str, Any]] = {"format": "mp4"}
+    unpublished = frozenset({"extension_task_id"})
 
     prompt: Prompt = Field(max_length=30000)
     images: tuple[Picture, ...] | None = wire("reference_image_urls", None, min_length=1, max_length=30)
@@ -220,11 +221,8 @@ class Seedance25(Multimodal):
     duration: Annotated[int, Field(ge=-1, le=30)] = Field(5, description="4 or more; -1 lets KIE choose.")
     format: Literal["mp4", "mov"] | None = wire("output_format", None)
     return_last_frame: bool | None = None
-
-    @classmethod
-    def hidden_fields(cls) -> dict[str, Mapping[str, Any]]:
-        """KIE's id of an earlier task to go on from, which is said to carry over little."""
-        return super().hidden_fields() | {"extension_task_id": {"type": "string"}}
+    # KIE's example shows it, and it is said to carry over little.
+    extension_task: TaskRef | None = wire("extension_task_id", None, description="Of Seedance 2.5, to go on from.")
 
     @model_validator(mode="after")
     def length_is_known_or_left_to_kie(self) -> Self:
@@ -336,4 +334,5 @@ VIDEO = Family(
         V1LiteText,
         V1LiteImage,
     ),
+    rare=("extension_task",),
 )

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import Image, Number, Prompt, RandomLeftOut, TaskRef, wire
-from kie_mcp.catalog.model import KieModel, Resolve
+from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import per, rate
 
 
@@ -16,7 +16,7 @@ class Veo(KieModel):
 
     kind = "video"
     task_type = "text-to-video"
-    routes = ("veo", "jobs:veo-3-1")
+    routes: ClassVar[tuple[str, ...]] = ("veo", "jobs:veo-3-1")
     service = "veo/generate"
     usual_seconds = 180
 
@@ -39,8 +39,8 @@ class Veo(KieModel):
         return super().hidden_fields() | {"seeds": {"type": "integer"}}
 
     def route_ids(self) -> tuple[str, ...]:
-        """Only the product API can choose a tier; the unified id has no field for it."""
-        return self.routes if self.id == "veo3_fast" else self.routes[:1]
+        """Only the product API can choose a tier; KIE does not tell which one the unified id bills."""
+        return self.routes[:1]
 
     def find_shape_source(self) -> Image | None:
         """Return the first frame; references give no shape."""
@@ -71,7 +71,7 @@ class Veo3Fast(Veo):
     """Veo 3.1 Fast: the usual choice."""
 
     id = "veo3_fast"
-    aliases = ("veo3.1-fast", "veo-3.1-fast", "veo3-fast", "veo-3-1", "veo")
+    aliases = ("veo3.1-fast", "veo-3.1-fast", "veo3-fast", "veo")
     constants: ClassVar[dict[str, Any]] = {"model": "veo3_fast"}
     price = per("video", rate(60, resolution="720p"), rate(65, resolution="1080p"), rate(180, resolution="4k"))
 
@@ -92,6 +92,22 @@ class Veo3Lite(Veo):
     aliases = ("veo3.1-lite", "veo-3.1-lite", "veo3-lite")
     constants: ClassVar[dict[str, Any]] = {"model": "veo3_lite"}
     price = per("video", rate(30, resolution="720p"), rate(35, resolution="1080p"), rate(150, resolution="4k"))
+
+
+class Veo31(Veo):
+    """Veo 3.1 of any tier: KIE does not tell which one this id bills."""
+
+    id = "veo-3-1"
+    unlisted = True
+    routes = ("jobs:veo-3-1",)
+    price = per(
+        "video",
+        *(
+            rate(each.credits, tier=tier, **dict(each.when))
+            for tier, model in {"lite": Veo3Lite, "fast": Veo3Fast, "quality": Veo3}.items()
+            for each in model.price.rates
+        ),
+    )
 
 
 Made = Annotated[TaskRef, Field(description="Of veo_video.")]
@@ -116,13 +132,8 @@ class Extend(KieModel):
     watermark: str | None = None
 
     def route_ids(self) -> tuple[str, ...]:
-        """Only the product API can choose a tier."""
-        return self.routes if self.tier == "fast" else self.routes[:1]
-
-    def sent(self, resolve: Resolve) -> dict[str, Any]:
-        """The usual tier goes without saying, since the unified id has no field for it."""
-        fields = super().sent(resolve)
-        return {name: value for name, value in fields.items() if (name, value) != ("model", "fast")}
+        """Only the product API can choose a tier; KIE does not tell which one the unified id bills."""
+        return self.routes[:1]
 
 
 class Upscale(KieModel):
@@ -159,7 +170,7 @@ class Upscale4k(Upscale):
 VIDEO = Family(
     "veo_video",
     "Make a video with sound with Google's Veo 3.1, from words or images; veo3 is finest, lite cheapest.",
-    (Veo3Fast, Veo3, Veo3Lite),
+    (Veo3Fast, Veo3, Veo3Lite, Veo31),
     rare=("watermark",),
 )
 EXTEND = Family("veo_extend", "Continue a video of veo_video as a prompt says; do it before veo_upscale.", (Extend,))
