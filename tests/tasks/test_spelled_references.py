@@ -16,13 +16,14 @@ from mcp import Client
 from support.answers import answer, assert_refused, text, wait_for_end
 from support.media_files import picture, sound
 
-from kie_mcp.catalog.fields import Image
+from kie_mcp.catalog.fields import Image, Limits
 from kie_mcp.catalog.reference_spellings import read_reference
 from kie_mcp.errors import InvalidCall
 from kie_mcp.media import formats
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.allowed_folders import AllowedFolders
 from kie_mcp.tasks.base64_text import decode_base64_text
+from kie_mcp.tasks.media_inputs import prepare_url
 from kie_mcp.tasks.share_pages import find_direct_url
 from kie_mcp.tasks.stray_references import refuse_stray_references
 
@@ -320,6 +321,19 @@ async def test_a_url_is_sent_in_its_plain_form(client: Client, sandbox: Sandbox,
     result = await edit(client, written)
     assert not result.is_error, text(result)
     assert sandbox.accepted[0].body["input"]["image_input"] == [URLS[written]]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        *("https://a.example/x.png\nKeep her face.", "https://a.example/x\nKeep her face.", "https://a.example/x\n~/b"),
+        *("https://a.example/x.png, make it snow", "https://a.example/x.png\nsnow", "https://a.example/x\n/home/me/b"),
+    ],
+)
+def test_words_or_paths_behind_a_url_are_not_sent_as_its_end(written: str) -> None:
+    with pytest.raises(InvalidCall, match="is no web address") as caught:
+        prepare_url(Image(written), Limits())
+    assert "\n" not in caught.value.message
 
 
 DRIVE = "https://drive.usercontent.google.com/download?export=download&confirm=t"

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 from urllib.parse import unquote
 
@@ -18,10 +19,27 @@ _PAIRS = ('""', "''", "``", "<>", "()", "“”", "„“", "„”", "‘’", 
 _MOST_LAYERS = 6
 _PUNCTUATION = ".,;:!?"
 _ENDING = re.compile(r"\.\w{2,5}$")
-_MEDIA_ENDING = re.compile(
-    r"\.(png|jpe?g|webp|gif|bmp|tiff?|hei[cf]|avif|mp4|m4v|mov|webm|mkv|avi|mp3|wav|ogg|flac|m4a|aac|opus)$",
+_EXTENSION = r"\.(?:png|jpe?g|webp|gif|bmp|tiff?|hei[cf]|avif|mp4|m4v|mov|webm|mkv|avi|mp3|wav|ogg|flac|m4a|aac|opus)"
+_MEDIA_ENDING = re.compile(rf"{_EXTENSION}$", re.IGNORECASE)
+_SCHEME = r"[\"'`<]?(?:https?://|data:|task:|kie://|file:)"
+_LOCAL = r"(?:[tu]_\w|(?:~|\.{1,2})?/|[a-z]:[\\/])"
+_LOCAL_START = re.compile(_LOCAL, re.IGNORECASE)
+"""Matches the beginning of a path or of an id of kie-mcp."""
+HAS_SCHEME = re.compile(_SCHEME, re.IGNORECASE)
+"""Matches the beginning of a URL, data URI or name such as `task:t_ab12#1`; a quotation mark may come first."""
+_NEXT_SCHEME = re.compile(rf"[\s,;|、，；\\%](?<!;base64,)(?:[nrt]|2C)?(?P<next>{_SCHEME})", re.IGNORECASE)
+"""Matches a separator, such as a comma, `\\n` or `%2C`, and the beginning of another reference behind it.
+
+The comma in `;base64,` is no separator, even if `data:` follows: some tools write the prefix of a data URI twice.
+"""
+_NEXT_NAME = re.compile(
+    rf"{_EXTENSION}(?:(?:[\s,;|、，；]|\\[nrt]|%2C|%0A)++|\+(?=https?:))"
+    rf"(?P<next>{_SCHEME}|[\"'`<]?(?:{_LOCAL}|[^\s,;|/?#]{{1,99}}{_EXTENSION}(?!\w)))",
     re.IGNORECASE,
 )
+"""Matches the end of a file's name, a separator, and the beginning of another reference, which may be a path."""
+_BETWEEN = re.compile(r"[\s,;|、，；+]|\\[nrt]|%2C|%0A", re.IGNORECASE)
+"""Matches one separator between two references."""
 
 _DATA = re.compile(r"data(:|%3A)", re.IGNORECASE)
 _DATA_HEAD = re.compile(r"[\"'\s]*data:[^,]{0,100},", re.IGNORECASE)
@@ -63,6 +81,28 @@ def read_reference(text: str) -> str:
     if text.lstrip().startswith("{"):
         text = find_in_block(_parse_object(text)) or text
     return next(filter(None, map(_standardize, unwrap(text))), text.strip())
+
+
+def split_references(text: str) -> list[str]:
+    """Split a text with several references, such as `task:t_ab12#1, https://e.com/b.png`.
+
+    Commas alone do not separate references, because a URL may contain commas, and a data URI may contain commas and
+    line breaks. A path, a file's name or an id of kie-mcp begins another reference only behind a URL of a file, such as
+    `https://e.com/a.png`.
+    """
+    patterns = (_NEXT_SCHEME, _NEXT_NAME) if _URL.match(text.lstrip()) else (_NEXT_SCHEME,)
+    starts = {found.start("next") for pattern in patterns for found in pattern.finditer(text)}
+    places = sorted({0, *starts, len(text)})
+    parts = [_strip_separators(text[start:end]) for start, end in pairwise(places)] if starts else [text]
+    return [part for part in parts if part]
+
+
+def _strip_separators(text: str) -> str:
+    text = text.strip(" ,;|、，；\n\r\t")
+    end = len(text)
+    while sizes := [size for size in (1, 2, 3) if _BETWEEN.fullmatch(text, max(end - size, 0), end)]:
+        end -= sizes[0]
+    return text[:end]
 
 
 def unwrap(text: str) -> Iterator[str]:
@@ -169,13 +209,19 @@ def _read_data_uri(text: str) -> str:
 
 
 def _mend_url(rest: str) -> str:
-    """Remove line breaks and final punctuation from a URL without its scheme, and encode the blanks in it."""
-    rest = re.sub(r"\s*[\r\n\t]+\s*", "", rest.strip())
+    """Join the lines of a URL without its scheme, remove final punctuation, and encode the blanks in it."""
+    first, *lines = re.split(r"\s*[\r\n\t]+\s*", rest.strip())
+    for line in lines:
+        # A line behind a complete file name, such as `a.png`, or with blanks is another reference or other words. The
+        # line break stays, so that a later check refuses the URL.
+        is_end = _MEDIA_ENDING.search(first[-8:]) and not line.startswith(("?", "#", "&"))
+        first += f"\n{line}" if is_end or " " in line or _LOCAL_START.match(line) else line
+    rest = first
     bare = rest.rstrip(f"{_PUNCTUATION})")
     rest = bare if _MEDIA_ENDING.search(bare[-8:]) else rest
-    # A blank after a complete file name, such as `a.png`, ends the URL. This blank is not encoded. As a result, a later
-    # check refuses a URL that is followed by other words.
-    return rest if _MEDIA_ENDING.search(rest.partition(" ")[0]) else rest.replace(" ", "%20")
+    # A blank after a complete file name ends the URL as well, and is not encoded.
+    before = rest.partition(" ")[0].rstrip(_PUNCTUATION)
+    return rest if _MEDIA_ENDING.search(before) else rest.replace(" ", "%20")
 
 
 def _parse_object(text: str) -> Mapping[str, Any]:

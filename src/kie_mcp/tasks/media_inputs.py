@@ -12,6 +12,7 @@ from typing import IO, NoReturn
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from kie_mcp.catalog.fields import Limits
+from kie_mcp.catalog.reference_spellings import split_references
 from kie_mcp.errors import InvalidCall
 from kie_mcp.media import formats
 from kie_mcp.media.content import Content
@@ -69,13 +70,15 @@ def prepare_url(url: str, limits: Limits, own: Sequence[str] = ()) -> str:
         InvalidCall: The text is not a URL, KIE cannot open the URL, the URL leads to a page (such as a video site's)
             and not to a file, or the model does not accept files with this extension.
     """
-    shown = abbreviate(hide_password(url))
+    shown = abbreviate(hide_password(" ".join(url.split())))
     try:
         host = urlsplit(url).hostname
     except ValueError:
         host = ""
     if not url.startswith(("https://", "http://")) or not host or re.search(r"\s", url):
         raise InvalidCall(f"{shown} is no web address.", "Give a URL that anybody can open.")
+    if len(split_references(url)) > 1:
+        raise InvalidCall(f"{shown} names several files; one is wanted here.", "Nothing was sent. Give one URL.")
     check_public(url, shown, own)
     url = find_direct_url(url, shown)
     ending = PurePosixPath(urlsplit(url).path).suffix[1:].lower()
