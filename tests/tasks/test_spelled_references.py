@@ -336,6 +336,14 @@ def test_words_or_paths_behind_a_url_are_not_sent_as_its_end(written: str) -> No
     assert "\n" not in caught.value.message
 
 
+@pytest.mark.parametrize("before", ["\u202a", "\ufeff", "\u200b\u200e", "'\u202a"])
+def test_invisible_characters_around_a_path_or_url_are_ignored(folder: Path, before: str) -> None:
+    written = f"{before}{folder}/fox.png\u202c" + "'" * before.count("'")
+    with AllowedFolders([folder]).open(written) as content:
+        assert content.file.read() == PICTURE
+    assert Image(f"{before}https://a.example/x.png\u200b".replace("'", "")) == "https://a.example/x.png"
+
+
 DRIVE = "https://drive.usercontent.google.com/download?export=download&confirm=t"
 PAGES = {
     "https://drive.google.com/file/d/1aB_c-D/view?usp=sharing": DRIVE + "&id=1aB_c-D",

@@ -10,6 +10,9 @@ from urllib.parse import unquote
 TASK_ID = re.compile(r"t_\w+(#[\w-]+)?")
 """Matches kie-mcp's id of a task, such as t_ab12, or of a result of the task, such as t_ab12#2."""
 
+INVISIBLE = "".join(map(chr, (0xAD, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x206A), 0xFEFF)))
+"""Invisible characters; Windows and web pages put some of them before or behind a copied path or URL."""
+
 _UPLOAD_ID = re.compile(r"u_\w+")
 _RESOURCE = re.compile(r"kie://(?P<kind>tasks|uploads)/(?P<id>[\w-]+)(?:/media/(?P<n>\d+))?/?", re.IGNORECASE)
 _TASK = re.compile(r"task:\s*(?P<id>[\w-]+)\s*(?:#\s*(?P<n>[\w-]+))?", re.IGNORECASE)
@@ -108,8 +111,8 @@ def _strip_separators(text: str) -> str:
 def unwrap(text: str) -> Iterator[str]:
     """Yield the texts that a reference may mean: the text itself, then the text without its outermost layer, and so on.
 
-    Layers are quotes, brackets, Markdown links, an `@` and a final full stop: `@"my photo.png".` also gives
-    `my photo.png`.
+    Layers are quotes, brackets, Markdown links, invisible characters, an `@` and a final full stop: `@"my photo.png".`
+    also gives `my photo.png`.
     """
     inner = text.strip()
     for _ in range(_MOST_LAYERS):
@@ -155,6 +158,8 @@ def unpack_block(given: Any) -> Any:
 
 def _peel(text: str) -> str:
     """Remove the outermost layer around a reference, such as quotes; return an empty text if there is no layer."""
+    if (visible := text.strip(INVISIBLE)) != text:
+        return visible.strip()
     if text.startswith(("[", "![")) and (target := _find_link_target(text.removeprefix("!"))):
         return target
     if text[0] + text[-1] in _PAIRS and len(text) > 2:
