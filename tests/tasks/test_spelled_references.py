@@ -23,6 +23,7 @@ from kie_mcp.media import formats
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.allowed_folders import AllowedFolders
 from kie_mcp.tasks.base64_text import decode_base64_text
+from kie_mcp.tasks.elsewhere import explain_elsewhere
 from kie_mcp.tasks.media_inputs import prepare_url
 from kie_mcp.tasks.share_pages import find_direct_url
 from kie_mcp.tasks.stray_references import refuse_stray_references
@@ -342,6 +343,14 @@ def test_invisible_characters_around_a_path_or_url_are_ignored(folder: Path, bef
     with AllowedFolders([folder]).open(written) as content:
         assert content.file.read() == PICTURE
     assert Image(f"{before}https://a.example/x.png\u200b".replace("'", "")) == "https://a.example/x.png"
+
+
+@pytest.mark.parametrize(
+    "written", ["https:\\/\\/a.example\\/x.png", "https%3A%2F%2Fa.example%2Fx.png", "'HTTPS%3a//a.example/x.png'"]
+)
+def test_a_url_with_escaped_slashes_is_read(written: str) -> None:
+    assert Image(written) == "https://a.example/x.png"
+    assert explain_elsewhere(written) == ""
 
 
 DRIVE = "https://drive.usercontent.google.com/download?export=download&confirm=t"

@@ -17,6 +17,8 @@ _UPLOAD_ID = re.compile(r"u_\w+")
 _RESOURCE = re.compile(r"kie://(?P<kind>tasks|uploads)/(?P<id>[\w-]+)(?:/media/(?P<n>\d+))?/?", re.IGNORECASE)
 _TASK = re.compile(r"task:\s*(?P<id>[\w-]+)\s*(?:#\s*(?P<n>[\w-]+))?", re.IGNORECASE)
 _URL = re.compile(r"(https?)://(.+)", re.IGNORECASE | re.DOTALL)
+_ESCAPED_URL = re.compile(r"https?(?::\\/\\?/|%3A(?:%2F%2F|//))", re.IGNORECASE)
+"""Matches the beginning of a URL in which slashes are escaped as in JSON, or that is percent-encoded as a whole."""
 _TITLE = re.compile(r"""\s("[^"]*"|'[^']*')$""")
 _PAIRS = ('""', "''", "``", "<>", "()", "“”", "„“", "„”", "‘’", "‚‘", "«»", "»«", "「」")
 _MOST_LAYERS = 6
@@ -189,6 +191,8 @@ def _standardize(text: str) -> str:
     """Return a reference in kie-mcp's spelling; empty if the text may be a path, which must stay unchanged."""
     if _DATA.match(text):
         return _read_data_uri(text)
+    if escaped := _ESCAPED_URL.match(text):
+        text = unquote(text) if "%" in escaped[0] else text.replace("\\/", "/")
     if url := _URL.fullmatch(text):
         return f"{url[1].lower()}://{_mend_url(url[2])}"
     if (named := name_task(text)) != text or named.startswith("task:"):
