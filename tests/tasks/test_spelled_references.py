@@ -353,6 +353,71 @@ def test_a_url_with_escaped_slashes_is_read(written: str) -> None:
     assert explain_elsewhere(written) == ""
 
 
+MARKUP = {
+    **{
+        f"https://a.example/x.png{rest}": "https://a.example/x.png"
+        for rest in ('"', ">", "]", "}", "**", "\\", "。", "…")
+    },
+    "https://a.example/x.png！\u200b": "https://a.example/x.png",
+    "https://a.ex\u200bample/x.png": "https://a.example/x.png",
+    "https://a.example/می\u200cخواهم.png": "https://a.example/می\u200cخواهم.png",
+    "**https://a.example/x.png**": "https://a.example/x.png",
+    "[https://a.example/x.png]": "https://a.example/x.png",
+    "<https://a.example/x.png|x.png>": "https://a.example/x.png",
+    "[![fox](https://a.example/x.png)](https://a.example)": "https://a.example/x.png",
+    "https://a.example/x.png?date=1&amp;sig=2&#38;a=3": "https://a.example/x.png?date=1&sig=2&a=3",
+    "https://a.example/x?b[]=1&copy=2'": "https://a.example/x?b[]=1&copy=2'",
+}
+
+
+@pytest.mark.parametrize("written", MARKUP)
+def test_markup_around_a_url_is_removed(written: str) -> None:
+    assert prepare_url(Image(written), Limits()) == MARKUP[written]
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://a.example/{{image}}.jpg", "https://a.example/${name}.jpg", "https://a.example/<id>.png", 'https://a"b/c'],
+)
+def test_a_url_with_a_placeholder_or_markup_in_it_is_refused(url: str) -> None:
+    with pytest.raises(InvalidCall, match="which is in no URL") as caught:
+        prepare_url(Image(url), Limits())
+    assert "Fill in all placeholders" in caught.value.next_step
+
+
+@pytest.mark.parametrize("port", [0, 99999])
+def test_a_url_with_an_impossible_port_is_refused(port: int) -> None:
+    with pytest.raises(InvalidCall, match="is no web address"):
+        prepare_url(Image(f"https://a.example:{port}/x.png"), Limits())
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("nas.fritz.box", "pc.mshome.net", "web.shop.svc", "192.0.0.9", "192.88.99.1"),
+        *("[fec0::1]", "[64:ff9b:1::1]", "[::10.0.0.1]"),
+    ],
+)
+def test_a_url_of_a_host_that_is_not_public_is_refused(host: str) -> None:
+    with pytest.raises(InvalidCall, match="KIE cannot open http"):
+        prepare_url(f"http://{host}/x.png", Limits())
+
+
+FORGES = {
+    "https://codeberg.org/o/r/src/branch/main/a%20b.png": "https://codeberg.org/o/r/raw/branch/main/a%20b.png",
+    "http://git.a.example:3000/o/r/src/commit/5f0c/x.png?x=1": "http://git.a.example:3000/o/r/raw/commit/5f0c/x.png",
+    "https://git.a.example/g/s/r/-/blob/main/x.png": "https://git.a.example/g/s/r/-/raw/main/x.png",
+    "https://tmpfiles.org/123/fox.png": "https://tmpfiles.org/dl/123/fox.png",
+    "https://tmpfiles.org/dl/123/fox.png": "https://tmpfiles.org/dl/123/fox.png",
+    "https://i.imgur.com/aBc12.gifv": "https://i.imgur.com/aBc12.mp4",
+}
+
+
+@pytest.mark.parametrize("page", FORGES)
+def test_a_page_whose_address_ends_as_a_file_s_name_is_the_file_s_own_url(page: str) -> None:
+    assert find_direct_url(page, page) == FORGES[page]
+
+
 DRIVE = "https://drive.usercontent.google.com/download?export=download&confirm=t"
 PAGES = {
     "https://drive.google.com/file/d/1aB_c-D/view?usp=sharing": DRIVE + "&id=1aB_c-D",

@@ -20,9 +20,14 @@ _URL = re.compile(r"(https?)://(.+)", re.IGNORECASE | re.DOTALL)
 _ESCAPED_URL = re.compile(r"https?(?::\\/\\?/|%3A(?:%2F%2F|//))", re.IGNORECASE)
 """Matches the beginning of a URL in which slashes are escaped as in JSON, or that is percent-encoded as a whole."""
 _TITLE = re.compile(r"""\s("[^"]*"|'[^']*')$""")
-_PAIRS = ('""', "''", "``", "<>", "()", "“”", "„“", "„”", "‘’", "‚‘", "«»", "»«", "「」")
+_PAIRS = ('""', "''", "``", "<>", "()", "[]", "**", "“”", "„“", "„”", "‘’", "‚‘", "«»", "»«", "「」")
 _MOST_LAYERS = 6
 _PUNCTUATION = ".,;:!?"
+_AROUND_URLS = f"{_PUNCTUATION})]}}*\\\"'<>`”’»。，、！？…；：）」" + INVISIBLE
+"""Characters that may follow a URL in a text; they are removed only if a media file's extension precedes them."""
+_HIDDEN_IN_URLS = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+"""Matches invisible characters that no writing needs; unlike them, joiners may be a part of a Persian URL."""
+_AMPERSAND = re.compile(r"&(?:amp|#38|#x26);", re.IGNORECASE)
 _ENDING = re.compile(r"\.\w{2,5}$")
 _EXTENSION = r"\.(?:png|jpe?g|webp|gif|bmp|tiff?|hei[cf]|avif|mp4|m4v|mov|webm|mkv|avi|mp3|wav|ogg|flac|m4a|aac|opus)"
 _MEDIA_ENDING = re.compile(rf"{_EXTENSION}$", re.IGNORECASE)
@@ -165,7 +170,9 @@ def _peel(text: str) -> str:
     if text.startswith(("[", "![")) and (target := _find_link_target(text.removeprefix("!"))):
         return target
     if text[0] + text[-1] in _PAIRS and len(text) > 2:
-        return text[1:-1].strip()
+        inner = text[1:-1].strip()
+        # Slack writes a link as `<URL|text>`.
+        return inner.partition("|")[0] if text.startswith("<http") else inner
     if text.startswith("@"):
         return text[1:].strip()
     bare = text.rstrip(_PUNCTUATION)
@@ -174,9 +181,14 @@ def _peel(text: str) -> str:
 
 
 def _find_link_target(link: str) -> str:
-    """Return the target of a Markdown link, `[name](path "title")`, or a wiki link, `[[path|title]]`; empty if none."""
+    """Return the target of a Markdown link, `[name](path "title")`, or a wiki link, `[[path|title]]`; empty if none.
+
+    The target of a picture that is a link, `[![name](picture)](page)`, is the picture.
+    """
     if link.startswith("[[") and link.endswith("]]"):
         return link[2:-2].partition("|")[0].strip()
+    if link.startswith("[![") and link.endswith(")"):
+        return link[1:].rpartition("](")[0]
     before, bracket, target = link.partition("](")
     if not bracket or "]" in before or not target.endswith(")"):
         return ""
@@ -225,8 +237,8 @@ def _mend_url(rest: str) -> str:
         # line break stays, so that a later check refuses the URL.
         is_end = _MEDIA_ENDING.search(first[-8:]) and not line.startswith(("?", "#", "&"))
         first += f"\n{line}" if is_end or " " in line or _LOCAL_START.match(line) else line
-    rest = first
-    bare = rest.rstrip(f"{_PUNCTUATION})")
+    rest = _HIDDEN_IN_URLS.sub("", _AMPERSAND.sub("&", first)).rstrip(f'{INVISIBLE}"<>`')
+    bare = rest.rstrip(_AROUND_URLS)
     rest = bare if _MEDIA_ENDING.search(bare[-8:]) else rest
     # A blank after a complete file name ends the URL as well, and is not encoded.
     before = rest.partition(" ")[0].rstrip(_PUNCTUATION)
