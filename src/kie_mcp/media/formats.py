@@ -244,6 +244,10 @@ def _detect_iso_media(source: _Source) -> str | None:
     if major in _HEIF_BRANDS:
         return "image/heic"
     following, _ = next(boxes, (b"moov", None))
+    is_heif = major == b"miaf" or bool(compatible & _HEIF_BRANDS)
+    if is_heif and following == b"meta" and all(kind != b"moov" for kind, _ in boxes):
+        # A picture whose first brand says less than the others, such as `miaf`.
+        return "image/heic"
     # Canon's raw pictures, with the brand `crx `, are no clips.
     return _name_movie(source, major) if following in _MOVIE_BOXES and major != b"crx " else None
 
