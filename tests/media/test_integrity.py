@@ -117,7 +117,7 @@ LENIENT = {
 
 def damage(content: bytes) -> str:
     file = io.BytesIO(content)
-    mime_type = result_types.identify(file, declared="", url="https://files.example/a", takes_text=False)
+    mime_type = result_types.identify(file, declared="", url="https://files.example/a")
     return find_damage(file, mime_type) if mime_type else "is no media file"
 
 
@@ -138,7 +138,7 @@ def test_what_programs_write_is_known_whatever_the_host_calls_it(name: str) -> N
     if name in NEED_FFMPEG and not PROGRAM:
         pytest.skip("There is no ffmpeg on this machine.")
     file = io.BytesIO(encode(name))
-    found = result_types.identify(file, declared="text/html", url="https://files.example/a", takes_text=False)
+    found = result_types.identify(file, declared="text/html", url="https://files.example/a")
     assert found == TYPES[name]
 
 
