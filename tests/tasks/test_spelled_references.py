@@ -17,14 +17,14 @@ from support.answers import answer, assert_refused, text, wait_for_end
 from support.media_files import picture, sound
 
 from kie_mcp.catalog.fields import Image, Limits
-from kie_mcp.catalog.reference_spellings import read_reference
+from kie_mcp.catalog.reference_spellings import read_reference, unwrap
 from kie_mcp.errors import InvalidCall
 from kie_mcp.media import formats
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.allowed_folders import AllowedFolders
 from kie_mcp.tasks.base64_text import decode_base64_text
 from kie_mcp.tasks.elsewhere import explain_elsewhere
-from kie_mcp.tasks.media_inputs import prepare_url
+from kie_mcp.tasks.media_inputs import decode_data_uri, prepare_url
 from kie_mcp.tasks.share_pages import find_direct_url
 from kie_mcp.tasks.stray_references import refuse_stray_references
 
@@ -721,6 +721,31 @@ PLUSES = ((), (3,), (152,), (75, 76), (3, 20, 71), (1, 2, 76, 227), (303, 304, 3
 """Places of plus signs in base64 text, also at the beginnings and ends of its lines."""
 
 
+WHOLE_BASE64 = {
+    "a semicolon for the comma": f"data:image/png;base64;{BASE64}",
+    "a byte-order mark": f"\ufeff{BASE64}",
+    "a zero-width space behind the comma": f"data:image/png;base64,\u200b{BASE64}",
+    "a zero-width space in it": f"data:image/png;base64,{BASE64[:50]}\u200b{BASE64[50:]}",
+    "CSS": f"url(data:image/png;base64,{BASE64})",
+    "CSS with quotes": f"url('data:image/png;base64,{BASE64}');",
+    "HTML": f'<img alt="a fox" src="data:image/png;base64,{BASE64}" />',
+    "HTML without quotes": f"<img src=data:image/png;base64,{BASE64}>",
+}
+
+
+@pytest.mark.parametrize("form", WHOLE_BASE64)
+def test_whole_base64_is_read_with_markup_or_invisible_characters(form: str) -> None:
+    assert decode_data_uri(Image(WHOLE_BASE64[form])).file.read() == PICTURE
+
+
+@pytest.mark.parametrize(
+    "written", ['<img src="{}">', "<video controls src='{}'></video>", "url({})", "<img src={} alt=x>"]
+)
+def test_the_target_of_markup_is_the_file(written: str) -> None:
+    assert Image(written.format("https://a.example/x.png")) == "https://a.example/x.png"
+    assert list(unwrap(written.format("in/x.png")))[-1] == "in/x.png"
+
+
 @pytest.mark.parametrize("places", PLUSES)
 @pytest.mark.parametrize("length", [300, 299, 298, 280])
 def test_plus_signs_that_a_form_took_away_are_put_back(places: tuple[int, ...], length: int) -> None:
@@ -829,7 +854,21 @@ def test_words_are_no_files(folder: Path, words: str) -> None:
     refuse_stray_references({"prompt": words}, AllowedFolders([folder]))
 
 
-@pytest.mark.parametrize("around", ["[a]({})", "![a]( {}", "({}", "[[{}", "data:{}", "task:{}", "https://a.example/{}"])
+@pytest.mark.parametrize(
+    "around",
+    [
+        "[a]({})",
+        "![a]( {}",
+        "({}",
+        "[[{}",
+        "data:{}",
+        "task:{}",
+        "https://a.example/{}",
+        "<img {}",
+        "url({}",
+        "<img src={}",
+    ],
+)
 def test_a_very_long_text_is_read_at_once(around: str) -> None:
     """Regular expressions that try every way to match would take minutes."""
     for inner in (" " * 200_000, '" ' * 100_000, "](" * 100_000, "/blob" * 40_000, "." * 200_000):

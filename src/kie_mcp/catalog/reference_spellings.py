@@ -17,6 +17,8 @@ _UPLOAD_ID = re.compile(r"u_\w+")
 _RESOURCE = re.compile(r"kie://(?P<kind>tasks|uploads)/(?P<id>[\w-]+)(?:/media/(?P<n>\d+))?/?", re.IGNORECASE)
 _TASK = re.compile(r"task:\s*(?P<id>[\w-]+)\s*(?:#\s*(?P<n>[\w-]+))?", re.IGNORECASE)
 _URL = re.compile(r"(https?)://(.+)", re.IGNORECASE | re.DOTALL)
+_MARKUP = re.compile(r"<(?:img|image|video|audio|source)\b[^>]{0,300}?\ssrc\s{0,9}=\s{0,9}|url\(\s{0,9}", re.IGNORECASE)
+"""Matches what is before the target in `<img src="target">` of HTML and in `url(target)` of CSS."""
 _ESCAPED_URL = re.compile(r"https?(?::\\/\\?/|%3A(?:%2F%2F|//))", re.IGNORECASE)
 """Matches the beginning of a URL in which slashes are escaped as in JSON, or that is percent-encoded as a whole."""
 _TITLE = re.compile(r"""\s("[^"]*"|'[^']*')$""")
@@ -53,6 +55,8 @@ _BETWEEN = re.compile(r"[\s,;|、，；+]|\\[nrt]|%2C|%0A", re.IGNORECASE)
 
 _DATA = re.compile(r"data(:|%3A)", re.IGNORECASE)
 _DATA_HEAD = re.compile(r"[\"'\s]*data:[^,]{0,100},", re.IGNORECASE)
+_SEMICOLON = re.compile(r"^(data:[^,]{0,100};base64);", re.IGNORECASE)
+"""Matches the beginning of a data URI with a semicolon in place of the comma."""
 _BARE_HEAD = re.compile(r"(?:[\w.+-]+/[\w.+-]+;)?base64[,:]", re.IGNORECASE)
 """Matches the beginning of a data URI without `data:`, such as `image/png;base64,`."""
 _BASE64_START = re.compile(
@@ -169,6 +173,11 @@ def _peel(text: str) -> str:
         return visible.strip()
     if text.startswith(("[", "![")) and (target := _find_link_target(text.removeprefix("!"))):
         return target
+    if found := _MARKUP.match(text):
+        target = text[found.end() :]
+        if target.startswith(('"', "'")):
+            return target[1:].partition(target[0])[0].strip()
+        return target.rpartition(")")[0] if found[0].endswith("(") else re.split(r"[\s>]", target, maxsplit=1)[0]
     if text[0] + text[-1] in _PAIRS and len(text) > 2:
         inner = text[1:-1].strip()
         # Slack writes a link as `<URL|text>`.
@@ -222,6 +231,7 @@ def _standardize(text: str) -> str:
 def _read_data_uri(text: str) -> str:
     """Return a data URI with its prefix in lower case; of several prefixes in a row, only the last is kept."""
     text = unquote(text) if text[4] == "%" else text
+    text = _SEMICOLON.sub(r"\1,", text, count=1)
     start = 0
     while inner := _DATA_HEAD.match(text, text.find(",", start) + 1):
         start = inner.start()
