@@ -226,9 +226,9 @@ async def test_without_folders_no_local_file_is_read(kie: KieClient, ledger: Led
     far = References(uploader, ledger, kie.clock, FolderStorage(folder))
     assert "reads no local files" in await refusal(far, Image(str(folder / "a.png")))
     # Nor does a text tell by being refused that it is the path of a file there.
-    refuse_stray_references({"prompt": str(folder / "a.png")}, AllowedFolders([]))
-    with pytest.raises(InvalidCall):
-        refuse_stray_references({"prompt": str(folder / "a.png")}, AllowedFolders([folder]))
+    for name in ("a.png", "missing.png"):
+        with pytest.raises(InvalidCall):
+            refuse_stray_references({"prompt": str(folder / name)}, AllowedFolders([]))
     assert await far.resolve([Image(data_uri(picture()))])
 
 

@@ -825,7 +825,8 @@ def test_nobody_learns_of_files_outside_the_allowed_folders(tmp_path: Path) -> N
             pass
         assert "lies outside the folders" in caught.value.message
         assert "Photo" not in caught.value.next_step
-        refuse_stray_references({"note": f"{tmp_path}/{written}"}, folders)
+        # A full path is refused whether there is a file or not; a relative one says nothing of other folders.
+        refuse_stray_references({"note": written}, folders)
 
 
 @pytest.mark.parametrize(
@@ -842,12 +843,48 @@ def test_a_path_in_a_field_for_words_is_noticed_in_every_form(folder: Path, writ
         refuse_stray_references({"note": written.replace("{folder}", str(folder))}, AllowedFolders([folder]))
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        *(
+            "~/nobody/a.jpg",
+            "C:\\nobody\\a b.png",
+            "\\\\nas\\share\\a.png",
+            "/mnt/user-data/uploads/a 1.jpg",
+            "/x/a.mp4",
+        ),
+        *("/home/nobody/lora.safetensors", "'/Users/nobody/a.pdf'", "file:a.png", "$HOME/a.png", "~/a.png, ~/b.png"),
+        *("%USERPROFILE%\\a.png", "data:image/png;base64,iVBORw0KGgo=", "data:application/pdf;base64,\nAAAA"),
+        *("http://localhost:3000/a.png", "http://192.168.1.5/a.png", "<http://nas/a>"),
+    ],
+)
+def test_what_only_this_machine_could_open_is_no_word(tmp_path: Path, written: str) -> None:
+    """KIE would get it as it is, in a field whose name does not suggest a file."""
+    for folders in (AllowedFolders([tmp_path]), AllowedFolders()):
+        with pytest.raises(InvalidCall, match="is known only on this machine"):
+            refuse_stray_references({"input": {"subject": [written]}}, folders)
+
+
+def test_a_url_of_the_sandbox_on_this_machine_is_no_stray_reference() -> None:
+    own = "http://127.0.0.1:8900"
+    refuse_stray_references({"link": f"{own}/files/a.png"}, AllowedFolders(), (own,))
+
+
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize(
     "words",
     [
         *("a fox in the snow", "use fox.png as the first frame", "see [the page](https://a.example)", "@ann says hi."),
         *("fox", "'quoted words'", "task: draw a fox", "(a fox)", "What? (really)", "no file.png there"),
+        *(
+            "/imagine a fox, style.raw",
+            "~ a fox ~",
+            "C: a minor, D: it ends.",
+            "data: a fox",
+            "file: a red fox",
+            "http://[",
+        ),
+        *("https://a.example/x.png", "/r/foxes", "home/a.png", "a fox at /home/nobody/a.png"),
     ],
 )
 def test_words_are_no_files(folder: Path, words: str) -> None:
