@@ -855,7 +855,12 @@ def test_a_path_in_a_field_for_words_is_noticed_in_every_form(folder: Path, writ
         ),
         *("/home/nobody/lora.safetensors", "'/Users/nobody/a.pdf'", "file:a.png", "$HOME/a.png", "~/a.png, ~/b.png"),
         *("%USERPROFILE%\\a.png", "data:image/png;base64,iVBORw0KGgo=", "data:application/pdf;base64,\nAAAA"),
-        *("http://localhost:3000/a.png", "http://192.168.1.5/a.png", "<http://nas/a>"),
+        *(
+            "http://localhost:3000/a.png",
+            "http://192.168.1.5/a.png",
+            "<http://nas/a>",
+            "https://a.example/x.png,/x/a.png",
+        ),
     ],
 )
 def test_what_only_this_machine_could_open_is_no_word(tmp_path: Path, written: str) -> None:
@@ -884,7 +889,13 @@ def test_a_url_of_the_sandbox_on_this_machine_is_no_stray_reference() -> None:
             "file: a red fox",
             "http://[",
         ),
-        *("https://a.example/x.png", "/r/foxes", "home/a.png", "a fox at /home/nobody/a.png"),
+        *(
+            "https://a.example/x.png",
+            "https://a.example/x.png, https://a.example/y.png",
+            "/r/foxes",
+            "home/a.png",
+            "a fox at /home/nobody/a.png",
+        ),
     ],
 )
 def test_words_are_no_files(folder: Path, words: str) -> None:

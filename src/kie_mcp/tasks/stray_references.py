@@ -54,7 +54,7 @@ def refuse_stray_references(fields: Mapping[str, Any], folders: AllowedFolders, 
 
 
 def _is_stray(text: str, folders: AllowedFolders, own: Sequence[str]) -> bool:
-    """Tell whether a text is a reference or the path of a file, or a list of such references and paths."""
+    """Tell whether a text is a reference or the path of a file, or a list of these, among which URLs may be."""
 
     def is_one(part: str) -> bool:
         layers = list(unwrap(part))
@@ -63,7 +63,11 @@ def _is_stray(text: str, folders: AllowedFolders, own: Sequence[str]) -> bool:
         )
 
     ways = ([text], *(re.split(each, text.strip(QUOTES)) for each in SEPARATORS))
-    return any(all(is_one(part.strip(QUOTES)) or is_one(part) for part in parts) for parts in ways)
+    for parts in ways:
+        others = [part for part in parts if not _URL.fullmatch(part.strip(QUOTES))] or parts
+        if all(is_one(part.strip(QUOTES)) or is_one(part) for part in others):
+            return True
+    return False
 
 
 def _is_private_url(text: str, own: Sequence[str]) -> bool:
