@@ -147,6 +147,15 @@ READ: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         WORDS | {"images": "task:t_a#1; task:t_a#2"},
         WORDS | {"images": ["task:t_a#1", "task:t_a#2"]},
     ),
+    *(
+        ("nano_banana_image", WORDS | {"images": f"{A}{between}{B}"}, WORDS | {"images": [A, B]})
+        for between in ("|", "、", "，", "；", "\\n", "\\r\\n", "%2C", " , ", "+")
+    ),
+    *(
+        ("nano_banana_image", WORDS | {"images": f"{A}{between}{name}"}, WORDS | {"images": [A, name]})
+        for between in (",", "; ", "\n", "|")
+        for name in ("/home/me/b.jpg", "~/b.jpg", "C:\\me\\b.jpg", "t_abc#1", "u_abc", "b.jpg")
+    ),
     ("nano_banana_image", WORDS | {"images": f"{DATA},{DATA}"}, WORDS | {"images": [DATA, DATA]}),
     ("nano_banana_image", WORDS | {"images": f"{DATA},{A}"}, WORDS | {"images": [DATA, A]}),
     ("nano_banana_image", WORDS | {"images": DATA}, WORDS | {"images": [DATA]}),
@@ -266,6 +275,18 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("kling_video", {"prompt": " "}, "give either prompt or shots"),
     ("kling_video", WORDS | {"images": [A, B]}, "image: takes one value, not a list of 2"),
     ("kling_video", WORDS | {"image": f"{A},{B}"}, "image: one file is wanted here, and the text names several"),
+    *(
+        ("kling_video", WORDS | {"image": f"{A}{rest}"}, "image: one file is wanted here, and the text names several")
+        for rest in (
+            f"|{B}",
+            "、https://e.com",
+            ",/home/me/b.jpg",
+            "\n/home/me/b.jpg",
+            "; ~/b.jpg",
+            ", t_abc",
+            ", b.jpg",
+        )
+    ),
     ("nano_banana_image", WORDS | {"pictur": A}, r"nano_banana_image does not take pictur\. It takes "),
     ("nano_banana_image", WORDS | {"imagez": A}, r"nano_banana_image does not take imagez\. It takes images, "),
     ("kling_video", WORDS | {"cfgscale": 1}, r"kling_video does not take cfgscale\. It takes cfg_scale, "),
@@ -354,6 +375,13 @@ def test_a_value_is_read_as_its_schema_wants_it(value: Any, schema: dict[str, An
     read = read_value(value, schema)
     assert read == meant
     assert type(read) is type(meant)
+
+
+@pytest.mark.parametrize("between", [" ", "\n", "\\n", ",", "%2C", ".png,", ".png ", "|/"])
+def test_a_very_long_list_is_split_at_once(between: str) -> None:
+    """Regular expressions that try every way to match would take minutes."""
+    text = f"{A}{between * 100_000}x {A}"
+    assert read_value(text, {"type": "array", "items": {"type": "string"}})[-1] == A
 
 
 NOTHING: list[Any] = ["", "  ", None, [], [""], [None], {}, "null", "None", "none", "N/A", "undefined", ["null"], "[]"]

@@ -3,7 +3,7 @@ import random
 
 import pytest
 from support.encoded_media import NEED_FFMPEG, TYPES, encode
-from support.media_files import box, mp3
+from support.media_files import box, clip, mp3
 from support.programs import PROGRAM, needs_ffmpeg
 
 from kie_mcp.media import formats, midi
@@ -151,3 +151,10 @@ def test_the_file_can_be_read_from_its_beginning_afterwards() -> None:
 def test_every_extension_leads_back_to_its_type() -> None:
     assert {formats.MIME_TYPES[extension] for extension in formats.EXTENSIONS.values()} == set(formats.EXTENSIONS)
     assert formats.MIME_TYPES["jpeg"] == formats.MIME_TYPES["jpg"] == "image/jpeg"
+
+
+@pytest.mark.parametrize("first", [b"miaf", b"1pic"])
+def test_a_heic_picture_is_known_whatever_its_first_brand_is(first: bytes) -> None:
+    picture = encode("a.heic").replace(b"ftypheic", b"ftyp" + first, 1)
+    assert formats.detect_mime_type(picture) == "image/heic"
+    assert formats.detect_mime_type(clip().replace(b"isom", first, 1)) == "video/mp4"

@@ -49,14 +49,14 @@ BINARY = b"\x93\x01\x02\x03 no magic"
 )
 def test_what_a_model_made_is_known_by_its_content(content: bytes, declared: str, name: str, expected: str) -> None:
     url = f"https://files.example/{name}?sig=1.png"
-    assert identify(BytesIO(content), declared=declared, url=url, takes_text=False) == expected
+    assert identify(BytesIO(content), declared=declared, url=url) == expected
 
 
-@pytest.mark.parametrize("takes_text", [False, True])
+@pytest.mark.parametrize("kind", ["", "text", "image"])
 @pytest.mark.parametrize("declared", ["image/png", "text/html", "application/octet-stream", ""])
 @pytest.mark.parametrize("content", [b"", b" \r\n", PAGE, DENIED, PAGE.decode().encode("utf-16"), b"<html>\xb4\xed"])
-def test_a_web_page_is_no_result_whatever_the_host_calls_it(content: bytes, declared: str, *, takes_text: bool) -> None:
-    assert identify(BytesIO(content), declared=declared, url="https://files.example/1.png", takes_text=takes_text) == ""
+def test_a_web_page_is_no_result_whatever_the_host_calls_it(content: bytes, declared: str, kind: str) -> None:
+    assert identify(BytesIO(content), declared=declared, url="https://files.example/1.png", kind=kind) == ""
 
 
 @pytest.mark.parametrize("declared", ["image/png", "application/json", "text/plain", ""])
@@ -64,10 +64,35 @@ def test_a_web_page_is_no_result_whatever_the_host_calls_it(content: bytes, decl
     "content", [ERROR, b"[]", b"Not Found", b"error code: 1010", b"[Verse]\nA heron", "Нет файла".encode(), b"?"]
 )
 def test_text_is_a_result_only_of_a_task_that_makes_text(content: bytes, declared: str) -> None:
-    url = "https://files.example/1.png"
-    assert identify(BytesIO(content), declared=declared, url=url, takes_text=False) == ""
+    url = "https://files.example/1"
+    assert identify(BytesIO(content), declared=declared, url=url) == ""
     expected = "application/json" if content in (ERROR, b"[]") else "text/plain"
-    assert identify(BytesIO(content), declared=declared, url=url, takes_text=True) == expected
+    assert identify(BytesIO(content), declared=declared, url=url, kind="text") == expected
+
+
+STAND_INS = {
+    "a drawing": (b"<svg><text>404 Not Found</text></svg>", "image/svg+xml", "svg"),
+    "a document": (b"%PDF-1.7", "application/pdf", "pdf"),
+    "an archive": (b"PK\x03\x04", "application/zip", "zip"),
+    "subtitles": (b"WEBVTT\n", "text/vtt", "vtt"),
+    "timed lyrics": (b"[00:00.00] error", "text/plain", "lrc"),
+    "an unknown picture": (BINARY, "image/x-tomorrow", "tmr"),
+}
+
+
+@pytest.mark.parametrize("name", STAND_INS)
+def test_what_a_host_may_show_as_an_error_is_no_picture_or_clip(name: str) -> None:
+    content, declared, extension = STAND_INS[name]
+
+    def is_result(url: str, kind: str) -> bool:
+        return bool(identify(BytesIO(content), declared=declared, url=url, kind=kind))
+
+    for kind in ("image", "video"):
+        assert not any(is_result(f"https://files.example/{each}", kind) for each in ("1.jpeg?x=1.svg", "1.mp4", "1"))
+        # The link, or KIE's own answer, says that the model made it.
+        assert is_result(f"https://files.example/1.{extension}", kind)
+        assert is_result("", kind)
+    assert is_result("https://files.example/1", "audio")
 
 
 @pytest.mark.parametrize(
@@ -84,7 +109,7 @@ def test_text_is_a_result_only_of_a_task_that_makes_text(content: bytes, declare
 )
 def test_a_binary_file_that_nothing_names_is_no_result(declared: str, name: str) -> None:
     """A picture or clip of a known type begins with that type's signature."""
-    assert identify(BytesIO(BINARY), declared=declared, url=f"https://files.example/{name}", takes_text=False) == ""
+    assert identify(BytesIO(BINARY), declared=declared, url=f"https://files.example/{name}") == ""
 
 
 @pytest.mark.parametrize(

@@ -156,7 +156,7 @@ async def test_the_content_gives_the_extension(
     downloader: Downloader, host: Host, content: bytes, declared: str, url: str, extension: str, mime_type: str
 ) -> None:
     host.contents[url] = content, declared
-    made = task(f"{KIE}/{url}")
+    made = task(f"{KIE}/{url}", kind="audio")
     await downloader.download(made)
     (result,) = made.results
     assert (Path(result.path).suffix, result.mime_type) == (extension, mime_type)

@@ -9,9 +9,9 @@ from urllib.parse import quote, unquote
 
 import pytest
 from support.clock import JumpingClock
-from support.media_files import picture, sound, timed_clip
+from support.media_files import midi, picture, sound, timed_clip
 
-from kie_mcp.catalog.fields import Audio, Image, Limits, MediaRef, Ref, TaskRef, Track, Video
+from kie_mcp.catalog.fields import AnyFile, Audio, Image, Limits, MediaRef, Ref, TaskRef, Track, Video
 from kie_mcp.catalog.registry import MODELS
 from kie_mcp.errors import ApiError, InvalidCall
 from kie_mcp.kie.client import KieClient
@@ -226,9 +226,9 @@ async def test_without_folders_no_local_file_is_read(kie: KieClient, ledger: Led
     far = References(uploader, ledger, kie.clock, FolderStorage(folder))
     assert "reads no local files" in await refusal(far, Image(str(folder / "a.png")))
     # Nor does a text tell by being refused that it is the path of a file there.
-    refuse_stray_references({"prompt": str(folder / "a.png")}, AllowedFolders([]))
-    with pytest.raises(InvalidCall):
-        refuse_stray_references({"prompt": str(folder / "a.png")}, AllowedFolders([folder]))
+    for name in ("a.png", "missing.png"):
+        with pytest.raises(InvalidCall):
+            refuse_stray_references({"prompt": str(folder / name)}, AllowedFolders([]))
     assert await far.resolve([Image(data_uri(picture()))])
 
 
@@ -425,7 +425,9 @@ async def test_a_saved_result_is_made_to_fit_as_a_local_file_is(
         (Image("task:t_1#2"), "is a sound; this field takes a picture"),
         (Video("task:t_1#3"), "is a sound; this field takes a clip"),
         (limited(Audio("task:t_1"), Limits("mpeg", seconds=(10, 30))), "has a length of 3"),
-        (limited(Audio("task:t_1#3"), Limits("mpeg wav")), "is midi; the model takes mpeg, wav"),
+        (limited(Audio("task:t_1#3"), Limits("mpeg wav")), "has notes (MIDI), and no sound"),
+        (Audio("task:t_1#3"), "has notes (MIDI), and no sound"),
+        (Audio(data_uri(midi())), "has notes (MIDI), and no sound"),
         (Video("https://a.example/a.jpg"), "is a picture; this field takes a clip"),
         (Image("https://a.example/a.mp3?x=.png"), "is a sound; this field takes a picture"),
         (Audio("https://a.example/a.mp4#t=1"), "is a clip; this field takes a sound"),
@@ -459,7 +461,7 @@ async def test_what_is_no_whole_media_file_is_not_handed_on(
 async def test_a_result_whose_link_may_be_dead_is_uploaded_from_disk(
     references: References, kie: KieClient, clock: JumpingClock
 ) -> None:
-    one, two, notes = Audio("task:t_1#1"), Audio("task:t_1#2"), Audio("task:t_1#3")
+    one, two, notes = Audio("task:t_1#1"), Audio("task:t_1#2"), AnyFile("task:t_1#3")
     assert (await fetched(kie, (await references.resolve([notes]))[notes.key])).startswith(b"MThd")
     clock.now += UPLOAD_LIFETIME
     urls = await references.resolve([one, two])
@@ -471,7 +473,7 @@ async def test_a_result_whose_link_may_be_dead_is_uploaded_from_disk(
 @pytest.mark.usefixtures("made")
 async def test_notes_that_are_gone_are_not_sent(references: References, tmp_path: Path) -> None:
     (tmp_path / "3.mid").unlink()
-    assert "is no file" in await refusal(references, Audio("task:t_1#3"))
+    assert "is no file" in await refusal(references, AnyFile("task:t_1#3"))
 
 
 @pytest.mark.usefixtures("made")

@@ -16,13 +16,15 @@ from mcp import Client
 from support.answers import answer, assert_refused, text, wait_for_end
 from support.media_files import picture, sound
 
-from kie_mcp.catalog.fields import Image
-from kie_mcp.catalog.reference_spellings import read_reference
+from kie_mcp.catalog.fields import Image, Limits
+from kie_mcp.catalog.reference_spellings import read_reference, unwrap
 from kie_mcp.errors import InvalidCall
 from kie_mcp.media import formats
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.allowed_folders import AllowedFolders
 from kie_mcp.tasks.base64_text import decode_base64_text
+from kie_mcp.tasks.elsewhere import explain_elsewhere
+from kie_mcp.tasks.media_inputs import decode_data_uri, prepare_url
 from kie_mcp.tasks.share_pages import find_direct_url
 from kie_mcp.tasks.stray_references import refuse_stray_references
 
@@ -320,6 +322,100 @@ async def test_a_url_is_sent_in_its_plain_form(client: Client, sandbox: Sandbox,
     result = await edit(client, written)
     assert not result.is_error, text(result)
     assert sandbox.accepted[0].body["input"]["image_input"] == [URLS[written]]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        *("https://a.example/x.png\nKeep her face.", "https://a.example/x\nKeep her face.", "https://a.example/x\n~/b"),
+        *("https://a.example/x.png, make it snow", "https://a.example/x.png\nsnow", "https://a.example/x\n/home/me/b"),
+    ],
+)
+def test_words_or_paths_behind_a_url_are_not_sent_as_its_end(written: str) -> None:
+    with pytest.raises(InvalidCall, match="is no web address") as caught:
+        prepare_url(Image(written), Limits())
+    assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize("before", ["\u202a", "\ufeff", "\u200b\u200e", "'\u202a"])
+def test_invisible_characters_around_a_path_or_url_are_ignored(folder: Path, before: str) -> None:
+    written = f"{before}{folder}/fox.png\u202c" + "'" * before.count("'")
+    with AllowedFolders([folder]).open(written) as content:
+        assert content.file.read() == PICTURE
+    assert Image(f"{before}https://a.example/x.png\u200b".replace("'", "")) == "https://a.example/x.png"
+
+
+@pytest.mark.parametrize(
+    "written", ["https:\\/\\/a.example\\/x.png", "https%3A%2F%2Fa.example%2Fx.png", "'HTTPS%3a//a.example/x.png'"]
+)
+def test_a_url_with_escaped_slashes_is_read(written: str) -> None:
+    assert Image(written) == "https://a.example/x.png"
+    assert explain_elsewhere(written) == ""
+
+
+MARKUP = {
+    **{
+        f"https://a.example/x.png{rest}": "https://a.example/x.png"
+        for rest in ('"', ">", "]", "}", "**", "\\", "。", "…")
+    },
+    "https://a.example/x.png！\u200b": "https://a.example/x.png",
+    "https://a.ex\u200bample/x.png": "https://a.example/x.png",
+    "https://a.example/می\u200cخواهم.png": "https://a.example/می\u200cخواهم.png",
+    "**https://a.example/x.png**": "https://a.example/x.png",
+    "[https://a.example/x.png]": "https://a.example/x.png",
+    "<https://a.example/x.png|x.png>": "https://a.example/x.png",
+    "[![fox](https://a.example/x.png)](https://a.example)": "https://a.example/x.png",
+    "https://a.example/x.png?date=1&amp;sig=2&#38;a=3": "https://a.example/x.png?date=1&sig=2&a=3",
+    "https://a.example/x?b[]=1&copy=2'": "https://a.example/x?b[]=1&copy=2'",
+}
+
+
+@pytest.mark.parametrize("written", MARKUP)
+def test_markup_around_a_url_is_removed(written: str) -> None:
+    assert prepare_url(Image(written), Limits()) == MARKUP[written]
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://a.example/{{image}}.jpg", "https://a.example/${name}.jpg", "https://a.example/<id>.png", 'https://a"b/c'],
+)
+def test_a_url_with_a_placeholder_or_markup_in_it_is_refused(url: str) -> None:
+    with pytest.raises(InvalidCall, match="which is in no URL") as caught:
+        prepare_url(Image(url), Limits())
+    assert "Fill in all placeholders" in caught.value.next_step
+
+
+@pytest.mark.parametrize("port", [0, 99999])
+def test_a_url_with_an_impossible_port_is_refused(port: int) -> None:
+    with pytest.raises(InvalidCall, match="is no web address"):
+        prepare_url(Image(f"https://a.example:{port}/x.png"), Limits())
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("nas.fritz.box", "pc.mshome.net", "web.shop.svc", "192.0.0.9", "192.88.99.1"),
+        *("[fec0::1]", "[64:ff9b:1::1]", "[::10.0.0.1]"),
+    ],
+)
+def test_a_url_of_a_host_that_is_not_public_is_refused(host: str) -> None:
+    with pytest.raises(InvalidCall, match="KIE cannot open http"):
+        prepare_url(f"http://{host}/x.png", Limits())
+
+
+FORGES = {
+    "https://codeberg.org/o/r/src/branch/main/a%20b.png": "https://codeberg.org/o/r/raw/branch/main/a%20b.png",
+    "http://git.a.example:3000/o/r/src/commit/5f0c/x.png?x=1": "http://git.a.example:3000/o/r/raw/commit/5f0c/x.png",
+    "https://git.a.example/g/s/r/-/blob/main/x.png": "https://git.a.example/g/s/r/-/raw/main/x.png",
+    "https://tmpfiles.org/123/fox.png": "https://tmpfiles.org/dl/123/fox.png",
+    "https://tmpfiles.org/dl/123/fox.png": "https://tmpfiles.org/dl/123/fox.png",
+    "https://i.imgur.com/aBc12.gifv": "https://i.imgur.com/aBc12.mp4",
+}
+
+
+@pytest.mark.parametrize("page", FORGES)
+def test_a_page_whose_address_ends_as_a_file_s_name_is_the_file_s_own_url(page: str) -> None:
+    assert find_direct_url(page, page) == FORGES[page]
 
 
 DRIVE = "https://drive.usercontent.google.com/download?export=download&confirm=t"
@@ -625,6 +721,31 @@ PLUSES = ((), (3,), (152,), (75, 76), (3, 20, 71), (1, 2, 76, 227), (303, 304, 3
 """Places of plus signs in base64 text, also at the beginnings and ends of its lines."""
 
 
+WHOLE_BASE64 = {
+    "a semicolon for the comma": f"data:image/png;base64;{BASE64}",
+    "a byte-order mark": f"\ufeff{BASE64}",
+    "a zero-width space behind the comma": f"data:image/png;base64,\u200b{BASE64}",
+    "a zero-width space in it": f"data:image/png;base64,{BASE64[:50]}\u200b{BASE64[50:]}",
+    "CSS": f"url(data:image/png;base64,{BASE64})",
+    "CSS with quotes": f"url('data:image/png;base64,{BASE64}');",
+    "HTML": f'<img alt="a fox" src="data:image/png;base64,{BASE64}" />',
+    "HTML without quotes": f"<img src=data:image/png;base64,{BASE64}>",
+}
+
+
+@pytest.mark.parametrize("form", WHOLE_BASE64)
+def test_whole_base64_is_read_with_markup_or_invisible_characters(form: str) -> None:
+    assert decode_data_uri(Image(WHOLE_BASE64[form])).file.read() == PICTURE
+
+
+@pytest.mark.parametrize(
+    "written", ['<img src="{}">', "<video controls src='{}'></video>", "url({})", "<img src={} alt=x>"]
+)
+def test_the_target_of_markup_is_the_file(written: str) -> None:
+    assert Image(written.format("https://a.example/x.png")) == "https://a.example/x.png"
+    assert list(unwrap(written.format("in/x.png")))[-1] == "in/x.png"
+
+
 @pytest.mark.parametrize("places", PLUSES)
 @pytest.mark.parametrize("length", [300, 299, 298, 280])
 def test_plus_signs_that_a_form_took_away_are_put_back(places: tuple[int, ...], length: int) -> None:
@@ -704,7 +825,8 @@ def test_nobody_learns_of_files_outside_the_allowed_folders(tmp_path: Path) -> N
             pass
         assert "lies outside the folders" in caught.value.message
         assert "Photo" not in caught.value.next_step
-        refuse_stray_references({"note": f"{tmp_path}/{written}"}, folders)
+        # A full path is refused whether there is a file or not; a relative one says nothing of other folders.
+        refuse_stray_references({"note": written}, folders)
 
 
 @pytest.mark.parametrize(
@@ -721,19 +843,80 @@ def test_a_path_in_a_field_for_words_is_noticed_in_every_form(folder: Path, writ
         refuse_stray_references({"note": written.replace("{folder}", str(folder))}, AllowedFolders([folder]))
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        *(
+            "~/nobody/a.jpg",
+            "C:\\nobody\\a b.png",
+            "\\\\nas\\share\\a.png",
+            "/mnt/user-data/uploads/a 1.jpg",
+            "/x/a.mp4",
+        ),
+        *("/home/nobody/lora.safetensors", "'/Users/nobody/a.pdf'", "file:a.png", "$HOME/a.png", "~/a.png, ~/b.png"),
+        *("%USERPROFILE%\\a.png", "data:image/png;base64,iVBORw0KGgo=", "data:application/pdf;base64,\nAAAA"),
+        *(
+            "http://localhost:3000/a.png",
+            "http://192.168.1.5/a.png",
+            "<http://nas/a>",
+            "https://a.example/x.png,/x/a.png",
+        ),
+    ],
+)
+def test_what_only_this_machine_could_open_is_no_word(tmp_path: Path, written: str) -> None:
+    """KIE would get it as it is, in a field whose name does not suggest a file."""
+    for folders in (AllowedFolders([tmp_path]), AllowedFolders()):
+        with pytest.raises(InvalidCall, match="is known only on this machine"):
+            refuse_stray_references({"input": {"subject": [written]}}, folders)
+
+
+def test_a_url_of_the_sandbox_on_this_machine_is_no_stray_reference() -> None:
+    own = "http://127.0.0.1:8900"
+    refuse_stray_references({"link": f"{own}/files/a.png"}, AllowedFolders(), (own,))
+
+
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize(
     "words",
     [
         *("a fox in the snow", "use fox.png as the first frame", "see [the page](https://a.example)", "@ann says hi."),
         *("fox", "'quoted words'", "task: draw a fox", "(a fox)", "What? (really)", "no file.png there"),
+        *(
+            "/imagine a fox, style.raw",
+            "~ a fox ~",
+            "C: a minor, D: it ends.",
+            "data: a fox",
+            "file: a red fox",
+            "http://[",
+        ),
+        *(
+            "https://a.example/x.png",
+            "https://a.example/x.png, https://a.example/y.png",
+            "/r/foxes",
+            "home/a.png",
+            "a fox at /home/nobody/a.png",
+        ),
     ],
 )
 def test_words_are_no_files(folder: Path, words: str) -> None:
     refuse_stray_references({"prompt": words}, AllowedFolders([folder]))
 
 
-@pytest.mark.parametrize("around", ["[a]({})", "![a]( {}", "({}", "[[{}", "data:{}", "task:{}", "https://a.example/{}"])
+@pytest.mark.parametrize(
+    "around",
+    [
+        "[a]({})",
+        "![a]( {}",
+        "({}",
+        "[[{}",
+        "data:{}",
+        "task:{}",
+        "https://a.example/{}",
+        "<img {}",
+        "url({}",
+        "<img src={}",
+    ],
+)
 def test_a_very_long_text_is_read_at_once(around: str) -> None:
     """Regular expressions that try every way to match would take minutes."""
     for inner in (" " * 200_000, '" ' * 100_000, "](" * 100_000, "/blob" * 40_000, "." * 200_000):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from math import gcd, isfinite
 from typing import Any
 
+from kie_mcp.catalog.reference_spellings import HAS_SCHEME, split_references
 from kie_mcp.catalog.spellings import CHOICE_WORDS, PLACEHOLDERS, SWITCH_WORDS
 
 Schema = Mapping[str, Any]
@@ -13,13 +14,6 @@ Schema = Mapping[str, Any]
 SECONDS = re.compile(r"([-+]?\d+(?:\.\d+)?)\s*(?:s|secs?|seconds?)", re.IGNORECASE)
 RATIO = re.compile(r"(\d+)\s*[x×*/:：]\s*(\d+)")
 """Matches an aspect ratio or the size of a picture, such as 16:9, 16x9 or 1920x1080."""
-STARTS = r"[\"'`<]?(?i:https?://|data:|task:|kie://|file:)"
-"""Matches the beginning of a URL, data URI or name such as `task:t_ab12#1`; a quotation mark may come first."""
-SEPARATOR = re.compile(rf"(?<!;base64)[\s,;]+(?={STARTS})")
-"""Matches the separator between two texts, if the beginning of the second text matches `STARTS`.
-
-The comma in `;base64,` is no separator, even if `data:` follows: some tools write the prefix of a data URI twice.
-"""
 FILE = re.compile(r"[^\n]*\.(?:3gp|[a-z][a-z0-9]{1,4})(?:\?\S*)?[\"'`>]?", re.IGNORECASE)
 TOKEN = re.compile(r"[\w.:#-]+(?:/[\w.:#-]+)*")
 
@@ -147,11 +141,8 @@ def _unpack(item: Any, kind: str) -> list[Any]:
 
 def _split(text: str) -> list[str]:
     """Split a text that lists files, task ids or numbers; do not split a text that may be a sentence."""
-    if re.search(STARTS, text):
-        # The text is split only where a URL, data URI or result begins. Commas alone do not separate items, because a
-        # URL may contain commas, and a data URI may contain commas and line breaks.
-        parts = SEPARATOR.split(text.strip().strip(",;"))
-        return [each.strip(" ,;\n\r\t") for each in parts] if len(parts) > 1 else [text]
+    if HAS_SCHEME.search(text):
+        return split_references(text) or [text]
     parts = [each.strip() for each in re.split(r"[,;\n]", text) if each.strip()]
     files = [bool(FILE.fullmatch(each)) for each in parts]
     tokens = [bool(TOKEN.fullmatch(each)) for each in parts]

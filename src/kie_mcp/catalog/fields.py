@@ -17,7 +17,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
-from kie_mcp.catalog.reference_spellings import name_task, read_reference, unpack_block
+from kie_mcp.catalog.reference_spellings import name_task, read_reference, split_references, unpack_block
 from kie_mcp.catalog.schema import walk_annotation
 
 Kind = Literal["video", "image", "audio", "text"]
@@ -27,8 +27,6 @@ Medium = Literal["image", "video", "audio", "file"]
 
 MOST_DIGITS = 9
 """Maximum number of digits that are read of a result's number."""
-SEVERAL_FILES = re.compile(r"[\s,;][\"'`<]?(?:https?://|data:|task:|kie://)", re.IGNORECASE)
-"""Matches the beginning of a second file's name in a text that names several files."""
 
 
 class Ref(str):
@@ -99,7 +97,7 @@ class MediaRef(Ref):
             ValueError: The text names several files.
         """
         reference = read_reference(reference)
-        if SEVERAL_FILES.search(reference):
+        if len(split_references(reference)) > 1:
             raise ValueError("one file is wanted here, and the text names several")
         return super().__new__(cls, reference)
 

@@ -3,28 +3,60 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 from urllib.parse import unquote
 
 TASK_ID = re.compile(r"t_\w+(#[\w-]+)?")
 """Matches kie-mcp's id of a task, such as t_ab12, or of a result of the task, such as t_ab12#2."""
 
+INVISIBLE = "".join(map(chr, (0xAD, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x206A), 0xFEFF)))
+"""Invisible characters; Windows and web pages put some of them before or behind a copied path or URL."""
+
 _UPLOAD_ID = re.compile(r"u_\w+")
 _RESOURCE = re.compile(r"kie://(?P<kind>tasks|uploads)/(?P<id>[\w-]+)(?:/media/(?P<n>\d+))?/?", re.IGNORECASE)
 _TASK = re.compile(r"task:\s*(?P<id>[\w-]+)\s*(?:#\s*(?P<n>[\w-]+))?", re.IGNORECASE)
 _URL = re.compile(r"(https?)://(.+)", re.IGNORECASE | re.DOTALL)
+_MARKUP = re.compile(r"<(?:img|image|video|audio|source)\b[^>]{0,300}?\ssrc\s{0,9}=\s{0,9}|url\(\s{0,9}", re.IGNORECASE)
+"""Matches what is before the target in `<img src="target">` of HTML and in `url(target)` of CSS."""
+_ESCAPED_URL = re.compile(r"https?(?::\\/\\?/|%3A(?:%2F%2F|//))", re.IGNORECASE)
+"""Matches the beginning of a URL in which slashes are escaped as in JSON, or that is percent-encoded as a whole."""
 _TITLE = re.compile(r"""\s("[^"]*"|'[^']*')$""")
-_PAIRS = ('""', "''", "``", "<>", "()", "“”", "„“", "„”", "‘’", "‚‘", "«»", "»«", "「」")
+_PAIRS = ('""', "''", "``", "<>", "()", "[]", "**", "“”", "„“", "„”", "‘’", "‚‘", "«»", "»«", "「」")
 _MOST_LAYERS = 6
 _PUNCTUATION = ".,;:!?"
+_AROUND_URLS = f"{_PUNCTUATION})]}}*\\\"'<>`”’»。，、！？…；：）」" + INVISIBLE
+"""Characters that may follow a URL in a text; they are removed only if a media file's extension precedes them."""
+_HIDDEN_IN_URLS = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+"""Matches invisible characters that no writing needs; unlike them, joiners may be a part of a Persian URL."""
+_AMPERSAND = re.compile(r"&(?:amp|#38|#x26);", re.IGNORECASE)
 _ENDING = re.compile(r"\.\w{2,5}$")
-_MEDIA_ENDING = re.compile(
-    r"\.(png|jpe?g|webp|gif|bmp|tiff?|hei[cf]|avif|mp4|m4v|mov|webm|mkv|avi|mp3|wav|ogg|flac|m4a|aac|opus)$",
+_EXTENSION = r"\.(?:png|jpe?g|webp|gif|bmp|tiff?|hei[cf]|avif|mp4|m4v|mov|webm|mkv|avi|mp3|wav|ogg|flac|m4a|aac|opus)"
+_MEDIA_ENDING = re.compile(rf"{_EXTENSION}$", re.IGNORECASE)
+_SCHEME = r"[\"'`<]?(?:https?://|data:|task:|kie://|file:)"
+_LOCAL = r"(?:[tu]_\w|(?:~|\.{1,2})?/|[a-z]:[\\/])"
+_LOCAL_START = re.compile(_LOCAL, re.IGNORECASE)
+"""Matches the beginning of a path or of an id of kie-mcp."""
+HAS_SCHEME = re.compile(_SCHEME, re.IGNORECASE)
+"""Matches the beginning of a URL, data URI or name such as `task:t_ab12#1`; a quotation mark may come first."""
+_NEXT_SCHEME = re.compile(rf"[\s,;|、，；\\%](?<!;base64,)(?:[nrt]|2C)?(?P<next>{_SCHEME})", re.IGNORECASE)
+"""Matches a separator, such as a comma, `\\n` or `%2C`, and the beginning of another reference behind it.
+
+The comma in `;base64,` is no separator, even if `data:` follows: some tools write the prefix of a data URI twice.
+"""
+_NEXT_NAME = re.compile(
+    rf"{_EXTENSION}(?:(?:[\s,;|、，；]|\\[nrt]|%2C|%0A)++|\+(?=https?:))"
+    rf"(?P<next>{_SCHEME}|[\"'`<]?(?:{_LOCAL}|[^\s,;|/?#]{{1,99}}{_EXTENSION}(?!\w)))",
     re.IGNORECASE,
 )
+"""Matches the end of a file's name, a separator, and the beginning of another reference, which may be a path."""
+_BETWEEN = re.compile(r"[\s,;|、，；+]|\\[nrt]|%2C|%0A", re.IGNORECASE)
+"""Matches one separator between two references."""
 
 _DATA = re.compile(r"data(:|%3A)", re.IGNORECASE)
 _DATA_HEAD = re.compile(r"[\"'\s]*data:[^,]{0,100},", re.IGNORECASE)
+_SEMICOLON = re.compile(r"^(data:[^,]{0,100};base64);", re.IGNORECASE)
+"""Matches the beginning of a data URI with a semicolon in place of the comma."""
 _BARE_HEAD = re.compile(r"(?:[\w.+-]+/[\w.+-]+;)?base64[,:]", re.IGNORECASE)
 """Matches the beginning of a data URI without `data:`, such as `image/png;base64,`."""
 _BASE64_START = re.compile(
@@ -65,11 +97,33 @@ def read_reference(text: str) -> str:
     return next(filter(None, map(_standardize, unwrap(text))), text.strip())
 
 
+def split_references(text: str) -> list[str]:
+    """Split a text with several references, such as `task:t_ab12#1, https://e.com/b.png`.
+
+    Commas alone do not separate references, because a URL may contain commas, and a data URI may contain commas and
+    line breaks. A path, a file's name or an id of kie-mcp begins another reference only behind a URL of a file, such as
+    `https://e.com/a.png`.
+    """
+    patterns = (_NEXT_SCHEME, _NEXT_NAME) if _URL.match(text.lstrip()) else (_NEXT_SCHEME,)
+    starts = {found.start("next") for pattern in patterns for found in pattern.finditer(text)}
+    places = sorted({0, *starts, len(text)})
+    parts = [_strip_separators(text[start:end]) for start, end in pairwise(places)] if starts else [text]
+    return [part for part in parts if part]
+
+
+def _strip_separators(text: str) -> str:
+    text = text.strip(" ,;|、，；\n\r\t")
+    end = len(text)
+    while sizes := [size for size in (1, 2, 3) if _BETWEEN.fullmatch(text, max(end - size, 0), end)]:
+        end -= sizes[0]
+    return text[:end]
+
+
 def unwrap(text: str) -> Iterator[str]:
     """Yield the texts that a reference may mean: the text itself, then the text without its outermost layer, and so on.
 
-    Layers are quotes, brackets, Markdown links, an `@` and a final full stop: `@"my photo.png".` also gives
-    `my photo.png`.
+    Layers are quotes, brackets, Markdown links, invisible characters, an `@` and a final full stop: `@"my photo.png".`
+    also gives `my photo.png`.
     """
     inner = text.strip()
     for _ in range(_MOST_LAYERS):
@@ -115,10 +169,19 @@ def unpack_block(given: Any) -> Any:
 
 def _peel(text: str) -> str:
     """Remove the outermost layer around a reference, such as quotes; return an empty text if there is no layer."""
+    if (visible := text.strip(INVISIBLE)) != text:
+        return visible.strip()
     if text.startswith(("[", "![")) and (target := _find_link_target(text.removeprefix("!"))):
         return target
+    if found := _MARKUP.match(text):
+        target = text[found.end() :]
+        if target.startswith(('"', "'")):
+            return target[1:].partition(target[0])[0].strip()
+        return target.rpartition(")")[0] if found[0].endswith("(") else re.split(r"[\s>]", target, maxsplit=1)[0]
     if text[0] + text[-1] in _PAIRS and len(text) > 2:
-        return text[1:-1].strip()
+        inner = text[1:-1].strip()
+        # Slack writes a link as `<URL|text>`.
+        return inner.partition("|")[0] if text.startswith("<http") else inner
     if text.startswith("@"):
         return text[1:].strip()
     bare = text.rstrip(_PUNCTUATION)
@@ -127,9 +190,14 @@ def _peel(text: str) -> str:
 
 
 def _find_link_target(link: str) -> str:
-    """Return the target of a Markdown link, `[name](path "title")`, or a wiki link, `[[path|title]]`; empty if none."""
+    """Return the target of a Markdown link, `[name](path "title")`, or a wiki link, `[[path|title]]`; empty if none.
+
+    The target of a picture that is a link, `[![name](picture)](page)`, is the picture.
+    """
     if link.startswith("[[") and link.endswith("]]"):
         return link[2:-2].partition("|")[0].strip()
+    if link.startswith("[![") and link.endswith(")"):
+        return link[1:].rpartition("](")[0]
     before, bracket, target = link.partition("](")
     if not bracket or "]" in before or not target.endswith(")"):
         return ""
@@ -144,6 +212,8 @@ def _standardize(text: str) -> str:
     """Return a reference in kie-mcp's spelling; empty if the text may be a path, which must stay unchanged."""
     if _DATA.match(text):
         return _read_data_uri(text)
+    if escaped := _ESCAPED_URL.match(text):
+        text = unquote(text) if "%" in escaped[0] else text.replace("\\/", "/")
     if url := _URL.fullmatch(text):
         return f"{url[1].lower()}://{_mend_url(url[2])}"
     if (named := name_task(text)) != text or named.startswith("task:"):
@@ -161,6 +231,7 @@ def _standardize(text: str) -> str:
 def _read_data_uri(text: str) -> str:
     """Return a data URI with its prefix in lower case; of several prefixes in a row, only the last is kept."""
     text = unquote(text) if text[4] == "%" else text
+    text = _SEMICOLON.sub(r"\1,", text, count=1)
     start = 0
     while inner := _DATA_HEAD.match(text, text.find(",", start) + 1):
         start = inner.start()
@@ -169,13 +240,19 @@ def _read_data_uri(text: str) -> str:
 
 
 def _mend_url(rest: str) -> str:
-    """Remove line breaks and final punctuation from a URL without its scheme, and encode the blanks in it."""
-    rest = re.sub(r"\s*[\r\n\t]+\s*", "", rest.strip())
-    bare = rest.rstrip(f"{_PUNCTUATION})")
+    """Join the lines of a URL without its scheme, remove final punctuation, and encode the blanks in it."""
+    first, *lines = re.split(r"\s*[\r\n\t]+\s*", rest.strip())
+    for line in lines:
+        # A line behind a complete file name, such as `a.png`, or with blanks is another reference or other words. The
+        # line break stays, so that a later check refuses the URL.
+        is_end = _MEDIA_ENDING.search(first[-8:]) and not line.startswith(("?", "#", "&"))
+        first += f"\n{line}" if is_end or " " in line or _LOCAL_START.match(line) else line
+    rest = _HIDDEN_IN_URLS.sub("", _AMPERSAND.sub("&", first)).rstrip(f'{INVISIBLE}"<>`')
+    bare = rest.rstrip(_AROUND_URLS)
     rest = bare if _MEDIA_ENDING.search(bare[-8:]) else rest
-    # A blank after a complete file name, such as `a.png`, ends the URL. This blank is not encoded. As a result, a later
-    # check refuses a URL that is followed by other words.
-    return rest if _MEDIA_ENDING.search(rest.partition(" ")[0]) else rest.replace(" ", "%20")
+    # A blank after a complete file name ends the URL as well, and is not encoded.
+    before = rest.partition(" ")[0].rstrip(_PUNCTUATION)
+    return rest if _MEDIA_ENDING.search(before) else rest.replace(" ", "%20")
 
 
 def _parse_object(text: str) -> Mapping[str, Any]:

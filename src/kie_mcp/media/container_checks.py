@@ -11,10 +11,16 @@ from collections.abc import Set as AbstractSet
 from typing import IO
 from xml.parsers import expat
 
-from kie_mcp.media import containers, mpeg_audio
+from kie_mcp.media import containers, formats, mpeg_audio
 
 OPEN_RIFF_SIZE = 0x3FFF_F000
 """If a RIFF header states this size or more, the program that wrote the header did not know the file's size yet."""
+OPEN_SIZE = 1 << 62
+"""If a header states a 64-bit size of this or more, the program that wrote it did not know the size yet."""
+FLV_TAGS = (8, 9, 18)
+"""The types of an FLV file's tags: sound, picture and metadata."""
+MPEG_PACK = 0xBA
+"""The type of an MPEG program stream's packet that begins a pack; packets of other data have higher numbers."""
 FLAC_TAIL_BYTES = 1 << 20
 """Number of bytes at the end of a FLAC file that are searched for the start of the last frame."""
 GIF_TAIL_BYTES = 64
@@ -92,7 +98,10 @@ def check_ebml(file: IO[bytes], size: int) -> None:
 
 def check_riff(file: IO[bytes], size: int) -> None:
     """Check that a WebP, AVI or WAV file is as long as its header says."""
-    (length,) = struct.unpack("<I", _read_at(file, 4, 4))
+    magic, length = struct.unpack("<4sI", _read_at(file, 0, 8))
+    if magic in (b"RF64", b"BW64") and _peek(file, 12, 4) == b"ds64":
+        _require_end(_read_open_size(file, 20, "<") + 8 - 1, size)
+        return
     # The size in the header may be 1 too large, because some programs count the padding byte at the end but do not
     # write it.
     if length < OPEN_RIFF_SIZE:
@@ -110,6 +119,85 @@ def check_wav(file: IO[bytes], size: int) -> None:
                 _require_end(end, size)
             break
     _require_parts({b"fmt ", b"data"}, found, "format or no samples")
+
+
+def _read_open_size(file: IO[bytes], at: int, order: str) -> int:
+    """Return a 64-bit size in a header; 0 if the program that wrote the header did not know the size yet."""
+    (length,) = struct.unpack(f"{order}Q", _read_at(file, at, 8))
+    return 0 if length >= OPEN_SIZE else int(length)
+
+
+def check_w64(file: IO[bytes], size: int) -> None:
+    """Check that a W64 file is as long as its header says."""
+    _require_end(_read_open_size(file, 16, "<"), size)
+
+
+def check_caf(file: IO[bytes], size: int) -> None:
+    """Check that all chunks of a CAF file are complete, and that one of them has samples."""
+    at, found = 8, set[bytes]()
+    while at + 12 <= size:
+        name, length = _read_at(file, at, 4), _read_open_size(file, at + 4, ">")
+        found.add(name)
+        if not length:
+            break
+        at += 12 + length
+        _require_end(at, size)
+    _require_parts({b"data"}, found, "samples")
+
+
+def check_au(file: IO[bytes], size: int) -> None:
+    """Check that an AU file has as many samples as its header says."""
+    begin, length = struct.unpack(">II", _read_at(file, 4, 8))
+    _require_end(begin + (0 if length == 0xFFFF_FFFF else length), size)
+
+
+def check_asf(file: IO[bytes], size: int) -> None:
+    """Check that a WMV or WMA file has all its media data; they follow the header (ASF, section 3)."""
+    header = _read_open_size(file, 16, "<")
+    _require_end(header + 24, size)
+    _require_end(header + _read_open_size(file, header + 16, "<"), size)
+
+
+def check_flv(file: IO[bytes], size: int) -> None:
+    """Check that the last tag of an FLV file is complete (Adobe's specification of FLV, annex E)."""
+    at = 13
+    while at < size and _peek(file, at, 1)[0] & 0x1F in FLV_TAGS:
+        at += 15 + int.from_bytes(_read_at(file, at, 11)[1:4], "big")
+        # Some programs leave out the size behind the last tag, which has 4 bytes.
+        _require_end(at - 4, size)
+
+
+def check_program_stream(file: IO[bytes], size: int) -> None:
+    """Check that the last packet of an MPG or VOB file is complete (ISO/IEC 13818-1); the rest is not checked."""
+    at = 0
+    while at < size and (header := _peek(file, at, 14))[:3] == b"\0\0\1" and header[3] >= MPEG_PACK:
+        if header[3] == MPEG_PACK:
+            at += 12 if header[4] >> 6 == 0 else 14 + (header[13] & 7)
+        else:
+            at += 6 + int.from_bytes(header[4:6], "big")
+        _require_end(at, size)
+
+
+def check_transport_stream(file: IO[bytes], size: int) -> None:
+    """Check that the last packet of a TS or M2TS file is complete; a packet has 188 bytes, or 192 with a time stamp."""
+    if size % (188 if _peek(file, 0, 1) == b"\x47" else 192):
+        raise BrokenMedia("breaks off")
+
+
+def check_ac3(file: IO[bytes], size: int) -> None:
+    """Check that the last frame of an AC-3 or E-AC-3 file is complete."""
+    at = 0
+    while at < size and (frame := formats.measure_ac3_frame(_peek(file, at, 8))[0]):
+        at += frame
+        _require_end(at, size)
+
+
+def check_icon(file: IO[bytes], size: int) -> None:
+    """Check that all pictures in an ICO file are complete."""
+    (count,) = struct.unpack("<H", _read_at(file, 4, 2))
+    for number in range(count):
+        length, begin = struct.unpack("<II", _read_at(file, 14 + 16 * number, 8))
+        _require_end(begin + length, size)
 
 
 def check_aiff(file: IO[bytes], size: int) -> None:

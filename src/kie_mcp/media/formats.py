@@ -244,6 +244,10 @@ def _detect_iso_media(source: _Source) -> str | None:
     if major in _HEIF_BRANDS:
         return "image/heic"
     following, _ = next(boxes, (b"moov", None))
+    is_heif = major == b"miaf" or bool(compatible & _HEIF_BRANDS)
+    if is_heif and following == b"meta" and all(kind != b"moov" for kind, _ in boxes):
+        # A picture whose first brand says less than the others, such as `miaf`.
+        return "image/heic"
     # Canon's raw pictures, with the brand `crx `, are no clips.
     return _name_movie(source, major) if following in _MOVIE_BOXES and major != b"crx " else None
 
@@ -280,15 +284,18 @@ def _detect_ogg(source: _Source) -> str | None:
 
 def _detect_ac3(source: _Source) -> str | None:
     """Detect AC-3 and E-AC-3 by two sync words that are exactly one frame apart."""
-    head = source.head
-    if not head.startswith(b"\x0b\x77") or len(head) < 8:
-        return None
-    if head[5] >> 3 > 10:
-        words, mime_type = ((head[2] & 7) << 8 | head[3]) + 1, "audio/eac3"
-    else:
-        rate = _AC3_BIT_RATES[(head[4] & 0x3F) >> 1] if head[4] & 0x3F < 2 * len(_AC3_BIT_RATES) else 0
-        words, mime_type = (rate * 2, rate * 320 // 147 + (head[4] & 1), rate * 3, 0)[head[4] >> 6], "audio/ac3"
-    return mime_type if words and head[2 * words : 2 * words + 2] == b"\x0b\x77" else None
+    size, mime_type = measure_ac3_frame(source.head[:8])
+    return mime_type if size and source.head[size : size + 2] == b"\x0b\x77" else None
+
+
+def measure_ac3_frame(header: bytes) -> tuple[int, str]:
+    """Return the size in bytes and the MIME type of the AC-3 or E-AC-3 frame with this header of 8 bytes; 0 if none."""
+    if not header.startswith(b"\x0b\x77") or len(header) < 8:
+        return 0, ""
+    if header[5] >> 3 > 10:
+        return 2 * ((header[2] & 7) << 8 | header[3]) + 2, "audio/eac3"
+    rate = _AC3_BIT_RATES[(header[4] & 0x3F) >> 1] if header[4] & 0x3F < 2 * len(_AC3_BIT_RATES) else 0
+    return 2 * (rate * 2, rate * 320 // 147 + (header[4] & 1), rate * 3, 0)[header[4] >> 6], "audio/ac3"
 
 
 def _detect_frames(source: _Source) -> str | None:

@@ -60,15 +60,32 @@ _SVG = re.compile(
 _GZIP = b"\x1f\x8b\x08"
 
 
-def identify(file: IO[bytes], *, declared: str, url: str, takes_text: bool) -> str:
+def identify(file: IO[bytes], *, declared: str, url: str, kind: str = "") -> str:
     """Return the MIME type of a downloaded result; empty if the file is something else, such as an error page.
+
+    In place of a picture or clip, a host may also send a drawing or a document that shows an error. So what only its
+    beginning calls a drawing, document, text or archive is no picture or clip, unless the extension in the URL says so.
 
     Args:
         file: The open file; its read position changes.
         declared: The MIME type that the host declared; may be empty.
-        url: The address of the file; its extension helps to identify texts and unknown files.
-        takes_text: True if JSON and plain text are results too, because the task makes text.
+        url: The address of the file; its extension helps to identify texts and unknown files. Empty if the file was a
+            part of KIE's answer.
+        kind: What the task makes, such as `image`; for `text`, JSON and plain text are results too. Empty if unknown.
     """
+    suffix = PurePosixPath(urlsplit(url).path).suffix[1:].lower()
+    found = _identify_content(file, declared, suffix, takes_text=kind == "text")
+    wanted = formats.MIME_TYPES.get(suffix, "").partition("/")[0] or (kind if url and not _is_extension(suffix) else "")
+    return "" if wanted in ("image", "video") and _may_be_stand_in(found) else found
+
+
+def _may_be_stand_in(mime_type: str) -> bool:
+    """Return whether a host may have sent a file of this type in place of a picture or clip, to show an error."""
+    is_document = mime_type.startswith(("text/", "application/")) or mime_type == "image/svg+xml"
+    return is_document or mime_type not in EXTENSIONS
+
+
+def _identify_content(file: IO[bytes], declared: str, suffix: str, *, takes_text: bool) -> str:
     file.seek(0)
     head = file.read(HEAD_BYTES)
     if not head:
@@ -76,7 +93,6 @@ def identify(file: IO[bytes], *, declared: str, url: str, takes_text: bool) -> s
     # Signatures are checked first. Otherwise, an archive that contains sounds might be detected as a sound.
     if known := _find_signature(head) or formats.detect_mime_type(file):
         return known
-    suffix = PurePosixPath(urlsplit(url).path).suffix[1:].lower()
     if _is_text(head):
         encoding = "utf-16" if head.startswith(_UTF_16) else "utf-8"
         return _identify_text(head.decode(encoding, errors="replace"), suffix, takes_text=takes_text)
@@ -100,7 +116,7 @@ def unpack_gzip(file: IO[bytes], largest: int) -> None:
         with gzip.open(file) as packed:
             while (block := packed.read(1 << 20)) and unpacked.tell() <= largest:
                 unpacked.write(block)
-        if not block and identify(unpacked, declared="", url="", takes_text=False):
+        if not block and identify(unpacked, declared="", url=""):
             unpacked.seek(0)
             file.seek(0)
             file.truncate()

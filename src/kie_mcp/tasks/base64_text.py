@@ -4,10 +4,12 @@ import re
 from base64 import b64decode
 from urllib.parse import unquote
 
+from kie_mcp.catalog.reference_spellings import INVISIBLE
 from kie_mcp.errors import InvalidCall
 
 _ESCAPES = re.compile(r"\\(?:[nrt]|u000[aAdD9])")
 """Matches an escaped line break or tab such as `\\n`, which remains if a text was encoded as JSON once too often."""
+_INVISIBLE = dict.fromkeys(map(ord, INVISIBLE))
 _NO_BASE64 = re.compile(r"[^A-Za-z0-9+/]")
 _USE_A_PATH = "Give the file's path or URL instead."
 
@@ -18,6 +20,8 @@ def decode_base64_text(text: str) -> bytes:
     Raises:
         InvalidCall: The text was shortened, or is not base64.
     """
+    if not text.isascii():
+        text = text.translate(_INVISIBLE)
     plain = _ESCAPES.sub("\n", text.strip(" \t\r\n\"'`"))
     plain = unquote(plain) if "%" in plain else plain
     plain = _join(plain.replace("\\/", "/").translate({ord("-"): "+", ord("_"): "/"}))

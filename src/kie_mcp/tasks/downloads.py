@@ -194,8 +194,7 @@ class Downloader:
             pace = Pace(self._client.clock)
             declared = await pace.run(partial(self._download_resuming, url, part, pace))
         await anyio.to_thread.run_sync(result_types.unpack_gzip, part.file, self._largest)
-        takes_text = task.kind == "text"
-        mime_type = result_types.identify(part.file, declared=declared, url=result.link, takes_text=takes_text)
+        mime_type = result_types.identify(part.file, declared=declared, url=result.link, kind=task.kind)
         async with self._checks:
             damage = await anyio.to_thread.run_sync(find_damage, part.file, mime_type)
         if damage or not mime_type:

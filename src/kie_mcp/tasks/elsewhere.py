@@ -47,7 +47,7 @@ def explain_elsewhere(text: str) -> str:
     if re.match(r"/?[a-z]:[\\/]|\\\\\w", text, re.IGNORECASE) and sys.platform != "win32":
         return "it is a path of a Windows computer, and this server does not run on it"
     if found := re.match(r"([a-z][a-z\d+.-]+)://", text, re.IGNORECASE):
-        is_known = found[1].lower() in ("kie", "file")
+        is_known = found[1].lower() in ("kie", "file", "http", "https")
         return "" if is_known else f"neither KIE nor this server opens {found[1]}: addresses"
     root = Path(*Path(text).parts[:2])
     if root.is_absolute() and len(Path(text).parts) > 2 and not root.exists():

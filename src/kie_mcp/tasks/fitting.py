@@ -110,6 +110,11 @@ def check_kind(mime_type: str, ref: MediaRef) -> None:
     accepted = {"video"} if clips and clips == named else {ref.medium, "video"} if clips else {ref.medium}
     if ref.medium == "file":
         return
+    if mime_type == "audio/midi" and "audio" in accepted and "midi" not in named:
+        raise InvalidCall(
+            f"{abbreviate(ref)} has notes (MIDI), and no sound; this field takes a sound.",
+            "Nothing was sent. Make an MP3 or WAV of the notes first.",
+        )
     if given in KINDS and given not in accepted:
         wanted = KINDS[ref.medium] if ref.medium in accepted else "several pictures, or one clip"
         raise InvalidCall(

@@ -12,6 +12,7 @@ from typing import IO, NoReturn
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from kie_mcp.catalog.fields import Limits
+from kie_mcp.catalog.reference_spellings import split_references
 from kie_mcp.errors import InvalidCall
 from kie_mcp.media import formats
 from kie_mcp.media.content import Content
@@ -21,6 +22,9 @@ from kie_mcp.tasks.share_pages import find_direct_url
 
 NO_MEDIA = frozenset({"pdf", "svg", "html", "htm", "zip", "rar", "7z", "doc", "docx", "ppt", "pptx", "psd", "eps"})
 """File extensions of files that no model takes as a picture, clip or sound."""
+
+_NEVER_IN_URLS = re.compile(r"""["<>{}\\`\x00-\x1f\x7f]""")
+"""Matches characters that a URL has only percent-encoded (RFC 3986); they belong to markup or to a template."""
 
 
 def identify_file(file: IO[bytes], name: str) -> Content:
@@ -69,13 +73,16 @@ def prepare_url(url: str, limits: Limits, own: Sequence[str] = ()) -> str:
         InvalidCall: The text is not a URL, KIE cannot open the URL, the URL leads to a page (such as a video site's)
             and not to a file, or the model does not accept files with this extension.
     """
-    shown = abbreviate(hide_password(url))
-    try:
-        host = urlsplit(url).hostname
-    except ValueError:
-        host = ""
-    if not url.startswith(("https://", "http://")) or not host or re.search(r"\s", url):
+    shown = abbreviate(hide_password(" ".join(url.split())))
+    if not _is_web_address(url):
         raise InvalidCall(f"{shown} is no web address.", "Give a URL that anybody can open.")
+    if found := _NEVER_IN_URLS.search(url):
+        raise InvalidCall(
+            f"{shown} has {found[0]!r} in it, which is in no URL.",
+            "Nothing was sent. Fill in all placeholders, and give the URL without the markup around it.",
+        )
+    if len(split_references(url)) > 1:
+        raise InvalidCall(f"{shown} names several files; one is wanted here.", "Nothing was sent. Give one URL.")
     check_public(url, shown, own)
     url = find_direct_url(url, shown)
     ending = PurePosixPath(urlsplit(url).path).suffix[1:].lower()
@@ -86,6 +93,17 @@ def prepare_url(url: str, limits: Limits, own: Sequence[str] = ()) -> str:
     if subtype and named and subtype not in accepted:
         raise InvalidCall(f"{shown} is {subtype}; the model takes {', '.join(named)}.")
     return url
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return (
+            parts.scheme in ("https", "http") and bool(parts.hostname) and parts.port != 0 and not re.search(r"\s", url)
+        )
+    except ValueError:
+        # The host or the port is impossible.
+        return False
 
 
 def guess_mime_type(url: str) -> str:

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from urllib.parse import unquote, urlsplit
 
 from kie_mcp.errors import InvalidCall
+from kie_mcp.tasks.addresses import is_public
 
 _PRIVATE_NAMES = re.compile(
     r"(.*\.)?(localhost|local|localdomain|internal|intranet|private|corp|home|lan|arpa|test|onion|docker"
-    r"|localtest\.me|lvh\.me)",
+    r"|svc|fritz\.box|mshome\.net|localtest\.me|lvh\.me)",
 )
 """Matches host names that are valid only on one machine or in one network (RFC 6761, RFC 6762, RFC 8375, ICANN).
 
@@ -20,7 +21,6 @@ because the files of the sandbox have such URLs.
 """
 _NAMED_ADDRESS = re.compile(r"(?:.*[.-])?((?:\d{1,3}[.-]){3}\d{1,3})\.(?:nip|sslip|xip)\.io")
 """Matches a host name that contains the IP address to which it resolves, such as 192-168-1-5.nip.io."""
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 def check_public(url: str, shown: str, own: Sequence[str] = ()) -> None:
@@ -57,7 +57,7 @@ def _find_reason(url: str) -> str:
     host = unicodedata.normalize("NFKC", unquote(parts.hostname or "")).lower().rstrip(".")
     address = _read_address(host)
     if address:
-        return "" if _is_public(address) else f"{address} is an address of this machine or of a private network"
+        return "" if is_public(str(address)) else f"{address} is an address of this machine or of a private network"
     if "." not in host or _PRIVATE_NAMES.fullmatch(host):
         return f"{host} is a name that only this machine or its network knows"
     return ""
@@ -74,12 +74,3 @@ def _read_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | 
         return ipaddress.IPv4Address(socket.inet_aton(host)) if re.fullmatch(r"[0-9a-fx.]+", host) else None
     except (OSError, ValueError):
         return None
-
-
-def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """Return whether an address is public; if an IPv6 address contains an IPv4 address, the IPv4 address decides."""
-    if isinstance(address, ipaddress.IPv6Address):
-        within = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF) if address in _NAT64 else None
-        if inner := address.ipv4_mapped or address.sixtofour or within:
-            return _is_public(inner)
-    return address.is_global and not address.is_multicast

@@ -6,30 +6,28 @@ from kie_mcp.catalog.fields import Ref
 from kie_mcp.clock import Clock
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import Task
-from kie_mcp.tasks.allowed_folders import AllowedFolders
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.references import References
 from kie_mcp.tasks.stray_references import refuse_stray_references
+from kie_mcp.tasks.uploads import Uploader
 
 
 class Repeats:
     """Finds the earlier call that an order repeats; it sends nothing and saves nothing."""
 
-    def __init__(
-        self, ledger: Ledger, references: References, folders: AllowedFolders, window: float, clock: Clock
-    ) -> None:
+    def __init__(self, ledger: Ledger, references: References, uploader: Uploader, window: float, clock: Clock) -> None:
         """Store the arguments.
 
         Args:
             ledger: The ledger, which has the tasks of all processes.
             references: Identifies the files that orders name.
-            folders: The folders whose files an order may name.
+            uploader: Knows the folders whose files an order may name, and the URLs of KIE.
             window: Seconds in which an equal call counts as a repeated call; 0 means never.
             clock: The source of time.
         """
         self._ledger = ledger
         self._references = references
-        self._folders = folders
+        self._uploader = uploader
         self._window = window
         self._clock = clock
 
@@ -43,7 +41,8 @@ class Repeats:
         Raises:
             InvalidCall: When a file that an argument names cannot be read, or the model does not accept the file.
         """
-        refuse_stray_references({**order.extra, **order.call.sent(lambda _: "")}, self._folders)
+        fields = {**order.extra, **order.call.sent(lambda _: "")}
+        refuse_stray_references(fields, self._uploader.folders, self._uploader.own_urls)
         contents = await self._references.identify(order.call.references())
         idempotency_key, since = order.idempotency_key(contents), self.since
         repeated = None if since is None else await self._ledger.find_repeated(idempotency_key, since)

@@ -95,7 +95,7 @@ class Runner:
         self._services = Services(*parts, self.callbacks, self.id)
         self._background = background
         self.rules = rules or Rules()
-        self._repeats = Repeats(ledger, self.references, uploader.folders, self.rules.repeat_window, clock)
+        self._repeats = Repeats(ledger, self.references, uploader, self.rules.repeat_window, clock)
         self._usual_seconds = usual_seconds
         self._searches = Searches(client, ledger, clock, background, find_kind)
         self._watchers = Watchers()

@@ -21,7 +21,10 @@ class Page:
     path: str = r".*"
     """Regular expression for the encoded path and the query, such as `/file/d/x/view?usp=sharing`."""
     direct: str = ""
-    """Template for the file's own URL, with placeholders for the groups of `path` and for the host; may be empty."""
+    """Template for the file's own URL; may be empty.
+
+    Its placeholders are the groups of `path`, `host`, and `site`, which is the scheme and the host with its port.
+    """
     keep_query: tuple[str, ...] = ()
     """Names of query parameters that are copied from the page's URL to the URL made from `direct`."""
     set_query: tuple[tuple[str, str], ...] = ()
@@ -76,12 +79,18 @@ PAGES: tuple[Page, ...] = (
     Page(r"github\.com", r"/[^/]+/[^/]+(/tree/.*)?/?", what=FOLDER),
     Page(r"gist\.github\.com", r"/(?!.+/raw(/|$)).*", what=SITE),
     # Source: docs.gitlab.com/user/project/repository/files/; for `ref_type`,
-    # gitlab.com/gitlab-org/gitlab/-/issues/388032.
+    # gitlab.com/gitlab-org/gitlab/-/issues/388032. This program runs on many hosts.
     Page(
-        r"gitlab\.com",
+        r".+",
         r"(?P<repo>/.+)/-/blob/(?P<path>[^?#]+).*",
-        "https://gitlab.com{repo}/-/raw/{path}",
+        "{site}{repo}/-/raw/{path}",
         keep_query=("ref_type",),
+    ),
+    # Source: github.com/go-gitea/gitea/issues/34104. Gitea and Forgejo run on many hosts, such as codeberg.org.
+    Page(
+        r".+",
+        r"/(?P<repo>[^/]+/[^/]+)/src/(?P<ref>branch|tag|commit)/(?P<path>[^?#]+\.\w+).*",
+        "{site}/{repo}/raw/{ref}/{path}",
     ),
     # Source: the page support.atlassian.com/bitbucket-cloud/docs/get-a-link-to-a-file.
     Page(
@@ -112,6 +121,10 @@ PAGES: tuple[Page, ...] = (
     # Source: apidocs.imgur.com, the field `link` of an image.
     Page(r"(m\.)?imgur\.com", r"/(?P<name>\w+\.(?:png|jpe?g|gif|webp|mp4))(?:\?.*)?", "https://i.imgur.com/{name}"),
     Page(r"(m\.)?imgur\.com", what=SITE),
+    # A page with a clip. Source: apidocs.imgur.com, the fields `gifv` and `mp4` of an image.
+    Page(r"i\.imgur\.com", r"/(?P<name>\w+)\.gifv(?:\?.*)?", "https://i.imgur.com/{name}.mp4"),
+    # Many programs put `/dl` into the URL that tmpfiles.org/api returns for an upload.
+    Page(r"tmpfiles\.org", r"/(?P<path>\d+/[^?#]+).*", "https://tmpfiles.org/dl/{path}"),
     # Source: pixeldrain.com/api, GET /file/{id}.
     Page(r"pixeldrain\.com", r"/u/(?P<id>\w+).*", "https://pixeldrain.com/api/file/{id}"),
     Page(r"pixeldrain\.com", r"/l/.*", what=FOLDER),
@@ -182,7 +195,8 @@ def find_direct_url(url: str, shown: str) -> str:
         if not re.fullmatch(page.hosts, host) or not (found := re.fullmatch(page.path, target or "/")):
             continue
         if page.direct:
-            direct = page.direct.format(host=host, **found.groupdict())
+            site = f"{parts.scheme}://{parts.netloc}"
+            direct = page.direct.format(host=host, site=site, **found.groupdict())
             kept = [pair for pair in parse_qsl(parts.query) if pair[0] in page.keep_query]
             return f"{direct}{'&' if '?' in direct else '?'}{urlencode(kept)}" if kept else direct
         if page.set_query:

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path, PurePath
 from urllib.parse import unquote
 
-from kie_mcp.catalog.reference_spellings import unwrap
+from kie_mcp.catalog.reference_spellings import INVISIBLE, unwrap
 from kie_mcp.errors import InvalidCall
 from kie_mcp.tasks.elsewhere import explain_elsewhere
 from kie_mcp.tasks.media_inputs import abbreviate
@@ -40,7 +40,7 @@ _SHELL_ESCAPE = re.compile(r"\\([^\w\\]|\\)")
 _ALIKE = str.maketrans(
     {**dict.fromkeys("‘’‚‛′`´", "'"), **dict.fromkeys("“”„‟″", '"'), **dict.fromkeys("‐‑‒–—―−", "-"), "…": "..."}
 )
-_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufe0e\ufe0f\ufeff]")
+_INVISIBLE = re.compile(f"[{INVISIBLE}\ufe0e\ufe0f]")
 
 
 def find_spelled_path(text: str, folders: Sequence[Path]) -> Path | None:

@@ -211,6 +211,6 @@ def _is_of_kind(file: IO[bytes], result: Result) -> bool:
     # A MIME type that is not in `EXTENSIONS` may come from the answer to the download, because the content of the file
     # does not show this type. So `identify()` gets it as the declared type again.
     declared = "" if result.mime_type in formats.EXTENSIONS else result.mime_type
-    found = result_types.identify(file, declared=declared, url=result.link, takes_text=False)
+    found = result_types.identify(file, declared=declared, url=result.link)
     file.seek(0)
     return found.partition("/")[0] == result.mime_type.partition("/")[0]
