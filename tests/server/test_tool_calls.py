@@ -139,6 +139,10 @@ async def test_a_prompt_of_blanks_is_refused(client: Client, sandbox: Sandbox, t
         ("kling_video", {"shots": [{"prompt": "\udd8a", "duration": 5}]}, "shots.0.prompt"),
         ("run_model", {"model": "z-image", "input": {"prompt": "\ud83e"}}, "input.prompt"),
         ("find_models", {"words": "\ud83e"}, "words"),
+        ("run_model", {"model": "z-image", "input": {}, "input_json": r'{"prompt": "\ud83e"}'}, "input_json.prompt"),
+        ("run_model", {"model": "vendor/new", "input": r'{"prompt": "\ud83e"}'}, "input.prompt"),
+        ("get_task", {"task_ids": r'["\ud83e"]'}, "task_ids.0"),
+        ("get_download_url", {"file": r'{"url": "https://e.com/\ud83e"}'}, "file.url"),
     ],
 )
 async def test_half_a_character_is_refused_with_its_place(
