@@ -1,5 +1,6 @@
 """What clients and people write as arguments, and what is understood."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,8 @@ from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.registry import FAMILIES, MODELS
 from kie_mcp.catalog.spellings import HOST_ARGUMENTS, NEAR_NAMES
+from kie_mcp.film.timeline import Clip, Sound
+from kie_mcp.server.tools.edit_media import EDIT_MEDIA
 from kie_mcp.server.tools.registry import TOOLS
 
 TOOL = {family.tool: family for family in FAMILIES}
@@ -317,6 +320,23 @@ def test_a_call_of_a_utility_is_understood_as_it_is_meant(
     UTILITY[tool].arguments.model_validate(read)
 
 
+@pytest.mark.parametrize(
+    "clip",
+    [
+        dict.fromkeys(Clip.model_fields) | {"source": "a.mp4"},
+        {"source": "a.mp4", "title": "", "start": "", "voice": "null"},
+        "a.mp4",
+        *({name: "a.mp4"} for name in ("file", "path", "url", "video")),
+    ],
+    ids=str,
+)
+def test_a_clip_or_sound_is_understood_as_it_is_meant(clip: Any) -> None:
+    for written in ([clip], json.dumps([clip]), clip):
+        assert EDIT_MEDIA.check({"clips": written}) == EDIT_MEDIA.check({"clips": [{"source": "a.mp4"}]})
+    sound = {"source": "a.mp3", **dict.fromkeys(set(Sound.model_fields) - {"source"})}
+    assert EDIT_MEDIA.check({"sounds": [sound]}) == EDIT_MEDIA.check({"sounds": "a.mp3"})
+
+
 @pytest.mark.parametrize(("tool", "written", "words"), REFUSED, ids=lambda value: str(value)[:60])
 def test_what_is_not_understood_is_refused_with_what_to_change(tool: str, written: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
@@ -341,6 +361,11 @@ def test_what_is_not_understood_is_refused_with_what_to_change(tool: str, writte
         ("a, b", {"type": "array", "items": {"type": "string"}}, ["a", "b"]),
         ("1;2", {"type": "array", "items": {"type": "integer"}}, [1, 2]),
         ("{}x", {"type": "object", "properties": {}}, "{}x"),
+        (
+            {"a": None, "b": "", "c": [], "d": "null", "e": None, "f": 0},
+            {"type": "object", "properties": {"a": {}, "e": {}}, "required": ["e"]},
+            {"e": None, "f": 0},
+        ),
     ],
 )
 def test_a_value_is_read_as_its_schema_wants_it(value: Any, schema: dict[str, Any], meant: Any) -> None:
@@ -421,7 +446,8 @@ def test_no_tool_has_an_argument_that_hosts_add() -> None:
     names = {name for family in FAMILIES for name in family.input_schema["properties"]}
     names |= {name for tool in TOOLS for name in tool.input_schema["properties"]}
     assert not names & HOST_ARGUMENTS.keys()
-    assert NEAR_NAMES.keys() <= names
+    schemas = [field.get("items", {}) for tool in TOOLS for field in tool.input_schema["properties"].values()]
+    assert NEAR_NAMES.keys() <= names | {name for schema in schemas for name in schema.get("properties", ())}
 
 
 def test_a_default_in_the_schema_of_a_tool_holds_for_all_of_its_models() -> None:

@@ -159,7 +159,10 @@ def _split(text: str) -> list[str]:
 
 
 def _read_object(value: Any, schema: Schema) -> Any:
-    """Convert each field of an object to the type in its schema; leave out optional fields whose value is "null"."""
+    """Convert each field of an object to the type in its schema; leave out optional fields without a value.
+
+    Some clients send all fields, with `null`, "null", "" or [] for each unused field.
+    """
     read = parse_json(value) if isinstance(value, str) else value
     known, required = schema.get("properties"), schema.get("required", ())
     if not isinstance(read, dict) or not known:
@@ -167,5 +170,9 @@ def _read_object(value: Any, schema: Schema) -> Any:
     return {
         name: read_value(each, known.get(name, {}))
         for name, each in read.items()
-        if name in required or not is_placeholder(each, known.get(name, {}))
+        if name in required or not (_is_blank(each) or is_placeholder(each, known.get(name, {})))
     }
+
+
+def _is_blank(value: Any) -> bool:
+    return value in (None, [], {}) or (isinstance(value, str) and not value.strip())

@@ -41,6 +41,8 @@ NEAR_NAMES: dict[str, frozenset[str]] = {
         "audios": "audio audio_url audio_urls upload_url_list reference_audio reference_audios reference_audio_url "
         "reference_audio_urls input_audios",
         "mask": "mask_url mask_image mask_image_url",
+        "source": "src file file_path file_url path url uri media input clip video video_url video_path image "
+        "image_url image_path audio audio_url audio_path music",
         # Names of arguments that take texts, voices or lines
         "prompt": "text lyrics description content input_text script instruction instructions caption gpt_description",
         "negative_prompt": "negative negative_tags negativeprompt",
