@@ -49,6 +49,15 @@ READ: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("nano_banana_image", WORDS | {"resolution": "1K"}, WORDS),
     ("kling_video", WORDS | {"negative_prompt": ""}, WORDS),
     ("kling_video", WORDS | {"cfg_scale": 0.5}, WORDS),
+    # A 0 chooses no model, and a model that has the argument gets it.
+    ("kling_video", WORDS | {"cfg_scale": 0}, WORDS),
+    ("midjourney_image", WORDS | {"omni_weight": 0}, WORDS),
+    ("qwen_image", WORDS | {"strength": 0.0, "count": "0"}, WORDS),
+    (
+        "kling_video",
+        WORDS | {"cfg_scale": 0, "image": A, "model": "kling-2.5-turbo"},
+        WORDS | {"cfg_scale": 0, "image": A, "model": "kling/v2-5-turbo-image-to-video-pro"},
+    ),
     ("kling_video", WORDS | {"cfg_scale": "0.5", "sound": False, "duration": 5}, WORDS),
     ("kling_video", WORDS | {"model": "kling-3.0", "cfg_scale": 0.5}, WORDS),
     ("kling_motion", {"image": A, "video": A, "background": "input_video"}, {"image": A, "video": A}),
@@ -263,6 +272,14 @@ READ_BY_UTILITIES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ),
 ]
 
+SHAPE_LEFT_OPEN = [
+    ("seedream_image", WORDS, "auto"),
+    ("kling_video", WORDS, "original"),
+    ("kling_video", WORDS | {"model": "kling-3.0"}, "Adaptive"),
+    ("veo_video", WORDS | {"model": "veo3_fast"}, "auto "),
+    ("nano_banana_image", WORDS | {"model": "nano-banana-2-lite"}, "automatic"),
+]
+
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("nano_banana_image", {"prompt": "  \n"}, "prompt: String should have at least 1 character"),
     ("wan_video", WORDS | {"image": A, "nonsense": 1}, r"^wan_video does not take nonsense\. It takes [^.]*$"),
@@ -309,6 +326,28 @@ def test_a_call_is_understood_as_it_is_meant(tool: str, written: dict[str, Any],
     call, well_formed = TOOL[tool].parse(written), TOOL[tool].parse(meant)
     assert type(call) is type(well_formed)
     assert call.sent(str) == well_formed.sent(str)
+
+
+@pytest.mark.parametrize(("tool", "given", "word"), SHAPE_LEFT_OPEN)
+@pytest.mark.parametrize("pasted", [False, True])
+def test_an_aspect_ratio_that_the_model_shall_choose_is_its_own_or_left_out(
+    tool: str, given: dict[str, Any], word: str, pasted: bool
+) -> None:
+    call, plain = TOOL[tool].parse(given | {"aspect_ratio": word}, pasted=pasted), TOOL[tool].parse(given)
+    assert type(call) is type(plain)
+    choices = type(call).field_schemas()["aspect_ratio"]["enum"]
+    own = next((each for each in ("auto", "Auto", "adaptive") if each in choices), None)
+    assert call == (TOOL[tool].parse(given | {"aspect_ratio": own}) if own else plain)
+    assert own or "aspect_ratio" not in call.model_fields_set
+
+
+def test_a_zero_is_sent_to_a_model_that_has_the_argument() -> None:
+    assert TOOL["seedream_image"].parse(WORDS | {"seed": 0}).sent(str)["seed"] == 0
+    assert TOOL["elevenlabs_speech"].parse(WORDS | {"stability": 0}).sent(str)["stability"] == 0
+    named = TOOL["kling_video"].parse(WORDS | {"model": "kling-2.5-turbo", "cfg_scale": 0})
+    assert named.sent(str)["cfg_scale"] == 0
+    with pytest.raises(ValueError, match="does not take cfg_scale"):
+        TOOL["kling_video"].parse(WORDS | {"model": "kling-3.0", "cfg_scale": 0})
 
 
 @pytest.mark.parametrize(("tool", "written", "meant"), READ_BY_UTILITIES, ids=lambda value: str(value)[:60])

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from math import gcd, isfinite
 from typing import Any
 
-from kie_mcp.catalog.spellings import CHOICE_WORDS, PLACEHOLDERS, SWITCH_WORDS
+from kie_mcp.catalog.spellings import AUTOMATIC, CHOICE_WORDS, PLACEHOLDERS, SWITCH_WORDS
 
 Schema = Mapping[str, Any]
 
@@ -53,6 +53,16 @@ def is_placeholder(value: Any, schema: Schema) -> bool:
     If the `enum` in the schema allows this text, the text is a normal value.
     """
     return isinstance(value, str) and value.strip().casefold() in PLACEHOLDERS and value not in schema.get("enum", ())
+
+
+def leaves_shape_open(name: str, value: Any, schema: Schema) -> bool:
+    """Tell whether a value is an `aspect_ratio` such as "auto" that the `enum` in the schema does not have.
+
+    A call without `aspect_ratio` means the same.
+    """
+    choices = schema.get("enum", ())
+    is_automatic = isinstance(value, str) and value.strip().casefold() in AUTOMATIC
+    return name == "aspect_ratio" and is_automatic and bool(choices) and read_value(value, schema) not in choices
 
 
 def parse_json(text: str) -> Any:

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from kie_mcp.catalog.argument_names import find_meant, rename_arguments
+from kie_mcp.catalog.argument_values import leaves_shape_open
 from kie_mcp.catalog.arguments import (
     OPTIONS,
     coerce_arguments,
@@ -164,6 +165,8 @@ class Family:
         schema = self._schemas[model.id]
         needed = schema.get("required", ())
         left_out = idle - model.model_fields.keys()
+        fields = schema["properties"]
+        left_out |= {each for each in given if leaves_shape_open(each, given[each], fields.get(each, {}))} - {*needed}
         if not pasted:
             left_out |= {each for each in given.keys() & model.model_fields if model.is_unsent(each, given[each])}
         given = {each: value for each, value in given.items() if each not in left_out}
@@ -193,7 +196,7 @@ class Family:
         return names_at_kie(self.models)
 
     def _has_no_effect(self, name: str, value: object, given: Collection[str], named: type[KieModel] | None) -> bool:
-        """Tell whether an argument has no effect: its value is False, the model's default, or one of `ANY_SEEDS`.
+        """Tell whether an argument has no effect: its value is 0, False, the model's default, or one of `ANY_SEEDS`.
 
         If models have different defaults for an argument, the first model that can run with the given arguments
         decides. If no model can, the model with the fewest missing required arguments decides.
@@ -210,8 +213,11 @@ class Family:
         read = holder.read(name, value)
         if read is False or (name == "seed" and read in ANY_SEEDS):
             return True
+        if leaves_shape_open(name, value, holder.plain_schema()["properties"][name]):
+            return True
         if named is None:
-            return holder.is_default(name, read)
+            # Some clients fill numbers with 0. A model that has the argument gets the 0, but no model is chosen for it.
+            return holder.is_default(name, read) or (type(read) in (int, float) and read == 0)
         sisters = [each for each in holders if _strip_mode(each) == _strip_mode(named)]
         return all(each.is_default(name, each.read(name, value)) for each in sisters or holders)
 

@@ -96,13 +96,16 @@ NEAR_NAMES: dict[str, frozenset[str]] = {
 For example, if a tool has the argument `aspect_ratio` and no argument `ratio`, `ratio` means `aspect_ratio`.
 """
 
+AUTOMATIC = ("auto", "automatic", "adaptive", "original")
+"""Words, in lower case, that leave a choice to the model."""
+
 WIDE, TALL = ("16:9", "3:2", "4:3", "5:4", "21:9"), ("9:16", "2:3", "3:4", "4:5", "9:21")
 CHOICE_WORDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("landscape", "horizontal", "wide", "widescreen"), (*WIDE, "landscape")),
     **dict.fromkeys(("portrait", "vertical", "tall"), (*TALL, "portrait")),
     **dict.fromkeys(WIDE[:1], ("landscape",)),
     **dict.fromkeys(TALL[:1], ("portrait",)),
-    **dict.fromkeys(("auto", "automatic", "adaptive", "original"), ("auto", "adaptive")),
+    **dict.fromkeys(AUTOMATIC, ("auto", "adaptive")),
     "square": ("1:1", "square"),
     **dict.fromkeys(("fullhd", "full hd", "fhd"), ("1080p",)),
     **dict.fromkeys(("uhd", "ultra hd", "2160p", "2160"), ("4K",)),
