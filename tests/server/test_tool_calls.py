@@ -129,7 +129,8 @@ async def test_a_default_that_is_sent_along_costs_nothing_more(
 
 @pytest.mark.parametrize("tool", ["nano_banana_image", "kling_video", "suno_lyrics", "elevenlabs_speech"])
 async def test_a_prompt_of_blanks_is_refused(client: Client, sandbox: Sandbox, tool: str) -> None:
-    assert_refused(await client.call_tool(tool, {"prompt": " \n\t"}), sandbox)
+    for prompt in (" \n\t", "\u200b", "\ufeff \u3164\n\u2060"):
+        assert_refused(await client.call_tool(tool, {"prompt": prompt}), sandbox)
 
 
 @pytest.mark.parametrize(

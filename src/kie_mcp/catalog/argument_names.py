@@ -6,6 +6,7 @@ from typing import Any
 
 from kie_mcp.catalog.fields import snake_case
 from kie_mcp.catalog.spellings import HOST_ARGUMENTS, NEAR_NAMES, PLACEHOLDERS
+from kie_mcp.text import is_blank
 
 Names = Mapping[str, str]
 
@@ -65,7 +66,8 @@ def find_meant(name: str, known: Collection[str], kie_names: Names | None = None
 
 
 def _says_nothing(value: Any) -> bool:
-    return value in (None, [], {}) or (isinstance(value, str) and value.strip().casefold() in {"", *PLACEHOLDERS})
+    is_word = isinstance(value, str)
+    return value in (None, [], {}) or (is_word and (is_blank(value) or value.strip().casefold() in PLACEHOLDERS))
 
 
 def _plain(name: str) -> str:

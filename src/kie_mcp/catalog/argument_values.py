@@ -7,6 +7,7 @@ from math import gcd, isfinite
 from typing import Any
 
 from kie_mcp.catalog.spellings import AUTOMATIC, CHOICE_WORDS, PLACEHOLDERS, SWITCH_WORDS
+from kie_mcp.text import is_blank
 
 Schema = Mapping[str, Any]
 
@@ -180,9 +181,9 @@ def _read_object(value: Any, schema: Schema) -> Any:
     return {
         name: read_value(each, known.get(name, {}))
         for name, each in read.items()
-        if name in required or not (_is_blank(each) or is_placeholder(each, known.get(name, {})))
+        if name in required or not (_is_empty(each) or is_placeholder(each, known.get(name, {})))
     }
 
 
-def _is_blank(value: Any) -> bool:
-    return value in (None, [], {}) or (isinstance(value, str) and not value.strip())
+def _is_empty(value: Any) -> bool:
+    return value in (None, [], {}) or (isinstance(value, str) and is_blank(value))

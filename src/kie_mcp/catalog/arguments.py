@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from kie_mcp.catalog.argument_names import rename_arguments, sort_by_likeness
 from kie_mcp.catalog.argument_values import is_placeholder, parse_json, read_value
-from kie_mcp.text import LONGEST_GIVEN, shorten
+from kie_mcp.text import LONGEST_GIVEN, is_blank, shorten
 
 Schema = dict[str, Any]
 
@@ -67,7 +67,7 @@ def tidy(value: Any, depth: int = 0) -> Any:
             for place, each in enumerate(items)
             if isinstance(each, list) or not is_empty(each) or (isinstance(each, dict) and place < last)
         ]
-    return "" if isinstance(value, str) and not value.strip() else value
+    return "" if isinstance(value, str) and is_blank(value) else value
 
 
 def is_empty(value: Any) -> bool:

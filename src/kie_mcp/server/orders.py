@@ -15,6 +15,7 @@ from kie_mcp.server.live_fields import find_live_fields
 from kie_mcp.server.live_models import RUN_MODEL_TOOL, find_built_in, load_live_model
 from kie_mcp.server.picture_shape import keep_shape
 from kie_mcp.tasks.order import Order
+from kie_mcp.text import is_blank
 
 
 async def build_family_order(app: App, family: Family, arguments: Mapping[str, Any]) -> tuple[Order, Options]:
@@ -124,7 +125,8 @@ async def build_model_order(app: App, name: str, fields: Mapping[str, Any], *, u
     own = {field.alias or name: field for name, field in model.model_fields.items()}
     refuse_options([name for name in fields if name in OPTIONS and name not in own], model.id, RUN_MODEL_TOOL)
     required = [name for name, field in own.items() if field.is_required()]
-    if blank := [name for name in required if isinstance(fields.get(name), str) and fields[name].isspace()]:
+    texts = {name: fields[name] for name in required if isinstance(fields.get(name), str)}
+    if blank := [name for name, text in texts.items() if text and is_blank(text)]:
         raise _wrong_input(model.id, ValueError(f"{' and '.join(blank)}: nothing but blanks"))
     try:
         return Order(RUN_MODEL_TOOL, dynamic_model.parse_call(model, fields))
