@@ -160,6 +160,10 @@ class KieModel(BaseModel):
         first = getattr(self, "image", None) or (pictures or (None,))[0]
         return first if isinstance(first, Image) else None
 
+    def warnings(self) -> Iterable[str]:
+        """Return sentences for the caller about values that are sent, although KIE may not know them."""
+        return ()
+
     def sent(self, resolve: Resolve) -> dict[str, Any]:
         """Return the fields of the request to KIE, under KIE's names.
 

@@ -79,7 +79,8 @@ async def _parse(
         ValueError: When an argument is wrong; the message says what to change.
     """
     try:
-        return Order(RUN_MODEL_TOOL, family.parse(arguments, pasted=pasted), route)
+        call = family.parse(arguments, pasted=pasted)
+        return Order(RUN_MODEL_TOOL, call, route, notes=tuple(call.warnings()))
     except UnknownFields as error:
         live = await find_live_fields(app, error.model, error.names, route)
         given = family.rename(arguments)
@@ -90,7 +91,8 @@ async def _parse(
         if live.route not in call.route_ids():
             raise
         note = f"{', '.join(added)}: newer than this server; checked against KIE's schema."
-        return Order(RUN_MODEL_TOOL, dynamic_model.add_live_fields(call, live.schema, added), live.route, notes=(note,))
+        notes = (note, *call.warnings())
+        return Order(RUN_MODEL_TOOL, dynamic_model.add_live_fields(call, live.schema, added), live.route, notes=notes)
 
 
 async def build_model_order(app: App, name: str, fields: Mapping[str, Any], *, unchecked: bool) -> Order:
