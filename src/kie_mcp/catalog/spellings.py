@@ -7,6 +7,19 @@ HOST_ARGUMENTS = {
 }
 """Arguments that MCP hosts add to tool calls, and that kie-mcp ignores; each value says where this was observed."""
 
+CALLBACK_NAMES = frozenset(
+    (
+        "call_back_url",
+        "cal_back_url",
+        "callback_url",
+        "progress_call_back_url",
+        "progress_callback_url",
+        "webhook",
+        "webhook_url",
+    )
+)
+"""Names, in snake case, of a callback URL in requests to KIE; it is ignored, because kie-mcp polls tasks."""
+
 PLACEHOLDERS = frozenset({"null", "none", "undefined", "n/a"})
 """Values, in lower case, that some clients send for arguments without a value."""
 

@@ -7,8 +7,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from kie_mcp.catalog import dynamic_model
+from kie_mcp.catalog.argument_values import parse_json
 from kie_mcp.catalog.arguments import OPTIONS, Options, explain_problem, leave_out_empty, read_arguments
 from kie_mcp.catalog.family import Family, UnknownFields
+from kie_mcp.catalog.fields import snake_case
+from kie_mcp.catalog.spellings import CALLBACK_NAMES
 from kie_mcp.errors import InvalidCall
 from kie_mcp.server.app import App
 from kie_mcp.server.live_fields import find_live_fields
@@ -108,6 +111,7 @@ async def build_model_order(app: App, name: str, fields: Mapping[str, Any], *, u
         InvalidCall: When there is no such model, or the fields are wrong.
         ApiError: When the model is not built in, and KIE does not answer.
     """
+    fields = _unpack_body(name, fields)
     if found := find_built_in(name):
         family, model, route_id = found
         refuse_options(_find_options(fields), model.id, RUN_MODEL_TOOL)
@@ -134,6 +138,21 @@ async def build_model_order(app: App, name: str, fields: Mapping[str, Any], *, u
         return Order(RUN_MODEL_TOOL, dynamic_model.parse_call(model, fields))
     except ValueError as error:
         raise _wrong_input(model.id, error) from None
+
+
+def _unpack_body(name: str, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the model's input if a caller gave KIE's whole request body (`model`, `input`, `callBackUrl`) instead.
+
+    Args:
+        name: Any id or alias of the model.
+        fields: What the caller gave as the model's input.
+    """
+    inner = fields.get("input")
+    inner = parse_json(inner) if isinstance(inner, str) else inner
+    others = {each for each in fields if each != "input" and snake_case(each) not in CALLBACK_NAMES}
+    named = str(fields.get("model", name)).strip()
+    is_same = named.casefold() == name.strip().casefold() or (find_built_in(named) or ()) == find_built_in(name)
+    return inner if isinstance(inner, Mapping) and others <= {"model"} and is_same else fields
 
 
 def _wrong_input(name: str, error: ValueError) -> InvalidCall:
