@@ -288,6 +288,12 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("kling_video", WORDS | {"image": f"{A},{B}"}, "image: one file is wanted here, and the text names several"),
     ("nano_banana_image", WORDS | {"pictur": A}, r"nano_banana_image does not take pictur\. It takes "),
     ("nano_banana_image", WORDS | {"imagez": A}, r"nano_banana_image does not take imagez\. It takes images, "),
+    # A name that may mean an argument, though not surely, brings this argument to the front.
+    ("veo_video", WORDS | {"first_frame": A, "last_frame": B}, r"not take first_frame\. It takes images, .*last_frame"),
+    ("veo_video", WORDS | {"end_image": A}, r"not take end_image\. It takes images, "),
+    ("gemini_speech", WORDS | {"voice": "Kore"}, r"not take voice\. It takes speakers, "),
+    ("kling_video", WORDS | {"audio": True}, r"not take audio\. It takes sound, "),
+    ("kling_video", WORDS | {"images": [A, B]}, "not a list of 2; last_image takes the last frame"),
     ("kling_video", WORDS | {"cfgscale": 1}, r"kling_video does not take cfgscale\. It takes cfg_scale, "),
     ("suno_music", {"prompt": "rain", "lyrics": "la"}, "lyrics means prompt, which is given as well"),
     ("kling_video", WORDS | {"model": "kling-3.0", "cfg_scale": 0.7}, "kling-3.0/video does not take cfg_scale"),

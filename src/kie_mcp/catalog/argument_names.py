@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from kie_mcp.catalog.fields import snake_case
-from kie_mcp.catalog.spellings import HOST_ARGUMENTS, NEAR_NAMES, PLACEHOLDERS
+from kie_mcp.catalog.spellings import HOST_ARGUMENTS, NEAR_NAMES, PLACEHOLDERS, RELATED_NAMES
 from kie_mcp.text import is_blank
 
 Names = Mapping[str, str]
@@ -43,7 +43,8 @@ def sort_by_likeness(names: Iterable[str], wanted: str) -> list[str]:
     plain = _plain(wanted)
 
     def likeness(name: str) -> float:
-        return (plain in NEAR_NAMES.get(name, ())) + difflib.SequenceMatcher(None, plain, name).ratio()
+        is_near = plain in NEAR_NAMES.get(name, ()) or plain in RELATED_NAMES.get(name, ())
+        return is_near + difflib.SequenceMatcher(None, plain, name).ratio()
 
     return sorted(names, key=likeness, reverse=True)
 

@@ -57,13 +57,19 @@ def is_placeholder(value: Any, schema: Schema) -> bool:
 
 
 def leaves_shape_open(name: str, value: Any, schema: Schema) -> bool:
-    """Tell whether a value is an `aspect_ratio` such as "auto" that the `enum` in the schema does not have.
+    """Tell whether an argument is an `aspect_ratio` such as "auto" that a model does not have among its choices.
 
     A call without `aspect_ratio` means the same.
+
+    Args:
+        name: The name of the argument.
+        value: Its value.
+        schema: The JSON Schema of the model.
     """
-    choices = schema.get("enum", ())
-    is_automatic = isinstance(value, str) and value.strip().casefold() in AUTOMATIC
-    return name == "aspect_ratio" and is_automatic and bool(choices) and read_value(value, schema) not in choices
+    if name != "aspect_ratio" or not isinstance(value, str) or value.strip().casefold() not in AUTOMATIC:
+        return False
+    field = schema["properties"].get(name, {})
+    return "enum" in field and read_value(value, field) not in field["enum"]
 
 
 def parse_json(text: str) -> Any:

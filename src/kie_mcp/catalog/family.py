@@ -48,7 +48,6 @@ LONGEST_TEXT = 9_999
 FILES_NOTE = "Files: URL, path or task:id#n."
 """A sentence for the description of each tool that takes files; it tells the agent how to name a file."""
 
-
 LONGEST_NOTE = 32
 """Maximum number of characters of a note that says which texts, or how many items of a list, each model allows.
 
@@ -165,8 +164,7 @@ class Family:
         schema = self._schemas[model.id]
         needed = schema.get("required", ())
         left_out = idle - model.model_fields.keys()
-        fields = schema["properties"]
-        left_out |= {each for each in given if leaves_shape_open(each, given[each], fields.get(each, {}))} - {*needed}
+        left_out |= {each for each in given if leaves_shape_open(each, given[each], schema)} - {*needed}
         if not pasted:
             left_out |= {each for each in given.keys() & model.model_fields if model.is_unsent(each, given[each])}
         given = {each: value for each, value in given.items() if each not in left_out}
@@ -213,7 +211,7 @@ class Family:
         read = holder.read(name, value)
         if read is False or (name == "seed" and read in ANY_SEEDS):
             return True
-        if leaves_shape_open(name, value, holder.plain_schema()["properties"][name]):
+        if leaves_shape_open(name, value, holder.plain_schema()):
             return True
         if named is None:
             # Some clients fill numbers with 0. A model that has the argument gets the 0, but no model is chosen for it.
@@ -258,7 +256,9 @@ class Family:
         if problem["type"] == "missing":
             return f"{explain_problem(problem)} by {model.id}"
         if not _is_unknown_field(problem):
-            return explain_problem(problem)
+            is_pair = problem["loc"] == ("image",) and isinstance(problem["input"], list)
+            hint = "; last_image takes the last frame" if is_pair and "last_image" in model.model_fields else ""
+            return explain_problem(problem) + hint
         (given,) = problem["loc"]
         name = shorten(given, LONGEST_GIVEN)
         holders = [each for each in self.models if given in each.model_fields]

@@ -109,6 +109,14 @@ NEAR_NAMES: dict[str, frozenset[str]] = {
 For example, if a tool has the argument `aspect_ratio` and no argument `ratio`, `ratio` means `aspect_ratio`.
 """
 
+RELATED_NAMES: dict[str, frozenset[str]] = {
+    "images": NEAR_NAMES["image"] | NEAR_NAMES["last_image"],
+    "last_image": frozenset({"images", "frames"}),
+    "speakers": NEAR_NAMES["voice"] | {"voice", "voices"},
+    "sound": frozenset({"audio", "voice", "music"}),
+}
+"""For an argument, names that may mean it, but not surely; the error about such a name lists the argument first."""
+
 AUTOMATIC = ("auto", "automatic", "adaptive", "original")
 """Words, in lower case, that leave a choice to the model."""
 
