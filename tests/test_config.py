@@ -414,6 +414,12 @@ def test_files_may_come_from_here_from_the_users_media_and_from_what_was_named(
         ("KIE_REPEAT_WINDOW", "KIE_MCP_REPEAT_WINDOW"),
         ("KIE_SANDBOX", "KIE_MCP_SANDBOX"),
         ("KIE_BUDGET_CLAIMS", "KIE_MCP_BUDGET_CLAIM"),
+        ("KIE_MCP_DAILY_CAP", "KIE_MCP_MAX_CREDITS_PER_DAY"),
+        ("KIE_DAILY_CAP", "KIE_MCP_MAX_CREDITS_PER_DAY"),
+        ("KIE_SPEND_LIMIT", "KIE_MCP_MAX_CREDITS_PER_DAY"),
+        ("KIE_MAX_CREDITS", "KIE_MCP_MAX_CREDITS_PER_DAY"),
+        ("KIE_MCP_SESSION_BUDGET", "KIE_MCP_MAX_CREDITS_PER_SESSION"),
+        ("KIE_AI_CREDIT_LIMIT_PER_TASK", "KIE_MCP_MAX_CREDITS_PER_TASK"),
     ],
 )
 def test_a_name_near_that_of_a_limit_is_refused_with_the_right_name(
@@ -429,6 +435,7 @@ def test_a_name_near_that_of_a_limit_is_refused_with_the_right_name(
     [
         *("KIE_BASE_URL", "KIE_AI_BASE_URL", "KIE_CALLBACK_URL", "KIE_AI_CALLBACK_URL", "KIE_AI_TIMEOUT", "KIE_MODEL"),
         *("KIE_AI_DB_PATH", "KIE_OUTPUT_DIR", "KIE_API_TOKEN", "KIE_SERVER_CONTROLLER", "KIE", "KIEL_PORT"),
+        *("KIE_RATE_LIMIT", "KIE_MAX_AGE_DAYS", "KIE_CAPTURE", "KIE_CREDITS"),
     ],
 )
 def test_other_programs_variables_are_left_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:

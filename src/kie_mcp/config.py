@@ -31,6 +31,10 @@ CAP_SETTINGS = (
     "sandbox",
 )
 """Settings that limit spending. If the name of one is misspelt, `load()` fails, because the limit would be missing."""
+CAP_WORDS = re.compile(
+    r"(?<![A-Z])(CAPS?|BUDGET|SPEND(ING)?|MAX.*(CREDIT|COST)S?|(CREDITS?|COST|DAILY).*LIMIT)(?![A-Z])"
+)
+"""Matches words in a name that somebody may give to a cap, such as `DAILY_CAP`."""
 MIN_SIMILARITY = 0.75
 """Minimum similarity of two names, from 0 to 1, at which one name counts as a misspelling of the other."""
 KEY_FILE = "api-key"
@@ -335,7 +339,9 @@ def find_misspelt_settings(env: Mapping[str, str] = os.environ) -> list[str]:
     """Return an error text for each environment variable that was probably meant as a setting, but is not one.
 
     A name counts as misspelt if it begins with KIE_MCP_ but is no setting, or if it is similar to one of
-    `CAP_SETTINGS`, such as KIE_MAX_CREDITS_PER_DAY. Variables of other programs, such as KIE_BASE_URL, are ignored.
+    `CAP_SETTINGS` or has `CAP_WORDS`, such as KIE_MAX_CREDITS_PER_DAY or KIE_DAILY_CAP. Variables of other programs,
+    such as KIE_BASE_URL, are ignored.
+
     Without this check, a user who misspells the name of a cap would spend credits without any cap and would not notice.
     """
     known = list_names()
@@ -345,7 +351,7 @@ def find_misspelt_settings(env: Mapping[str, str] = os.environ) -> list[str]:
         if name.upper() in known:
             continue
         is_ours = name.upper().startswith(PREFIX)
-        near = _find_near(name.upper(), known) if is_ours else _find_near_cap_setting(name.upper())
+        near = _find_cap_setting(name.upper()) or (_find_near(name.upper(), known) if is_ours else "")
         if is_ours or near:
             problems.append(f"{name}: there is no such setting{near and f', did you mean {near}?'}")
     return problems
@@ -367,10 +373,12 @@ def _find_near(name: str, known: Collection[str], likeness: float = 0.6) -> str:
     return next(iter(get_close_matches(name, sorted(known), n=1, cutoff=likeness)), "")
 
 
-def _find_near_cap_setting(name: str) -> str:
-    """Return the environment variable of the cap that is most similar to a wrong name; empty if none is similar."""
+def _find_cap_setting(name: str) -> str:
+    """Return the environment variable of the cap that a wrong name probably means; empty if it means none."""
     bare = re.sub(r"^KIE[_-]?((MCP|AI)[_-]?)?", "", name)
     near = _find_near(bare, [setting.upper() for setting in CAP_SETTINGS], MIN_SIMILARITY)
+    if not near and CAP_WORDS.search(bare):
+        near = f"MAX_CREDITS_PER_{next((each for each in ('TASK', 'SESSION') if each in bare), 'DAY')}"
     return near and f"{PREFIX}{near}"
 
 

@@ -53,6 +53,7 @@ _KEPT = "|".join(
 )
 # The lookahead makes the search fast, because most characters do not match it. U+1F3F4 begins some emoji of flags.
 _UNSEEN_OR_KEPT = re.compile(f"(?=[{_HIDDEN}\U0001f3f4])(?:(?P<kept>{_KEPT})|(?P<blank>[{_BLANKS}])|[{_HIDDEN}])")
+_SEEN = re.compile(rf"[^\s{_HIDDEN}]")
 _LINE_BREAK = re.compile("\r\n?|[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 LONGEST_GIVEN = 60
 """Maximum number of characters of a wrong name or value that a message repeats; KIE's longest model id has about 45."""
@@ -69,6 +70,11 @@ def make_visible(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return _UNSEEN_OR_KEPT.sub(lambda found: found["kept"] or " " * bool(found["blank"]), _LINE_BREAK.sub("\n", text))
+
+
+def is_blank(text: str) -> bool:
+    """Tell whether a text has nothing but spaces, line breaks and invisible characters."""
+    return not _SEEN.search(text)
 
 
 def make_all_visible(value: Any) -> Any:

@@ -164,9 +164,11 @@ def test_half_a_character_is_found_wherever_it_is() -> None:
     assert find_broken_text({"prompt": "a 🦊", "images": ["b"], "n": 1}) == ""
     assert find_broken_text({"prompt": "x", "shots": [{"prompt": "\ud83e"}]}) == "shots.0.prompt"
     assert find_broken_text({"wor\ud83e": "x"}) == "wor?"
+    assert find_broken_text({"input_json": r'{"shots": "[{\"prompt\": \"\\ud83e\"}]"}'}) == "input_json.shots.0.prompt"
 
 
 @pytest.mark.parametrize("number", [math.inf, -math.inf, math.nan, 10**5000], ids=["inf", "-inf", "nan", "long"])
 def test_a_number_that_json_does_not_have_is_found_wherever_it_is(number: float) -> None:
     assert find_endless_number({"prompt": "Infinity", "n": 10**300, "weight": -1.5e308, "anyway": True}) == ""
     assert find_endless_number({"prompt": "x", "shots": [{"at": 1}, {"at": number}]}) == "shots.1.at"
+    assert find_endless_number({"shots": f'[{{"at": 1{"0" * 400}}}]'}) == "shots.0.at"

@@ -1,5 +1,6 @@
 """What clients and people write as arguments, and what is understood."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,8 @@ from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.registry import FAMILIES, MODELS
 from kie_mcp.catalog.spellings import HOST_ARGUMENTS, NEAR_NAMES
+from kie_mcp.film.timeline import Clip, Sound
+from kie_mcp.server.tools.edit_media import EDIT_MEDIA
 from kie_mcp.server.tools.registry import TOOLS
 
 TOOL = {family.tool: family for family in FAMILIES}
@@ -46,6 +49,15 @@ READ: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("nano_banana_image", WORDS | {"resolution": "1K"}, WORDS),
     ("kling_video", WORDS | {"negative_prompt": ""}, WORDS),
     ("kling_video", WORDS | {"cfg_scale": 0.5}, WORDS),
+    # A 0 chooses no model, and a model that has the argument gets it.
+    ("kling_video", WORDS | {"cfg_scale": 0}, WORDS),
+    ("midjourney_image", WORDS | {"omni_weight": 0}, WORDS),
+    ("qwen_image", WORDS | {"strength": 0.0, "count": "0"}, WORDS),
+    (
+        "kling_video",
+        WORDS | {"cfg_scale": 0, "image": A, "model": "kling-2.5-turbo"},
+        WORDS | {"cfg_scale": 0, "image": A, "model": "kling/v2-5-turbo-image-to-video-pro"},
+    ),
     ("kling_video", WORDS | {"cfg_scale": "0.5", "sound": False, "duration": 5}, WORDS),
     ("kling_video", WORDS | {"model": "kling-3.0", "cfg_scale": 0.5}, WORDS),
     ("kling_motion", {"image": A, "video": A, "background": "input_video"}, {"image": A, "video": A}),
@@ -269,6 +281,14 @@ READ_BY_UTILITIES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ),
 ]
 
+SHAPE_LEFT_OPEN = [
+    ("seedream_image", WORDS, "auto"),
+    ("kling_video", WORDS, "original"),
+    ("kling_video", WORDS | {"model": "kling-3.0"}, "Adaptive"),
+    ("veo_video", WORDS | {"model": "veo3_fast"}, "auto "),
+    ("nano_banana_image", WORDS | {"model": "nano-banana-2-lite"}, "automatic"),
+]
+
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("nano_banana_image", {"prompt": "  \n"}, "prompt: String should have at least 1 character"),
     ("wan_video", WORDS | {"image": A, "nonsense": 1}, r"^wan_video does not take nonsense\. It takes [^.]*$"),
@@ -289,6 +309,12 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ),
     ("nano_banana_image", WORDS | {"pictur": A}, r"nano_banana_image does not take pictur\. It takes "),
     ("nano_banana_image", WORDS | {"imagez": A}, r"nano_banana_image does not take imagez\. It takes images, "),
+    # A name that may mean an argument, though not surely, brings this argument to the front.
+    ("veo_video", WORDS | {"first_frame": A, "last_frame": B}, r"not take first_frame\. It takes images, .*last_frame"),
+    ("veo_video", WORDS | {"end_image": A}, r"not take end_image\. It takes images, "),
+    ("gemini_speech", WORDS | {"voice": "Kore"}, r"not take voice\. It takes speakers, "),
+    ("kling_video", WORDS | {"audio": True}, r"not take audio\. It takes sound, "),
+    ("kling_video", WORDS | {"images": [A, B]}, "not a list of 2; last_image takes the last frame"),
     ("kling_video", WORDS | {"cfgscale": 1}, r"kling_video does not take cfgscale\. It takes cfg_scale, "),
     ("suno_music", {"prompt": "rain", "lyrics": "la"}, "lyrics means prompt, which is given as well"),
     ("kling_video", WORDS | {"model": "kling-3.0", "cfg_scale": 0.7}, "kling-3.0/video does not take cfg_scale"),
@@ -336,6 +362,28 @@ def test_a_call_is_understood_as_it_is_meant(tool: str, written: dict[str, Any],
     assert call.sent(str) == well_formed.sent(str)
 
 
+@pytest.mark.parametrize(("tool", "given", "word"), SHAPE_LEFT_OPEN)
+@pytest.mark.parametrize("pasted", [False, True])
+def test_an_aspect_ratio_that_the_model_shall_choose_is_its_own_or_left_out(
+    tool: str, given: dict[str, Any], word: str, pasted: bool
+) -> None:
+    call, plain = TOOL[tool].parse(given | {"aspect_ratio": word}, pasted=pasted), TOOL[tool].parse(given)
+    assert type(call) is type(plain)
+    choices = type(call).field_schemas()["aspect_ratio"]["enum"]
+    own = next((each for each in ("auto", "Auto", "adaptive") if each in choices), None)
+    assert call == (TOOL[tool].parse(given | {"aspect_ratio": own}) if own else plain)
+    assert own or "aspect_ratio" not in call.model_fields_set
+
+
+def test_a_zero_is_sent_to_a_model_that_has_the_argument() -> None:
+    assert TOOL["seedream_image"].parse(WORDS | {"seed": 0}).sent(str)["seed"] == 0
+    assert TOOL["elevenlabs_speech"].parse(WORDS | {"stability": 0}).sent(str)["stability"] == 0
+    named = TOOL["kling_video"].parse(WORDS | {"model": "kling-2.5-turbo", "cfg_scale": 0})
+    assert named.sent(str)["cfg_scale"] == 0
+    with pytest.raises(ValueError, match="does not take cfg_scale"):
+        TOOL["kling_video"].parse(WORDS | {"model": "kling-3.0", "cfg_scale": 0})
+
+
 @pytest.mark.parametrize(("tool", "written", "meant"), READ_BY_UTILITIES, ids=lambda value: str(value)[:60])
 def test_a_call_of_a_utility_is_understood_as_it_is_meant(
     tool: str, written: dict[str, Any], meant: dict[str, Any]
@@ -343,6 +391,23 @@ def test_a_call_of_a_utility_is_understood_as_it_is_meant(
     read = read_arguments(written, UTILITY[tool].input_schema)
     assert read == meant
     UTILITY[tool].arguments.model_validate(read)
+
+
+@pytest.mark.parametrize(
+    "clip",
+    [
+        dict.fromkeys(Clip.model_fields) | {"source": "a.mp4"},
+        {"source": "a.mp4", "title": "", "start": "", "voice": "null"},
+        "a.mp4",
+        *({name: "a.mp4"} for name in ("file", "path", "url", "video")),
+    ],
+    ids=str,
+)
+def test_a_clip_or_sound_is_understood_as_it_is_meant(clip: Any) -> None:
+    for written in ([clip], json.dumps([clip]), clip):
+        assert EDIT_MEDIA.check({"clips": written}) == EDIT_MEDIA.check({"clips": [{"source": "a.mp4"}]})
+    sound = {"source": "a.mp3", **dict.fromkeys(set(Sound.model_fields) - {"source"})}
+    assert EDIT_MEDIA.check({"sounds": [sound]}) == EDIT_MEDIA.check({"sounds": "a.mp3"})
 
 
 @pytest.mark.parametrize(("tool", "written", "words"), REFUSED, ids=lambda value: str(value)[:60])
@@ -369,6 +434,11 @@ def test_what_is_not_understood_is_refused_with_what_to_change(tool: str, writte
         ("a, b", {"type": "array", "items": {"type": "string"}}, ["a", "b"]),
         ("1;2", {"type": "array", "items": {"type": "integer"}}, [1, 2]),
         ("{}x", {"type": "object", "properties": {}}, "{}x"),
+        (
+            {"a": None, "b": "", "c": [], "d": "null", "e": None, "f": 0},
+            {"type": "object", "properties": {"a": {}, "e": {}}, "required": ["e"]},
+            {"e": None, "f": 0},
+        ),
     ],
 )
 def test_a_value_is_read_as_its_schema_wants_it(value: Any, schema: dict[str, Any], meant: Any) -> None:
@@ -456,7 +526,8 @@ def test_no_tool_has_an_argument_that_hosts_add() -> None:
     names = {name for family in FAMILIES for name in family.input_schema["properties"]}
     names |= {name for tool in TOOLS for name in tool.input_schema["properties"]}
     assert not names & HOST_ARGUMENTS.keys()
-    assert NEAR_NAMES.keys() <= names
+    schemas = [field.get("items", {}) for tool in TOOLS for field in tool.input_schema["properties"].values()]
+    assert NEAR_NAMES.keys() <= names | {name for schema in schemas for name in schema.get("properties", ())}
 
 
 def test_a_default_in_the_schema_of_a_tool_holds_for_all_of_its_models() -> None:

@@ -23,6 +23,7 @@ from kie_mcp.errors import (
     ApiError,
     AuthError,
     InsufficientCredits,
+    InvalidCall,
     KieMcpError,
     NotOffered,
     RateLimited,
@@ -143,6 +144,15 @@ async def test_a_create_whose_outcome_nobody_knows_is_not_sent_again(
     assert raised.value.billed is None
     assert not raised.value.retryable
     assert "Do not repeat" in raised.value.next_step
+
+
+@pytest.mark.parametrize("value", ["a \ud83d", float("nan")], ids=["half a character", "no number"])
+async def test_a_create_that_cannot_be_encoded_is_not_sent(value: object, clock: JumpingClock) -> None:
+    kie = ScriptedKie()
+    async with client_for(kie, clock=clock) as client:
+        with pytest.raises(InvalidCall, match="cannot be sent to KIE"):
+            await client.create_task(JOBS.create, {**BODY, "input": {"prompt": value}})
+    assert kie.requests == []
 
 
 HALF_AN_ANSWER = b'HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{"code":200,"data":{"taskId"'

@@ -565,3 +565,34 @@ def test_no_answer_whatever_raises(shape: str) -> None:
         "".join([status.error, *status.texts, *(f"{each.url}{each.id}{each.label}" for each in status.media)]).encode()
 
     any_answer_is_read()
+
+
+ENDED = {"completeTime": 1698765432000}
+PICTURE = {"resultJson": '{"resultUrls": ["https://k/1.png"]}'}
+
+
+@pytest.mark.parametrize(
+    ("shape", "data", "expected"),
+    [
+        ("jobs", {"state": "gedaan", **PICTURE, **ENDED}, "succeeded"),
+        ("jobs", {"state": "gedaan", **PICTURE, "creditsConsumed": 4}, "succeeded"),
+        ("jobs", {"state": "finished", **PICTURE}, "succeeded"),
+        ("jobs", {"state": "finished", "outcome": {"url": "https://k/1.png"}}, "succeeded"),
+        ("veo", {"successFlag": "已完成", "response": {"resultUrls": ["https://k/1.mp4"]}, **ENDED}, "succeeded"),
+        ("suno-music", {"status": "COMPLETED", "response": {"sunoData": [{"audioUrl": "https://k/1"}]}}, "succeeded"),
+        ("jobs", {"state": "rejected", "failMsg": "no herons"}, "failed"),
+        ("jobs", {"state": "afgewezen", "failCode": "500", **ENDED}, "failed"),
+        ("jobs", {"state": "gedaan", **PICTURE}, "running"),
+        ("jobs", {"state": "gedaan", **ENDED}, "running"),
+        ("jobs", {"state": "afgewezen", "failMsg": "no herons", "creditsConsumed": 0}, "running"),
+        ("jobs", {"state": "finished"}, "running"),
+        ("jobs", {"state": "generating", **PICTURE, **ENDED}, "running"),
+        ("suno-music", {"status": "FIRST_SUCCESS", "response": {"sunoData": [{"audioUrl": "https://k/1"}]}}, "running"),
+    ],
+)
+def test_a_new_word_for_the_state_counts_by_what_is_beside_it(shape: str, data: Any, expected: str) -> None:
+    status = parse_status(shape, answer({"taskId": "t1", **data}))
+    assert status.state == expected
+    assert bool(status.media) == (expected == "succeeded")
+    is_told = expected == "running" and next(iter(data.values())) not in ("generating", "FIRST_SUCCESS")
+    assert bool(status.new_word) == is_told

@@ -152,7 +152,7 @@ async def test_an_option_of_the_batch_is_refused_in_the_input_of_an_item(
 
 async def test_an_item_of_a_tool_may_be_a_variation_and_repeat_the_defaults(client: Client) -> None:
     given = {"prompt": "a fox", "variation": 2, "quote": False, "anyway": False}
-    quoted = await batch(client, items=[{"tool": "z_image", "input": given}], quote=True)
+    quoted = await batch(client, items=[{"tool": "z_image", "model": None, "input": given}], quote=True)
     assert answer(quoted)["status"] == "quoted", read_text(quoted)
 
 

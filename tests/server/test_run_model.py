@@ -76,6 +76,31 @@ async def test_an_example_of_kies_runs_with_its_callback_which_is_ignored_in_a_w
     assert "ignored" not in text(await client.call_tool("run_model", {**given, "callBackUrl": ""}))
 
 
+@pytest.mark.parametrize("model", ["kling/v2-1-pro", "kling-2.1-pro", NEW])
+async def test_a_whole_request_of_kies_is_understood_as_input(client: Client, new_model: Sandbox, model: str) -> None:
+    fields = {"prompt": "x", "image_url": PICTURE} if model != NEW else {"prompt": "x"}
+    id_ = "kling/v2-1-pro" if model != NEW else NEW
+    whole = {"model": id_, "progressCallBackUrl": "https://example.com/hook", "input": fields}
+    ways: list[dict[str, Any]] = [
+        {"input": whole},
+        {"input": json.dumps(whole)},
+        {"input": {}, "input_json": json.dumps(whole)},
+        {"input": {"input": json.dumps(fields)}},
+        {"input": {**fields, "webhook_url": "https://example.com/hook"}, "callbackUrl": "https://example.com/hook"},
+    ]
+    for number, given in enumerate(ways):
+        result = await client.call_tool("run_model", {"model": model, "variation": number + 1, **given})
+        assert not result.is_error, text(result)
+        assert fields.items() <= new_model.accepted[number].body["input"].items()
+        assert new_model.accepted[number].model == id_
+
+
+async def test_a_whole_request_of_another_model_is_refused(client: Client, sandbox: Sandbox) -> None:
+    result = await run_model(client, "z-image", {"model": "qwen/text-to-image", "input": {"prompt": "x"}})
+    assert "z-image does not take input" in text(result)
+    assert sandbox.accepted == []
+
+
 async def test_a_body_of_a_product_api_runs_with_its_fields_beside_the_model(client: Client, sandbox: Sandbox) -> None:
     body = {"model": "veo3_fast", "prompt": "x", "imageUrls": [PICTURE], "callBackUrl": "https://example.com/hook"}
     result = await client.call_tool("run_model", body)

@@ -129,7 +129,8 @@ async def test_a_default_that_is_sent_along_costs_nothing_more(
 
 @pytest.mark.parametrize("tool", ["nano_banana_image", "kling_video", "suno_lyrics", "elevenlabs_speech"])
 async def test_a_prompt_of_blanks_is_refused(client: Client, sandbox: Sandbox, tool: str) -> None:
-    assert_refused(await client.call_tool(tool, {"prompt": " \n\t"}), sandbox)
+    for prompt in (" \n\t", "\u200b", "\ufeff \u3164\n\u2060"):
+        assert_refused(await client.call_tool(tool, {"prompt": prompt}), sandbox)
 
 
 @pytest.mark.parametrize(
@@ -139,6 +140,10 @@ async def test_a_prompt_of_blanks_is_refused(client: Client, sandbox: Sandbox, t
         ("kling_video", {"shots": [{"prompt": "\udd8a", "duration": 5}]}, "shots.0.prompt"),
         ("run_model", {"model": "z-image", "input": {"prompt": "\ud83e"}}, "input.prompt"),
         ("find_models", {"words": "\ud83e"}, "words"),
+        ("run_model", {"model": "z-image", "input": {}, "input_json": r'{"prompt": "\ud83e"}'}, "input_json.prompt"),
+        ("run_model", {"model": "vendor/new", "input": r'{"prompt": "\ud83e"}'}, "input.prompt"),
+        ("get_task", {"task_ids": r'["\ud83e"]'}, "task_ids.0"),
+        ("get_download_url", {"file": r'{"url": "https://e.com/\ud83e"}'}, "file.url"),
     ],
 )
 async def test_half_a_character_is_refused_with_its_place(

@@ -87,3 +87,28 @@ async def test_find_models_names_the_tool_that_finds_voices(client: Client) -> N
     assert "find_voices" not in listed
     assert "find_voices" in text(await client.call_tool("find_models", {"words": "voiceover"}))
     assert "find_voices" not in text(await client.call_tool("find_models", {"words": "lip sync"}))
+
+
+@pytest.mark.parametrize(
+    ("voice", "words"),
+    [
+        ("Nobody", 'KIE lists no voice "Nobody". find_voices'),
+        ("Arabela", 'KIE lists no voice "Arabela". Similar: Arabella'),
+        ("a calm British man", "Similar: Nathaniel"),
+        ("James", ""),
+        (" rachel", ""),
+        ("NOpBlnGInO9m6vDvFkFC", ""),
+        ("AnyOtherIdOf20Letter", ""),
+    ],
+)
+async def test_a_voice_that_kie_does_not_list_is_sent_with_a_note(
+    client: Client, sandbox: Sandbox, voice: str, words: str
+) -> None:
+    spoken = await client.call_tool("elevenlabs_speech", {"prompt": "Hello.", "voice": voice})
+    lines = [{"prompt": "Hello.", "voice": voice}, {"prompt": "You.", "voice": voice}]
+    talked = await client.call_tool("run_model", {"model": "eleven_v3", "input": {"lines": lines}})
+    for result in (spoken, talked):
+        assert_both_forms_agree(result)
+        assert text(result).count("KIE lists no voice") == bool(words)
+        assert words in text(result)
+    assert len(sandbox.accepted) == 2

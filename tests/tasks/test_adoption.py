@@ -738,3 +738,22 @@ async def test_what_kie_gives_no_id_to_is_settled_in_words_only(
         with pytest.raises(InvalidCall, match="KIE gives no id to what"):
             await runner.resolve(caught.value.task_id, "5f0c5f0c5f0c5f0c")
         assert (await runner.resolve(caught.value.task_id, NOT_CREATED)).state == "failed"
+
+
+async def test_a_task_in_a_state_with_a_new_name_tells_it_after_long_and_is_settled_by_its_link(
+    clock: JumpingClock, tmp_path: Path
+) -> None:
+    kie = foreign_kie(state="dreaming", resultJson="", creditsConsumed=0)
+    async with run_runner(tmp_path, kie, clock) as runner:
+        task = await runner.get(FOREIGN)
+        link = f"https://kie.test/files/{FOREIGN}"
+        (task,) = await runner.wait([task], 60)
+        assert (task.state, task.note) == ("running", "")
+        with pytest.raises(InvalidCall, match="is running: there is nothing to settle"):
+            await runner.resolve(task.id, link)
+        (task,) = await runner.wait([task], 3600)
+        assert task.state == "running"
+        assert 'KIE calls the state of the task "dreaming"' in task.note
+        settled = await run_to_end(runner, await runner.resolve(task.id, link))
+    assert (settled.state, settled.note, [each.url for each in settled.results]) == ("succeeded", "", [link])
+    assert settled.results[0].path

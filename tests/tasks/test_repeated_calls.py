@@ -479,3 +479,30 @@ async def test_a_runner_gives_back_the_unknown_task_in_place_of_an_error(
             await runner.submit(Order("veo_video", model_call("veo_video")))
         again = await runner.submit(Order("veo_video", model_call("veo_video")))
     assert (again.id, again.state) == (caught.value.task_id, "unknown")
+
+
+NEAR_A = {"prompt": "a café\nat dawn", "images": ["https://e.example/A.png?k=1"]}
+
+
+@pytest.mark.parametrize(
+    ("again", "is_same"),
+    [
+        ({"prompt": "a cafe\u0301\nat dawn"}, True),
+        ({"prompt": "a café \t\r\nat dawn \n"}, True),
+        ({"images": ["HTTPS://E.Example:443/A.png?k=1"]}, True),
+        ({"prompt": "a cafe\nat dawn"}, False),
+        ({"prompt": "a café\n at dawn"}, False),
+        ({"prompt": "A café\nat dawn"}, False),
+        ({"images": ["https://e.example/a.png?k=1"]}, False),
+        ({"images": ["https://e.example:80/A.png?k=1"]}, False),
+        ({"images": ["http://e.example/A.png?k=1"]}, False),
+        ({"images": ["https://e.example/A.png?k=2"]}, False),
+    ],
+    ids=str,
+)
+def test_calls_that_differ_only_in_what_nobody_sees_have_one_key(again: dict[str, Any], is_same: bool) -> None:
+    first, second = (Order("", model_call("nano_banana_image", **given)) for given in (NEAR_A, NEAR_A | again))
+    keys = {order.idempotency_key({ref: str(ref) for ref in order.call.references()}) for order in (first, second)}
+    assert len(keys) == (1 if is_same else 2)
+    # What is sent stays as it was written.
+    assert second.call.sent(str)["prompt"] == (NEAR_A | again)["prompt"]

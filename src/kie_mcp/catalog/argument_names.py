@@ -5,7 +5,8 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from kie_mcp.catalog.fields import snake_case
-from kie_mcp.catalog.spellings import HOST_ARGUMENTS, NEAR_NAMES, PLACEHOLDERS
+from kie_mcp.catalog.spellings import HOST_ARGUMENTS, NEAR_NAMES, PLACEHOLDERS, RELATED_NAMES
+from kie_mcp.text import is_blank
 
 Names = Mapping[str, str]
 
@@ -42,7 +43,8 @@ def sort_by_likeness(names: Iterable[str], wanted: str) -> list[str]:
     plain = _plain(wanted)
 
     def likeness(name: str) -> float:
-        return (plain in NEAR_NAMES.get(name, ())) + difflib.SequenceMatcher(None, plain, name).ratio()
+        is_near = plain in NEAR_NAMES.get(name, ()) or plain in RELATED_NAMES.get(name, ())
+        return is_near + difflib.SequenceMatcher(None, plain, name).ratio()
 
     return sorted(names, key=likeness, reverse=True)
 
@@ -65,7 +67,8 @@ def find_meant(name: str, known: Collection[str], kie_names: Names | None = None
 
 
 def _says_nothing(value: Any) -> bool:
-    return value in (None, [], {}) or (isinstance(value, str) and value.strip().casefold() in {"", *PLACEHOLDERS})
+    is_word = isinstance(value, str)
+    return value in (None, [], {}) or (is_word and (is_blank(value) or value.strip().casefold() in PLACEHOLDERS))
 
 
 def _plain(name: str) -> str:

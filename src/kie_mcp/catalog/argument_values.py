@@ -7,7 +7,8 @@ from math import gcd, isfinite
 from typing import Any
 
 from kie_mcp.catalog.reference_spellings import HAS_SCHEME, split_references
-from kie_mcp.catalog.spellings import CHOICE_WORDS, PLACEHOLDERS, SWITCH_WORDS
+from kie_mcp.catalog.spellings import AUTOMATIC, CHOICE_WORDS, PLACEHOLDERS, SWITCH_WORDS
+from kie_mcp.text import is_blank
 
 Schema = Mapping[str, Any]
 
@@ -47,6 +48,22 @@ def is_placeholder(value: Any, schema: Schema) -> bool:
     If the `enum` in the schema allows this text, the text is a normal value.
     """
     return isinstance(value, str) and value.strip().casefold() in PLACEHOLDERS and value not in schema.get("enum", ())
+
+
+def leaves_shape_open(name: str, value: Any, schema: Schema) -> bool:
+    """Tell whether an argument is an `aspect_ratio` such as "auto" that a model does not have among its choices.
+
+    A call without `aspect_ratio` means the same.
+
+    Args:
+        name: The name of the argument.
+        value: Its value.
+        schema: The JSON Schema of the model.
+    """
+    if name != "aspect_ratio" or not isinstance(value, str) or value.strip().casefold() not in AUTOMATIC:
+        return False
+    field = schema["properties"].get(name, {})
+    return "enum" in field and read_value(value, field) not in field["enum"]
 
 
 def parse_json(text: str) -> Any:
@@ -150,7 +167,10 @@ def _split(text: str) -> list[str]:
 
 
 def _read_object(value: Any, schema: Schema) -> Any:
-    """Convert each field of an object to the type in its schema; leave out optional fields whose value is "null"."""
+    """Convert each field of an object to the type in its schema; leave out optional fields without a value.
+
+    Some clients send all fields, with `null`, "null", "" or [] for each unused field.
+    """
     read = parse_json(value) if isinstance(value, str) else value
     known, required = schema.get("properties"), schema.get("required", ())
     if not isinstance(read, dict) or not known:
@@ -158,5 +178,9 @@ def _read_object(value: Any, schema: Schema) -> Any:
     return {
         name: read_value(each, known.get(name, {}))
         for name, each in read.items()
-        if name in required or not is_placeholder(each, known.get(name, {}))
+        if name in required or not (_is_empty(each) or is_placeholder(each, known.get(name, {})))
     }
+
+
+def _is_empty(value: Any) -> bool:
+    return value in (None, [], {}) or (isinstance(value, str) and is_blank(value))

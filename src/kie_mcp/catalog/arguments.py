@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
 from kie_mcp.catalog.argument_names import rename_arguments, sort_by_likeness
 from kie_mcp.catalog.argument_values import is_placeholder, parse_json, read_value
-from kie_mcp.text import LONGEST_GIVEN, shorten
+from kie_mcp.text import LONGEST_GIVEN, is_blank, shorten
 
 Schema = dict[str, Any]
 
@@ -67,7 +67,7 @@ def tidy(value: Any, depth: int = 0) -> Any:
             for place, each in enumerate(items)
             if isinstance(each, list) or not is_empty(each) or (isinstance(each, dict) and place < last)
         ]
-    return "" if isinstance(value, str) and not value.strip() else value
+    return "" if isinstance(value, str) and is_blank(value) else value
 
 
 def is_empty(value: Any) -> bool:
@@ -114,7 +114,7 @@ def _is_given(value: Any, schema: Schema) -> bool:
     Empty values, texts such as "null" and lists of only such values are not given. A text with a JSON list or object is
     parsed first.
     """
-    read = tidy(parse_json(value) if isinstance(value, str) and value.lstrip().startswith(("[", "{")) else value)
+    read = tidy(_parse_object_text(value))
     if isinstance(read, list) and not any(isinstance(each, list) for each in read):
         return not all(is_empty(each) or is_placeholder(each, schema) for each in read)
     return not is_empty(read) and not is_placeholder(read, schema)
@@ -166,7 +166,10 @@ def find_endless_number(arguments: Mapping[str, Any]) -> str:
 
 
 def _walk(arguments: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield the path and value of each argument, list item and object field, and each name as a value of its own."""
+    """Yield the path and value of each argument, list item and object field, and each name as a value of its own.
+
+    The values in a JSON text follow the text, because tools parse JSON texts.
+    """
     pending: list[tuple[str, Any]] = [("", arguments)]
     while pending:
         path, value = pending.pop()
@@ -177,6 +180,13 @@ def _walk(arguments: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
                 pending += [(f"{path}.{place}", each) for place, each in enumerate(value)]
             case _:
                 yield path.removeprefix("."), value
+                if isinstance(read := _parse_object_text(value), dict | list):
+                    pending.append((path, read))
+
+
+def _parse_object_text(value: Any) -> Any:
+    """Parse a text with a JSON list or object; return any other value unchanged."""
+    return parse_json(value) if isinstance(value, str) and value.lstrip().startswith(("[", "{")) else value
 
 
 def list_arguments(known: Iterable[str], wanted: str) -> str:

@@ -19,12 +19,11 @@ from kie_mcp.catalog.price import Estimate
 from kie_mcp.catalog.published_schema import MAX_SCHEMA_DEPTH, is_deeper, merge_alternatives
 from kie_mcp.catalog.result_count import count_results
 from kie_mcp.catalog.schema_check import SchemaCheck, unknown_fields
+from kie_mcp.catalog.spellings import CALLBACK_NAMES
 from kie_mcp.text import one_line, shorten
 
 Schema = Mapping[str, Any]
 
-ENVELOPE = ("model", "callBackUrl")
-"""Fields of a request that are outside of its `input`; people often paste these fields together with the input."""
 SHOWN = (
     *("enum", "default", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
     *("minLength", "maxLength", "minItems", "maxItems", "pattern"),
@@ -138,9 +137,9 @@ def parse_call(model: type[DynamicModel], fields: Mapping[str, Any]) -> KieModel
     schema = model.input_schema
     known = schema.get("properties", {})
     given = {_match_spelling(name, known, shown): value for name, value in fields.items() if value is not None}
-    # The fields in ENVELOPE are outside of the input, so they are dropped. If the model's input has a field with such a
-    # name, this field is kept.
-    given = {name: value for name, value in given.items() if name in known or name not in ENVELOPE}
+    # These fields are outside of the input, so they are dropped. If the model's input has such a field, it is kept.
+    dropped = {name for name in given if name == "model" or snake_case(name) in CALLBACK_NAMES} - known.keys()
+    given = {name: value for name, value in given.items() if name not in dropped}
     given = _read_fields(given, schema)
     given, problems = _check(model.check, given, known)
     narrowed = merge_alternatives(model.check.narrow(given))

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from kie_mcp.catalog.argument_names import find_meant, rename_arguments
+from kie_mcp.catalog.argument_values import leaves_shape_open
 from kie_mcp.catalog.arguments import (
     OPTIONS,
     coerce_arguments,
@@ -47,7 +48,6 @@ LONGEST_TEXT = 9_999
 
 FILES_NOTE = "Files: URL, path or task:id#n."
 """A sentence for the description of each tool that takes files; it tells the agent how to name a file."""
-
 
 LONGEST_NOTE = 32
 """Maximum number of characters of a note that says which texts, or how many items of a list, each model allows.
@@ -169,6 +169,7 @@ class Family:
         if any(issubclass(each, (Video, Audio, TaskRef)) for each in model.argument_types()):
             # The result is as long as the given file or task, so another length would be made and paid.
             left_out -= {"duration"}
+        left_out |= {each for each in given if leaves_shape_open(each, given[each], schema)} - {*needed}
         if not pasted:
             left_out |= {each for each in given.keys() & model.model_fields if model.is_unsent(each, given[each])}
         given = {each: value for each, value in given.items() if each not in left_out}
@@ -198,7 +199,7 @@ class Family:
         return names_at_kie(self.models)
 
     def _has_no_effect(self, name: str, value: object, given: Collection[str], named: type[KieModel] | None) -> bool:
-        """Tell whether an argument has no effect: its value is False, the model's default, or one of `ANY_SEEDS`.
+        """Tell whether an argument has no effect: its value is 0, False, the model's default, or one of `ANY_SEEDS`.
 
         If models have different defaults for an argument, the first model that can run with the given arguments
         decides. If no model can, the model with the fewest missing required arguments decides.
@@ -215,8 +216,11 @@ class Family:
         read = holder.read(name, value)
         if read is False or (name == "seed" and read in ANY_SEEDS):
             return True
+        if leaves_shape_open(name, value, holder.plain_schema()):
+            return True
         if named is None:
-            return holder.is_default(name, read)
+            # Some clients fill numbers with 0. A model that has the argument gets the 0, but no model is chosen for it.
+            return holder.is_default(name, read) or (type(read) in (int, float) and read == 0)
         sisters = [each for each in holders if _strip_mode(each) == _strip_mode(named)]
         return all(each.is_default(name, each.read(name, value)) for each in sisters or holders)
 
@@ -257,7 +261,9 @@ class Family:
         if problem["type"] == "missing":
             return f"{explain_problem(problem)} by {model.id}"
         if not _is_unknown_field(problem):
-            return explain_problem(problem)
+            is_pair = problem["loc"] == ("image",) and isinstance(problem["input"], list)
+            hint = "; last_image takes the last frame" if is_pair and "last_image" in model.model_fields else ""
+            return explain_problem(problem) + hint
         (given,) = problem["loc"]
         name = shorten(given, LONGEST_GIVEN)
         holders = [each for each in self.models if given in each.model_fields]

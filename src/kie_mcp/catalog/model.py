@@ -24,6 +24,7 @@ from kie_mcp.catalog.fields import Image, InList, Kind, Limits, MediaRef, Ref, f
 from kie_mcp.catalog.hidden_fields import HIDDEN_FIELDS
 from kie_mcp.catalog.price import UNKNOWN, Estimate, Price
 from kie_mcp.catalog.schema import plain_schema, walk_annotation
+from kie_mcp.catalog.spellings import CALLBACK_NAMES
 from kie_mcp.catalog.voices import Voice
 
 PRICE_KEY_FIELDS = ("duration", "resolution", "quality", "size", "mode", "speed", "version", "sound", "count")
@@ -164,6 +165,10 @@ class KieModel(BaseModel):
         first = getattr(self, "image", None) or (pictures or (None,))[0]
         return first if isinstance(first, Image) else None
 
+    def warnings(self) -> Iterable[str]:
+        """Return sentences for the caller about values that are sent, although KIE may not know them."""
+        return ()
+
     def sent(self, resolve: Resolve) -> dict[str, Any]:
         """Return the fields of the request to KIE, under KIE's names.
 
@@ -186,10 +191,9 @@ class KieModel(BaseModel):
             fields: A request's fields under KIE's names, in camel or snake case, or under the names in this class.
                 Values may be invalid. Fields with unknown names are returned unchanged.
         """
-        constant = {*cls.constants, "callBackUrl", "calBackUrl"} - {
-            field.serialization_alias for field in cls.model_fields.values()
-        }
-        return arguments_from_wire(cls, {name: value for name, value in fields.items() if name not in constant})
+        own = {field.serialization_alias for field in cls.model_fields.values()}
+        dropped = {*cls.constants, *(name for name in fields if snake_case(name) in CALLBACK_NAMES)} - own
+        return arguments_from_wire(cls, {name: value for name, value in fields.items() if name not in dropped})
 
     def route_ids(self) -> tuple[str, ...]:
         """Return the ids of the routes that can run this call, best first."""

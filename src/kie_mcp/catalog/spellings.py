@@ -7,6 +7,19 @@ HOST_ARGUMENTS = {
 }
 """Arguments that MCP hosts add to tool calls, and that kie-mcp ignores; each value says where this was observed."""
 
+CALLBACK_NAMES = frozenset(
+    (
+        "call_back_url",
+        "cal_back_url",
+        "callback_url",
+        "progress_call_back_url",
+        "progress_callback_url",
+        "webhook",
+        "webhook_url",
+    )
+)
+"""Names, in snake case, of a callback URL in requests to KIE; it is ignored, because kie-mcp polls tasks."""
+
 PLACEHOLDERS = frozenset({"null", "none", "undefined", "n/a"})
 """Values, in lower case, that some clients send for arguments without a value."""
 
@@ -41,6 +54,8 @@ NEAR_NAMES: dict[str, frozenset[str]] = {
         "audios": "audio audio_url audio_urls upload_url_list reference_audio reference_audios reference_audio_url "
         "reference_audio_urls input_audios",
         "mask": "mask_url mask_image mask_image_url",
+        "source": "src file file_path file_url path url uri media input clip video video_url video_path image "
+        "image_url image_path audio audio_url audio_path music",
         # Names of arguments that take texts, voices or lines
         "prompt": "text lyrics description content input_text script instruction instructions caption gpt_description",
         "negative_prompt": "negative negative_tags negativeprompt",
@@ -94,13 +109,24 @@ NEAR_NAMES: dict[str, frozenset[str]] = {
 For example, if a tool has the argument `aspect_ratio` and no argument `ratio`, `ratio` means `aspect_ratio`.
 """
 
+RELATED_NAMES: dict[str, frozenset[str]] = {
+    "images": NEAR_NAMES["image"] | NEAR_NAMES["last_image"],
+    "last_image": frozenset({"images", "frames"}),
+    "speakers": NEAR_NAMES["voice"] | {"voice", "voices"},
+    "sound": frozenset({"audio", "voice", "music"}),
+}
+"""For an argument, names that may mean it, but not surely; the error about such a name lists the argument first."""
+
+AUTOMATIC = ("auto", "automatic", "adaptive", "original")
+"""Words, in lower case, that leave a choice to the model."""
+
 WIDE, TALL = ("16:9", "3:2", "4:3", "5:4", "21:9"), ("9:16", "2:3", "3:4", "4:5", "9:21")
 CHOICE_WORDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("landscape", "horizontal", "wide", "widescreen"), (*WIDE, "landscape")),
     **dict.fromkeys(("portrait", "vertical", "tall"), (*TALL, "portrait")),
     **dict.fromkeys(WIDE[:1], ("landscape",)),
     **dict.fromkeys(TALL[:1], ("portrait",)),
-    **dict.fromkeys(("auto", "automatic", "adaptive", "original"), ("auto", "adaptive")),
+    **dict.fromkeys(AUTOMATIC, ("auto", "adaptive")),
     "square": ("1:1", "square"),
     **dict.fromkeys(("fullhd", "full hd", "fhd"), ("1080p",)),
     **dict.fromkeys(("uhd", "ultra hd", "2160p", "2160"), ("4K",)),

@@ -1,10 +1,12 @@
 """The voices of speech models, with words that say how they sound."""
 
+import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from kie_mcp.catalog.needs import split_words
+from kie_mcp.text import LONGEST_GIVEN, quote_words, shorten
 
 SAMPLE = "https://static.aiquickdraw.com/elevenlabs/voice/{}.mp3"
 """URL of KIE's sample of an ElevenLabs voice; `{}` is replaced by the voice's id."""
@@ -106,6 +108,15 @@ MJ0RnG71ty4LH3dvNfSd | Leon, man, soothing, grounded
 )
 """The voices that KIE lists for the ElevenLabs models, in KIE's order."""
 
+ELEVENLABS_NAMES = (
+    "adam alice aria bill brian callum charlie charlotte chris daniel eric george jessica laura liam lily matilda "
+    "rachel river roger sarah will"
+)
+"""Names, in lower case, that KIE takes too: those in its examples, and those that it listed before its ids."""
+
+ELEVENLABS_ID = re.compile("[A-Za-z0-9]{20}")
+"""Matches the id of any ElevenLabs voice."""
+
 GOOGLE = _read(
     """
 Achernar | woman, soft
@@ -176,6 +187,23 @@ def find_voices(voices: Iterable[Voice], text: str) -> tuple[list[Voice], list[s
     most = max((len(words) for words, _ in described), default=0)
     found = [(words, voice) for words, voice in described if len(words) == most and (most or not wanted)]
     return [voice for _, voice in found], sorted(wanted.difference(*(words for words, _ in found)))
+
+
+def describe_unlisted(given: str, voices: Sequence[Voice] = ELEVENLABS) -> str:
+    """Return a sentence about an ElevenLabs voice that is not in KIE's list, with similar voices; else an empty text.
+
+    Args:
+        given: The voice as the caller wrote it.
+        voices: KIE's list.
+    """
+    name = given.strip().casefold()
+    known = {voice.name.casefold(): voice.name for voice in voices}
+    if name in known or name in ELEVENLABS_NAMES.split() or ELEVENLABS_ID.fullmatch(given.strip()):
+        return ""
+    near = [known[each] for each in difflib.get_close_matches(name, known, n=3)]
+    near = near or [voice.name for voice in find_voices(voices, given)[0][:3]]
+    like = f" Similar: {', '.join(near)}." if near else ""
+    return f"KIE lists no voice {quote_words(shorten(given, LONGEST_GIVEN))}.{like} find_voices finds one by its sound."
 
 
 def _words(text: str) -> set[str]:

@@ -57,7 +57,16 @@ class _WithoutDefaults(BaseModel):
         return {name: value for name, value in write(self).items() if getattr(self, name) != fields[name].default}
 
 
-class Clip(_WithoutDefaults, Part):
+class _Piece(_WithoutDefaults, Part):
+    """A piece of a film; a caller may write only its source instead of an object."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_source(cls, given: Any) -> Any:
+        return {"source": given} if isinstance(given, str) else given
+
+
+class Clip(_Piece):
     """One piece of a film: a video, a picture, a sound or, without a source, a card with a title."""
 
     source: AnyFile | None = Field(None, description="None: a card.")
@@ -83,7 +92,7 @@ class Clip(_WithoutDefaults, Part):
         return self
 
 
-class Sound(_WithoutDefaults, Part):
+class Sound(_Piece):
     """A sound (music, a voice or an effect) that is mixed into the film, whichever clip is shown."""
 
     source: AnyFile

@@ -1,10 +1,12 @@
-"""Read the bodies of KIE's answers with limited memory, even if a small compressed body expands to gigabytes."""
+"""Check the bodies of requests, and read those of answers with limited memory, even if they expand to gigabytes."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx2
+
+from kie_mcp.errors import InvalidCall
 
 MAX_BYTES = 16_000_000
 """Maximum size of an answer, in bytes after decompression; the list of models, KIE's largest answer, has about 1 MB."""
@@ -18,6 +20,18 @@ BODY_HEADERS = ("content-encoding", "content-length", "transfer-encoding")
 
 class OversizedAnswer(Exception):
     """Raised when KIE's answer is too large to be read; the exception's message is a complete sentence."""
+
+
+def check_encodable(body: Mapping[str, Any]) -> None:
+    """Check that a request's body can be sent, before anything is written down that says that it was sent.
+
+    Raises:
+        InvalidCall: When the body has half a character (a lone surrogate), or a number that JSON does not have.
+    """
+    try:
+        json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+    except ValueError as error:
+        raise InvalidCall(f"This call cannot be sent to KIE ({error}).", "Write its texts and numbers anew.") from None
 
 
 async def read_body(response: httpx2.Response, max_bytes: int) -> httpx2.Response:

@@ -130,7 +130,9 @@ class KieClient:
         Raises:
             UnknownOutcome: When KIE may have made the task. Do not send the same body again.
             ApiError: When KIE did not make the task; nothing was billed.
+            InvalidCall: When the body cannot be sent.
         """
+        bodies.check_encodable(body)
         return await self._with_create_slot(task, lambda: self._create_once(path, body))
 
     async def create_and_read(self, route: Route, body: Mapping[str, Any], task: Any = None) -> Any:
@@ -144,7 +146,9 @@ class KieClient:
         Raises:
             UnknownOutcome: When KIE may have made the task. Do not send the same body again.
             ApiError: When KIE did not make the task; nothing was billed.
+            InvalidCall: When the body cannot be sent.
         """
+        bodies.check_encodable(body)
         return await self._with_create_slot(task, lambda: self._create_and_read_once(route, body))
 
     async def repeat_create(self, route: Route, body: Mapping[str, Any]) -> Any:

@@ -1,7 +1,8 @@
 """Parse KIE's status answers; their shape depends on the route, and `SHAPES` describes each shape.
 
 For example, state 2 means failure for Veo but "generating" for album covers, and KIE may send a finished 4K clip with
-code 422. If an answer is empty or not understood, the task is assumed to be running.
+code 422. If an answer is empty or not understood, the task is assumed to be running. A state that is not in KIE's
+documentation counts by what is beside it: a task with its end or its charge, and with results, has succeeded.
 """
 
 from collections.abc import Mapping
@@ -40,6 +41,16 @@ LONGEST_CHARGE = 40
 LONGEST_TASK = 24 * 3600
 """Longest plausible duration of a task, in seconds."""
 EXPIRED = "KIE has deleted this file: it keeps results for 14 days."
+RUNNING_WORDS = (
+    "0 2 false wait waiting queued queuing queueing pending submitted starting running processing in_progress "
+    "generating text_success first_success wait_processing processing_validate wait_validating"
+)
+"""States that mean that a task runs, unless `Shape` says otherwise: those in KIE's documentation, and similar words."""
+END_WORDS = (
+    "complete completed done finished ok succeed succeeded success error failed failure fail cancelled canceled "
+    "timeout rejected"
+)
+"""States that probably mean that a task has ended, although KIE's documentation does not list them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +78,8 @@ class Status:
     """Progress of the task from 0 to 1; None when KIE does not state it."""
     seconds: float | None = None
     """Seconds from the task's creation to its end, by KIE's clock; None if KIE does not state both times."""
+    new_word: str = ""
+    """KIE's word for the state if its meaning is unknown, so that the task counts as running; otherwise empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +116,10 @@ class Shape:
         """Whether status answers of succeeded tasks contain files or texts."""
         return bool(self.media or self.texts)
 
+    def knows(self, word: str) -> bool:
+        """Tell whether this description says what a state means."""
+        return word in f"{self.done} {self.failed} {self.done_with_results} {self.failed_with_error}".split()
+
 
 def parse_status(shape: str, answer: Any) -> Status:
     """Parse a status answer: find the task's state, its results, its error and its charge.
@@ -121,8 +138,11 @@ def parse_status(shape: str, answer: Any) -> Status:
     media, texts = collect_results(row, envelope)
     has_results = bool(media or texts)
     word = next(filter(None, (normalize_word(record.get(field)) for field in row.state.split())), "")
+    charged, impossible = parse_charge(record.get("creditsConsumed"))
+    is_new = bool(word) and word not in RUNNING_WORDS.split() and not row.knows(word)
+    has_ended = is_new and (word in END_WORDS.split() or bool(charged or parse_time(record.get("completeTime"))))
     # The whole answer, which may repeat a long prompt, is only searched if files may be needed.
-    may_be_done = not word or word in f"{row.done} {row.done_with_results}".split()
+    may_be_done = not word or has_ended or word in f"{row.done} {row.done_with_results}".split()
     elsewhere = result_search.search(envelope) if row.makes_results and not media and may_be_done else Findings()
     if elsewhere.certain:
         media, texts = elsewhere.media, texts or tuple(filter(None, [elsewhere.text]))
@@ -131,9 +151,12 @@ def parse_status(shape: str, answer: Any) -> Status:
     task_code = next((each for each in task_codes if each not in codes.NO_ERROR), None)
     task_message = as_line(next(iter(words("failMsg", "errorMessage", "response.errorMessage")(record)), ""))
 
-    if word:
-        has_results = bool(media or texts)
-        state = state_from_word(row, word, has_results=has_results, has_error=bool(task_code or task_message))
+    state: State
+    has_error = bool(task_code or task_message)
+    if has_ended:
+        state = "succeeded" if media or texts else "failed" if has_error else "running"
+    elif word:
+        state = state_from_word(row, word, has_results=bool(media or texts), has_error=has_error)
     else:
         # If KIE sent an error code, files in `elsewhere` do not mean success, because they may not be results.
         has_results = has_results or (elsewhere.certain and code is None)
@@ -144,7 +167,6 @@ def parse_status(shape: str, answer: Any) -> Status:
         # A finished 4K clip may come with the code 422. If the task succeeded, the code is no error, so it is removed.
         code, message = None, EXPIRED if parse_integer(record.get("expireFlag")) == 1 else ""
     progress = parse_number(record.get("progress"))
-    charged, impossible = parse_charge(record.get("creditsConsumed"))
     return Status(
         state,
         # Results are only returned if the task succeeded, because the results of a running task are not final.
@@ -158,6 +180,7 @@ def parse_status(shape: str, answer: Any) -> Status:
         impossible_credits=impossible,
         progress=None if progress is None else min(max(progress / row.full_progress, 0), 1),
         seconds=measure_duration(record),
+        new_word=as_line(word) if is_new and state == "running" else "",
     )
 
 

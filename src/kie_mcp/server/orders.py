@@ -7,14 +7,18 @@ from typing import Any
 from pydantic import ValidationError
 
 from kie_mcp.catalog import dynamic_model
+from kie_mcp.catalog.argument_values import parse_json
 from kie_mcp.catalog.arguments import OPTIONS, Options, explain_problem, leave_out_empty, list_problems, read_arguments
 from kie_mcp.catalog.family import Family, UnknownFields
+from kie_mcp.catalog.fields import snake_case
+from kie_mcp.catalog.spellings import CALLBACK_NAMES
 from kie_mcp.errors import InvalidCall
 from kie_mcp.server.app import App
 from kie_mcp.server.live_fields import find_live_fields, keep_known_hidden
-from kie_mcp.server.live_models import RUN_MODEL_TOOL, find_named, load_live_model
+from kie_mcp.server.live_models import RUN_MODEL_TOOL, find_built_in, find_named, load_live_model
 from kie_mcp.server.picture_shape import keep_shape
 from kie_mcp.tasks.order import Order
+from kie_mcp.text import is_blank
 
 
 async def build_family_order(app: App, family: Family, arguments: Mapping[str, Any]) -> tuple[Order, Options]:
@@ -78,7 +82,8 @@ async def _parse(
         ValueError: When an argument is wrong; the message says what to change.
     """
     try:
-        return Order(RUN_MODEL_TOOL, family.parse(arguments, pasted=pasted), route)
+        call = family.parse(arguments, pasted=pasted)
+        return Order(RUN_MODEL_TOOL, call, route, notes=tuple(call.warnings()))
     except UnknownFields as error:
         live = await find_live_fields(app, error.model, error.names, route)
         given = family.rename(arguments)
@@ -89,7 +94,8 @@ async def _parse(
         if live.route not in call.route_ids():
             raise
         note = f"{', '.join(added)}: newer than this server; checked against KIE's schema."
-        return Order(RUN_MODEL_TOOL, dynamic_model.add_live_fields(call, live.schema, added), live.route, notes=(note,))
+        notes = (note, *call.warnings())
+        return Order(RUN_MODEL_TOOL, dynamic_model.add_live_fields(call, live.schema, added), live.route, notes=notes)
 
 
 async def build_model_order(app: App, name: str, fields: Mapping[str, Any], *, unchecked: bool) -> Order:
@@ -105,6 +111,7 @@ async def build_model_order(app: App, name: str, fields: Mapping[str, Any], *, u
         InvalidCall: When there is no such model, or the fields are wrong.
         ApiError: When the model is not built in, and KIE does not answer.
     """
+    fields = _unpack_body(name, fields)
     if found := await find_named(app, name):
         family, model, route_id = found
         refuse_options(_find_options(fields), model.id, RUN_MODEL_TOOL)
@@ -126,12 +133,28 @@ async def build_model_order(app: App, name: str, fields: Mapping[str, Any], *, u
     own = {field.alias or name: field for name, field in model.model_fields.items()}
     refuse_options([name for name in fields if name in OPTIONS and name not in own], model.id, RUN_MODEL_TOOL)
     required = [name for name, field in own.items() if field.is_required()]
-    if blank := [name for name in required if isinstance(fields.get(name), str) and fields[name].isspace()]:
+    texts = {name: fields[name] for name in required if isinstance(fields.get(name), str)}
+    if blank := [name for name, text in texts.items() if text and is_blank(text)]:
         raise _wrong_input(model.id, ValueError(f"{' and '.join(blank)}: nothing but blanks"))
     try:
         return Order(RUN_MODEL_TOOL, dynamic_model.parse_call(model, fields))
     except ValueError as error:
         raise _wrong_input(model.id, error) from None
+
+
+def _unpack_body(name: str, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the model's input if a caller gave KIE's whole request body (`model`, `input`, `callBackUrl`) instead.
+
+    Args:
+        name: Any id or alias of the model.
+        fields: What the caller gave as the model's input.
+    """
+    inner = fields.get("input")
+    inner = parse_json(inner) if isinstance(inner, str) else inner
+    others = {each for each in fields if each != "input" and snake_case(each) not in CALLBACK_NAMES}
+    named = str(fields.get("model", name)).strip()
+    is_same = named.casefold() == name.strip().casefold() or (find_built_in(named) or ()) == find_built_in(name)
+    return inner if isinstance(inner, Mapping) and others <= {"model"} and is_same else fields
 
 
 def _wrong_input(name: str, error: ValueError) -> InvalidCall:

@@ -93,7 +93,8 @@ async def settle(client: KieClient, ledger: Ledger, task: Task, outcome: str, *,
     """Settle a task whose outcome is unknown, or add the results that an ended task lacks.
 
     The results of a task are missing if KIE's answer had none, or if the task is `expired`, for example because KIE did
-    not know it. KIE may know an expired task after all, for example with the API key of the right account.
+    not know it. KIE may know an expired task after all, for example with the API key of the right account. A task may
+    also have ended if it has run for too long in a state that kie-mcp does not know.
 
     Args:
         client: The client of KIE's API.
@@ -107,7 +108,7 @@ async def settle(client: KieClient, ledger: Ledger, task: Task, outcome: str, *,
         ApiError: When KIE does not answer, or the answer does not say whether KIE knows the id.
     """
     is_unknown = task.state == "unknown"
-    if not (is_unknown or task.state == "expired" or failures.lacks_result(task)):
+    if not (is_unknown or task.state == "expired" or failures.lacks_result(task) or failures.has_new_word(task)):
         raise InvalidCall(f"Task {task.id} is {task.state}: there is nothing to settle.", "Ask get_task.")
     if " ".join(re.findall(r"\w+", outcome.casefold().replace("_", " "))) == NOT_CREATED:
         if not is_unknown:

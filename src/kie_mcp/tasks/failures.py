@@ -14,6 +14,7 @@ from kie_mcp.ledger.task import PENDING, Task
 from kie_mcp.text import quote_words
 
 _NAMES_NO_RESULT = "KIE says that the task has succeeded, and names no result."
+_NEW_WORD = "KIE calls the state of the task"
 
 
 def lacks_result(task: Task) -> bool:
@@ -29,6 +30,17 @@ def no_result_note(advice: Advice) -> str:
     """Return a sentence for the user about a task that succeeded at KIE and has no result."""
     further = f"If there is a file, resolve_task takes its link: look at {advice.task_list}."
     return f"{_NAMES_NO_RESULT} What else KIE says is kept. {further}"
+
+
+def new_word_note(word: str, advice: Advice) -> str:
+    """Return a sentence for the user about a task that runs too long, in a state with an unknown name (`word`)."""
+    further = f"If there is a file, resolve_task takes its link: look at {advice.task_list}."
+    return f"{_NEW_WORD} {quote_words(word)}, which kie-mcp does not know. {further}"
+
+
+def has_new_word(task: Task) -> bool:
+    """Return True if a task has run too long, in a state whose name kie-mcp does not know."""
+    return task.state == "running" and task.note.startswith(_NEW_WORD)
 
 
 def not_sent_error() -> KieMcpError:

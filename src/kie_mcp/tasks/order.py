@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import re
+import unicodedata
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,6 +17,8 @@ from kie_mcp.errors import InvalidCall
 from kie_mcp.kie import routes
 from kie_mcp.ledger.task import new_id
 from kie_mcp.text import make_visible
+
+_URL = re.compile(r"\A(https?)://([^/?#@\s]*@)?([^/?#@\s]+)(\S*)\Z", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,7 @@ class Order:
         """Return the idempotency key, which is equal for two calls if the second one repeats the first.
 
         Two calls with equal model, route, arguments, file contents and variation have equal keys. The name of the tool,
-        names of files, spaces at the start or end of a text and invisible characters do not change the key.
+        names of files, and differences between texts that nobody sees do not change the key.
 
         Args:
             contents: For each file or earlier task that the arguments name, a string from `References.identify()` that
@@ -120,13 +124,24 @@ def read_call(id_: str, fields: Mapping[str, Any]) -> tuple[KieModel, dict[str, 
 
 
 def _normalize_texts(value: Any) -> Any:
-    """Return a copy of a JSON value whose texts have no invisible characters and no spaces at their start and end."""
+    """Return a copy of a JSON value whose texts are equal if they only differ in what nobody sees.
+
+    That is invisible characters, spaces at the start, at the end and before line breaks, the Unicode form of accents,
+    and the case of the host and the default port of a URL.
+    """
     match value:
         case str():
-            return make_visible(value).strip()
+            lines = unicodedata.normalize("NFC", make_visible(value)).strip().split("\n")
+            return _URL.sub(_normalize_host, "\n".join(line.rstrip() for line in lines))
         case list() | tuple():
             return [_normalize_texts(each) for each in value]
         case Mapping():
             return {name: _normalize_texts(each) for name, each in value.items()}
         case _:
             return value
+
+
+def _normalize_host(found: re.Match[str]) -> str:
+    scheme, login, host, rest = found.groups(default="")
+    scheme = scheme.lower()
+    return f"{scheme}://{login}{host.lower().removesuffix({'http': ':80', 'https': ':443'}[scheme])}{rest}"

@@ -20,6 +20,8 @@ GRACE_SECONDS = 90
 """Maximum seconds until KIE's status answers show a new task, or the results of a succeeded task."""
 MISSES_UNTIL_EXPIRED = 3
 """A task becomes `expired` after this number of status answers in a row in which KIE does not know the task."""
+TOO_LONG = 10
+"""A task in an unknown state gets a note after this multiple of its usual duration, but not before GRACE_SECONDS."""
 REPEATED_FOR = 3600
 """Seconds after which a running task on a route without a status URL becomes `failed`.
 
@@ -36,6 +38,8 @@ class Times:
     """Seconds since the task was created."""
     silence: float
     """Seconds since KIE last said that the task runs; at first, seconds since this process began to watch the task."""
+    usual: float = KEPT_FOR
+    """Seconds that such a task usually takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,7 @@ class Transition:
     texts: tuple[str, ...] = ()
     """The text results that the task made, such as lyrics."""
     note: str = ""
-    """A sentence for the user about results that are missing or uncertain."""
+    """A sentence for the user about results that are missing or uncertain, or about an unknown state."""
     charged: float | None = None
     """Credits that KIE charged for the task; None if KIE's answer has no charge or the task still runs."""
     progresses: bool = False
@@ -90,7 +94,9 @@ def decide(
         case "running" if times.age > KEPT_FOR:
             return Transition("expired", failures.task_gone_error(advice))
         case "running":
-            return Transition("running", progresses=True)
+            is_late = answer.new_word and times.age > max(TOO_LONG * times.usual, GRACE_SECONDS)
+            note = failures.new_word_note(answer.new_word, advice) if is_late else ""
+            return Transition("running", note=note, progresses=True)
 
 
 def _decide_succeeded(route: Route, answer: Status, times: Times, advice: Advice) -> Transition:

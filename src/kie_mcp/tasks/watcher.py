@@ -270,7 +270,10 @@ class Watcher(BaseWatcher):
     async def _apply(self, route: Route, answer: Status) -> None:
         """Update the task from a status answer of KIE; if the task has ended, save it."""
         task, now = self.task, self._services.clock.monotonic()
-        times = Times(self._age, now - self._last_progress)
+        if task.final:
+            # A caller has settled the task meanwhile, with `resolve_task`.
+            return
+        times = Times(self._age, now - self._last_progress, self.duration.seconds)
         advice = self._services.client.advice
         transition = transitions.decide(task.state, route, answer, times, self._misses, advice=advice)
         self._misses = transition.misses
@@ -278,11 +281,14 @@ class Watcher(BaseWatcher):
             self._last_progress = now
         if transition.state == "running":
             self._running_at = now
+            if transition.note not in ("", task.note):
+                task.note = transition.note
+                await self._save_task()
         else:
-            task.seconds = answer.seconds or self._estimate_seconds()
+            task.seconds, task.note = answer.seconds or self._estimate_seconds(), transition.note
         if transition.state == "succeeded":
             task.results = [Result(media.url, id=media.id, label=media.label) for media in transition.media]
-            task.texts, task.note = list(transition.texts), transition.note
+            task.texts = list(transition.texts)
             task.kind = adoption.find_kind(task)
         if transition.state != task.state:
             await self._finish(transition, answer.impossible_credits)

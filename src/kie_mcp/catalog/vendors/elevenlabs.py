@@ -1,7 +1,7 @@
 """ElevenLabs: speech, dialogues, sound effects, and voices freed of noise."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -12,7 +12,7 @@ from kie_mcp.catalog.fields import Audio, LanguageCode, Limits, LongestRequest, 
 from kie_mcp.catalog.model import KieModel, Part
 from kie_mcp.catalog.price import per
 from kie_mcp.catalog.sentences import LONGEST_SPEECH, split_items, split_text, trim_texts
-from kie_mcp.catalog.voices import ELEVENLABS
+from kie_mcp.catalog.voices import ELEVENLABS, describe_unlisted
 
 LONGEST_TEXT = 5000
 """Most characters that KIE takes at once; a dialogue has so many in all its lines together."""
@@ -61,6 +61,10 @@ class Speech(ElevenLabs):
         if self.timestamps and len(self.prompt) > LONGEST_TEXT:
             raise ValueError(f"timestamps go with a prompt of at most {LONGEST_TEXT} characters")
         return self
+
+    def warnings(self) -> Iterable[str]:
+        """Any name may be a voice of ElevenLabs, so one that KIE does not list is sent."""
+        return filter(None, [describe_unlisted(self.voice)])
 
     def split(self) -> tuple[Self, ...]:
         """Parts of a long text; each is told what is said before and after it."""
@@ -194,6 +198,10 @@ class DialogueV3(ElevenLabs):
     def count_units(self) -> Amount:
         """All the lines; 1000 characters while there are none."""
         return exactly(self.length / 1000 if "lines" in self.model_fields_set else 1)
+
+    def warnings(self) -> Iterable[str]:
+        """Any name may be a voice of ElevenLabs, so one that KIE does not list is sent."""
+        return dict.fromkeys(filter(None, (describe_unlisted(line.voice) for line in self.lines)))
 
     def split(self) -> tuple[Self, ...]:
         """Parts of a long dialogue, between its lines; a line that is too long becomes several of the same voice."""

@@ -135,6 +135,8 @@ async def _build_order(app: App, wish: Wish) -> Order:
         InvalidCall: When the item names no model or tool, or a model without a tool of its own; when its input is wrong
             or contains a data URI.
     """
+    # Clients with strict schemas send all fields, with null for each unused field.
+    wish = {name: value for name, value in wish.items() if value is not None}
     given, tool, model = wish.get("input"), wish.get("tool", ""), wish.get("model", "")
     unknown = sorted(wish.keys() - {"tool", "model", "input"})
     if unknown or not isinstance(given, dict) or not isinstance(tool, str) or not isinstance(model, str):

@@ -7,6 +7,8 @@ from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
+from kie_mcp.catalog.fields import snake_case
+from kie_mcp.catalog.spellings import CALLBACK_NAMES
 from kie_mcp.server import answers
 from kie_mcp.server.app import App, ToolCall
 from kie_mcp.server.generate import generate
@@ -30,7 +32,13 @@ class RunModel(FreeInput):
     @model_validator(mode="before")
     @classmethod
     def _with_input(cls, given: dict[str, Any]) -> dict[str, Any]:
-        """Move the model's fields into `input` if the caller wrote them beside `model`, as in some of KIE's APIs."""
+        """Move the model's fields into `input` if the caller wrote them beside `model`, as in some of KIE's APIs.
+
+        A callback URL gets the name that KIE uses.
+        """
+        callbacks = {name for name in given if snake_case(name) in CALLBACK_NAMES}
+        url = next((str(given[name]) for name in callbacks if given[name]), "")
+        given = {name: value for name, value in given.items() if name not in callbacks} | {"callBackUrl": url}
         own = {field.alias or name for name, field in cls.model_fields.items()}
         beside = {name: value for name, value in given.items() if name not in own}
         if "input" in given or not beside or given.get("unchecked"):
