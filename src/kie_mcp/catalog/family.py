@@ -151,9 +151,8 @@ class Family:
             ValueError: An argument is wrong or missing; the message says what to change.
         """
         renamed = self.rename(arguments)
-        given = {
-            name: value for name, value in keep_given(tidy(renamed), self.input_schema).items() if name not in OPTIONS
-        }
+        kept = keep_given(tidy(renamed), self.input_schema)
+        given = {name: value for name, value in kept.items() if name not in OPTIONS}
         name = given.pop("model", None)
         if self._is_version(name):
             # Callers often write a version of Suno or Midjourney, such as `v5`, into the argument `model`.
@@ -178,7 +177,7 @@ class Family:
             return model.model_validate(leave_out_empty(given, needed))
         except ValidationError as error:
             unknown = [str(each["loc"][0]) for each in error.errors() if _is_unknown_field(each)]
-            reason = self._explain(model, error, pasted=pasted)
+            reason = "; ".join(self._explain(model, each, pasted=pasted) for each in list_problems(error))
             raise (UnknownFields(model, unknown, reason) if unknown else ValueError(reason)) from None
 
     def rename(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -254,10 +253,7 @@ class Family:
         hint = f" Did you mean {' or '.join(dict.fromkeys(named[each].id for each in near))}?" if near else ""
         raise ValueError(f"{self.tool} has no model {quote_given(name)}.{hint} It has {', '.join(self._schemas)}.")
 
-    def _explain(self, model: type[KieModel], error: ValidationError, *, pasted: bool) -> str:
-        return "; ".join(self._explain_one(model, each, pasted=pasted) for each in list_problems(error))
-
-    def _explain_one(self, model: type[KieModel], problem: Any, *, pasted: bool) -> str:
+    def _explain(self, model: type[KieModel], problem: Any, *, pasted: bool) -> str:
         if problem["type"] == "missing":
             return f"{explain_problem(problem)} by {model.id}"
         if not _is_unknown_field(problem):
@@ -274,9 +270,8 @@ class Family:
             return f"{self.tool} does not take {name}. {list_arguments(self.input_schema['properties'], name)}"
         words = f"{model.id} does not take {name}."
         if holders:
-            words += (
-                f" {name} works with {name_models([each.id for each in holders], list(self._schemas), whole=True)}."
-            )
+            those = name_models([each.id for each in holders], list(self._schemas), whole=True)
+            words += f" {name} works with {those}."
         if sister := next((each.id for each in holders if _strip_mode(each) == _strip_mode(model)), ""):
             words += f" The same with {name} is {sister}."
         return f"{words} {list_arguments(model.model_fields, name)}"

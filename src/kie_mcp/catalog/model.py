@@ -8,16 +8,7 @@ from typing import Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic.fields import FieldInfo
 
-from kie_mcp.catalog.amount import (
-    LONGEST_UNKNOWN,
-    NOT_MEASURED,
-    SHORTEST_UNKNOWN,
-    Amount,
-    Lengths,
-    add,
-    exactly,
-    limit,
-)
+from kie_mcp.catalog.amount import LONGEST_UNKNOWN, NOT_MEASURED, SHORTEST_UNKNOWN, Amount, Lengths, add, exactly, limit
 from kie_mcp.catalog.argument_names import rename_arguments
 from kie_mcp.catalog.argument_values import read_value
 from kie_mcp.catalog.fields import Image, InList, Kind, Limits, MediaRef, Ref, find_file_type, snake_case
