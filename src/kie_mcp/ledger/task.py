@@ -7,6 +7,7 @@ from typing import Any, Literal
 from kie_mcp.catalog.credits import format_credits
 from kie_mcp.catalog.fields import Kind
 from kie_mcp.errors import BrokenRow
+from kie_mcp.text import replace_half_characters
 
 State = Literal["prepared", "submitting", "running", "succeeded", "failed", "expired", "unknown"]
 """State of a task.
@@ -71,8 +72,11 @@ class Result:
 
     @property
     def local_path(self) -> str:
-        """Path of the saved file on this machine; empty if the file is not saved, or is saved in a bucket."""
-        return "" if self.is_in_bucket else self.path
+        """Path of the saved file on this machine, to show; empty if the file is not saved, or is saved in a bucket.
+
+        A question mark replaces each byte of the path that is not UTF-8, because such bytes cannot be sent.
+        """
+        return "" if self.is_in_bucket else replace_half_characters(self.path)
 
     @property
     def is_damaged(self) -> bool:

@@ -25,6 +25,7 @@ from pydantic import ValidationError
 
 from kie_mcp.server.app import App
 from kie_mcp.server.unanswered import Unanswered
+from kie_mcp.text import replace_half_characters
 
 ANSWER_SECONDS = 1.5
 """Maximum seconds that the process runs after the client has closed stdin; many hosts kill it after 2 seconds."""
@@ -136,7 +137,7 @@ def read_again(received: Message) -> Message:
     line = received.errors(include_url=False)[0]["input"]
     try:
         parsed = json.loads(line)
-        whole = json.dumps(parsed, ensure_ascii=False).encode("utf-8", "replace")
+        whole = replace_half_characters(json.dumps(parsed, ensure_ascii=False))
         message = jsonrpc_message_adapter.validate_json(whole, by_name=False)
         if parsed.get("method") == "tools/call" and "arguments" in parsed["params"]:
             message.params["arguments"] = parsed["params"]["arguments"]  # type: ignore[union-attr, index]
