@@ -80,7 +80,9 @@ async def test_the_end_does_not_wait_for_ever() -> None:
     "message",
     [
         JSONRPCResponse(jsonrpc="2.0", id=1, result={"structuredContent": {"path": "/home/Jos\udce9/fox.png"}}),
-        JSONRPCNotification(jsonrpc="2.0", method="notifications/progress", params={"message": "/home/Jos\udce9/fox.png"}),
+        JSONRPCNotification(
+            jsonrpc="2.0", method="notifications/progress", params={"message": "/home/Jos\udce9/fox.png"}
+        ),
     ],
     ids=["answer", "notification"],
 )
