@@ -7,7 +7,6 @@ from typing import Any, Literal
 from kie_mcp.catalog.credits import format_credits
 from kie_mcp.catalog.fields import Kind
 from kie_mcp.errors import BrokenRow
-from kie_mcp.text import replace_half_characters
 
 State = Literal["prepared", "submitting", "running", "succeeded", "failed", "expired", "unknown"]
 """State of a task.
@@ -76,7 +75,7 @@ class Result:
 
         A question mark replaces each byte of the path that is not UTF-8, because such bytes cannot be sent.
         """
-        return "" if self.is_in_bucket else replace_half_characters(self.path)
+        return "" if self.is_in_bucket else self.path.encode(errors="replace").decode()
 
     @property
     def is_damaged(self) -> bool:
