@@ -103,6 +103,14 @@ def escape_unseen(json_text: str) -> str:
     return _UNSEEN_OR_KEPT.sub(lambda found: found["kept"] or _escape(found[0]), json_text)
 
 
+def replace_half_characters(text: str) -> str:
+    """Replace each half character (lone surrogate) in a text by a question mark, because UTF-8 has none.
+
+    They come from half an emoji, and from a byte of a file's name that is not UTF-8.
+    """
+    return text.encode("utf-8", "replace").decode()
+
+
 def _escape(character: str) -> str:
     return "\\u007f" if character == "\x7f" else json.dumps(character)[1:-1]
 

@@ -41,6 +41,7 @@ USES: dict[str, Use] = {
     "spending by model": lambda ledger: ledger.statistics.spending("model", NOW),
     "claim": lambda ledger: ledger.leases.claim(TASK.id, "s_me", NOW),
     "claimable": lambda ledger: ledger.leases.claimable("s_me", NOW),
+    "recent": lambda ledger: ledger.recent.states(NOW + 7200),
 }
 
 

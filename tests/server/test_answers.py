@@ -220,6 +220,13 @@ def test_a_finished_picture_takes_at_most_125_tokens() -> None:
     assert sum(len(get_encoding("o200k_base").encode(form)) for form in forms) <= 125
 
 
+def test_a_path_that_is_not_utf_8_is_told_with_a_question_mark_in_both_forms() -> None:
+    made = task(state="succeeded", saved=True, results=[Result(URL, "/home/Jos\udce9/a.mp4", "video/mp4")])
+    result = answers.build_task_result(made, now=NOW, usual=20)
+    assert answer(result)["media"][0]["path"] == "/home/Jos?/a.mp4"
+    assert "/home/Jos?/a.mp4" in text(result).splitlines()
+
+
 def test_every_saved_file_can_be_linked_under_its_number() -> None:
     results = [Result(URL), Result(URL, "/o u t/v-2.mp4", "video/mp4"), Result("", "/out/лиса.png")]
     result = answers.build_task_result(task(state="succeeded", results=results), now=NOW, usual=150)

@@ -15,6 +15,7 @@ from kie_mcp.errors import KieMcpError
 from kie_mcp.kie.client import KieClient
 from kie_mcp.kie.routes import JOBS, build_body
 from kie_mcp.ledger.leases import LEASE_SECONDS
+from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.sandbox.file_store import MEDIA_PATH
 from kie_mcp.server.operation.audit import write_audit
@@ -100,10 +101,18 @@ async def test_a_call_of_unknown_outcome_counts_as_accepted_when_it_is_found_at_
 async def test_each_item_of_a_batch_has_its_lines_and_the_batch_has_none(
     tmp_path: Path, sandbox: Sandbox, clock: JumpingClock, audit: pytest.LogCaptureFixture
 ) -> None:
-    async with run_server(tmp_path, sandbox.app, clock) as runner:
+    ended = list[str]()
+
+    async def observe(task: Task, before: Task) -> None:
+        await write_audit(task, before)
+        if task.final and not before.final:
+            ended.append(task.route)
+
+    async with run_server(tmp_path, sandbox.app, clock, on_change=observe) as runner:
         items = await runner.build_items([order("a heron"), order("a fox")])
         await run_to_end(runner, await runner.submit_batch(Batch(items, 2 * COST)))
     assert sorted(lines(audit), key=str) == [("accepted", None), ("accepted", None), ("ended", COST), ("ended", COST)]
+    assert sorted(ended) == ["batch", "jobs", "jobs"], "each end is told once, with the task as it was before"
 
 
 async def test_a_task_to_which_kie_gives_no_id_has_both_lines(

@@ -165,6 +165,31 @@ async def test_progress_is_told_once_a_second_and_only_ever_grows(settings: Sett
 
 
 @pytest.mark.anyio
+async def test_progress_is_told_every_ten_seconds_however_late_a_task_is(settings: Settings) -> None:
+    clock = SetClock()
+    app = App(settings, clock=clock)
+    told: list[float] = []
+
+    async def listen(progress: float, total: float | None, message: str | None) -> None:  # noqa: ARG001
+        told.append(progress)
+
+    async def call_tool(context: Context, params: CallToolRequestParams) -> CallToolResult:  # noqa: ARG001
+        report = make_progress_reporter(app, context, {"t_1": 1.0})
+        for _ in range(60):
+            await report([task(created=NOW - 3600)])
+            await anyio.wait_all_tasks_blocked()
+            clock.ticks += 10
+        return CallToolResult(content=[])
+
+    server = Server("progress", lifespan=lambda _: app.run(), on_list_tools=list_tools, on_call_tool=call_tool)
+    async with Client(server, raise_exceptions=True) as client:
+        await client.call_tool("get_task", {}, progress_callback=listen)
+    assert len(told) == 60
+    assert told == sorted(set(told))
+    assert 0.99 < told[0] < told[-1] < 1
+
+
+@pytest.mark.anyio
 async def test_who_gave_no_progress_token_is_told_nothing(app: App, sandbox: Sandbox) -> None:
     heard: list[object] = []
 

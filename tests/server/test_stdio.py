@@ -146,18 +146,26 @@ except SystemExit:
     assert run.stdout.endswith("True\n")
 
 
-def test_what_was_asked_before_the_end_of_the_input_is_answered(environment: dict[str, str]) -> None:
+def test_what_was_asked_before_the_end_of_the_input_is_answered_however_it_was_written(
+    environment: dict[str, str],
+) -> None:
     requests: list[dict[str, Any]] = [
         {"id": 1, "method": "initialize", "params": INITIALIZE},
         {"method": "notifications/initialized"},
         {"id": 2, "method": "tools/call", "params": {"name": "list_tasks", "arguments": {}}},
         {"id": 3, "method": "resources/read", "params": {"uri": "kie://tasks"}},
+        {"id": 4.0, "method": "ping"},
+        {"id": 5, "method": "ping", "params": []},
+        {"id": 6, "method": "ping", "jsonrpc": "1.0"},
     ]
-    lines = "".join(json.dumps({"jsonrpc": "2.0"} | request) + "\n" for request in requests)
+    byte_order_mark = "\ufeff"
+    lines = byte_order_mark + "".join(json.dumps({"jsonrpc": "2.0"} | request) + "\n" for request in requests)
     run = subprocess.run(
-        COMMAND, input=lines, capture_output=True, text=True, timeout=60, check=True, env=os.environ | environment
+        COMMAND, input=lines.encode(), capture_output=True, timeout=60, check=True, env=os.environ | environment
     )
-    assert sorted(json.loads(line)["id"] for line in run.stdout.splitlines()) == [1, 2, 3]
+    answers = {answer["id"]: answer for answer in map(json.loads, run.stdout.splitlines())}
+    assert set(answers) == {1, 2, 3, 4, 5, 6}
+    assert [id_ for id_, answer in answers.items() if "error" in answer] == [6]
 
 
 @pytest.mark.anyio

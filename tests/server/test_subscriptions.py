@@ -411,6 +411,45 @@ async def test_a_task_that_another_server_started_is_watched_once_somebody_subsc
                 assert await anext(stream) == ResourceUpdated(uri)
 
 
+@pytest.mark.on_postgresql
+async def test_a_task_that_another_live_server_watches_is_told_when_the_ledger_says_that_it_has_ended(
+    settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock, status_gate: Gate
+) -> None:
+    def build() -> App:
+        return App(settings, transport=transport, clock=clock)
+
+    told = list[str]()
+
+    async def read(stream: Subscription) -> None:
+        async for event in stream:
+            assert isinstance(event, ResourceUpdated)
+            told.append(event.uri)
+
+    async with Client(build_server(build())) as other, Client(build_server(build())) as here:
+        with status_gate:
+            uri, own = await start_task(other), await start_task(here)
+            addresses = [uri, own, "kie://library"]
+            async with here.listen(resource_subscriptions=addresses) as stream, anyio.create_task_group() as group:
+                group.start_soon(read, stream)
+                status_gate.over.set()
+                await wait_for_end(here, own, uri)
+                await pass_time_until(lambda: {uri, own, "kie://library"} == set(told), clock)
+                group.cancel_scope.cancel()
+    assert told.count(own) == 2, "what this server watches is told once for its end and once for its files"
+
+
+async def test_a_stream_does_not_wait_until_kie_has_accepted_its_tasks(
+    settings: Settings, sandbox: Sandbox, clock: JumpingClock
+) -> None:
+    answers = Gate("/createTask")
+    transport = httpx2.ASGITransport(app=InterceptedKie(sandbox.app, post=answers))
+    async with Client(build_server(App(settings, transport=transport, clock=clock)), raise_exceptions=True) as client:
+        with answers:
+            uri, before = await start_task(client), clock.monotonic()
+            async with client.listen(resource_subscriptions=[uri, "kie://tasks/5f0c5f0c5f0c5f0c"]):
+                assert clock.monotonic() == before
+
+
 async def test_every_state_that_is_written_down_is_told_after_it_is(
     tmp_path: Any, sandbox: Sandbox, clock: JumpingClock
 ) -> None:

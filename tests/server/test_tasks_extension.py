@@ -438,7 +438,7 @@ def test_a_handle_says_how_a_task_is(given: Task, status: str, message: str, upd
 async def test_a_cancelled_task_that_a_call_leads_to_again_is_answered_in_words(app: App, clock: JumpingClock) -> None:
     async def call_tool(_: Any, params: CallToolRequestParams) -> CallToolResult:
         result = CallToolResult(content=[TextContent(text="t_1 running")], structured_content={"task_id": "t_1"})
-        return StartedTaskResult.of(task(cancelled=NOW if params.name == "cancelled" else None), result)
+        return StartedTaskResult.of(task(cancelled=NOW if params.name == "cancelled" else None), result, 150)
 
     server = Server("s", lifespan=lambda _: app.run(), on_list_tools=dispatcher.list_tools, on_call_tool=call_tool)
     add_extension(server, TasksExtension())
@@ -447,3 +447,4 @@ async def test_a_cancelled_task_that_a_call_leads_to_again_is_answered_in_words(
         assert isinstance(words, CallToolResult)
         assert words.structured_content == {"task_id": "t_1"}
         assert isinstance(await client.session.call_tool("other", {}, allow_claimed=True), TaskHandle)
+    assert not app.opened_runner, "the handle of a task that was paid needs nothing that can fail"

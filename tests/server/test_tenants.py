@@ -179,7 +179,7 @@ async def test_a_task_of_a_caller_goes_on_when_the_caller_comes_back_after_a_res
         with JumpingClock.hold():
             async with second.use(ANN) as ann:
                 runner = await ann.runner()
-                await wait_until(lambda: runner.is_watching)
+                await wait_until(lambda: bool(runner.watched))
         async with second.use(ANN) as ann:
             runner = await ann.runner()
             (ended,) = await runner.wait([await runner.get(made.id)], 1000)
@@ -209,7 +209,7 @@ async def test_the_tasks_of_a_dead_process_go_on_if_the_key_can_be_found(
         app = other.find_open("ann")
         assert app
         runner = await app.runner()
-        await wait_until(lambda: runner.is_watching)
+        await wait_until(lambda: bool(runner.watched))
         (ended,) = await runner.wait([await runner.get(made.id)], 1000)
     assert ended.state == "succeeded"
     # Bob has no task that has not ended.
@@ -335,7 +335,7 @@ async def test_a_create_that_is_on_its_way_when_the_key_changes_is_waited_for(
             async with tenants.use(Caller("ann", key=SecretStr(BOBS_KEY))) as app:
                 opened.append(app)
                 runner = await app.runner()
-                await wait_until(lambda: runner.is_watching)
+                await wait_until(lambda: bool(runner.watched))
                 (task,) = await runner.ledger.page()
                 (ended,) = await runner.wait([task], 1000)
             assert (task.state, ended.state) == ("running", "succeeded")

@@ -49,7 +49,7 @@ class Connection:
 
 
 async def test_the_end_comes_when_all_requests_are_answered() -> None:
-    connection, ended = Connection(ask(1), ask("1"), ask(2)), list[str]()
+    connection, ended = Connection(ask(1), ask("one"), ask(2)), list[str]()
 
     async def read() -> None:
         await connection.read()
@@ -57,7 +57,7 @@ async def test_the_end_comes_when_all_requests_are_answered() -> None:
 
     async with anyio.create_task_group() as group:
         group.start_soon(read)
-        for id_ in (2, 1, "1"):
+        for id_ in (2, 1, "one"):
             await anyio.wait_all_tasks_blocked()
             assert not ended
             await connection.answers.send(answer(id_))
@@ -65,7 +65,7 @@ async def test_the_end_comes_when_all_requests_are_answered() -> None:
 
 
 async def test_the_end_comes_at_once_when_all_is_answered_or_needs_no_answer() -> None:
-    connection = Connection(ask(1), ask(2), cancel(2), ask(3, "subscriptions/listen"))
+    connection = Connection(ask(1), ask(2), cancel(2), ask(4), cancel("4"), ask(3, "subscriptions/listen"))
     async with anyio.create_task_group() as group:
         group.start_soon(connection.read)
         await anyio.wait_all_tasks_blocked()
@@ -74,3 +74,22 @@ async def test_the_end_comes_at_once_when_all_is_answered_or_needs_no_answer() -
 
 async def test_the_end_does_not_wait_for_ever() -> None:
     await Connection(ask(1), seconds=0.01).read()
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        JSONRPCResponse(jsonrpc="2.0", id=1, result={"structuredContent": {"path": "/home/Jos\udce9/fox.png"}}),
+        JSONRPCNotification(
+            jsonrpc="2.0", method="notifications/progress", params={"message": "/home/Jos\udce9/fox.png"}
+        ),
+    ],
+    ids=["answer", "notification"],
+)
+async def test_half_a_character_is_sent_as_a_question_mark(message: JSONRPCResponse | JSONRPCNotification) -> None:
+    connection = Connection(seconds=0)
+    async with connection.stream, connection.answers, connection.sent:
+        await connection.answers.send(SessionMessage(message))
+        sent = (await connection.sent.receive()).message
+    assert "/home/Jos?/fox.png" in sent.model_dump_json()
+    assert type(sent) is type(message)

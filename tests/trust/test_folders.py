@@ -20,6 +20,7 @@ from kie_mcp.errors import InvalidCall
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server.app import App
 from kie_mcp.server.build import build_server
+from kie_mcp.server.roots import read_file_url
 from kie_mcp.tasks.allowed_folders import AllowedFolders
 from kie_mcp.tasks.private_places import find_fault
 
@@ -193,6 +194,14 @@ def test_the_home_folder_counts_by_the_list_of_users_too(monkeypatch: pytest.Mon
     assert find_fault(Path(pwd.getpwuid(os.getuid()).pw_dir)) == "is the home folder"
 
 
+class AnyRoot(Root):
+    uri: str  # type: ignore[assignment]
+
+
+class AnyRoots(ListRootsResult):
+    roots: list[AnyRoot]  # type: ignore[assignment]
+
+
 async def test_a_client_may_declare_folders_and_none_of_them_may_be_private(
     sandbox: Sandbox, settings: Settings, clock: JumpingClock, home: Path
 ) -> None:
@@ -201,7 +210,8 @@ async def test_a_client_may_declare_folders_and_none_of_them_may_be_private(
 
     async def list_roots(context: object) -> ListRootsResult:
         asked.append(context)
-        return ListRootsResult(roots=[Root(uri=FileUrl(folder.as_uri())) for folder in roots])
+        others = ["vscode-vfs://github/a/b", str(home / "plain"), "file://[bad/x", "file:///nul%00"]
+        return AnyRoots(roots=[AnyRoot(uri=uri) for uri in (*others, *(folder.as_uri() for folder in roots))])
 
     app = App(
         settings.model_copy(update={"read_dirs": ()}), transport=httpx2.ASGITransport(app=sandbox.app), clock=clock
@@ -287,6 +297,20 @@ async def test_a_client_whose_roots_are_an_error_has_none(
     async with Client(build_server(app), mode="legacy", list_roots_callback=list_roots) as client:
         refused = await client.call_tool("upload_file", {"path": str(home / "work" / "fox.png")})
         assert "outside the folders" in text(refused)
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("file:///C:/Users/Ann", "/C:/Users/Ann"),
+        ("file:///c%3A/Users/Ann", "/c:/Users/Ann"),
+        ("file:///c%3a/Users/Jos%C3%A9", "/c:/Users/Jos%C3%A9"),
+        ("vscode-remote://wsl/home", ""),
+        ("C:/Users/Ann", ""),
+    ],
+)
+def test_a_root_on_windows_may_be_written_as_vs_code_writes_it(url: str, path: str) -> None:
+    assert read_file_url(url) == path
 
 
 def test_a_working_folder_that_is_gone_is_left_out(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

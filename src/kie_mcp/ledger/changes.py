@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import anyio
 
+ANY_TASK = ""
+"""The id with which a caller waits for a change of any task."""
 CALLBACK_PREFIX = "call "
 """Prefix of a message that reports a callback from KIE; the rest of the message is the id of the task."""
 
@@ -20,7 +22,11 @@ class Changes:
         self._waiting: defaultdict[str, list[anyio.Event]] = defaultdict(list)
 
     async def wait(self, id_: str) -> None:
-        """Wait until another process has changed the task with this id, or until `wake_all()` is called."""
+        """Wait until another process has changed the task with this id, or until `wake_all()` is called.
+
+        Args:
+            id_: The id of a task, or `ANY_TASK`.
+        """
         event = anyio.Event()
         self._waiting[id_].append(event)
         try:
@@ -41,6 +47,7 @@ class Changes:
             self.on_callback(payload.removeprefix(CALLBACK_PREFIX))
         else:
             self.wake(payload)
+            self.wake(ANY_TASK)
 
     def wake_all(self) -> None:
         """Wake all waiting callers; used when it is unknown which tasks have changed."""

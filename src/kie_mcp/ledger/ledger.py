@@ -23,6 +23,7 @@ from kie_mcp.ledger.leases import Leases
 from kie_mcp.ledger.marks import Marks, is_marked
 from kie_mcp.ledger.migrations import REVISIONS, Revisions
 from kie_mcp.ledger.rate_limit import CreateSlots, ReadSlots
+from kie_mcp.ledger.recent import Recent
 from kie_mcp.ledger.rows import MAX_CREDITS, NEVER_BILLED, row_from_task, task_from_row, update_task
 from kie_mcp.ledger.spending import Moment
 from kie_mcp.ledger.sqlite import SqliteDatabase
@@ -75,6 +76,7 @@ class Ledger:
         self.confirmations = Confirmations(database)
         self.uploads = Uploads(database)
         self.marks = Marks(database)
+        self.recent = Recent(database)
         self.keys = Keys(database)
         self.statistics = Statistics(database)
 

@@ -71,8 +71,11 @@ class Result:
 
     @property
     def local_path(self) -> str:
-        """Path of the saved file on this machine; empty if the file is not saved, or is saved in a bucket."""
-        return "" if self.is_in_bucket else self.path
+        """Path of the saved file on this machine, to show; empty if the file is not saved, or is saved in a bucket.
+
+        A question mark replaces each byte of the path that is not UTF-8, because such bytes cannot be sent.
+        """
+        return "" if self.is_in_bucket else self.path.encode(errors="replace").decode()
 
     @property
     def is_damaged(self) -> bool:

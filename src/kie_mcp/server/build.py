@@ -16,6 +16,7 @@ from kie_mcp.server import resources, warm_up
 from kie_mcp.server.app import App
 from kie_mcp.server.extensions import tasks
 from kie_mcp.server.extensions.subscriptions import Subscriptions
+from kie_mcp.server.ledger_errors import explain_ledger_errors
 from kie_mcp.server.path_filter import PathFilter
 from kie_mcp.server.prefix import ToolPrefix
 from kie_mcp.server.prompts import completions, prompts
@@ -120,6 +121,7 @@ def build_server(
         server.middleware.append(use_app_of_caller)
     if not app.local_files:
         server.middleware.append(PathFilter(app))
+    server.middleware.append(explain_ledger_errors)
     server.add_notification_handler("notifications/roots/list_changed", NotificationParams, app.roots.forget)
     if app.selection.prefix:
         server.middleware.append(ToolPrefix(app.selection.prefix))

@@ -1,8 +1,6 @@
-"""Handle what the SDK's stdio transport handles wrongly: half characters, a client's first requests, the end of stdin.
+"""Handle what the SDK's stdio transport handles wrongly: lines that it refuses, first requests, the end of stdin.
 
-Half a character is a lone surrogate: one half of a UTF-16 pair, such as U+D83D. JSON strings can contain lone
-surrogates, and some clients send them. The SDK's parser refuses the whole line, so the SDK does not know the request's
-id and sends no answer. Without this module, the client would wait forever.
+The SDK sends no answer to a line that its parser refuses; the module `refused_lines` answers these lines.
 
 The SDK distinguishes two eras: protocol versions before 2026-07-28, and protocol versions from 2026-07-28 on. In the
 SDK, a client's first request decides the era of the connection, even if this request only asks what the server
@@ -11,7 +9,7 @@ refuses every `initialize` until the process ends. Therefore, this module answer
 deciding the era. The first answers, which come from answers.json, do not decide the era either.
 """
 
-import json
+from collections import deque
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -20,10 +18,11 @@ import anyio
 from mcp.server.lowlevel import Server
 from mcp.server.runner import serve_dual_era_loop
 from mcp.shared.message import SessionMessage
-from mcp_types import JSONRPCRequest, jsonrpc_message_adapter
+from mcp_types import JSONRPCError, JSONRPCRequest
 from pydantic import ValidationError
 
 from kie_mcp.server.app import App
+from kie_mcp.server.refused_lines import read_refused
 from kie_mcp.server.unanswered import Unanswered
 
 ANSWER_SECONDS = 1.5
@@ -36,7 +35,7 @@ ERA_NEUTRAL = ("server/discover", "tools/list", "prompts/list", "resources/list"
 
 
 class ClientStream:
-    """The stream of the client's messages; it repairs half characters, and answers the requests in `ERA_NEUTRAL`."""
+    """The stream of the client's messages; it answers the requests in `ERA_NEUTRAL`, and lines that the SDK refuses."""
 
     def __init__(
         self,
@@ -65,9 +64,11 @@ class ClientStream:
         self._unanswered = unanswered
         self._answer_seconds = answer_seconds
         self._era_is_open = True
+        self._read_ahead: deque[SessionMessage] = deque()
+        """Messages that were read together with an earlier one, in a batch, and are not returned yet."""
 
     async def receive(self) -> Message:
-        """Return the client's next message; if the next line is no valid message, return the parser's error.
+        """Return the client's next message.
 
         Raises:
             anyio.EndOfStream: When the client has closed stdin, and all requests are answered or
@@ -83,7 +84,10 @@ class ClientStream:
 
     async def _receive(self) -> Message:
         while True:
-            received = read_again(await self._incoming.receive())
+            received = self._read_ahead.popleft() if self._read_ahead else await self._incoming.receive()
+            if isinstance(received, ValidationError):
+                await self._read_refused(received)
+                continue
             if not (self._era_is_open and isinstance(received, SessionMessage)):
                 return received
             if not isinstance(received.message, JSONRPCRequest):
@@ -92,6 +96,14 @@ class ClientStream:
                 self._era_is_open = False
                 return received
             await self._answer_apart(received)
+
+    async def _read_refused(self, refusal: ValidationError) -> None:
+        """Keep the messages of a line that the SDK refused, and send an error for each request that cannot be read."""
+        for message in read_refused(refusal):
+            if isinstance(message, JSONRPCError):
+                await self._outgoing.send(SessionMessage(message))
+            else:
+                self._read_ahead.append(SessionMessage(message))
 
     async def _answer_apart(self, request: SessionMessage) -> None:
         """Let the SDK answer a request on a separate connection, so that it does not decide this connection's era."""
@@ -122,24 +134,3 @@ class ClientStream:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.aclose()
-
-
-def read_again(received: Message) -> Message:
-    """Parse a line again if the SDK refused it because of half a character; return all other messages unchanged.
-
-    Half characters stay in the arguments of a tool call, so that the error can name the wrong argument. Elsewhere in
-    the line, a question mark replaces each half character, because an answer that contains half a character cannot be
-    sent.
-    """
-    if not isinstance(received, ValidationError):
-        return received
-    line = received.errors(include_url=False)[0]["input"]
-    try:
-        parsed = json.loads(line)
-        whole = json.dumps(parsed, ensure_ascii=False).encode("utf-8", "replace")
-        message = jsonrpc_message_adapter.validate_json(whole, by_name=False)
-        if parsed.get("method") == "tools/call" and "arguments" in parsed["params"]:
-            message.params["arguments"] = parsed["params"]["arguments"]  # type: ignore[union-attr, index]
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return received
-    return SessionMessage(message)

@@ -47,8 +47,8 @@ def serve(wire: Wire, tools: str, prefix: str) -> None:
         file = cast("anyio.AsyncFile[str]", anyio.wrap_file(cast("Any", wire)))
         async with stdio_server(file, file) as (incoming, outgoing):
             unanswered = Unanswered()
-            stream = ClientStream(incoming, outgoing, server, app, unanswered)
             answers = AnswerStream(outgoing, unanswered)
+            stream = ClientStream(incoming, answers, server, app, unanswered)
             await server.run(stream, answers, server.create_initialization_options())
 
     anyio.run(run)

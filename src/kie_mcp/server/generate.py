@@ -131,4 +131,4 @@ async def _wait_and_answer(app: App, call: ToolCall, order: Order, task: Task) -
     )
     if changes := runner.references.explain_changes(order.call.references()):
         answers.add_note(result, changes)
-    return tasks.StartedTaskResult.of(task, result) if runner.is_busy(task) else result
+    return tasks.StartedTaskResult.of(task, result, usual) if runner.is_busy(task) else result

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 
 REPORT_INTERVAL = 1
 """Minimum seconds between two progress notifications for the same tool call."""
+LONGEST_SILENCE = 10
+"""Seconds after which a task's progress is told although it has hardly grown; some clients give up without news."""
+MOST_SHARE = 0.999
+"""The largest estimate of the progress of tasks that have not all ended; from there it grows by small steps."""
 
 STATE_WORDS = {
     "prepared": "starting",
@@ -41,11 +45,16 @@ def make_progress_reporter(app: App, context: Context, usual: Mapping[str, float
     async def report(tasks: Sequence["Task"]) -> None:
         nonlocal last_share, last_report
         moment = clock.monotonic()
-        # The number is rounded to four digits, because some clients show it unchanged.
-        share = round(measure_progress(tasks, usual, now=start + moment), 4)
+        share = measure_progress(tasks, usual, now=start + moment)
         # A progress of 1 is never sent, because the result of the call follows and says that all tasks have ended.
-        if moment - last_report < REPORT_INTERVAL or not last_share < share < 1:
+        if moment - last_report < REPORT_INTERVAL or share == 1:
             return
+        # The number is rounded to four digits, because some clients show it unchanged.
+        share = min(round(share, 4), MOST_SHARE)
+        if share <= last_share:
+            if moment - last_report < LONGEST_SILENCE:
+                return
+            share = round(last_share + (1 - last_share) / 100, 6)
         last_share, last_report = share, moment
         await context.session.report_progress(share, 1, describe_progress(tasks, usual, now=start + moment))
 

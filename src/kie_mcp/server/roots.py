@@ -1,6 +1,5 @@
 """Roots: the folders that a client declares (MCP before 2026-07-28), from which this server may then read files."""
 
-from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,23 @@ from urllib.request import url2pathname
 import anyio
 from mcp.server.context import ServerRequestContext
 from mcp.shared.exceptions import MCPError
-from mcp_types import ListRootsRequest, ListRootsResult, Root
-from pydantic import ValidationError
+from mcp_types import ListRootsRequest, Result
+from pydantic import BaseModel, ValidationError
 
 ANSWER_SECONDS = 2
 """Maximum seconds that a call waits for the client's roots; after that, the client is treated as one without roots."""
+
+
+class AnyRoot(BaseModel):
+    """A root as the client wrote it; the SDK's class `Root` refuses all roots if one is no `file://` URL."""
+
+    uri: str
+
+
+class RootList(Result):
+    """The client's answer to roots/list."""
+
+    roots: list[AnyRoot]
 
 
 class Roots:
@@ -50,14 +61,17 @@ class Roots:
 async def _ask(context: ServerRequestContext[Any, Any]) -> tuple[Path, ...]:
     """Return the client's roots; a client whose answer is an error or malformed is treated as one without roots."""
     with suppress(MCPError, ValidationError):
-        result = await context.session.send_request(ListRootsRequest(), ListRootsResult, ANSWER_SECONDS)
-        return tuple(_find_folders(result.roots))
+        result = await context.session.send_request(ListRootsRequest(), RootList, ANSWER_SECONDS)
+        return tuple(Path(url2pathname(place)) for root in result.roots if (place := read_file_url(root.uri)))
     return ()
 
 
-def _find_folders(roots: Sequence[Root]) -> Iterator[Path]:
-    """Yield the folders that the roots name; a root that is no `file://` URL of this machine is skipped."""
-    for root in roots:
-        address = urlsplit(str(root.uri))
-        if address.scheme == "file" and address.hostname in (None, "localhost", "127.0.0.1", "::1"):
-            yield Path(url2pathname(address.path))
+def read_file_url(url: str) -> str:
+    """Return the path in a `file://` URL of this machine, still percent-encoded; empty for all other texts."""
+    try:
+        address = urlsplit(url)
+        is_here = address.scheme == "file" and address.hostname in (None, "localhost", "127.0.0.1", "::1")
+    except ValueError:
+        return ""
+    # VS Code writes `file:///c%3A/Users`, in which `url2pathname()` would not find the drive.
+    return address.path.replace("%3A", ":").replace("%3a", ":") if is_here else ""

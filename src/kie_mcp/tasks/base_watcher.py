@@ -1,5 +1,6 @@
 """The base class of all watchers, with the task and the events for which callers wait."""
 
+from dataclasses import replace
 from functools import partial
 
 import anyio
@@ -33,6 +34,8 @@ class BaseWatcher:
         A failed download, or a failed attempt to save the row, may still be retried after this event.
         """
         self._services = services
+        self._recorded = replace(task)
+        """The task as it is in the ledger, as far as this process knows."""
 
     @property
     def is_submitting(self) -> bool:
@@ -49,3 +52,8 @@ class BaseWatcher:
         else:
             clock = self._services.clock
             await clock.wait_for_first(self.create_settled.wait, partial(clock.sleep, seconds))
+
+    async def _save(self) -> None:
+        """Save the task's current state, and try again until the ledger can be written; see `save_until_written()`."""
+        await self._services.save_until_written(self.task, self._recorded, self.create_settled.set)
+        self._recorded = replace(self.task)

@@ -201,7 +201,7 @@ class BatchWatcher(BaseWatcher):
         # The lock lets only one save run at a time. Otherwise, an earlier state of the row could overwrite a later
         # state.
         async with self._saving:
-            await self._services.save_until_written(self.task, self.create_settled.set)
+            await super()._save()
 
 
 async def reopen(ledger: Ledger, task: Task) -> Task:

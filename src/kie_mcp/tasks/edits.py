@@ -157,9 +157,6 @@ class EditWatcher(BaseWatcher):
     def _fail(self, error: KieMcpError) -> None:
         self.task.state, self.task.error, self.task.note = "failed", error.as_dict(), ""
 
-    async def _save(self) -> None:
-        await self._services.save_until_written(self.task, self.create_settled.set)
-
     async def _stage(self, timeline: Timeline) -> Edit:
         editing.find_program()
         folder = self._private_folder(_require_downloader(self._services))

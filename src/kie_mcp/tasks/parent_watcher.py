@@ -325,9 +325,6 @@ class ParentWatcher(BaseWatcher):
             "billed": None if credits_ is None else credits_ > 0,
         }
 
-    async def _save(self) -> None:
-        await self._services.save_until_written(self.task, self.create_settled.set)
-
 
 async def settle_create(runner: PartRunner, id_: str) -> Task:
     """Wait until the create request of a part or an item is settled, whichever process watches it; return the task."""

@@ -4,7 +4,7 @@ Before a task is submitted, the runner checks idempotency, spending caps and con
 one ledger. Each process holds a lease on its tasks, and renews the lease by heartbeat.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -320,9 +320,9 @@ class Runner:
         self._background.start(reopen_ended_batches, self.ledger, self, self.clock.time())
 
     @property
-    def is_watching(self) -> bool:
-        """Whether this process watches any task."""
-        return bool(self._watchers)
+    def watched(self) -> Mapping[str, object]:
+        """The tasks that this process watches; the keys are the ids of the tasks in the ledger."""
+        return self._watchers
 
     async def settle_creates(self) -> None:
         """Wait until all create requests that were sent are settled: answered by KIE, or of unknown outcome."""

@@ -59,21 +59,19 @@ class Services:
         if self.on_change:
             await self.on_change(task, before if is_saved else task)
 
-    async def save_until_written(self, task: Task, on_failure: Callable[[], None]) -> None:
+    async def save_until_written(self, task: Task, before: Task, on_failure: Callable[[], None]) -> None:
         """Save the current state of a task that this process watches, and try again until the ledger can be written.
-
-        This method is only for tasks that send no create request themselves, because `on_change` gets the same task
-        twice and so does not learn the earlier state.
 
         Args:
             task: The task with the state to save.
+            before: The task as this process last read it from the ledger, or saved it.
             on_failure: A function that is called after each failed attempt, so that callers who wait for this task can
                 be answered before the ledger can be written again.
         """
         backoff = 1
         while True:
             try:
-                await self.save(task, task, as_watcher=True)
+                await self.save(task, before, as_watcher=True)
             except LedgerError as error:
                 logger.warning("task %s cannot be written down: %s", task.id, failures.describe_cause(error))
             else:

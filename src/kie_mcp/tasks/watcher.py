@@ -72,8 +72,6 @@ class Watcher(BaseWatcher):
         """The error of the last attempt to save the task; None if the last attempt was successful."""
         self._own_notes: dict[str, str] = {}
         """Maps the note "Not written down: …" of a failed save to the task's earlier note, which is saved instead."""
-        self._recorded = replace(task)
-        """The task as it is in the ledger, as far as this process knows."""
         self._last_poll = self._last_progress
         self._woken = anyio.Event()
         self._expects_callback = False

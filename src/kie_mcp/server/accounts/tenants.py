@@ -65,7 +65,7 @@ class _OpenTenant:
     def is_idle(self) -> bool:
         """Whether this process watches no task of the tenant."""
         runner = self.app.opened_runner
-        return not (runner and runner.is_watching)
+        return not (runner and runner.watched)
 
     def serves(self, caller: Caller) -> bool:
         """Whether the app is open and has the caller's KIE key."""

@@ -3,10 +3,15 @@
 Clients of protocol version 2026-07-28 open a stream with subscriptions/listen. Clients of older protocol versions send
 resources/subscribe and get the notifications on their connection. A server offers resources/subscribe only if it has
 a single connection to a client, as on stdio.
+
+This process tells of the tasks that it watches after it has saved them. To notice the changes that other processes
+make, it compares the ledger with what it was before, while somebody subscribes: every few seconds, and with PostgreSQL
+as soon as a change is reported.
 """
 
 import logging
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -26,6 +31,7 @@ from kie_mcp.errors import KieMcpError
 from kie_mcp.server.app import App, Context
 
 if TYPE_CHECKING:
+    from kie_mcp.ledger.recent import TaskState
     from kie_mcp.ledger.task import Task
 
 logger = logging.getLogger(__name__)
@@ -36,6 +42,12 @@ TASKS = "kie://tasks"
 TASK_PREFIX = f"{TASKS}/"
 MAX_SUBSCRIPTIONS = 100
 """Maximum number of resource URIs that one stream or one connection may subscribe to."""
+WATCH_SECONDS = 3
+"""Maximum seconds that a resources/subscribe request waits for KIE."""
+LOOK_SECONDS = 3
+"""Seconds between two looks at the ledger for changes by other processes."""
+GAP_SECONDS = 0.5
+"""Minimum seconds between two looks, however many changes PostgreSQL reports."""
 
 
 class Subscriptions:
@@ -60,9 +72,22 @@ class Subscriptions:
         """Number of open subscriptions/listen streams that subscribe to the balance."""
         self._balance_may_have_changed = False
         self._wake = anyio.Event()
+        self._streams = 0
+        """Number of open subscriptions/listen streams."""
+        self._has_readers = anyio.Event()
+        """Set when somebody subscribes."""
+        self._told: dict[str, TaskState] = {}
+        """For the ledger's id of each task, the state that was told last; empty while nobody subscribes."""
+        self._looking = anyio.Lock()
 
     async def run(self, app: App) -> None:
-        """Send pending notifications, and read the balance after tasks have changed, until this method is cancelled."""
+        """Send notifications, and look for changes by other processes, until this method is cancelled."""
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._follow_others, app)
+            group.start_soon(self._send_pending, app)
+
+    async def _send_pending(self, app: App) -> None:
+        """In an endless loop, send pending notifications, and read the balance after tasks have changed."""
         while True:
             await self._wake.wait()
             self._wake = anyio.Event()
@@ -74,8 +99,53 @@ class Subscriptions:
                 self._balance_may_have_changed = False
                 await self._compare_balance(app)
 
+    @property
+    def _is_followed(self) -> bool:
+        """Whether anybody subscribes."""
+        return bool(self._streams or self._subscribed)
+
+    async def _follow_others(self, app: App) -> None:
+        """In an endless loop, look for changes by other processes while somebody subscribes."""
+        while True:
+            await self._has_readers.wait()
+            await _wait_for_change(app)
+            if self._is_followed:
+                await self._look(app)
+                await app.clock.idle(GAP_SECONDS)
+            else:
+                self._has_readers, self._told = anyio.Event(), {}
+
+    async def _look(self, app: App) -> None:
+        """Read the ledger, and tell subscribers of the tasks that have changed since they were last told.
+
+        This is also done before somebody subscribes, so that only later changes are told.
+        """
+        from kie_mcp.ledger.ledger import LedgerError
+
+        try:
+            runner = await app.runner()
+            async with self._looking:
+                # The watchers of this process tell by themselves, as soon as they have saved a change.
+                own = set(runner.watched)
+                found = await runner.ledger.recent.states(app.clock.time())
+                before = self._told
+                self._told = {id_: before.get(id_, state) if id_ in own else state for id_, state in found.items()}
+            for id_, state in self._told.items():
+                if id_ not in own and before.get(id_) != state:
+                    await self._tell(state)
+        except (KieMcpError, LedgerError) as error:
+            logger.info("The ledger cannot be looked at: %s", error)
+
     async def task_changed(self, task: "Task", *_: object) -> None:
         """Queue notifications about a task whose new state was written to the ledger; do not wait for any client."""
+        from kie_mcp.ledger.recent import TaskState
+
+        state = TaskState(task.id, task.kie_id, task.state, task.saved, task.note)
+        if self._is_followed:
+            self._told[task.id] = state
+        await self._tell(state)
+
+    async def _tell(self, task: "TaskState") -> None:
         for id_ in (task.id, task.kie_id):
             if id_:
                 await self._publish(f"{TASK_PREFIX}{id_}")
@@ -88,22 +158,30 @@ class Subscriptions:
 
     async def listen(self, context: Context, params: SubscriptionsListenRequestParams) -> SubscriptionsListenResult:
         """Answer a subscriptions/listen request; the method returns when the client closes the stream."""
+        from kie_mcp.ledger.ledger import LedgerError
+
         uris = [uri for uri in params.notifications.resource_subscriptions or () if _can_change(uri)][
             :MAX_SUBSCRIPTIONS
         ]
         # Only the resource URIs are filtered. A client may also subscribe to changes of the lists of tools, prompts and
         # resources; the SDK accepts this, but these lists never change.
         honored = params.notifications.model_copy(update={"resource_subscriptions": uris})
+        app = context.lifespan_context
         for uri in uris:
             # An unknown task is no error here: the subscription is accepted, but no notification is ever sent for it.
-            with suppress(KieMcpError):
-                await _watch_task(context.lifespan_context, uri)
+            # There may be many tasks, so KIE is not waited for.
+            with suppress(KieMcpError, LedgerError):
+                await _watch_task(app, uri, seconds=0)
+        await self._look(app)
         reads_balance = CREDITS in uris
+        self._streams += 1
+        self._has_readers.set()
         self._balance_readers += reads_balance
         self._balance = None if reads_balance else self._balance
         try:
             return await self._handle_stream(context, params.model_copy(update={"notifications": honored}))
         finally:
+            self._streams -= 1
             self._balance_readers -= reads_balance
 
     async def subscribe(self, context: Context, params: SubscribeRequestParams) -> EmptyResult:
@@ -116,11 +194,13 @@ class Subscriptions:
         if len(self._subscribed) >= MAX_SUBSCRIPTIONS and uri not in self._subscribed:
             raise _refusal(uri, f"This connection has {MAX_SUBSCRIPTIONS} subscriptions already: unsubscribe from one.")
         try:
-            await _watch_task(context.lifespan_context, uri)
+            await _watch_task(context.lifespan_context, uri, seconds=WATCH_SECONDS)
         except KieMcpError as error:
             raise _refusal(uri, f"{error} {error.next_step}".strip()) from None
+        await self._look(context.lifespan_context)
         self._session = context.session
         self._subscribed.add(uri)
+        self._has_readers.set()
         self._balance = None if uri == CREDITS else self._balance
         return EmptyResult()
 
@@ -156,16 +236,31 @@ def _can_change(uri: str) -> bool:
     return uri in {CREDITS, LIBRARY, TASKS} or (uri.startswith(TASK_PREFIX) and uri != TASK_PREFIX)
 
 
-async def _watch_task(app: App, uri: str) -> None:
+async def _watch_task(app: App, uri: str, seconds: float) -> None:
     """Make sure that a process watches the task with this resource URI; do nothing if the URI has no task id in it.
 
     Without this call, a task whose process has ended would change without a notification.
+
+    Args:
+        app: The running server.
+        uri: The URI of the resource.
+        seconds: Maximum seconds to wait for KIE's answer to the task's create request, or for a search at KIE.
 
     Raises:
         KieMcpError: When there is no such task, or the ledger cannot be opened.
     """
     if uri.startswith(TASK_PREFIX):
-        await (await app.runner()).get(uri.removeprefix(TASK_PREFIX))
+        await (await app.runner()).get(uri.removeprefix(TASK_PREFIX), seconds=seconds, search_seconds=seconds)
+
+
+async def _wait_for_change(app: App) -> None:
+    """Wait until PostgreSQL reports that another process has changed a task, but at most for `LOOK_SECONDS`."""
+    from kie_mcp.ledger.changes import ANY_TASK
+
+    waits = [partial(app.clock.idle, LOOK_SECONDS)]
+    if (runner := app.opened_runner) and runner.ledger.database.changes.are_reported:
+        waits.append(partial(runner.ledger.database.changes.wait, ANY_TASK))
+    await app.clock.wait_for_first(*waits)
 
 
 def _refusal(uri: str, reason: str) -> MCPError:

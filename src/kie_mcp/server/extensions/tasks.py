@@ -46,18 +46,24 @@ class StartedTaskResult(CallToolResult):
     """
 
     _task: "Task" = PrivateAttr()
+    _usual: float = PrivateAttr()
 
     @classmethod
-    def of(cls, task: "Task", result: CallToolResult) -> Self:
-        """Return a copy of a tool result, and attach the task that the result describes."""
+    def of(cls, task: "Task", result: CallToolResult, usual: float) -> Self:
+        """Return a copy of a tool result, and attach the task that the result describes and its usual seconds."""
         started = cls(**dict(result))
-        started._task = task
+        started._task, started._usual = task, usual
         return started
 
     @property
     def task(self) -> "Task":
         """The task that this result describes."""
         return self._task
+
+    @property
+    def usual(self) -> float:
+        """Seconds that such a task usually takes."""
+        return self._usual
 
 
 class TaskParams(RequestParams):
@@ -102,9 +108,8 @@ class TasksExtension(Extension):
         # A repeated call may return a task whose handle was cancelled. A cancelled handle never becomes completed, so
         # the client gets the ordinary tool result instead.
         if isinstance(result, StartedTaskResult) and client_supports_tasks(ctx) and result.task.cancelled is None:
-            app = ctx.lifespan_context
-            usual = (await (await app.runner()).estimate_duration(result.task)).seconds
-            return {"resultType": "task", **build_handle(result.task, now=app.clock.time(), usual=usual, busy=True)}
+            now = ctx.lifespan_context.clock.time()
+            return {"resultType": "task", **build_handle(result.task, now=now, usual=result.usual, busy=True)}
         return result
 
     async def get(self, context: Context, params: TaskParams) -> HandlerResult:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import threading
 from contextlib import suppress
 from queue import SimpleQueue
@@ -10,6 +11,7 @@ from kie_mcp.server.handshake.answers import Handshake, read_id
 
 INTERNAL_ERROR = -32603
 """JSON-RPC's error code for an internal error of the server."""
+FLOAT_ID = re.compile(r'"id"\s*:\s*-?\d+[.eE]')
 
 
 class Wire:
@@ -27,7 +29,8 @@ class Wire:
             handshake: Answers the client's first requests; if None, the SDK answers all requests.
         """
         received, sent = take_standard_streams()
-        self._input = os.fdopen(received, encoding="utf-8", errors="replace")
+        # Some clients, such as programs in .NET, write a byte order mark before their first line; `utf-8-sig` skips it.
+        self._input = os.fdopen(received, encoding="utf-8-sig", errors="replace")
         self._output = os.fdopen(sent, "w", encoding="utf-8", newline="\n")
         self._handshake = handshake
         self._lock = threading.Lock()
@@ -42,7 +45,7 @@ class Wire:
         with suppress(OSError):
             for line in self._input:
                 with self._lock:
-                    self._take(line)
+                    self._take(write_whole_id(line))
         with self._lock:
             if self._handshake:
                 # All requests have got their answers from answers.json. The SDK is still being imported, and nothing
@@ -102,6 +105,20 @@ class Wire:
                 error = {"code": INTERNAL_ERROR, "message": reason}
                 self.write(json.dumps({"jsonrpc": "2.0", "id": id_, "error": error}) + "\n")
                 self.flush()
+
+
+def write_whole_id(line: str) -> str:
+    """Return a message with an id such as `5` instead of `5.0`; return all other lines unchanged.
+
+    Some JSON libraries write every number with a point. The SDK takes a request with such an id for a notification, so
+    that it is never answered.
+    """
+    if FLOAT_ID.search(line):
+        with suppress(ValueError, RecursionError):
+            message = json.loads(line)
+            if isinstance(message, dict) and isinstance(id_ := message.get("id"), float) and id_.is_integer():
+                return json.dumps(message | {"id": int(id_)}) + "\n"
+    return line
 
 
 def take_standard_streams() -> tuple[int, int]:

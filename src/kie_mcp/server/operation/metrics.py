@@ -13,7 +13,7 @@ from mcp_types import CallToolResult
 from kie_mcp import __version__
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.kie.observation import Observation
-from kie_mcp.ledger.task import Task
+from kie_mcp.ledger.task import WITHOUT_CREDITS, Task
 from kie_mcp.server.app import App, Context
 from kie_mcp.server.operation.collector import describe_server
 from kie_mcp.server.operation.extras import need_extra
@@ -73,14 +73,20 @@ class Metrics:
         app.observers.append(self.count_task)
         app.observe_request = self.count_request
 
-    async def count_task(self, task: Task, _: Task) -> None:
-        """Count a task as running or ended, after its new state was saved in the ledger."""
+    async def count_task(self, task: Task, before: Task) -> None:
+        """Count a change of a task in the ledger; `before` is the task before this change.
+
+        As in the audit log, only the difference counts, because another process may have counted the earlier changes.
+        """
         if not task.final:
             self._running.add(task.id)
-        elif task.id in self._running:
-            self._running.remove(task.id)
+            return
+        self._running.discard(task.id)
+        counted = (before.credits or 0) if before.final else 0
+        if not before.final:
             self._ended.add(1, {"model": task.model, "state": task.state})
-            self._credits.add(max(task.credits or 0, 0), {"model": task.model})
+        if task.route not in WITHOUT_CREDITS and (further := (task.credits or 0) - counted) > 0:
+            self._credits.add(further, {"model": task.model})
 
     def count_request(self, seen: Observation) -> None:
         """Count a request to KIE."""

@@ -24,6 +24,8 @@ SEARCHED_TASKS = 1000
 
 async def complete(context: Context, params: CompleteRequestParams) -> CompleteResult:
     """Answer completion/complete: first the values that begin with the typed text, then those that contain it."""
+    from kie_mcp.ledger.ledger import LedgerError
+
     name, others = params.argument.name, (params.context and params.context.arguments) or {}
     app = context.lifespan_context
     try:
@@ -33,7 +35,7 @@ async def complete(context: Context, params: CompleteRequestParams) -> CompleteR
             values = await _template_values(app, params.ref.uri, name, others)
     except InvalidCall as error:
         raise MCPError(INVALID_PARAMS, f"{error} {error.next_step}") from None
-    except KieMcpError:
+    except (KieMcpError, LedgerError):
         # An error such as a missing API key would disturb a user who is typing, so the answer suggests no values.
         values = ()
     found = match_values(params.argument.value, values)

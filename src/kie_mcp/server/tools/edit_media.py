@@ -47,7 +47,7 @@ async def edit_media(app: App, call: ToolCall, arguments: EditMedia) -> CallTool
     result = answers.build_task_result(
         task, now=app.clock.time(), usual=usual, find_link=runner.storage.find_link, repeats=repeats
     )
-    return tasks.StartedTaskResult.of(task, result) if runner.is_busy(task) else result
+    return tasks.StartedTaskResult.of(task, result, usual) if runner.is_busy(task) else result
 
 
 async def _wait(app: App, call: ToolCall, task: Task, *, is_own: bool) -> Task:

@@ -90,7 +90,7 @@ async def make_batch(app: App, call: ToolCall, arguments: MakeBatch) -> CallTool
     )
     if task.id != batch.id:
         answers.add_note(result, "The same batch was made before: this is it, and nothing more is paid.")
-    return tasks.StartedTaskResult.of(task, result) if runner.is_busy(task) else result
+    return tasks.StartedTaskResult.of(task, result, usual) if runner.is_busy(task) else result
 
 
 async def _read_orders(app: App, arguments: MakeBatch) -> list[Order]:
