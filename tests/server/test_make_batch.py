@@ -7,6 +7,7 @@ import pytest
 from mcp import Client
 from mcp_types import CallToolResult, ImageContent, TextContent
 from support.answers import answer
+from support.clock import JumpingClock
 
 from kie_mcp.config import Settings
 from kie_mcp.sandbox.app import Sandbox
@@ -220,6 +221,21 @@ async def test_what_failed_is_told_item_by_item_and_made_again_in_one_call(clien
     assert not nothing.is_error
     assert answer(nothing)["note"] == "Nothing is missing: all 2 items have a result. Nothing was sent or charged."
     assert len(sandbox.accepted) == 7
+
+
+async def test_what_a_retry_has_made_is_not_paid_by_a_later_retry_of_the_same_batch(
+    client: Client, sandbox: Sandbox, clock: JumpingClock
+) -> None:
+    sandbox.inject_fault("create", "fail")
+    told = answer(await pictures(client, PROMPTS[0]))
+    made = answer(await batch(client, retry=told["task_id"]))
+    assert len(sandbox.accepted) == 2
+    clock.now += 24 * 3600
+    quoted = answer(await batch(client, retry=told["task_id"], quote=True))
+    assert quoted["counted_credits"] == 0
+    again = answer(await batch(client, retry=told["task_id"], max_credits=0))
+    assert [row["task_id"] for row in again["items"]] == [row["task_id"] for row in made["items"]]
+    assert (again["note"], again["credits"], len(sandbox.accepted)) == ("1 of 1 are made.", 0, 2)
 
 
 async def test_what_nobody_knows_of_is_not_made_again_before_it_is_settled(client: Client, sandbox: Sandbox) -> None:

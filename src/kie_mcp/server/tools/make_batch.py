@@ -166,7 +166,9 @@ async def _read_missing(app: App, id_: str) -> list[Order]:
     if not task.final:
         raise InvalidCall(f"{task.id} still runs.", "Nothing was sent. get_task says when it has ended.")
     try:
-        return [item.build_order() for item in Batch.read(task).find_missing()]
+        missing = Batch.read(task).find_missing()
+        # What an earlier retry has made since then is not paid again, however long ago that was.
+        return [replace(item.build_order(), repeats_since=task.created) for item in missing]
     except BrokenRow as error:
         raise InvalidCall(f"{task.id}: {error}", "Nothing was sent. Make its call again.") from None
 
