@@ -10,8 +10,10 @@ from support.answers import answer
 from support.clock import JumpingClock
 
 from kie_mcp.config import Settings
+from kie_mcp.errors import InvalidCall
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server.app import App
+from kie_mcp.server.tools.make_batch import MAKE_BATCH
 
 pytestmark = pytest.mark.anyio
 
@@ -173,6 +175,22 @@ async def test_a_call_that_says_too_little_or_too_much_is_refused(
 ) -> None:
     assert (await batch(client, **given)).is_error
     assert sandbox.accepted == []
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"retry": "t_222222222222", "model": "nano-banana-2"},
+        {"retry": "t_222222222222", "input": {"aspect_ratio": "16:9"}},
+        {"retry": "t_222222222222", "input_json": '{"aspect_ratio": "16:9"}'},
+        {"retry": "t_222222222222", "variation": 2},
+        {"items": [{"model": "z-image", "input": {"prompt": "a fox"}}], "model": "nano-banana-2"},
+    ],
+    ids=str,
+)
+def test_what_would_be_ignored_is_refused(given: dict[str, Any]) -> None:
+    with pytest.raises(InvalidCall, match=r"retry makes the missing items as they were|model is for prompts"):
+        MAKE_BATCH.check({"max_credits": 1000, **given})
 
 
 async def test_a_quote_tells_each_price_and_sends_nothing(client: Client, sandbox: Sandbox) -> None:

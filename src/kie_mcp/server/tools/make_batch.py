@@ -50,8 +50,12 @@ class MakeBatch(FreeInput):
         ways = [name for name in ("items", "prompts", "retry") if getattr(self, name)]
         if len(ways) != 1:
             raise ValueError(f"give one of items, prompts and retry; given: {', '.join(ways) or 'none'}")
+        if self.retry and (self.model or self.input or self.variation != 1):
+            raise ValueError("retry makes the missing items as they were: leave out model, input and variation")
         if self.prompts and not self.model:
             raise ValueError("prompts need a model")
+        if self.items and self.model:
+            raise ValueError("model is for prompts: each item names its own")
         return self
 
 
