@@ -294,6 +294,20 @@ async def test_a_batch_that_is_cancelled_leaves_out_the_items_that_wait_for_thei
     assert len(sandbox.accepted) == MAX_AT_ONCE
 
 
+async def test_an_item_that_another_batch_makes_meanwhile_is_counted_by_that_batch_alone(
+    tmp_path: Path, sandbox: Sandbox, clock: JumpingClock
+) -> None:
+    kie = SlowKie(sandbox, range(1, MAX_AT_ONCE + 1))
+    async with run_runner(tmp_path, kie.app, clock, rules=Rules(repeat_window=600)) as runner:
+        first = await submit(runner, *(f"thing {number}" for number in range(MAX_AT_ONCE + 1)), budget=1000)
+        await wait_until(lambda: kie.posts == MAX_AT_ONCE)
+        second = await run_to_end(runner, await submit(runner, f"thing {MAX_AT_ONCE}", "a fox"))
+        kie.go_on.set()
+        first = await run_to_end(runner, first)
+    assert len(first.results) + len(second.results) == len(sandbox.accepted) + 1
+    assert (first.credits, second.credits) == (MAX_AT_ONCE * COST, 2 * COST)
+
+
 @pytest.mark.parametrize("how", LOST_ANSWERS)
 @pytest.mark.parametrize("accepted", [False, True], ids=["before KIE accepted", "after KIE accepted"])
 async def test_the_answer_to_an_item_is_lost_and_what_is_settled_later_is_in_the_batch(

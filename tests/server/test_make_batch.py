@@ -121,8 +121,10 @@ async def test_what_was_made_before_is_taken_into_a_batch_and_not_paid_again(cli
 
 
 async def test_equal_items_are_different_takes(client: Client, sandbox: Sandbox) -> None:
-    told = answer(await pictures(client, "a fox", "a fox", "a fox"))
-    assert len({row["task_id"] for row in told["items"]}) == len(sandbox.accepted) == 3
+    items = [{"tool": "z_image", "input": {"prompt": "a fox", **more}} for more in ({"variation": 2}, {}, {})]
+    told = answer(await batch(client, items=[*items, {"model": "z-image", "input": {"prompt": " a fox\n"}}]))
+    assert len({row["task_id"] for row in told["items"]}) == len(sandbox.accepted) == 4
+    assert told["credits"] == round(1000 - sandbox.balance, 2)
 
 
 async def test_every_wrong_item_is_named_before_anything_is_sent(client: Client, sandbox: Sandbox) -> None:

@@ -147,7 +147,11 @@ class BatchWatcher(BaseWatcher):
             item.order_id = new_id("t")
             await self._note_change()
         order = replace(item.build_order(), id=item.order_id)
-        return await self._runner.start_part(order, self.task, item.key)
+        started = await self._runner.start_part(order, self.task, item.key)
+        if started.task.id != item.order_id:
+            # Another call has made the same call meanwhile, and pays for it.
+            item.reserved = 0
+        return started
 
     async def _wait_until_done(self, task: Task) -> Task:
         while not task.done:
