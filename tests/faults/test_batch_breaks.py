@@ -260,7 +260,7 @@ class SlowKie:
             await self.go_on.wait()
 
 
-async def test_items_that_wait_for_their_turn_count_in_the_caps(
+async def test_items_that_start_or_wait_for_their_turn_count_once_in_the_caps(
     tmp_path: Path, sandbox: Sandbox, clock: JumpingClock
 ) -> None:
     prompts = [f"thing {number}" for number in range(2 * MAX_AT_ONCE)]
@@ -271,6 +271,9 @@ async def test_items_that_wait_for_their_turn_count_in_the_caps(
     async with run_runner(tmp_path, kie.app, clock, rules=rules) as runner:
         task = await submit(runner, *prompts, budget=budget)
         await wait_until(lambda: kie.posts > MAX_AT_ONCE)
+        with anyio.fail_after(60):
+            while (await runner.ledger.spent(task)).day > budget:
+                pass
         with pytest.raises(CapReached):
             await runner.submit(order("a cat"))
         kie.go_on.set()

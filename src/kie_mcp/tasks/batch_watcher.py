@@ -147,7 +147,12 @@ class BatchWatcher(BaseWatcher):
             item.order_id = new_id("t")
             await self._note_change()
         order = replace(item.build_order(), id=item.order_id)
-        started = await self._runner.start_part(order, self.task, item.key)
+
+        async def note_row() -> None:
+            self._batch.recorded.add(item.order_id)
+            await self._note_change()
+
+        started = await self._runner.start_part(order, self.task, item.key, note_row)
         if started.task.id != item.order_id:
             # Another call has made the same call meanwhile, and pays for it.
             item.reserved = 0
