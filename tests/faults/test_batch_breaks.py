@@ -410,6 +410,19 @@ async def test_a_server_that_reopens_a_batch_late_changes_nothing_that_another_o
         assert await reopen(runner.ledger, read_early[1]) == ended == await runner.ledger.find(task.id)
 
 
+async def test_a_batch_that_runs_again_tells_no_error_that_is_settled(
+    tmp_path: Path, sandbox: Sandbox, clock: JumpingClock
+) -> None:
+    sandbox.inject_fault("create", "reset-after")
+    async with run_runner(tmp_path, sandbox.app, clock, rules=RULES) as runner:
+        task = await make(runner, "a fox")
+        assert task.error
+        await runner.resolve(Batch.read(task).items[0].task_id, sandbox.accepted[0].id)
+        again = await runner.get(task.id)
+        assert (again.state, again.error, again.note) == ("running", None, "0 of 1 are made.")
+        assert Batch.read(again).items[0].error is None
+
+
 def made_items(task: Task) -> list[int]:
     return [number for number, item in enumerate(Batch.read(task).items, start=1) if item.state == "succeeded"]
 

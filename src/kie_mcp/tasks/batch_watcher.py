@@ -167,9 +167,9 @@ class BatchWatcher(BaseWatcher):
         return task
 
     async def _note_task(self, item: Item, task: Task) -> None:
-        before = (item.state, item.task_id, item.credits)
+        before = replace(item)
         item.note(task)
-        if (item.state, item.task_id, item.credits) != before:
+        if item != before:
             await self._note_change()
 
     async def _note_change(self) -> None:
@@ -234,8 +234,9 @@ async def reopen(ledger: Ledger, task: Task) -> Task:
         if not row.saved or not changed:
             return False
         for item in changed:
-            item.state = "running"
+            item.state, item.error = "running", None
         row.state, row.finished, row.saved = "running", None, False
+        row.error, row.note = None, batch.describe_progress()
         row.request, row.reserved = batch.as_dict(), batch.reserved
         return True
 
