@@ -104,7 +104,7 @@ class Balance:
 
         If no other task has run in any process since the remembered balance was read, this balance is noted. Otherwise,
         the balance is read in parallel with the create request, but only if KIE will not state the task's charge, and
-        if no other task is running whose charge would change the balance, too.
+        if no other task is running, or failed a moment ago, whose charge or refund would change the balance, too.
 
         Args:
             task: The task, before its create request is sent.
@@ -114,7 +114,7 @@ class Balance:
         with suppress(LedgerError):
             if known and await self._still_holds(known, task):
                 task.balance = known.credits
-            elif not states_charge and await self._ledger.statistics.ran_alone(task):
+            elif not states_charge and await self._ledger.statistics.ran_alone(task, refund_seconds=REFUND_SECONDS):
                 self._background.start(self._read_in_parallel, task.id)
 
     async def _read_in_parallel(self, task_id: str) -> None:
