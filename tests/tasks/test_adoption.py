@@ -653,12 +653,16 @@ async def test_a_lost_task_that_kie_never_took_is_settled_in_words(
 async def test_an_outcome_that_kie_does_not_know_settles_nothing(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
-    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+    kie = InterceptedKie(sandbox.app)
+    async with run_runner(tmp_path, kie, clock) as runner:
         id_ = await lost(runner, sandbox)
         other = await run_to_end(runner, await runner.submit(Order("suno_music", model_call("suno_music"))))
+        asked = len(kie.requests)
         for wrong, says in (
             ("5f0c5f0c5f0c5f0c", "KIE knows no task 5f0c5f0c5f0c5f0c of this kind"),
+            # What cannot be an id is not sent to KIE.
             ("yes, it was", "KIE knows no task yes, it was of this kind"),
+            ("a" * 70_000, f"KIE knows no task {'a' * 100} of this kind"),
             # That it is of another kind does not matter: it is taken.
             (other.kie_id or "", f"is task {other.id} already"),
             (other.id, f"is task {other.id} already"),
@@ -668,6 +672,7 @@ async def test_an_outcome_that_kie_does_not_know_settles_nothing(
                 await runner.resolve(id_, wrong)
             assert caught.value.next_step
             assert (await runner.get(id_)).state == "unknown"
+        assert len(kie.requests) == asked + 1
 
 
 async def test_a_lost_task_that_was_adopted_in_the_meantime_is_settled_too(
