@@ -692,6 +692,25 @@ async def test_a_lost_task_that_was_adopted_in_the_meantime_is_settled_too(
     assert spent.day == 60
 
 
+@pytest.mark.on_postgresql
+async def test_of_two_who_settle_a_task_at_once_the_later_one_changes_nothing(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
+) -> None:
+    """What KIE makes would be lost and made again if somebody could write `not created` over it."""
+
+    async def say_not_created(path: str) -> None:
+        if path.endswith("/record-info") and (await runner.ledger.find(id_) or settled).state == "unknown":
+            await runner.resolve(id_, NOT_CREATED)
+
+    kie = InterceptedKie(sandbox.app, get=say_not_created)
+    async with run_runner(tmp_path, kie, clock) as runner:
+        id_ = await lost(runner, sandbox)
+        settled = await runner.get(id_)
+        with pytest.raises(InvalidCall, match="has changed meanwhile"):
+            await runner.resolve(id_, sandbox.accepted[0].id)
+        assert (await runner.get(id_)).state == "failed"
+
+
 async def test_the_id_of_a_task_of_another_kind_settles_nothing(
     kie: KieClient, sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:

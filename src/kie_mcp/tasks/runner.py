@@ -289,10 +289,10 @@ class Runner:
             ApiError: When KIE's answer does not say whether KIE knows the task.
         """
         check_permission()
-        task = await self.get(id_)
-        before = replace(task)
+        before = await self.get(id_)
+        task = replace(before)
         await adoption.settle(self.client, self.ledger, task, outcome, now=self.clock.time())
-        await self._services.save(task, before)
+        await self._services.save_settled(task, before)
         await recount(self.ledger, task)
         return await self.get(task.id)
 
