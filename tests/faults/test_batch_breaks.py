@@ -460,6 +460,22 @@ async def test_what_failed_is_made_again_though_the_clock_was_set_back(tmp_path:
     reckon(sandbox, tmp_path)
 
 
+async def test_items_that_a_killed_server_was_about_to_start_are_left_out_of_a_cancelled_batch(
+    tmp_path: Path, sandbox: Sandbox, clock: JumpingClock
+) -> None:
+    async with run_runner(tmp_path, sandbox.app, clock, rules=RULES) as runner:
+        items = await runner.build_items([order(prompt) for prompt in PROMPTS])
+        batch = Batch([replace(item, state="running") for item in items], BUDGET)
+        # That server has written the batch down, and no item.
+        task = batch.build_task("s_killed", clock.now)
+        await runner.ledger.add(task)
+        task.cancelled = clock.now
+        await runner.ledger.cancel(task)
+        task = await run_to_end(runner, await runner.get(batch.id))
+    assert [item.state for item in Batch.read(task).items] == ["left out"] * COUNT
+    assert (task.state, task.credits, sandbox.accepted) == ("failed", 0, [])
+
+
 @pytest.mark.parametrize("change", [{"model": "nano-banana-0"}, {"fields": {"prompt": "a fox", "resolution": "9K"}}])
 async def test_an_item_that_a_newer_version_cannot_make_any_more_fails_and_the_others_are_made(
     tmp_path: Path, sandbox: Sandbox, clock: JumpingClock, change: dict[str, Any]
