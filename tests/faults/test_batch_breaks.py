@@ -260,7 +260,7 @@ class SlowKie:
             await self.go_on.wait()
 
 
-async def test_items_that_wait_for_their_turn_count_in_the_caps(
+async def test_items_that_start_or_wait_for_their_turn_count_once_in_the_caps(
     tmp_path: Path, sandbox: Sandbox, clock: JumpingClock
 ) -> None:
     prompts = [f"thing {number}" for number in range(2 * MAX_AT_ONCE)]
@@ -271,6 +271,9 @@ async def test_items_that_wait_for_their_turn_count_in_the_caps(
     async with run_runner(tmp_path, kie.app, clock, rules=rules) as runner:
         task = await submit(runner, *prompts, budget=budget)
         await wait_until(lambda: kie.posts > MAX_AT_ONCE)
+        with anyio.fail_after(60):
+            while (await runner.ledger.spent(task)).day > budget:
+                pass
         with pytest.raises(CapReached):
             await runner.submit(order("a cat"))
         kie.go_on.set()
@@ -292,6 +295,20 @@ async def test_a_batch_that_is_cancelled_leaves_out_the_items_that_wait_for_thei
         task = await run_to_end(runner, task)
     assert [item.state for item in Batch.read(task).items].count("left out") == MAX_AT_ONCE
     assert len(sandbox.accepted) == MAX_AT_ONCE
+
+
+async def test_an_item_that_another_batch_makes_meanwhile_is_counted_by_that_batch_alone(
+    tmp_path: Path, sandbox: Sandbox, clock: JumpingClock
+) -> None:
+    kie = SlowKie(sandbox, range(1, MAX_AT_ONCE + 1))
+    async with run_runner(tmp_path, kie.app, clock, rules=Rules(repeat_window=600)) as runner:
+        first = await submit(runner, *(f"thing {number}" for number in range(MAX_AT_ONCE + 1)), budget=1000)
+        await wait_until(lambda: kie.posts == MAX_AT_ONCE)
+        second = await run_to_end(runner, await submit(runner, f"thing {MAX_AT_ONCE}", "a fox"))
+        kie.go_on.set()
+        first = await run_to_end(runner, first)
+    assert len(first.results) + len(second.results) == len(sandbox.accepted) + 1
+    assert (first.credits, second.credits) == (MAX_AT_ONCE * COST, 2 * COST)
 
 
 @pytest.mark.parametrize("how", LOST_ANSWERS)
@@ -393,6 +410,19 @@ async def test_a_server_that_reopens_a_batch_late_changes_nothing_that_another_o
         assert await reopen(runner.ledger, read_early[1]) == ended == await runner.ledger.find(task.id)
 
 
+async def test_a_batch_that_runs_again_tells_no_error_that_is_settled(
+    tmp_path: Path, sandbox: Sandbox, clock: JumpingClock
+) -> None:
+    sandbox.inject_fault("create", "reset-after")
+    async with run_runner(tmp_path, sandbox.app, clock, rules=RULES) as runner:
+        task = await make(runner, "a fox")
+        assert task.error
+        await runner.resolve(Batch.read(task).items[0].task_id, sandbox.accepted[0].id)
+        again = await runner.get(task.id)
+        assert (again.state, again.error, again.note) == ("running", None, "0 of 1 are made.")
+        assert Batch.read(again).items[0].error is None
+
+
 def made_items(task: Task) -> list[int]:
     return [number for number, item in enumerate(Batch.read(task).items, start=1) if item.state == "succeeded"]
 
@@ -428,6 +458,22 @@ async def test_what_failed_is_made_again_though_the_clock_was_set_back(tmp_path:
         again = await retry(runner, task)
     assert (again.state, len(again.results)) == ("succeeded", 1)
     reckon(sandbox, tmp_path)
+
+
+async def test_items_that_a_killed_server_was_about_to_start_are_left_out_of_a_cancelled_batch(
+    tmp_path: Path, sandbox: Sandbox, clock: JumpingClock
+) -> None:
+    async with run_runner(tmp_path, sandbox.app, clock, rules=RULES) as runner:
+        items = await runner.build_items([order(prompt) for prompt in PROMPTS])
+        batch = Batch([replace(item, state="running") for item in items], BUDGET)
+        # That server has written the batch down, and no item.
+        task = batch.build_task("s_killed", clock.now)
+        await runner.ledger.add(task)
+        task.cancelled = clock.now
+        await runner.ledger.cancel(task)
+        task = await run_to_end(runner, await runner.get(batch.id))
+    assert [item.state for item in Batch.read(task).items] == ["left out"] * COUNT
+    assert (task.state, task.credits, sandbox.accepted) == ("failed", 0, [])
 
 
 @pytest.mark.parametrize("change", [{"model": "nano-banana-0"}, {"fields": {"prompt": "a fox", "resolution": "9K"}}])

@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio
 import pytest
+import sqlalchemy as sa
 from reconciliation import Compare, order, settle
 from starlette.responses import Response
 from support.clock import JumpingClock, let_others_run, pass_time_until
@@ -16,6 +17,7 @@ from kie_mcp.clock import to_local_day
 from kie_mcp.errors import CapReached
 from kie_mcp.kie.rate_limit import CreateLimiter
 from kie_mcp.ledger.leases import LEASE_SECONDS
+from kie_mcp.ledger.tables import tasks
 from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.adoption import NOT_CREATED
@@ -57,6 +59,19 @@ async def test_a_part_fails(tmp_path: Path, sandbox: Sandbox, clock: JumpingCloc
         recorded="1 failed, 1 succeeded",
         **FIGURES | {"accepted": 4},
     )
+
+
+async def test_a_speech_with_a_broken_row_is_made_again_from_the_parts_that_there_are(
+    tmp_path: Path, sandbox: Sandbox, clock: JumpingClock
+) -> None:
+    sandbox.inject_fault("create", "fail")
+    async with run_runner(tmp_path, sandbox.app, clock, rules=RULES) as runner:
+        failed = await make(runner)
+        assert (failed.state, len(sandbox.accepted)) == ("failed", 3)
+        async with runner.ledger.database.writing() as connection:
+            await connection.execute(sa.update(tasks).where(tasks.c.id == failed.id).values(request=None))
+        assert (await make(runner)).state == "succeeded"
+    assert len(sandbox.accepted) == 4
 
 
 @pytest.mark.parametrize(("how", "accepted"), [("502", False), ("after:502", True)])

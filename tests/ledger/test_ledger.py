@@ -14,6 +14,7 @@ from support.ledgers import NOW, ids, open_ledger, task
 
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.rows import row_from_task
+from kie_mcp.ledger.search_index import MAX_WORDS
 from kie_mcp.ledger.tables import tasks
 from kie_mcp.ledger.task import BATCH, FINAL, TASK_ID, Result, State, Task, new_id
 
@@ -99,6 +100,14 @@ async def test_a_prompt_is_found_whatever_characters_it_and_the_words_have(ledge
     for words in ("heron", "HERON Ö", "ö", "heron\0", f"\0heron\0 one{odd}", f"one{odd}", f"{odd} ö"):
         assert ids(await ledger.page(words=words)) == ["t_1"]
     assert ids(await ledger.page(words=f"heron{odd}s")) == []
+
+
+async def test_a_prompt_is_found_by_many_words_and_not_by_too_many_for_one_statement(ledger: Ledger) -> None:
+    many = " ".join(f"word{number}" for number in range(2 * MAX_WORDS))
+    await ledger.add(task("t_1", arguments={"prompt": many}))
+    assert ids(await ledger.page(words=many)) == ["t_1"]
+    assert ids(await ledger.page(words=f"{many} x_x")) == []
+    assert ids(await ledger.page(words=" ".join(map(chr, range(0x20000, 0x20000 + 70_000))))) == []
 
 
 async def test_the_same_id_is_not_written_twice(ledger: Ledger) -> None:

@@ -8,13 +8,18 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from support.clock import JumpingClock
 from support.ledgers import NOW, open_ledger, task
+from support.runners import model_call, run_runner
 
+from kie_mcp.errors import UnknownOutcome
 from kie_mcp.ledger.ledger import Ledger, Spent
 from kie_mcp.ledger.tables import reservations
 from kie_mcp.ledger.task import BATCH, Task
 from kie_mcp.ledger.tenants import Reservations, Share, TenantLedger
+from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.caps import check_cap_of_all
+from kie_mcp.tasks.order import Order
 
 pytestmark = [pytest.mark.anyio, pytest.mark.on_postgresql]
 
@@ -94,6 +99,26 @@ async def test_a_batch_that_was_reopened_by_a_process_that_died_is_found_by_othe
         await ledger.change(made.id, reopen)
         assert await dead.find() == (40, False)
         assert await process.reservations.list_orphaned(NOW) == ["ann"]
+
+
+async def test_a_task_that_was_settled_by_a_process_that_died_is_found_by_others(
+    tmp_path: Path, sandbox: Sandbox, clock: JumpingClock
+) -> None:
+    """Otherwise nobody would follow it until its tenant calls again, and KIE may have deleted its result by then."""
+    common = await open_ledger(tmp_path / "common")
+    dead, alive = Reservations(common.database, "s_a"), Reservations(common.database, "s_b")
+
+    def wrap(ledger: Ledger) -> Ledger:
+        return TenantLedger(ledger.database, Share("ann", dead, None, check_cap_of_all))
+
+    async with run_runner(tmp_path, sandbox.app, clock, wrap_ledger=wrap, crash=True) as runner:
+        sandbox.inject_fault("create", "reset-after")
+        with pytest.raises(UnknownOutcome) as caught:
+            await runner.submit(Order("veo_video", model_call("veo_video")))
+        assert await alive.list_orphaned(NOW) == []
+        await runner.resolve(caught.value.task_id, sandbox.accepted[0].id)
+        assert await alive.list_orphaned(NOW) == ["ann"]
+    await common.close()
 
 
 async def test_only_reservations_that_no_live_process_holds_end_with_their_tenant(tmp_path: Path) -> None:

@@ -195,6 +195,19 @@ async def test_slow_ones_answer_at_once_with_their_ids_and_what_to_do(client: Cl
     assert len(sandbox.accepted) == 2
 
 
+async def test_a_sum_is_told_only_if_all_charges_are_known(client: Client, sandbox: Sandbox) -> None:
+    """KIE's record of a Veo task states no charge, and what the balance has lost is that of both together."""
+    models = ("veo3", "veo3_fast")
+    first = await compare(client, *models)
+    ids = [row["task_id"] for row in answer(first)["models"]]
+    await client.call_tool("get_task", {"task_ids": ids, "wait_seconds": 600})
+    ended = await compare(client, *models)
+    assert (answer(ended)["status"], sandbox.balance) == ("succeeded", 1000 - 310)
+    for told in (first, ended):
+        assert answer(told).keys().isdisjoint({"credits", "usd"})
+        assert read_text(told).splitlines()[0] == answer(told)["status"]
+
+
 async def test_texts_are_compared_too(client: Client) -> None:
     result = await compare(client, "ai-music-api/generate-lyrics", "z-image")
     told = answer(result)

@@ -7,10 +7,13 @@ import pytest
 from mcp import Client
 from mcp_types import CallToolResult, ImageContent, TextContent
 from support.answers import answer
+from support.clock import JumpingClock
 
 from kie_mcp.config import Settings
+from kie_mcp.errors import InvalidCall
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server.app import App
+from kie_mcp.server.tools.make_batch import MAKE_BATCH
 
 pytestmark = pytest.mark.anyio
 
@@ -118,8 +121,10 @@ async def test_what_was_made_before_is_taken_into_a_batch_and_not_paid_again(cli
 
 
 async def test_equal_items_are_different_takes(client: Client, sandbox: Sandbox) -> None:
-    told = answer(await pictures(client, "a fox", "a fox", "a fox"))
-    assert len({row["task_id"] for row in told["items"]}) == len(sandbox.accepted) == 3
+    items = [{"tool": "z_image", "input": {"prompt": "a fox", **more}} for more in ({"variation": 2}, {}, {})]
+    told = answer(await batch(client, items=[*items, {"model": "z-image", "input": {"prompt": " a fox\n"}}]))
+    assert len({row["task_id"] for row in told["items"]}) == len(sandbox.accepted) == 4
+    assert told["credits"] == round(1000 - sandbox.balance, 2)
 
 
 async def test_every_wrong_item_is_named_before_anything_is_sent(client: Client, sandbox: Sandbox) -> None:
@@ -174,6 +179,22 @@ async def test_a_call_that_says_too_little_or_too_much_is_refused(
     assert sandbox.accepted == []
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"retry": "t_222222222222", "model": "nano-banana-2"},
+        {"retry": "t_222222222222", "input": {"aspect_ratio": "16:9"}},
+        {"retry": "t_222222222222", "input_json": '{"aspect_ratio": "16:9"}'},
+        {"retry": "t_222222222222", "variation": 2},
+        {"items": [{"model": "z-image", "input": {"prompt": "a fox"}}], "model": "nano-banana-2"},
+    ],
+    ids=str,
+)
+def test_what_would_be_ignored_is_refused(given: dict[str, Any]) -> None:
+    with pytest.raises(InvalidCall, match=r"retry makes the missing items as they were|model is for prompts"):
+        MAKE_BATCH.check({"max_credits": 1000, **given})
+
+
 async def test_a_quote_tells_each_price_and_sends_nothing(client: Client, sandbox: Sandbox) -> None:
     told = answer(await pictures(client, *PROMPTS, quote=True))
     assert told["status"] == "quoted"
@@ -220,6 +241,21 @@ async def test_what_failed_is_told_item_by_item_and_made_again_in_one_call(clien
     assert not nothing.is_error
     assert answer(nothing)["note"] == "Nothing is missing: all 2 items have a result. Nothing was sent or charged."
     assert len(sandbox.accepted) == 7
+
+
+async def test_what_a_retry_has_made_is_not_paid_by_a_later_retry_of_the_same_batch(
+    client: Client, sandbox: Sandbox, clock: JumpingClock
+) -> None:
+    sandbox.inject_fault("create", "fail")
+    told = answer(await pictures(client, PROMPTS[0]))
+    made = answer(await batch(client, retry=told["task_id"]))
+    assert len(sandbox.accepted) == 2
+    clock.now += 24 * 3600
+    quoted = answer(await batch(client, retry=told["task_id"], quote=True))
+    assert quoted["counted_credits"] == 0
+    again = answer(await batch(client, retry=told["task_id"], max_credits=0))
+    assert [row["task_id"] for row in again["items"]] == [row["task_id"] for row in made["items"]]
+    assert (again["note"], again["credits"], len(sandbox.accepted)) == ("1 of 1 are made.", 0, 2)
 
 
 async def test_what_nobody_knows_of_is_not_made_again_before_it_is_settled(client: Client, sandbox: Sandbox) -> None:

@@ -26,8 +26,8 @@ from support.tasks import NOW, task
 from kie_mcp.config import Settings
 from kie_mcp.demo.task_follower import GetTaskResult, TaskFollower, TaskHandle
 from kie_mcp.errors import TaskFailed
+from kie_mcp.ledger.task import BATCH, Task
 from kie_mcp.ledger.task import Result as File
-from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server.app import App
 from kie_mcp.server.build import build_server
@@ -425,6 +425,16 @@ FAILED = TaskFailed("It  broke.", "Try again.", billed=False).as_dict()
             False,
             "cancelled",
             "Not waited for any more. KIE cannot stop it: it goes on and is billed; get_task t_1 shows it.",
+            "08:00:50.000Z",
+        ),
+        (
+            task(route=BATCH, cancelled=NOW - 50),
+            True,
+            "cancelled",
+            (
+                "Not waited for any more. What was sent to KIE goes on and is billed; the other items are left out; "
+                "get_task t_1 shows it."
+            ),
             "08:00:50.000Z",
         ),
     ],

@@ -653,12 +653,16 @@ async def test_a_lost_task_that_kie_never_took_is_settled_in_words(
 async def test_an_outcome_that_kie_does_not_know_settles_nothing(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
-    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+    kie = InterceptedKie(sandbox.app)
+    async with run_runner(tmp_path, kie, clock) as runner:
         id_ = await lost(runner, sandbox)
         other = await run_to_end(runner, await runner.submit(Order("suno_music", model_call("suno_music"))))
+        asked = len(kie.requests)
         for wrong, says in (
             ("5f0c5f0c5f0c5f0c", "KIE knows no task 5f0c5f0c5f0c5f0c of this kind"),
+            # What cannot be an id is not sent to KIE.
             ("yes, it was", "KIE knows no task yes, it was of this kind"),
+            ("a" * 70_000, f"KIE knows no task {'a' * 100} of this kind"),
             # That it is of another kind does not matter: it is taken.
             (other.kie_id or "", f"is task {other.id} already"),
             (other.id, f"is task {other.id} already"),
@@ -668,6 +672,7 @@ async def test_an_outcome_that_kie_does_not_know_settles_nothing(
                 await runner.resolve(id_, wrong)
             assert caught.value.next_step
             assert (await runner.get(id_)).state == "unknown"
+        assert len(kie.requests) == asked + 1
 
 
 async def test_a_lost_task_that_was_adopted_in_the_meantime_is_settled_too(
@@ -685,6 +690,25 @@ async def test_a_lost_task_that_was_adopted_in_the_meantime_is_settled_too(
         spent = await runner.ledger.spent(found)
     assert found.state == "succeeded"
     assert spent.day == 60
+
+
+@pytest.mark.on_postgresql
+async def test_of_two_who_settle_a_task_at_once_the_later_one_changes_nothing(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
+) -> None:
+    """What KIE makes would be lost and made again if somebody could write `not created` over it."""
+
+    async def say_not_created(path: str) -> None:
+        if path.endswith("/record-info") and (await runner.ledger.find(id_) or settled).state == "unknown":
+            await runner.resolve(id_, NOT_CREATED)
+
+    kie = InterceptedKie(sandbox.app, get=say_not_created)
+    async with run_runner(tmp_path, kie, clock) as runner:
+        id_ = await lost(runner, sandbox)
+        settled = await runner.get(id_)
+        with pytest.raises(InvalidCall, match="has changed meanwhile"):
+            await runner.resolve(id_, sandbox.accepted[0].id)
+        assert (await runner.get(id_)).state == "failed"
 
 
 async def test_the_id_of_a_task_of_another_kind_settles_nothing(

@@ -77,11 +77,28 @@ async def test_a_create_waits_for_no_balance_and_one_that_comes_too_late_says_no
     assert song.credits == (None if charged_before else SONG)
 
 
+async def test_a_song_that_kie_has_not_charged_yet_when_it_ends_does_not_count_as_free(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
+) -> None:
+    async def tell_balance_of_before(path: str) -> Response | None:
+        return envelope(200, data=1000) if path == DOCUMENTED.credits else None
+
+    kie = InterceptedKie(sandbox.app, get=tell_balance_of_before)
+    async with run_runner(tmp_path, kie, clock) as runner:
+        await runner.balance.read()
+        song = await sing(runner)
+        assert (song.state, song.balance, song.credits) == ("succeeded", 1000, None)
+        assert (await runner.ledger.spent(song)).day == song.reserved == SONG
+
+
 @pytest.mark.parametrize("fails", [False, True])
 async def test_a_balance_from_before_the_end_of_another_process_s_task_does_not_count(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, *, fails: bool
 ) -> None:
-    """Otherwise the other song would be charged here too; or, where KIE gives its credits back, this one is free."""
+    """Otherwise the other song would be charged here too; or, where KIE gives its credits back, this one is free.
+
+    KIE may do so also while this one runs, so after a failure, no balance is read beside the create either.
+    """
     async with run_runner(tmp_path, sandbox.app, clock) as one, run_runner(tmp_path, sandbox.app, clock) as two:
         theirs = await two.submit(Order("suno_music", model_call("suno_music")))
         assert await one.balance.read() == 1000 - SONG
@@ -89,7 +106,7 @@ async def test_a_balance_from_before_the_end_of_another_process_s_task_does_not_
             sandbox.inject_fault("status", "fail")
         assert (await run_to_end(two, theirs)).state == ("failed" if fails else "succeeded")
         clock.now += 1
-        assert (await sing(one)).credits == SONG
+        assert (await sing(one)).credits == (None if fails else SONG)
 
 
 async def test_a_balance_from_soon_after_a_failure_does_not_count_as_credits_may_still_come_back(

@@ -21,7 +21,7 @@ from kie_mcp.ledger.task import Task
 SHORTEST_WORD = 3
 """Length of the shortest words that SQLite's index of the prompts can find; the index consists of trigrams."""
 MAX_WORDS = 16
-"""Maximum number of words that are looked up in SQLite's index; FTS5 refuses more than a few hundred."""
+"""Maximum number of words, the longest ones, that are looked up in the index; FTS5 refuses more than a few hundred."""
 FEW = 1_000
 """If at least this many tasks contain the words, SQLite searches the newest tasks first."""
 NEWEST = 1_000
@@ -73,7 +73,12 @@ async def select_by_words(
     if database.is_sqlite:
         return await _select_in_sqlite(database, query, folded, place, limit)
     # SQLAlchemy compiles `contains()` to LIKE, for which PostgreSQL uses its trigram index.
-    found = (prompts.c.prompt.contains(word, autoescape=True) for word in folded)
+    found = [prompts.c.prompt.contains(word, autoescape=True) for word in folded[:MAX_WORDS]]
+    if further := folded[MAX_WORDS:]:
+        # The further words are one parameter: the compilation of thousands of conditions would stop this process for
+        # seconds, and psycopg allows 65,535 parameters.
+        word = sa.func.unnest(sa.func.string_to_array(" ".join(further), " ")).column_valued("word")
+        found.append(~sa.exists(sa.select(word).where(sa.func.strpos(prompts.c.prompt, word) == 0)))
     return await database.select(query.where(tasks.c.number.in_(sa.select(prompts.c.rowid).where(*found))))
 
 

@@ -150,14 +150,17 @@ async def attach_kie_id(client: KieClient, ledger: Ledger, task: Task, kie_id: s
             f"If that is the lost one, go on with it, and say {NOT_CREATED!r} of this one. "
             f"Otherwise look for another id: {client.advice.task_list}.",
         )
+    not_found = InvalidCall(
+        f"KIE knows no task {kie_id[:100]} of this kind.",
+        f"Copy its id from {client.advice.task_list}, or say {NOT_CREATED!r}.",
+    )
+    if kie_id != task.kie_id and not KIE_ID.fullmatch(kie_id):
+        raise not_found
     answer = await client.read_status(route.status, kie_id)
     if not isinstance(answer, dict):
         raise ApiError("KIE's answer does not say whether it knows the task.", "Try again.", retryable=True)
     if not find_record(answer, kie_id) or status.parse_status(route.shape, answer).state == "missing":
-        raise InvalidCall(
-            f"KIE knows no task {kie_id} of this kind.",
-            f"Copy its id from {client.advice.task_list}, or say {NOT_CREATED!r}.",
-        )
+        raise not_found
     task.state, task.kie_id, task.error, task.finished, task.saved = "running", kie_id, None, None, False
     task.note = ""
 

@@ -104,7 +104,7 @@ class Balance:
 
         If no other task has run in any process since the remembered balance was read, this balance is noted. Otherwise,
         the balance is read in parallel with the create request, but only if KIE will not state the task's charge, and
-        if no other task is running whose charge would change the balance, too.
+        if no other task is running, or failed a moment ago, whose charge or refund would change the balance, too.
 
         Args:
             task: The task, before its create request is sent.
@@ -114,7 +114,7 @@ class Balance:
         with suppress(LedgerError):
             if known and await self._still_holds(known, task):
                 task.balance = known.credits
-            elif not states_charge and await self._ledger.statistics.ran_alone(task):
+            elif not states_charge and await self._ledger.statistics.ran_alone(task, refund_seconds=REFUND_SECONDS):
                 self._background.start(self._read_in_parallel, task.id)
 
     async def _read_in_parallel(self, task_id: str) -> None:
@@ -141,10 +141,11 @@ class Balance:
             with anyio.move_on_after(READ_SECONDS), suppress(ApiError):
                 await self._read_after(newest_number)
 
-    async def measure_charge(self, task: Task) -> float | None:
+    async def measure_charge(self, task: Task, *, succeeded: bool) -> float | None:
         """Return by how many credits the balance has fallen since a task's create request.
 
-        The result is None if a balance is unknown or another task ran at the same time.
+        The result is None if a balance is unknown or another task ran at the same time. It is also None if the balance
+        has not fallen, although the task succeeded and has a price: KIE may charge the task later.
         """
         after, before = await self._read_alone(task), self._recall_before(task)
         if before is None or after is None:
@@ -153,7 +154,8 @@ class Balance:
         # If the balance has risen, somebody bought credits, so the charge is unknown. If the first balance was read in
         # parallel with the create request, KIE may have charged the task already. So if both balances are equal, it is
         # unknown whether the task was free.
-        return None if charge < 0 or (before.is_parallel and not charge) else charge
+        has_price = succeeded and task.reserved > 0
+        return None if charge < 0 or (not charge and (before.is_parallel or has_price)) else charge
 
     async def explain(self, task: Task) -> str:
         """Return a sentence with the balances before and after the create request of a task with an unknown outcome.

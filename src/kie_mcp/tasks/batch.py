@@ -114,6 +114,12 @@ class Batch:
     id: str = field(default_factory=lambda: new_id("t"))
     """The ledger's id of the batch; it is not used if the call is a repeated one, which returns the earlier batch."""
 
+    recorded: set[str] = field(default_factory=set)
+    """The order ids of the items whose rows this process has written. They are not saved with the batch.
+
+    So another process that takes the batch over counts such an item twice for a while, rather than not at all.
+    """
+
     @classmethod
     def read(cls, task: Task) -> Self:
         """Read a batch from its row in the ledger.
@@ -148,8 +154,12 @@ class Batch:
     def reserved(self) -> float:
         """The most credits that all items without a row of their own may cost; never more than the budget allows."""
         waiting = sum(item.reserved for item in self.items if item.state == "waiting")
-        # An item has no `task_id` before its row is written.
-        starting = sum(item.reserved for item in self.items if item.state == "running" and not item.task_id)
+        # An item has no `task_id` before its create request is settled, but its row is written before.
+        starting = sum(
+            item.reserved
+            for item in self.items
+            if item.state == "running" and not item.task_id and item.order_id not in self.recorded
+        )
         return round(max(min(waiting, self.max_credits - self.committed), 0) + starting, 2)
 
     def has_room(self, item: Item) -> bool:

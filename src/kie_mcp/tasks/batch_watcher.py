@@ -62,8 +62,7 @@ class BatchWatcher(BaseWatcher):
             self.create_settled.set()
             async with anyio.create_task_group() as group:
                 for item in self._batch.items:
-                    # An item that has to wait until others are sent is still `waiting`, so that a cancelled batch
-                    # leaves it out.
+                    # Here, an item waits until others are sent; if the batch is cancelled meanwhile, it is left out.
                     await self._sending.acquire()
                     if item.state in OPEN and await self._find_room(item):
                         # The state is set here, before the item starts, so that the item's credits are subtracted
@@ -80,15 +79,10 @@ class BatchWatcher(BaseWatcher):
     async def _find_room(self, item: Item) -> bool:
         """Wait until the budget has room for an item, and return True; return False if the item is left out instead.
 
-        An item is left out if the batch was cancelled, or if no running item can free any credits.
+        An item is left out if no running item can free any credits.
         """
-        while item.state == "waiting":
-            row = await self._services.ledger.find(self.task.id)
-            if row and row.cancelled is not None:
-                await self._leave_out(item)
-            elif self._batch.has_room(item):
-                return True
-            elif any(each.state == "running" for each in self._batch.items):
+        while item.state == "waiting" and not self._batch.has_room(item):
+            if any(each.state == "running" for each in self._batch.items):
                 await self._changed.wait()
             else:
                 await self._leave_out(item)
@@ -114,14 +108,20 @@ class BatchWatcher(BaseWatcher):
             item.state, item.error, item.credits = "failed", error.as_dict(), 0
             await self._note_change()
             return
+        if not started:
+            await self._leave_out(item)
+            return
         await self._note_task(item, started.task)
         await self._note_task(item, await self._wait_until_done(started.task))
 
-    async def _start_when_possible(self, item: Item) -> Started:
+    async def _start_when_possible(self, item: Item) -> Started | None:
         """Find or start the task of an item; if the ledger cannot be used for a while, try again after pauses.
 
         While this server shuts down, it starts no tasks. The attempts go on until the process ends, so that the item is
         not marked as failed, and another process starts it later.
+
+        Returns:
+            The task; None if the batch was cancelled before the item was started.
 
         Raises:
             KieMcpError: When a further attempt would fail, too.
@@ -135,7 +135,7 @@ class BatchWatcher(BaseWatcher):
                 logger.warning("batch %s cannot start an item: %s", self.task.id, failures.describe_cause(error))
             await self._services.clock.idle(RETRY_SECONDS)
 
-    async def _find_or_start(self, item: Item) -> Started:
+    async def _find_or_start(self, item: Item) -> Started | None:
         if item.task_id:
             return Started(await self._runner.get(item.task_id, seconds=None))
         if task := await self._services.ledger.find(item.order_id):
@@ -146,8 +146,22 @@ class BatchWatcher(BaseWatcher):
                 return Started(task)
             item.order_id = new_id("t")
             await self._note_change()
+        # Only here is it known that no process has started the item: in a batch that was taken over, its state may be
+        # `running` all the same.
+        row = await self._services.ledger.find(self.task.id)
+        if row and row.cancelled is not None:
+            return None
         order = replace(item.build_order(), id=item.order_id)
-        return await self._runner.start_part(order, self.task, item.key)
+
+        async def note_row() -> None:
+            self._batch.recorded.add(item.order_id)
+            await self._note_change()
+
+        started = await self._runner.start_part(order, self.task, item.key, note_row)
+        if started.task.id != item.order_id:
+            # Another call has made the same call meanwhile, and pays for it.
+            item.reserved = 0
+        return started
 
     async def _wait_until_done(self, task: Task) -> Task:
         while not task.done:
@@ -158,9 +172,9 @@ class BatchWatcher(BaseWatcher):
         return task
 
     async def _note_task(self, item: Item, task: Task) -> None:
-        before = (item.state, item.task_id, item.credits)
+        before = replace(item)
         item.note(task)
-        if (item.state, item.task_id, item.credits) != before:
+        if item != before:
             await self._note_change()
 
     async def _note_change(self) -> None:
@@ -225,8 +239,9 @@ async def reopen(ledger: Ledger, task: Task) -> Task:
         if not row.saved or not changed:
             return False
         for item in changed:
-            item.state = "running"
+            item.state, item.error = "running", None
         row.state, row.finished, row.saved = "running", None, False
+        row.error, row.note = None, batch.describe_progress()
         row.request, row.reserved = batch.as_dict(), batch.reserved
         return True
 

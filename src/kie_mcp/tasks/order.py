@@ -36,6 +36,11 @@ class Order:
     """A number in the idempotency key: an equal call with another variation creates a new task and costs again."""
     live_price: str = ""
     """KIE's price text from its list of models; empty if the list was not read."""
+    repeats_since: float | None = None
+    """Time, in seconds since 1970, since which an equal call counts as an earlier one; None for the repeat window.
+
+    It only matters if it is before the repeat window.
+    """
     notes: tuple[str, ...] = ()
     """Sentences that are added to the answer for the user, for example that a field is newer than the model class."""
     id: str = field(default_factory=lambda: new_id("t"))

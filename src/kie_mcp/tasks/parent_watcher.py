@@ -7,7 +7,7 @@ existing parts, and makes only the missing ones.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -37,6 +37,10 @@ ERROR_FIELDS = ("message", "next_step", "billed")
 """If a part fails, the parent task gets the error of the part, but with other values of these fields."""
 
 
+Recorded = Callable[[], Awaitable[None]]
+"""The type of functions that are called when the row of a part or item is in the ledger."""
+
+
 class Started(NamedTuple):
     """A part or item whose create request is settled, and the error of this request, if there was one."""
 
@@ -47,7 +51,7 @@ class Started(NamedTuple):
 class PartRunner(Protocol):
     """The runner's methods that start the parts of parent tasks and the items of batches, and wait for them."""
 
-    async def start_part(self, order: Order, parent: Task, idempotency_key: str) -> Started:
+    async def start_part(self, order: Order, parent: Task, key: str, on_recorded: Recorded | None = None) -> Started:
         """Start a part or an item, or return the existing task with this idempotency key.
 
         Caps and confirmation are not checked again, because `parent` has passed these checks.
@@ -56,7 +60,9 @@ class PartRunner(Protocol):
             order: The order of the part or item.
             parent: The parent task of the part, or the batch of the item; its reservation includes the cost
                 of the part or item.
-            idempotency_key: The idempotency key of the part or item.
+            key: The idempotency key of the part or item.
+            on_recorded: Called when the new row is in the ledger, while KIE answers the create request; not called for
+                an existing task.
 
         Returns:
             The part or item, after KIE has accepted or refused it.

@@ -2,9 +2,11 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+from kie_mcp.errors import BrokenRow
 from kie_mcp.ledger.ledger import WITHOUT_RESULT, Ledger
 from kie_mcp.ledger.task import Task
 from kie_mcp.tasks.order import Order, read_call
@@ -41,10 +43,17 @@ class Plan:
 
     @classmethod
     def read(cls, parent: Task) -> Self:
-        """Read the plan of a parent task from its row in the ledger."""
+        """Read the plan of a parent task from its row in the ledger.
+
+        Raises:
+            BrokenRow: When the row does not have the plan.
+        """
         plan = parent.request or {}
-        orders = (_read_part(parent, plan, fields) for fields in plan["parts"])
-        return cls(plan["series"], tuple(orders))
+        try:
+            series, parts = plan["series"], plan["parts"]
+        except KeyError:
+            raise BrokenRow.for_columns("request") from None
+        return cls(series, tuple(_read_part(parent, plan, fields) for fields in parts))
 
     async def find_parts(self, ledger: Ledger) -> list[Task | None]:
         """Return the newest task of each part; None for a part without a task."""
@@ -65,10 +74,13 @@ async def make_plan(ledger: Ledger, order: Order, idempotency_key: str) -> Plan 
     calls = order.call.split()
     if len(calls) == 1:
         return None
-    earlier = await ledger.find_newest(idempotency_key)
+    series, earlier = order.id, await ledger.find_newest(idempotency_key)
     if earlier and earlier.in_parts and earlier.state in WITHOUT_RESULT:
-        return Plan.read(earlier)
-    return Plan(order.id, tuple(replace(order, call=call, notes=()) for call in calls))
+        with suppress(BrokenRow):
+            return Plan.read(earlier)
+        # Its parts are found by its id, so that the finished ones are not paid again.
+        series = earlier.id
+    return Plan(series, tuple(replace(order, call=call, notes=()) for call in calls))
 
 
 def count_credits(parent: Task, parts: Sequence[Task]) -> None:

@@ -44,8 +44,9 @@ class Repeats:
         fields = {**order.extra, **order.call.sent(lambda _: "")}
         refuse_stray_references(fields, self._uploader.folders, self._uploader.own_urls)
         contents = await self._references.identify(order.call.references())
-        idempotency_key, since = order.idempotency_key(contents), self.since
-        repeated = None if since is None else await self._ledger.find_repeated(idempotency_key, since)
+        idempotency_key = order.idempotency_key(contents)
+        starts = [start for start in (self.since, order.repeats_since) if start is not None]
+        repeated = await self._ledger.find_repeated(idempotency_key, min(starts)) if starts else None
         return contents, idempotency_key, repeated
 
     @property

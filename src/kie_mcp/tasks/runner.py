@@ -26,7 +26,7 @@ from kie_mcp.tasks.downloads import Downloader
 from kie_mcp.tasks.durations import estimate_task
 from kie_mcp.tasks.money import Quote, combine_tasks
 from kie_mcp.tasks.order import Order
-from kie_mcp.tasks.parent_watcher import Started
+from kie_mcp.tasks.parent_watcher import Recorded, Started
 from kie_mcp.tasks.parts import recount
 from kie_mcp.tasks.permission import check_permission
 from kie_mcp.tasks.polling import DurationEstimate
@@ -169,19 +169,20 @@ class Runner:
         self._start(watcher)
         return watcher.task
 
-    async def start_part(self, order: Order, parent: Task, idempotency_key: str) -> Started:
+    async def start_part(self, order: Order, parent: Task, key: str, on_recorded: Recorded | None = None) -> Started:
         """Start a part of a parent task, or an item of a batch; `PartRunner.start_part()` has the description."""
         with failures.explain_ledger_errors():
-            task = await self._pricing.build_task(order, idempotency_key, {})
+            task = await self._pricing.build_task(order, key, {})
             task.parent, task.confirmed = parent.id if parent.in_parts else None, parent.confirmed
             watcher = await self._build_watcher(task)
-            # `repeats_since` limits the age of an earlier, equal call whose task is used again. A part uses a task of
-            # any age. An item uses a task that is newer than its batch, or in the repeat window. The window helps if
-            # the clock was set back, because a task of this batch may then seem older than the batch.
+            # A part uses an earlier, equal task of any age. An item uses one that is newer than its batch, or in the
+            # repeat window: if the clock was set back, a task of this batch may seem older than the batch.
             since = min(parent.created, parent.created if self._repeats.since is None else self._repeats.since)
             if repeated := await self._add(watcher, repeats_since=0 if parent.in_parts else since):
                 return Started(await self.get(repeated.id, seconds=None))
         self._start(watcher, order)
+        if on_recorded:
+            await on_recorded()
         await watcher.create_settled.wait()
         return Started(task, watcher.error)
 
@@ -288,10 +289,10 @@ class Runner:
             ApiError: When KIE's answer does not say whether KIE knows the task.
         """
         check_permission()
-        task = await self.get(id_)
-        before = replace(task)
+        before = await self.get(id_)
+        task = replace(before)
         await adoption.settle(self.client, self.ledger, task, outcome, now=self.clock.time())
-        await self._services.save(task, before)
+        await self._services.save_settled(task, before)
         await recount(self.ledger, task)
         return await self.get(task.id)
 

@@ -1,10 +1,11 @@
 """The objects that all watchers of a process share: the client, the ledger, uploads, downloads and the clock."""
 
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, fields
 
 from kie_mcp.clock import Clock
+from kie_mcp.errors import InvalidCall
 from kie_mcp.kie.client import KieClient
 from kie_mcp.ledger.ledger import Ledger, LedgerError
 from kie_mcp.ledger.task import Task
@@ -54,10 +55,31 @@ class Services:
                 then kept.
         """
         is_saved = await self.ledger.save(task, watcher=self.process if as_watcher else "")
+        await self._tell(task, before if is_saved else task)
+
+    async def save_settled(self, task: Task, before: Task) -> None:
+        """Save a task that `resolve_task` has settled, unless another process has changed its row meanwhile.
+
+        Raises:
+            InvalidCall: When the row is no longer as in `before`; nothing was saved.
+        """
+
+        def settle(row: Task, _: Sequence[Task]) -> bool:
+            if (row.state, row.kie_id, row.saved) != (before.state, before.kie_id, before.saved):
+                return False
+            for name in (each.name for each in fields(Task)):
+                setattr(row, name, getattr(task, name))
+            return True
+
+        if await self.ledger.change(task.id, settle) != task:
+            raise InvalidCall(f"Task {task.id} has changed meanwhile.", "Nothing was settled. Ask get_task.")
+        await self._tell(task, before)
+
+    async def _tell(self, task: Task, before: Task) -> None:
         told = {"task": task.id, "state": task.state, "model": task.model, "credits": task.credits, "saved": task.saved}
         logger.info("task %s is %s", task.id, task.state, extra=told)
         if self.on_change:
-            await self.on_change(task, before if is_saved else task)
+            await self.on_change(task, before)
 
     async def save_until_written(self, task: Task, before: Task, on_failure: Callable[[], None]) -> None:
         """Save the current state of a task that this process watches, and try again until the ledger can be written.

@@ -301,7 +301,7 @@ class Watcher(BaseWatcher):
         """Save a task's final state and charge; the charge comes from KIE's answer or, if missing, from the balance."""
         task, state, error = self.task, transition.state, transition.error
         if task.state == "running":
-            await self._set_charge(transition.charged, impossible_charge)
+            await self._set_charge(transition, impossible_charge)
         task.state = state
         if error and task.credits is not None and error.billed is None and state == "failed":
             error = replace(error, billed=task.credits > 0)
@@ -317,13 +317,13 @@ class Watcher(BaseWatcher):
         """Whether the system clock was set back. If so, the ledger's times do not show which tasks ran in parallel."""
         return self._services.clock.time() - self.task.created < self._age - CLOCK_TOLERANCE
 
-    async def _set_charge(self, charged: float | None, impossible: str) -> None:
+    async def _set_charge(self, transition: Transition, impossible: str) -> None:
         """Set the task's charge: KIE's figure or, if that is missing or implausible, the fall of the balance."""
-        task = self.task
+        task, charged = self.task, transition.charged
         if charged is not None and not charges.is_plausible(task, charged):
             charged, impossible = None, f"{charged:,.10g}"
         if charged is None and not self._clock_was_set_back:
-            charged = await self._services.balance.measure_charge(task)
+            charged = await self._services.balance.measure_charge(task, succeeded=transition.state == "succeeded")
         if charged is not None and charges.is_plausible(task, charged):
             task.credits = charged
         elif impossible:

@@ -223,6 +223,11 @@ def describe_status(task: "Task", *, now: float, usual: float, busy: bool) -> st
     """Return a sentence on the state of a task, for `statusMessage`; the arguments are those of `build_handle`."""
     if task.cancelled is not None and task.is_edit:
         return "Stopped. The same call makes it anew."
+    if task.cancelled is not None and task.is_batch:
+        return (
+            "Not waited for any more. What was sent to KIE goes on and is billed; the other items are left out; "
+            f"get_task {task.id} shows it."
+        )
     if task.cancelled is not None:
         return f"Not waited for any more. KIE cannot stop it: it goes on and is billed; get_task {task.id} shows it."
     if task.error:

@@ -109,12 +109,10 @@ async def build_comparison_result(
     open_ = [task for task in tasks if not task.done]
     is_running = bool(open_) or any(isinstance(outcome, NotRecorded) for outcome in outcomes)
     succeeded = any(task.state == "succeeded" for task in tasks)
-    charged = round(sum(task.credits or 0 for task in tasks), 2)
     answer: dict[str, Any] = {
         "status": "running" if is_running else "succeeded" if succeeded else "failed",
         "models": rows,
-        "credits": charged,
-        **usd_field("usd", charged),
+        **_sum_charges(outcomes),
     }
     if open_:
         answer["next_step"] = _next_step(app, open_)
@@ -127,6 +125,20 @@ async def build_comparison_result(
         data = b64encode(sheet.content).decode()
         result.content.append(ImageContent(type="image", data=data, mime_type=sheet.mime_type))
     return result
+
+
+def _sum_charges(outcomes: Sequence[Task | KieMcpError]) -> Row:
+    """Return the fields with the credits that all orders cost together; empty while the charge of one is unknown."""
+    charges = [_find_charge(outcome) for outcome in outcomes]
+    known = [charge for charge in charges if charge is not None]
+    total = round(sum(known), 2)
+    return {"credits": total, **usd_field("usd", total)} if len(known) == len(charges) else {}
+
+
+def _find_charge(outcome: Task | KieMcpError) -> float | None:
+    if isinstance(outcome, Task):
+        return 0 if outcome.refused else outcome.credits
+    return 0 if outcome.billed is False else None
 
 
 def _task_row(order: Order, task: Task, now: float, find_link: answers.FindLink) -> Row:
@@ -159,7 +171,7 @@ def _next_step(app: App, open_: Sequence[Task]) -> str:
 def _format_comparison(answer: Mapping[str, Any]) -> str:
     """Format a comparison as text: a Markdown table, then the text results, notes and errors of each model."""
     lines = [
-        f"{answer['status']}, {format_credits(answer['credits'])} so far",
+        ", ".join(filter(None, (answer["status"], answers.format_cost(answer)))),
         _format_table_row(COLUMNS),
         "|---" * len(COLUMNS) + "|",
     ]

@@ -1,7 +1,5 @@
 """The tool `make_batch`: make many calls with one budget, one confirmation and one task id."""
 
-import json
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -50,8 +48,12 @@ class MakeBatch(FreeInput):
         ways = [name for name in ("items", "prompts", "retry") if getattr(self, name)]
         if len(ways) != 1:
             raise ValueError(f"give one of items, prompts and retry; given: {', '.join(ways) or 'none'}")
+        if self.retry and (self.model or self.input or self.variation != 1):
+            raise ValueError("retry makes the missing items as they were: leave out model, input and variation")
         if self.prompts and not self.model:
             raise ValueError("prompts need a model")
+        if self.items and self.model:
+            raise ValueError("model is for prompts: each item names its own")
         return self
 
 
@@ -101,21 +103,25 @@ async def _read_orders(app: App, arguments: MakeBatch) -> list[Order]:
     """
     if arguments.retry:
         return await _read_missing(app, arguments.retry)
-    orders, problems, alike = [], [], Counter[str]()
+    references, problems = (await app.runner()).references, []
+    orders: dict[str, Order] = {}
     for number, wish in enumerate(_list_wishes(arguments), start=1):
         try:
             order = await live_models.add_live_price(app, await _build_order(app, wish))
+            with failures.explain_ledger_errors():
+                contents = await references.identify(order.call.references())
         except KieMcpError as error:
             problems.append(f"Item {number}: {error}")
             continue
-        named = json.dumps([order.call.id, order.route, order.call.sent(str), dict(order.extra), order.variation])
-        orders.append(replace(order, variation=order.variation + arguments.variation - 1 + alike[named]))
-        alike[named] += 1
+        order = replace(order, variation=order.variation + arguments.variation - 1)
+        while (key := order.idempotency_key(contents)) in orders:
+            order = replace(order, variation=order.variation + 1)
+        orders[key] = order
     if problems:
         raise InvalidCall(
             " ".join(problems), "Nothing was sent, and nothing was charged. Mend or leave out these items."
         )
-    return orders
+    return list(orders.values())
 
 
 def _list_wishes(arguments: MakeBatch) -> Iterator[Wish]:
@@ -168,7 +174,9 @@ async def _read_missing(app: App, id_: str) -> list[Order]:
     if not task.final:
         raise InvalidCall(f"{task.id} still runs.", "Nothing was sent. get_task says when it has ended.")
     try:
-        return [item.build_order() for item in Batch.read(task).find_missing()]
+        missing = Batch.read(task).find_missing()
+        # What an earlier retry has made since then is not paid again, however long ago that was.
+        return [replace(item.build_order(), repeats_since=task.created) for item in missing]
     except BrokenRow as error:
         raise InvalidCall(f"{task.id}: {error}", "Nothing was sent. Make its call again.") from None
 
