@@ -91,6 +91,16 @@ def test_what_was_made_is_told_also_where_its_characters_cannot_be_shown(setting
     assert (told.returncode, r"\u96ea" in told.stdout) == (0, True)
 
 
+def test_errors_name_what_a_person_types(settings: dict[str, str]) -> None:
+    def fail(*arguments: str, **more: str) -> str:
+        return " ".join(run({**settings, **more}, *arguments, ends_with=1).stderr.split())
+
+    assert "kie-mcp models tells what" in fail("run", "z-image", "promt=x")
+    assert "kie-mcp models lists the models" in fail("run", "nano-bana", "prompt=x")
+    assert "kie-mcp tasks shows" in fail("task", "t_abc")
+    assert "--confirm c_" in fail("run", "z-image", "prompt=x", KIE_MCP_CONFIRM_ABOVE="0")
+
+
 def test_a_repeated_call_says_so_and_how_to_make_another(settings: dict[str, str], tmp_path: Path) -> None:
     call = ("run", "z-image", "prompt=a red fox")
     made = run(settings, *call).stdout

@@ -13,8 +13,9 @@ from ruamel.yaml import YAML
 from support.client_files import FILES, SERVER, folders_in, place_file, without_comments
 
 from kie_mcp.errors import ConfigurationError
-from kie_mcp.install.change import find_server, make_snippet, plan_install, plan_removal
+from kie_mcp.install.change import find_servers, make_snippet, plan_install, plan_removal
 from kie_mcp.install.clients import BY_NAME, CLIENTS, Client
+from kie_mcp.install.document import Document
 from kie_mcp.install.entry import Server
 
 EACH_CLIENT = pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
@@ -59,7 +60,7 @@ def test_a_second_time_changes_nothing_and_a_removal_gives_the_first_text_back(c
     before = file.read_text(encoding="utf-8")
     plan_install(client, folders, SERVER).file.replace(plan_install(client, folders, SERVER).after)
     assert not plan_install(client, folders, SERVER).is_needed
-    assert find_server(client, folders) == SERVER
+    assert find_servers(client, folders) == [SERVER]
     after = plan_removal(client, folders).after
     if client.servers not in read(client, before):
         assert read(client, after) == {**read(client, before), client.servers: {}}
@@ -103,6 +104,49 @@ def test_what_the_user_has_set_in_an_earlier_entry_stays(client: Client, tmp_pat
     assert len(read(client, change.after)[client.servers]) == 1
 
 
+@EACH_CLIENT
+def test_a_free_and_a_paid_entry_stay_what_they_are_and_go_together(client: Client, tmp_path: Path) -> None:
+    free = Server(SERVER.command, {"KIE_MCP_SANDBOX": "1"})
+    paid = Server(SERVER.command, {"KIE_API_KEY_FILE": "/k", "KIE_MCP_MAX_CREDITS_PER_DAY": "5000"})
+    other = Server(SERVER.command, {"KIE_API_KEY_FILE": "/k"})
+    folders, document = folders_in(tmp_path), Document.read(client, folders_in(tmp_path))
+    for number, (name, server) in enumerate({"kie-test": free, "kie": paid, "kie-2": other}.items()):
+        document = document.put(number if client.listed else name, {}, client.shape.write(server, name))
+    place_file(client, tmp_path, document.text.encode())
+
+    changed = plan_install(client, folders, Server(SERVER.command, {**paid.env, "KIE_MCP_MAX_CREDITS_PER_DAY": "900"}))
+    changed.file.replace(changed.after)
+    assert [each.env.get("KIE_MCP_SANDBOX") for each in find_servers(client, folders)] == ["1", None, None]
+    assert [each.env.get("KIE_MCP_MAX_CREDITS_PER_DAY") for each in find_servers(client, folders)] == [
+        None,
+        "900",
+        "900",
+    ]
+    assert not plan_install(client, folders, free).is_needed
+
+    removed = plan_removal(client, folders)
+    removed.file.replace(removed.after)
+    assert find_servers(client, folders) == []
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"url": "https://mcp.other.example/api/s/{secret}/mcp"},
+        {"url": "https://{secret}@other.example/"},
+        {"command": "npx", "args": ["mcp-remote", "https://x", "-H", "X-Api-Key: {secret}"]},
+        {"command": "docker", "args": ["run", "-e", "NOTION_PAT={secret}", "image"]},
+        {"command": ["npx", "other", "--pat", "{secret}"]},
+        {"command": "other", "env": {"PIN": 987654321}},
+    ],
+)
+def test_the_difference_hides_all_that_may_be_a_secret_of_another_server(other: dict[str, Any], tmp_path: Path) -> None:
+    client, secret = BY_NAME["cursor"], "s3cr3tVALUE0123456789"
+    place_file(client, tmp_path, json.dumps({client.servers: {"o": other}}).replace("{secret}", secret).encode())
+    shown = "\n".join(plan_install(client, folders_in(tmp_path), SERVER).diff)
+    assert (secret in shown, "987654321" in shown, SERVER.command[0] in shown) == (False, False, True)
+
+
 @pytest.mark.parametrize(
     ("old", "given", "kept"),
     [
@@ -123,7 +167,7 @@ def test_options_in_an_earlier_entry_stay_unless_this_shell_says_otherwise(
     server = Server(SERVER.command, given)
     change = plan_install(client, folders, server)
     change.file.replace(change.after)
-    assert find_server(client, folders) == Server((*SERVER.command, *kept), given)
+    assert find_servers(client, folders) == [Server((*SERVER.command, *kept), given)]
     assert not plan_install(client, folders, server).is_needed
 
 
@@ -267,6 +311,11 @@ def test_yaml_of_other_styles_is_kept(tmp_path: Path) -> None:
         "extensions: {a: {type: builtin, name: a}}\nb:   1  # wide\n",
         "---\nb: &x\n    c:   'd'\nextensions:\n    a:\n        name: a\n        more: *x\n",
         "long: " + "word " * 60 + "\nextensions:\n    a: {name:   a}\n",
+        "extensions:\n  a:\n    cmd: x",
+        "GOOSE_MODEL: x\nextensions:",
+        "extensions:\n    a:\n        cmd: x\n        args:\n            - y\n# end",
+        "x:\n    - y\nextensions:\n  a:\n    cmd: x\n",
+        "x:\n  - y\nextensions:\n    a:\n        cmd: x\n",
     ):
         place_file(client, tmp_path, text.encode())
         after = plan_install(client, folders_in(tmp_path), SERVER).after

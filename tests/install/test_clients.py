@@ -6,7 +6,7 @@ import pytest
 from support.client_files import folders_in, place_all
 
 from kie_mcp.install.clients import BY_NAME, CLIENTS, find_folders
-from kie_mcp.install.command import find_command, name_command
+from kie_mcp.install.command import find_command, name_command, write_command
 
 MAC = "Library/Application Support"
 FILES = {
@@ -144,12 +144,22 @@ def test_from_the_cache_of_pipx_the_command_is_pipx_itself(cache: str, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("command", "typed"),
+    ("program", "more", "typed"),
     [
-        (("/home/me/.local/bin/uvx", "kie-mcp"), "uvx kie-mcp"),
-        (("/home/me/.local/bin/kie-mcp",), "kie-mcp"),
-        (("/usr/bin/python3.11", "-m", "kie_mcp"), "python3.11 -m kie_mcp"),
+        ("bin/uvx", ("kie-mcp",), "uvx kie-mcp"),
+        ("bin/uvx", ("--from", "kie-mcp[ffmpeg]", "kie-mcp"), "uvx --from 'kie-mcp[ffmpeg]' kie-mcp"),
+        ("my tools/kie-mcp", (), "'{folder}/my tools/kie-mcp'"),
     ],
 )
-def test_a_person_is_told_the_command_without_its_folder(command: tuple[str, ...], typed: str) -> None:
-    assert name_command(command) == typed
+def test_a_person_is_told_a_command_that_the_shell_runs(
+    program: str, more: tuple[str, ...], typed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    command = (str(make_program(tmp_path / program)), *more)
+    assert name_command(command, "install", A="1") == f"A=1 {typed.format(folder=tmp_path)} install"
+
+
+def test_on_windows_a_command_is_told_for_powershell() -> None:
+    program = r"C:\Users\Ann Lee\kie-mcp.exe"
+    assert write_command([program, "install"], {"A": "1"}, "win32") == f"$env:A='1'; & \"{program}\" install"
+    assert write_command(["uvx", "kie-mcp"], {}, "win32") == "uvx kie-mcp"

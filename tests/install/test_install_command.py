@@ -69,6 +69,23 @@ def test_a_dry_run_shows_everything_and_changes_nothing(home: Path) -> None:
     assert everything(home) == before
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("TOOLS", "bogus"), ("PREFIX", "a b"), ("DATA_DIR", "/proc/kie"), ("OUTPUT_DIR", "/proc/kie")]
+)
+def test_settings_with_which_each_call_would_fail_are_refused(name: str, value: str, home: Path) -> None:
+    before = everything(home)
+    ran = run(home, "cursor", "--sandbox", **{f"KIE_MCP_{name}": value})
+    assert (ran.returncode, value in ran.stderr) == (2, True)
+    assert everything(home) == before
+
+
+def test_a_cap_is_recommended_where_the_entry_has_none(home: Path) -> None:
+    hint = "KIE_MCP_MAX_CREDITS_PER_DAY=1000"
+    assert hint in run(home, "cursor", KIE_API_KEY=KEY).stdout
+    assert hint not in run(home, "cursor", KIE_MCP_MAX_CREDITS_PER_DAY="500").stdout
+    assert hint not in run(home, "cursor", KIE_MCP_CONFIRM_ABOVE="20").stdout
+
+
 def test_one_client_is_set_up_for_the_sandbox_with_the_settings_of_this_shell(home: Path) -> None:
     ran = run(home, "cursor", "--sandbox", KIE_MCP_MAX_CREDITS_PER_DAY="500", KIE_MCP_HTTP_TOKEN="a-long-secret-token")
     assert (ran.returncode, ran.stderr) == (0, "")

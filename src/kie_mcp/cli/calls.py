@@ -1,6 +1,7 @@
 """Call kie-mcp's tools from a command; the command is the MCP client of a server in the same process."""
 
 import logging
+import re
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,17 @@ UNFINISHED = frozenset({"prepared", "submitting", "running"})
 """States of a task that has not ended."""
 WAIT_SECONDS = 50
 """Maximum seconds that one call of `get_task` waits for a task."""
+COMMAND_WORDS = {
+    r"\b(find|describe)_models?\b": "kie-mcp models",
+    r"\bget_credits\b": "kie-mcp credits",
+    r"\bget_task\b": "kie-mcp task",
+    r"\blist_tasks\b": "kie-mcp tasks",
+    r"\bspend_report\b": "kie-mcp spend",
+    r"\bview_media\b": "kie-mcp open",
+    r"\bvariation: ": "variation=",
+    r"\bconfirm: '(\w+)'": r"--confirm \1",
+}
+"""What a person types in a terminal for words in errors, notes and next steps, which are written for agents."""
 WIDTH = 80
 """Maximum width of tables and errors, in characters."""
 
@@ -56,8 +68,16 @@ def fail(error: Mapping[str, Any]) -> typer.Exit:
     """Print a call's error, what was charged and what to do next; return the exception that exits with status 1."""
     # `billed` is None if it is unknown whether the call cost anything.
     costs = {False: "Nothing was charged.", True: "It was charged.", None: "It may have been charged."}
-    show_error(error.get("message") or "The call failed.", f"{costs[error.get('billed')]} {error.get('next_step', '')}")
+    lines = (error.get("message") or "The call failed.", f"{costs[error.get('billed')]} {error.get('next_step', '')}")
+    show_error(*map(write_for_terminal, lines))
     return typer.Exit(1)
+
+
+def write_for_terminal(sentence: str, task_id: str = "ID") -> str:
+    """Return an agent's sentence for a person: with `kie-mcp open ID` in place of `view_media with this id`."""
+    for word, typed in COMMAND_WORDS.items():
+        sentence = re.sub(word, typed, sentence)
+    return sentence.replace("with this id", task_id)
 
 
 def show_error(*lines: str) -> None:

@@ -1,6 +1,7 @@
 """`kie-mcp install`: put kie-mcp into the configuration of MCP clients."""
 
 import getpass
+import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -63,6 +64,8 @@ def install(
         console.print(Text(make_snippet(client, server).rstrip("\n")), soft_wrap=True)
         return
     chosen = [_find_client(name) for name in clients or ()] or _list_clients()
+    if not remove:
+        _check_settings(settings)
     run = _Run(console, server, settings, keyring=keyring, dry_run=dry_run, asks=is_terminal() and not yes)
     succeeded = run.remove(chosen) if remove else run.install(chosen)
     if dry_run:
@@ -74,14 +77,15 @@ def tell_how_to_install(console: Console) -> None:
     """Print how to install kie-mcp in the clients on this machine: with a command, and by hand for the first client."""
     from kie_mcp.install.change import make_snippet
     from kie_mcp.install.clients import CLIENTS, find_folders
-    from kie_mcp.install.command import find_command
+    from kie_mcp.install.command import find_command, write_command
     from kie_mcp.install.entry import Server
 
     folders, command = find_folders(), find_command()
     found = [client for client in CLIENTS if client.is_there(folders)]
     names = ", ".join(client.title for client in found)
     console.print(Text(f"Next, in {names}:" if found else "Next, in your MCP client:"))
-    console.print(Text(f"  {' '.join(command)} install{'' if found else ' CLIENT'}", "bold"), soft_wrap=True)
+    typed = write_command((*command, "install", *(() if found else ("CLIENT",))), {})
+    console.print(Text(f"  {typed}", "bold"), soft_wrap=True)
     client = next(iter(found), CLIENTS[0])
     console.print(Text(f"or by hand, for the sandbox, in {client.find_file(folders)}:"), soft_wrap=True)
     snippet = make_snippet(client, Server(command, {"KIE_MCP_SANDBOX": "1"}))
@@ -104,7 +108,9 @@ class _Run:
 
     def install(self, clients: "Sequence[Client]") -> bool:
         """Install kie-mcp in clients, and return whether this succeeded in all clients."""
+        from kie_mcp.doctor.clients import find_day_caps
         from kie_mcp.install.change import plan_install
+        from kie_mcp.install.clients import find_folders
         from kie_mcp.install.key import list_uncopied_secrets
 
         if secrets := list_uncopied_secrets():
@@ -117,11 +123,11 @@ class _Run:
             starts = self._try_out()
             for client in written:
                 self.say(f"{client.title}: {client.after}")
-            if not self.settings.sandbox and self.settings.max_credits_per_day is None:
-                self.say(CAP_HINT.format(command=f"KIE_MCP_MAX_CREDITS_PER_DAY=1000 {self.typed} install"))
+            if None in find_day_caps(written, find_folders()).values():
+                self.say(CAP_HINT.format(command=self._name("install", KIE_MCP_MAX_CREDITS_PER_DAY="1000")))
             if starts:
                 self.say("Then ask for a picture: “Draw a red fox in the snow.”")
-                self.say(f"If it does not work, `{self.typed} doctor` tells why.")
+                self.say(f"If it does not work, `{self._name('doctor')}` tells why.")
         return not self.refused
 
     def remove(self, clients: "Sequence[Client]") -> bool:
@@ -180,15 +186,14 @@ class _Run:
     def _keep_key(self, changes: "Sequence[Change]") -> None:
         from kie_mcp.install.key import keep_key
 
-        earlier = [change.before.env for change in changes if change.before]
+        earlier = [server.env for change in changes for server in change.before]
         self.say(keep_key(self.settings, earlier, _ask_for_key, keyring=self.keyring))
 
-    @property
-    def typed(self) -> str:
-        """The command that starts kie-mcp, in the form that a person types, such as `uvx kie-mcp`."""
+    def _name(self, *arguments: str, **settings: str) -> str:
+        """Return a command of kie-mcp, in the form that a person types, such as `uvx kie-mcp doctor`."""
         from kie_mcp.install.command import name_command
 
-        return name_command(self.server.command)
+        return name_command(self.server.command, *arguments, **settings)
 
     def _try_out(self) -> bool:
         """Start the server with the clients' command, print how soon it answers, and return whether it answers."""
@@ -201,10 +206,26 @@ class _Run:
         except (OSError, TimeoutError, ValueError) as error:
             self.refused += 1
             told = str(error).rstrip(".") or "it did not answer in time"
-            self.say(f"It does not start: {told}. `{self.typed} doctor` tells more.", "red")
+            self.say(f"It does not start: {told}. `{self._name('doctor')}` tells more.", "red")
             return False
         self.say(f"It starts, and answers in {seconds:.1f} s.")
         return True
+
+
+def _check_settings(settings: "Settings") -> None:
+    """Check the settings that a server reads only at its first call.
+
+    Raises:
+        ConfigurationError: With these settings, each call would fail.
+    """
+    from kie_mcp.doctor.storage import check_data_folder, check_output_folder
+    from kie_mcp.errors import ConfigurationError
+    from kie_mcp.server.selection import Selection
+
+    Selection(os.environ.get("KIE_MCP_TOOLS", ""), os.environ.get("KIE_MCP_PREFIX", ""))
+    for finding in (check_data_folder(settings), check_output_folder(settings)):
+        if finding.status == "mend":
+            raise ConfigurationError(finding.text, finding.next_step)
 
 
 def _find_client(name: str) -> "Client":

@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Column, Table
 from rich.text import Text
 
-from kie_mcp.cli.calls import UNFINISHED, call_tool, make_console, read_answer, show_error
+from kie_mcp.cli.calls import UNFINISHED, call_tool, make_console, read_answer, show_error, write_for_terminal
 from kie_mcp.cli.ledger import read_ledger, read_task
 from kie_mcp.cli.pictures import Pictures, show_results
 
@@ -21,12 +21,6 @@ FIELD_LABELS = {
     "balance_after": "balance afterwards",
 }
 """Labels of the fields that are printed after the main facts of a task or a quote."""
-COMMAND_WORDS = {
-    "get_task": "kie-mcp task",
-    "view_media": "kie-mcp open",
-    "variation: ": "variation=",
-}
-"""What a person types in a terminal for words in notes and next steps, which are written for agents."""
 Words = Annotated[list[str] | None, typer.Argument(metavar="[WORDS]...", help="Words to look for.")]
 
 
@@ -188,14 +182,7 @@ def _print_task(answer: Mapping[str, Any]) -> None:
     waits = f"kie-mcp task {answer.get('task_id')} --wait 60 waits for it."
     next_step = waits if answer.get("status") in UNFINISHED else answer.get("next_step")
     for sentence in filter(None, (answer.get("note"), next_step)):
-        console.print(Text(_write_for_terminal(sentence, answer)))
-
-
-def _write_for_terminal(sentence: str, answer: Mapping[str, Any]) -> str:
-    """Return a note or next step for a person: with `kie-mcp open ID` in place of `view_media with this id`."""
-    for word, typed in COMMAND_WORDS.items():
-        sentence = sentence.replace(word, typed)
-    return sentence.replace("with this id", answer.get("task_id", "ID"))
+        console.print(Text(write_for_terminal(sentence, answer.get("task_id", "ID"))))
 
 
 def _write_credits(value: float | Sequence[float]) -> str:

@@ -103,7 +103,9 @@ def check_spending_rules(settings: Settings, caps_of_clients: Mapping[str, float
         *(f"Cap for {of}: {format_credits(cap)}." for of, cap in caps.items() if cap is not None),
     )
     without = [client for client, cap in caps_of_clients.items() if cap is None]
-    if settings.max_credits_per_day is None and not settings.sandbox and (without or not caps_of_clients):
+    # Clients start the server without the settings of this shell.
+    unlimited = without or (not caps_of_clients and settings.max_credits_per_day is None)
+    if unlimited and not settings.sandbox:
         where = f" in {', '.join(without)}" if without else ""
         text = f"No cap for a day is set{where}, so an agent that goes on and on can spend the whole balance."
         worth = format_worth(EXAMPLE_DAY_CAP)

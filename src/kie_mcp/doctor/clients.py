@@ -7,7 +7,7 @@ from pathlib import Path
 from kie_mcp.config import find_misspelt_settings
 from kie_mcp.doctor.finding import Finding
 from kie_mcp.errors import ConfigurationError
-from kie_mcp.install.change import find_server
+from kie_mcp.install.change import find_servers
 from kie_mcp.install.clients import Client
 from kie_mcp.install.entry import Server
 from kie_mcp.install.start import measure_start
@@ -29,13 +29,12 @@ async def check_clients(clients: Sequence[Client], folders: Mapping[str, Path]) 
     without: list[str] = []
     for client in here:
         try:
-            server = find_server(client, folders)
+            servers = find_servers(client, folders)
         except ConfigurationError as error:
             findings.append(Finding(client.title, "note", error.message, error.next_step))
             continue
-        if server:
-            findings.append(await _check_server(client, server))
-        else:
+        findings += [await _check_server(client, server) for server in servers]
+        if not servers:
             without.append(client.title)
     if not here:
         step = "kie-mcp install CLIENT sets one up before it is started for the first time."
@@ -48,13 +47,16 @@ async def check_clients(clients: Sequence[Client], folders: Mapping[str, Path]) 
 def find_day_caps(clients: Sequence[Client], folders: Mapping[str, Path]) -> dict[str, float | None]:
     """Return the daily cap for kie-mcp in each client's configuration (None for no cap); the keys are client titles.
 
-    Clients without kie-mcp, and clients that use the sandbox, are left out.
+    Of several entries in one client, the one with the highest cap counts, or one without a cap. Clients without
+    kie-mcp, and clients that only use the sandbox, are left out.
     """
     caps: dict[str, float | None] = {}
     for client in clients:
         with suppress(ConfigurationError):
-            if (server := find_server(client, folders)) and server.env.get("KIE_MCP_SANDBOX") != "1":
-                caps[client.title] = _parse_cap(server.env.get("KIE_MCP_MAX_CREDITS_PER_DAY", ""))
+            paid = [server for server in find_servers(client, folders) if not server.is_free]
+            found = [_parse_cap(server.env.get("KIE_MCP_MAX_CREDITS_PER_DAY", "")) for server in paid]
+            if found:
+                caps[client.title] = None if None in found else max(filter(None, found), default=0)
     return caps
 
 

@@ -1,15 +1,19 @@
 """Find the command by which a client can start kie-mcp on this machine."""
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from shlex import quote
 
 PACKAGE = "kie-mcp"
 EXTRAS = {"ffmpeg": "imageio_ffmpeg", "keyring": "keyring"}
 """The extras of kie-mcp; each maps to a module that can be imported only if the extra is installed."""
+PLAIN_WORD = re.compile(r"[\w\\/:.=-]+")
+"""Matches a word that PowerShell takes without quotes."""
 CACHES = frozenset({".cache", "Caches", "Cache"})
 """Names of the folders for caches on Linux, macOS and Windows."""
 
@@ -36,9 +40,31 @@ def find_command(prefix: str = sys.prefix, env: Mapping[str, str] = os.environ) 
     return (str(script),) if script.exists() else (sys.executable, "-m", "kie_mcp")
 
 
-def name_command(command: Sequence[str]) -> str:
-    """Return a command from `find_command()` as a person types it, such as `uvx kie-mcp`."""
-    return " ".join((Path(command[0]).name.removesuffix(".exe"), *command[1:]))
+def name_command(command: Sequence[str], *arguments: str, **settings: str) -> str:
+    """Return a command from `find_command()` as a person types it, such as `uvx kie-mcp install`.
+
+    A program that a shell does not find by its name keeps its folder.
+
+    Args:
+        command: The program and its first arguments.
+        arguments: Further arguments.
+        settings: Environment variables to set for the command.
+    """
+    program = command[0]
+    found = shutil.which(Path(program).name)
+    is_found = found and os.path.abspath(found) == os.path.abspath(program)  # noqa: PTH100
+    name = Path(program).name.removesuffix(".exe") if is_found else program
+    return write_command((name, *command[1:], *arguments), settings)
+
+
+def write_command(words: Sequence[str], settings: Mapping[str, str], system: str = sys.platform) -> str:
+    """Return a command line with settings in front of it, for PowerShell on Windows and else for a POSIX shell."""
+    if system != "win32":
+        return " ".join([*(f"{name}={quote(value)}" for name, value in settings.items()), *map(quote, words)])
+    quoted = [each if PLAIN_WORD.fullmatch(each) else f'"{each}"' for each in words]
+    # Without `&`, PowerShell would print a quoted name instead of starting the program.
+    start = ["&"] if quoted[0] != words[0] else []
+    return " ".join([*(f"$env:{name}='{value}';" for name, value in settings.items()), *start, *quoted])
 
 
 def _name_package(option: str) -> tuple[str, ...]:

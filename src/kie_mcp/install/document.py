@@ -1,7 +1,7 @@
 """Find and change the entry of kie-mcp in the text of a configuration file, in JSON, TOML or YAML."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, count
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +14,7 @@ from kie_mcp.install.config_file import ConfigFile, read_config
 from kie_mcp.install.entry import NAME, OTHER_NAME, Entry, Server
 
 FORMATS: Mapping[FormatName, ModuleType] = {"json": jsonc, "toml": toml, "yaml": yaml}
+UNSAFE = "is of a form that cannot be changed safely"
 Place = str | int
 """The key of an entry: its name in an object, or its index in a list."""
 
@@ -33,8 +34,10 @@ class Document:
 
     client: Client
     file: ConfigFile
+    text: str
+    """The file's text; if the file does not exist yet, the text of a new file without entries."""
     data: dict[str, Any]
-    """The file's values, as a dictionary."""
+    """The text's values, as a dictionary."""
 
     @classmethod
     def read(cls, client: Client, folders: Mapping[str, Path]) -> "Document":
@@ -44,20 +47,16 @@ class Document:
             ConfigurationError: When the file is damaged, or has a structure that kie-mcp does not know.
         """
         file = read_config(client.find_file(folders))
-        document = cls(client, file, {})
+        text = client.fresh if file.content is None else file.text
+        document = cls(client, file, text, {})
         try:
-            data = document.format.parse(document.text)
+            data = document.format.parse(text)
         except ValueError as error:
             raise document.refuse(f"is damaged: {error}") from None
         servers = data.get(client.servers) if isinstance(data, dict) else None
         if not isinstance(data, dict) or not isinstance(servers, (list if client.listed else dict) | None):
             raise document.refuse(f"has no {client.servers} of the usual form")
-        return cls(client, file, data)
-
-    @property
-    def text(self) -> str:
-        """The file's text; if the file does not exist yet, the text of a new file without entries."""
-        return self.client.fresh if self.file.content is None else self.file.text
+        return replace(document, data=data)
 
     @property
     def format(self) -> ModuleType:
@@ -65,12 +64,17 @@ class Document:
         return FORMATS[self.client.format]
 
     @property
-    def found(self) -> Found | None:
-        """The entry of kie-mcp; None if the file has none."""
-        for place, entry in list_entries(self.data, self.client):
-            if isinstance(entry, dict) and (server := self.client.shape.read(entry)).is_ours:
-                return Found(place, entry, server)
-        return None
+    def found(self) -> list[Found]:
+        """The entries of kie-mcp; a client may have several, such as one for the sandbox beside one that pays."""
+        entries = (each for each in list_entries(self.data, self.client) if isinstance(each[1], dict))
+        found = [Found(place, entry, self.client.shape.read(entry)) for place, entry in entries]
+        return [each for each in found if each.server.is_ours]
+
+    @property
+    def others(self) -> list[Any]:
+        """The entries of other servers."""
+        ours = [each.place for each in self.found]
+        return [entry for place, entry in list_entries(self.data, self.client) if place not in ours]
 
     @property
     def free_name(self) -> str:
@@ -82,8 +86,8 @@ class Document:
         numbered = (f"{OTHER_NAME}-{number}" for number in count(2))
         return next(name for name in chain((NAME, OTHER_NAME), numbered) if name not in taken)
 
-    def put(self, place: Place, old: Entry, new: Entry) -> str:
-        """Return the file's text with a new entry, or with new fields in an existing entry.
+    def put(self, place: Place, old: Entry, new: Entry) -> "Document":
+        """Return the document with a new entry, or with new fields in an existing entry.
 
         Args:
             place: The key of the entry.
@@ -96,18 +100,16 @@ class Document:
         text, way = self.text, (self.client.servers, place)
         for verb, *arguments in list_edits(way, old, new) if old else [("put", way, dict(new))]:
             text = self._change(verb, text, *arguments)
-        self._check(text, place, {**old, **new})
-        return text
+        return self._read_changed(text, place, {**old, **new})
 
-    def remove(self, place: Place) -> str:
-        """Return the file's text without an entry.
+    def remove(self, place: Place) -> "Document":
+        """Return the document without an entry.
 
         Raises:
             ConfigurationError: When the change would affect other parts of the file.
         """
         text = self._change("remove", self.text, (self.client.servers, place))
-        self._check(text, place, None)
-        return text
+        return self._read_changed(text, place, None)
 
     def refuse(self, reason: str) -> ConfigurationError:
         """Return the error for a file that cannot be changed."""
@@ -122,15 +124,21 @@ class Document:
         except ValueError as error:
             raise self.refuse(f"cannot be changed safely: {error}") from None
 
-    def _check(self, text: str, place: Place, entry: Entry | None) -> None:
-        """Check that a changed text has `entry` at `place` (None: no entry), and that nothing else has changed."""
-        after = self.format.parse(text)
-        entries = [(where, each) for where, each in list_entries(self.data, self.client) if where != place]
-        entries += [] if entry is None else [(place, entry)]
-        wanted = [each for _, each in entries] if self.client.listed else dict(entries)
+    def _read_changed(self, text: str, place: Place, entry: Entry | None) -> "Document":
+        """Parse a changed text, in which only the entry at `place` may have changed, to `entry` (None: no entry)."""
+        try:
+            after = self.format.parse(text)
+        except ValueError:
+            after = None
+        if not isinstance(after, dict):
+            raise self.refuse(UNSAFE)
+        entries = {**dict(list_entries(self.data, self.client)), place: entry}
+        kept = {where: each for where, each in entries.items() if where != place or entry is not None}
+        wanted = list(kept.values()) if self.client.listed else kept
         rest, rest_after = ({**each, self.client.servers: None} for each in (self.data, after))
         if rest != rest_after or (after.get(self.client.servers) or None) != (wanted or None):
-            raise self.refuse("is of a form that cannot be changed safely")
+            raise self.refuse(UNSAFE)
+        return replace(self, text=text, data=after)
 
 
 def list_entries(data: Mapping[str, Any], client: Client) -> Iterator[tuple[Place, Any]]:

@@ -43,6 +43,11 @@ class Server:
         return bool(self._own_part)
 
     @property
+    def is_free(self) -> bool:
+        """Whether kie-mcp uses its sandbox, and so spends no credits."""
+        return self.env.get("KIE_MCP_SANDBOX", "").lower() in {"1", "true", "on", "yes", "y", "t"}
+
+    @property
     def options(self) -> dict[str, str]:
         """The values of those `OPTIONS` that the command gives to kie-mcp."""
         words = [word for part in self._own_part for word in (part.split("=", 1) if part[:2] == "--" else [part])]

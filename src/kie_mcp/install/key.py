@@ -99,8 +99,14 @@ def _find_kept(settings: Settings, *, keyring: bool) -> str:
     file = settings.key_file
     if not file:
         return ""
-    # `.key` reads the file, and raises an error if the file contains no key.
-    return f"The key is in {file} already." if Settings(KIE_API_KEY_FILE=file).key else ""
+    try:
+        # `.key` reads the file, and raises an error if the file contains no key.
+        return f"The key is in {file} already." if Settings(KIE_API_KEY_FILE=file).key else ""
+    except ConfigurationError:
+        if settings.api_key_file:
+            raise
+        # Our own file is written anew.
+        return ""
 
 
 def _write_file(file: Path, key: str) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from kie_mcp.config import list_names, list_secret_names
@@ -15,17 +15,29 @@ SECRET_ARGUMENT = re.compile(
     re.IGNORECASE,
 )
 """Matches secrets in the middle of a text, such as `--token=abc`, `?key=abc` or `https://user:abc@host`."""
+SHOWN_OF_OTHERS = frozenset({"name", "type", "transport", "command", "cmd"})
+"""The fields of other servers' entries that a diff may show; of a command line in one of them, only the program."""
 SHOWN = list_names() - list_secret_names()
 """The names of kie-mcp's settings whose values are not secret."""
 
 
-def find_secrets(*values: Any) -> tuple[str, ...]:
+def find_secrets(*values: Any, others: Iterable[Any] = ()) -> tuple[str, ...]:
     """Return the texts in a configuration that may be secrets.
 
     The longest text comes first, so that a long text is hidden before a shorter text inside it.
+
+    Args:
+        values: Values of the configuration.
+        others: The entries of other servers, of which only the fields in SHOWN_OF_OTHERS are no secrets.
     """
-    found = {secret for value in values for secret in _list_secrets(value, hidden=False) if len(secret) > 3}
-    return tuple(sorted(found, key=len, reverse=True))
+    found = {secret for value in values for secret in _list_secrets(value, hidden=False)}
+    for entry in others:
+        for name, each in entry.items() if isinstance(entry, dict) else ():
+            if name not in SHOWN_OF_OTHERS:
+                found |= set(_list_secrets(each, hidden=True))
+            elif isinstance(each, list):
+                found |= set(_list_secrets(each[1:], hidden=True))
+    return tuple(sorted((secret for secret in found if len(secret) > 3), key=len, reverse=True))
 
 
 def hide(text: str, secrets: tuple[str, ...]) -> str:
@@ -49,3 +61,5 @@ def _list_secrets(value: Any, *, hidden: bool) -> Iterator[str]:
                 yield from _list_secrets(each, hidden=hidden or flag)
         case str() if hidden:
             yield value
+        case int() | float() if hidden and not isinstance(value, bool):
+            yield str(value)

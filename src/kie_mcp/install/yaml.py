@@ -1,5 +1,6 @@
 """Change single values in YAML with the library ruamel.yaml, which keeps the comments and the order."""
 
+import re
 from collections.abc import Callable
 from difflib import SequenceMatcher
 from io import StringIO
@@ -7,9 +8,12 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
-from ruamel.yaml.util import load_yaml_guess_indent
 
 from kie_mcp.install.jsonc import Path
+
+LINE_START = re.compile(r"^ *\S*", re.MULTILINE)
+INDENTATIONS = tuple((mapping, *of_list) for mapping in (2, 4) for of_list in ((2, 0), (4, 2), (4, 0), (6, 4), (8, 4)))
+"""The usual indentations: blanks before a mapping, before the value of a list's item, and before the item's dash."""
 
 
 def parse(text: str) -> Any:
@@ -93,18 +97,36 @@ def _look_up(node: Any, key: str | int) -> Any:
 
 def _edit(text: str, change: Callable[[Any], Any]) -> str:
     """Apply `change` to the root value of a YAML text, and return the new text; other lines keep their own format."""
+    # A last line without an end would run into the next one, or lose its value.
+    text = f"{text}\n" if text and not text.endswith("\n") else text
     try:
-        _, indent, offset = load_yaml_guess_indent(text)
-        yaml = YAML()
-        yaml.preserve_quotes = True
-        yaml.width = 1_000_000
-        yaml.indent(mapping=indent or 2, sequence=(indent or 2) + (offset or 0) if offset else None, offset=offset or 0)
+        yaml = _find_style(text)
         root = yaml.load(text)
         plain = _dump(yaml, root) if root is not None else text
         changed = _dump(yaml, change(root))
     except YAMLError as error:
         raise ValueError(_describe(error)) from None
     return transplant(text, plain, changed) if root is not None else f"{text}{changed}"
+
+
+def _find_style(text: str) -> YAML:
+    """Return the library's object with the indentation that is the text's for most of its lines."""
+    lines = LINE_START.findall(text)
+
+    def count_kept(yaml: YAML) -> int:
+        root = yaml.load(text)
+        copied = LINE_START.findall(_dump(yaml, root)) if root is not None else []
+        return sum(match.size for match in SequenceMatcher(None, lines, copied, autojunk=False).get_matching_blocks())
+
+    return max((_make_style(*each) for each in INDENTATIONS), key=count_kept)
+
+
+def _make_style(mapping: int, sequence: int, offset: int) -> YAML:
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 1_000_000
+    yaml.indent(mapping=mapping, sequence=sequence, offset=offset)
+    return yaml
 
 
 def transplant(original: str, plain: str, changed: str) -> str:
