@@ -55,6 +55,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a picture of sounds": ({"sounds": [{"source": "a"}], "format": "gif"}, "gif needs clips"),
     "a cover of a film": ({"clips": [{"source": "a"}], "cover": "still"}, "cover needs the format"),
     "texts in a sound": ({"clips": [{"source": "a"}], "texts": [{"text": "x", "at": 0}], "format": "mp3"}, "no texts"),
+    "texts without clips": ({"sounds": [{"source": "sound"}], "texts": [{"text": "x", "at": 0}]}, "need clips"),
+    "lyrics without clips": ({"sounds": [{"source": "sound"}], "lyrics": "task:t_abcdef"}, "need clips"),
     "sounds in a frame": ({"clips": [{"source": "a"}], "sounds": [{"source": "a"}], "format": "png"}, "one frame"),
     "too many clips": ({"clips": [{"source": "a"}] * 61}, "takes up to 60"),
     "a text that ends before it begins": (
