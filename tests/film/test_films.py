@@ -314,11 +314,13 @@ async def test_clips_of_one_form_are_joined_without_encoding_them(tmp_path: Path
 
 
 async def test_only_the_sound_is_encoded_where_music_is_put_under_clips_of_one_form(tmp_path: Path) -> None:
-    files = {"a.mp4": clip("red", 1), "m.mp3": sound(1500, 3, "mp3")}
-    timeline = {"clips": [{"source": "a.mp4"}] * 2, "sounds": [{"source": "m.mp3"}]}
+    # The times in an MPEG transport stream begin at 1.4 s.
+    files = {"a.mp4": clip("red", 1, sound=None), "m.ts": sound(1500, 3, "ts")}
+    timeline = {"clips": [{"source": "a.mp4"}] * 2, "sounds": [{"source": "m.ts", "fade_out": 0}]}
     made = await make(timeline, files, tmp_path)
     assert films.packets(made.film.path, "0:v") == films.packets(tmp_path / "0.mp4", "0:v") * 2
     assert films.measure_loudness(made.film.path) == pytest.approx(-14, abs=1)
+    assert hear(made.film.path)[1:19] == [1500] * 18
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,9 @@ def _plan_mp4(
         # The option `auto_convert` is off, so that the clips are copied unchanged. With this option, ffmpeg would
         # repeat the codec parameters before each frame.
         number = graph.add_input(JOIN_NAME, "-safe", "1", "-auto_convert", "0")
-        options += ["-copyts"]
+        # `-copyts` keeps the times of the clips' sound. If sound is mixed, every input begins at 0 instead, as without
+        # `-copyts`: the times in a sound file may begin later, and would become silence.
+        options += ["-copyts"] if copies_sound else ["-copyts", "-start_at_zero"]
         options += ["-map", f"{number}:V:0", "-c:v", "copy"]
         if copies_sound and has_sound(layout):
             options += ["-map", f"{number}:a:0", "-c:a", "copy", *drop_overlaps(layout)]
