@@ -384,7 +384,7 @@ async def test_lines_of_a_song_become_texts(tmp_path: Path) -> None:
     made = await make(timeline, {"red.mp4": clip("red", sound=None)}, tmp_path, lyrics)
     told = films.decode(made.film.path, "-map", "0:s", "-f", "webvtt", "-").decode()
     assert "00:00.200 --> 00:00.600\nHello" in told
-    assert "00:00.600 --> 00:02.100\ndarkness" in told
+    assert "00:00.600 --> 00:01.000\ndarkness" in told
 
 
 async def test_a_source_that_cannot_be_read_is_named(tmp_path: Path) -> None:

@@ -234,6 +234,12 @@ def test_texts_without_an_end_stay_as_long_as_reading_takes_or_until_the_next() 
     assert [(each.start, each.end) for each in collect_texts(timeline, layout)] == [(0, 1), (1, 2), (2, 3.5)]
 
 
+@pytest.mark.parametrize("until", [{}, {"until": 20}])
+def test_no_text_is_shown_after_the_end_of_the_film(until: dict[str, float]) -> None:
+    timeline, layout, _ = lay({"clips": [{"source": "a"}], "texts": [{"text": "x", "at": 4.9, **until}]})
+    assert [(each.start, each.end) for each in collect_texts(timeline, layout)] == [(4.9, 5)]
+
+
 def test_a_timeline_is_written_down_without_what_it_does_not_say() -> None:
     given = {"clips": [{"source": "a"}, {"source": "b", "fade": 0.5}], "format": "mp4"}
     assert Timeline.model_validate(given).sent(str) == given
