@@ -175,6 +175,24 @@ async def extract_frame(
     )
 
 
+async def measure_picture(program: str, file: IO[bytes], path: Path) -> float:
+    """Return for how many seconds a video shows pictures, even if its sound is longer or shorter; 0 if unknown.
+
+    The arguments are those of `extract_frame()`.
+    """
+    copied = ("-map", "0:V:0", "-c", "copy", "-f", "null", "-")
+    try:
+        async with _frames:
+            run = await _run(program, path, (*_read_open(path), *copied), TIMEOUT_SECONDS, file)
+    except InvalidCall:
+        return 0
+    ends, whole = TIME_PATTERN.findall(run.errors), DURATION_PATTERN.search(run.errors)
+    seconds = _to_seconds(ends[-1]) if ends else 0
+    stated = _to_seconds(whole.groups()) if whole else 0
+    # The time that ffmpeg tells is the begin of one of the last frames, so the stated length is better if it is near.
+    return stated if seconds < stated < seconds + 1 else seconds
+
+
 async def decode_audio(program: str, file: IO[bytes], path: Path, *, timeout_seconds: float = TIMEOUT_SECONDS) -> bytes:
     """Decode the audio of a file to mono samples.
 
