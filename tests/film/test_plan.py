@@ -1,19 +1,26 @@
 """What is planned of a timeline and the facts of its sources; nothing is run here."""
 
+import os
 from dataclasses import replace
 from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
 from typing import Any
 
+import PIL.Image
 import pytest
 from pydantic import ValidationError
+from support import media_files
 
 from kie_mcp.child_process import Finished
 from kie_mcp.errors import InvalidCall
+from kie_mcp.film.editing import choose_filter_threads
 from kie_mcp.film.facts import Facts, Picture, Track, find_rate, read_facts
 from kie_mcp.film.layout import Layout, Source, lay_out
 from kie_mcp.film.plan import choose_loudness, plan_film, plan_measurement
+from kie_mcp.film.stills import MAX_FILM_PIXELS, write_picture
 from kie_mcp.film.texts import build_ass, build_srt, collect_texts, escape
-from kie_mcp.film.timeline import Timeline
+from kie_mcp.film.timeline import MAX_CLIPS, Timeline
 
 PICTURE = Picture(
     *("h264", 1280, 720, 125, 5.0, 0.0, Fraction(25)),
@@ -232,6 +239,14 @@ def test_texts_without_an_end_stay_as_long_as_reading_takes_or_until_the_next() 
     texts = [{"text": "x", "at": 0}, {"text": "x" * 60, "at": 1}, {"text": "y", "at": 2}, {"text": "z", "at": 9}]
     timeline, layout, _ = lay({"clips": [{"source": "a"}], "texts": texts})
     assert [(each.start, each.end) for each in collect_texts(timeline, layout)] == [(0, 1), (1, 2), (2, 3.5)]
+
+
+def test_a_film_of_as_many_pictures_as_a_timeline_takes_needs_no_more_memory_than_there_is(tmp_path: Path) -> None:
+    assert choose_filter_threads(MAX_CLIPS) == 1
+    assert choose_filter_threads(0) == os.cpu_count()
+    name = write_picture(BytesIO(media_files.picture(400, 400)), tmp_path, "0", clips=MAX_FILM_PIXELS // 10_000)
+    with PIL.Image.open(tmp_path / name) as image:
+        assert image.size == (100, 100)
 
 
 @pytest.mark.parametrize("until", [{}, {"until": 20}])

@@ -179,9 +179,10 @@ class EditWatcher(BaseWatcher):
         folder = self._private_folder(_require_downloader(self._services))
         await anyio.to_thread.run_sync(_make_empty, folder)
         names: dict[Ref, str] = {}
+        clips = len(timeline.clips)
         for number, ref in enumerate(timeline.files()):
             async with self._open(ref) as content:
-                names[ref] = await anyio.to_thread.run_sync(_place, content, folder, number, str(ref))
+                names[ref] = await anyio.to_thread.run_sync(_place, content, folder, number, clips, str(ref))
         return await editing.prepare(timeline, folder, names, await self._read_lyrics(timeline))
 
     @asynccontextmanager
@@ -218,11 +219,11 @@ def _make_empty(folder: Path) -> None:
     folder.mkdir(mode=0o700)
 
 
-def _place(content: Content, folder: Path, number: int, shown: str) -> str:
+def _place(content: Content, folder: Path, number: int, clips: int, shown: str) -> str:
     """Put a file into the private folder under a new name, and return this name; pictures are converted."""
     if content.mime_type.startswith("image/"):
         try:
-            return stills.write_picture(content.file, folder, str(number))
+            return stills.write_picture(content.file, folder, str(number), clips)
         except UnreadablePicture as error:
             raise InvalidCall(f"{abbreviate(shown)} {error}.", "Nothing was made. Give another picture.") from None
     if content.mime_type == "audio/midi":
