@@ -17,10 +17,8 @@ from kie_mcp.errors import InvalidCall
 
 pytestmark = [pytest.mark.anyio, needs_ffmpeg]
 
-HDR = (
-    *("-c:v", "libx265", "-pix_fmt", "yuv420p10le", "-x265-params", "log-level=0"),
-    *("-color_primaries", "bt2020", "-color_trc", "smpte2084", "-colorspace", "bt2020nc"),
-)
+HDR = ("-c:v", "libx265", "-pix_fmt", "yuv420p10le", "-x265-params", "log-level=0", "-color_trc", "smpte2084")
+"""Options for HDR that states its transfer and no other colours."""
 UNEVEN = ("-vf", "select=not(mod(n\\,3))+lt(n\\,6)", "-fps_mode", "vfr")
 
 MIXED: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
