@@ -81,6 +81,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "music without sound": ({"clips": [{"source": "a"}], "sounds": [{"source": "still"}]}, "has no sound"),
     "a sound behind the end": ({"clips": [{"source": "a"}], "sounds": [{"source": "sound", "at": 5}]}, "ends at 5.00"),
     "a loop without an end": ({"sounds": [{"source": "sound", "loop": True}]}, "needs something else"),
+    "a film as wide as no encoder takes": ({"clips": [{"source": "wide"}]}, "be 20000 x 30 pixels; 16382 is the most"),
     "a film of hours": ({"clips": [{"source": "long", "speed": 0.25}]}, "3600 s is the most"),
     "the sound of a silent clip": ({"clips": [{"source": "silent"}], "format": "mp3"}, "None of the clips has sound"),
     "the last frame of a card": ({"clips": [{"title": "x"}], "format": "png"}, "has no picture"),
@@ -92,7 +93,7 @@ def test_a_timeline_that_cannot_be_made_is_refused_before_anything_runs(name: st
     timeline, words = REFUSED[name]
     long = Facts(replace(PICTURE, seconds=1000.0, frames=25_000), None)
     with pytest.raises((ValidationError, InvalidCall), match=words):
-        plan(timeline, long=long)
+        plan(timeline, long=long, wide=Facts(still=(20_000, 30)))
 
 
 def test_an_end_a_little_behind_the_end_is_the_end() -> None:
