@@ -1,19 +1,26 @@
 """What is planned of a timeline and the facts of its sources; nothing is run here."""
 
+import os
 from dataclasses import replace
 from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
 from typing import Any
 
+import PIL.Image
 import pytest
 from pydantic import ValidationError
+from support import media_files
 
 from kie_mcp.child_process import Finished
 from kie_mcp.errors import InvalidCall
+from kie_mcp.film.editing import choose_filter_threads
 from kie_mcp.film.facts import Facts, Picture, Track, find_rate, read_facts
 from kie_mcp.film.layout import Layout, Source, lay_out
 from kie_mcp.film.plan import choose_loudness, plan_film, plan_measurement
+from kie_mcp.film.stills import MAX_FILM_PIXELS, write_picture
 from kie_mcp.film.texts import build_ass, build_srt, collect_texts, escape
-from kie_mcp.film.timeline import Timeline
+from kie_mcp.film.timeline import MAX_CLIPS, Timeline
 
 PICTURE = Picture(
     *("h264", 1280, 720, 125, 5.0, 0.0, Fraction(25)),
@@ -55,6 +62,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a picture of sounds": ({"sounds": [{"source": "a"}], "format": "gif"}, "gif needs clips"),
     "a cover of a film": ({"clips": [{"source": "a"}], "cover": "still"}, "cover needs the format"),
     "texts in a sound": ({"clips": [{"source": "a"}], "texts": [{"text": "x", "at": 0}], "format": "mp3"}, "no texts"),
+    "texts without clips": ({"sounds": [{"source": "sound"}], "texts": [{"text": "x", "at": 0}]}, "need clips"),
+    "lyrics without clips": ({"sounds": [{"source": "sound"}], "lyrics": "task:t_abcdef"}, "need clips"),
     "sounds in a frame": ({"clips": [{"source": "a"}], "sounds": [{"source": "a"}], "format": "png"}, "one frame"),
     "too many clips": ({"clips": [{"source": "a"}] * 61}, "takes up to 60"),
     "a text that ends before it begins": (
@@ -72,6 +81,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "music without sound": ({"clips": [{"source": "a"}], "sounds": [{"source": "still"}]}, "has no sound"),
     "a sound behind the end": ({"clips": [{"source": "a"}], "sounds": [{"source": "sound", "at": 5}]}, "ends at 5.00"),
     "a loop without an end": ({"sounds": [{"source": "sound", "loop": True}]}, "needs something else"),
+    "a film as wide as no encoder takes": ({"clips": [{"source": "wide"}]}, "be 20000 x 30 pixels; 16382 is the most"),
     "a film of hours": ({"clips": [{"source": "long", "speed": 0.25}]}, "3600 s is the most"),
     "the sound of a silent clip": ({"clips": [{"source": "silent"}], "format": "mp3"}, "None of the clips has sound"),
     "the last frame of a card": ({"clips": [{"title": "x"}], "format": "png"}, "has no picture"),
@@ -83,7 +93,7 @@ def test_a_timeline_that_cannot_be_made_is_refused_before_anything_runs(name: st
     timeline, words = REFUSED[name]
     long = Facts(replace(PICTURE, seconds=1000.0, frames=25_000), None)
     with pytest.raises((ValidationError, InvalidCall), match=words):
-        plan(timeline, long=long)
+        plan(timeline, long=long, wide=Facts(still=(20_000, 30)))
 
 
 def test_an_end_a_little_behind_the_end_is_the_end() -> None:
@@ -230,6 +240,20 @@ def test_texts_without_an_end_stay_as_long_as_reading_takes_or_until_the_next() 
     texts = [{"text": "x", "at": 0}, {"text": "x" * 60, "at": 1}, {"text": "y", "at": 2}, {"text": "z", "at": 9}]
     timeline, layout, _ = lay({"clips": [{"source": "a"}], "texts": texts})
     assert [(each.start, each.end) for each in collect_texts(timeline, layout)] == [(0, 1), (1, 2), (2, 3.5)]
+
+
+def test_a_film_of_as_many_pictures_as_a_timeline_takes_needs_no_more_memory_than_there_is(tmp_path: Path) -> None:
+    assert choose_filter_threads(MAX_CLIPS) == 1
+    assert choose_filter_threads(0) == os.cpu_count()
+    name = write_picture(BytesIO(media_files.picture(400, 400)), tmp_path, "0", clips=MAX_FILM_PIXELS // 10_000)
+    with PIL.Image.open(tmp_path / name) as image:
+        assert image.size == (100, 100)
+
+
+@pytest.mark.parametrize("until", [{}, {"until": 20}])
+def test_no_text_is_shown_after_the_end_of_the_film(until: dict[str, float]) -> None:
+    timeline, layout, _ = lay({"clips": [{"source": "a"}], "texts": [{"text": "x", "at": 4.9, **until}]})
+    assert [(each.start, each.end) for each in collect_texts(timeline, layout)] == [(4.9, 5)]
 
 
 def test_a_timeline_is_written_down_without_what_it_does_not_say() -> None:

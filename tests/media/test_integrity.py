@@ -13,7 +13,7 @@ from support import media_files
 from support.encoded_media import NEED_FFMPEG, TYPES, encode, encode_picture, piped_wav
 from support.programs import PROGRAM
 
-from kie_mcp.media import formats, result_types
+from kie_mcp.media import formats, pictures, result_types
 from kie_mcp.media.integrity import find_damage
 
 SANDBOX = files("kie_mcp.sandbox") / "media"
@@ -241,6 +241,8 @@ def test_a_picture_with_a_very_long_text_is_whole() -> None:
     long = noise("PNG", pnginfo=text)
     assert damage(long) == ""
     assert damage(long[:-20]) == "breaks off"
+    with pictures.open_picture(io.BytesIO(long)) as picture:
+        assert picture.format == "PNG"
 
 
 @pytest.mark.parametrize("progressive", [False, True])

@@ -8,6 +8,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 import pytest
+from support import media_files
 from support.programs import PROGRAM, needs_ffmpeg
 
 from kie_mcp.media import formats
@@ -99,6 +100,17 @@ async def test_mp3_frames_and_samples_are_those_of_the_parts(tmp_path: Path) -> 
     await join(sounds, tmp_path / "joined.mp3")
     last = sounds[1].read_bytes()
     assert (tmp_path / "joined.mp3").read_bytes().endswith(last[-4000:])
+
+
+async def test_samples_whose_number_was_unknown_when_the_header_was_written_are_joined(tmp_path: Path) -> None:
+    parts = [tmp_path / "1.wav", tmp_path / "2.wav"]
+    for part in parts:
+        content = bytearray(media_files.sound(0.5))
+        content[4:8] = content[40:44] = bytes(4)
+        part.write_bytes(content)
+    await join(parts, tmp_path / "joined.wav")
+    with wave.open(str(tmp_path / "joined.wav")) as whole:
+        assert whole.getnframes() == whole.getframerate()
 
 
 async def test_the_length_of_a_variable_bit_rate_is_told_in_its_header(tmp_path: Path) -> None:

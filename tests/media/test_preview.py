@@ -388,17 +388,17 @@ async def test_what_has_no_room_on_a_sheet_is_counted(tmp_path: Path) -> None:
 
 
 @needs_ffmpeg
-@pytest.mark.parametrize(("seconds", "count"), [(6, preview.CLIP_FRAMES), (2, 1)])
-async def test_a_clip_is_shown_by_frames_of_its_whole_length_unless_it_is_short(
-    tmp_path: Path, seconds: int, count: int
+@pytest.mark.parametrize(("seconds", "sound", "count"), [(6, 20, preview.CLIP_FRAMES), (2, None, 1)])
+async def test_a_clip_is_shown_by_frames_of_its_whole_picture_unless_it_is_short(
+    tmp_path: Path, seconds: int, sound: int | None, count: int
 ) -> None:
-    path = write_file(tmp_path, "a.mp4", films.clip("red", seconds, "-vf", "hue=h='if(gt(t,3),120,0)'", sound=None))
+    path = write_file(tmp_path, "a.mp4", films.clip("red", seconds, "-vf", "hue=h='if(gt(t,3),120,0)'", sound=sound))
     with disk.open_file(path) as file:
         shown = await preview.render_clip(file, path)
     red, green, _ = open_preview(shown).split()
     is_green = max(PIL.ImageChops.subtract(green, red).tobytes()) > 100
     assert (f"{preview.CLIP_FRAMES} frames of it" in shown.note, is_green) == (count > 1, count > 1)
-    assert shown.note.startswith(f"160 x 90 px, {seconds}.0 s")
+    assert shown.note.startswith(f"160 x 90 px, {sound or seconds}.0 s")
 
 
 @needs_ffmpeg

@@ -11,6 +11,7 @@ PNG = media_files.picture()
 PAGE = b"<!DOCTYPE html>\n<html><body>Just a moment...</body></html>"
 DENIED = b'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>AccessDenied</Code></Error>'
 ERROR = b'{"code": 404, "msg": "not found"}'
+COMMENTS = b"<!---->" * 500
 BINARY = b"\x93\x01\x02\x03 no magic"
 
 
@@ -54,7 +55,9 @@ def test_what_a_model_made_is_known_by_its_content(content: bytes, declared: str
 
 @pytest.mark.parametrize("kind", ["", "text", "image"])
 @pytest.mark.parametrize("declared", ["image/png", "text/html", "application/octet-stream", ""])
-@pytest.mark.parametrize("content", [b"", b" \r\n", PAGE, DENIED, PAGE.decode().encode("utf-16"), b"<html>\xb4\xed"])
+@pytest.mark.parametrize(
+    "content", [b"", b" \r\n", PAGE, DENIED, PAGE.decode().encode("utf-16"), b"<html>\xb4\xed", COMMENTS]
+)
 def test_a_web_page_is_no_result_whatever_the_host_calls_it(content: bytes, declared: str, kind: str) -> None:
     assert identify(BytesIO(content), declared=declared, url="https://files.example/1.png", kind=kind) == ""
 

@@ -111,9 +111,11 @@ def read_pixels(path: Path, spot: str = "iw/2:ih/2") -> list[tuple[int, ...]]:
     return [tuple(raw[at : at + 3]) for at in range(0, len(raw), 12)]
 
 
-def name_color(pixel: tuple[int, ...]) -> str:
-    """Return the name of a colour, or its RGB values as text if it is not in `COLORS`."""
-    near = [name for name, color in COLORS.items() if all(abs(a - b) < 40 for a, b in zip(pixel, color, strict=True))]
+def name_color(pixel: tuple[int, ...], within: int = 40) -> str:
+    """Return the name of a colour, or its RGB values as text if no colour in `COLORS` is `within` this distance."""
+    near = [
+        name for name, color in COLORS.items() if all(abs(a - b) < within for a, b in zip(pixel, color, strict=True))
+    ]
     return near[0] if near else str(pixel)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import struct
+from base64 import b64encode
 from collections.abc import AsyncIterator, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -214,6 +215,26 @@ async def test_an_edit_that_cannot_be_made_any_more_is_told_as_failed(
     assert task.error
     assert task.error["billed"] is False
     assert "red.mp4" in task.error["message"]
+
+
+@pytest.mark.parametrize("kind", ["a relative path", "a data URI"])
+async def test_an_edit_that_is_taken_over_is_made_of_the_files_of_its_caller_or_not_at_all(
+    kind: str, sandbox: Sandbox, tmp_path: Path, clock: JumpingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    png = {color: encode_picture(PIL.Image.new("RGB", (160, 90), color), "PNG") for color in ("red", "blue")}
+    for folder, color in (("a", "red"), ("b", "blue")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.png").write_bytes(png[color])
+    monkeypatch.chdir(tmp_path / "a")
+    source = "./x.png" if kind == "a relative path" else f"data:image/png;base64,{b64encode(png['red']).decode()}"
+    async with run_runner(tmp_path, sandbox.app, clock, crash=True) as runner:
+        task = await runner.submit(order(tmp_path, {"clips": [{"source": source, "seconds": 0.1}]}), seconds=0)
+    monkeypatch.chdir(tmp_path / "b")
+    clock.now += 60
+    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+        task = await run_to_end(runner, await runner.get(task.id))
+    assert task.error
+    assert ("changed" if kind == "a relative path" else "data URI") in task.error["message"]
 
 
 async def test_an_edit_that_is_stopped_ends_its_program_and_leaves_nothing(runner: Runner, tmp_path: Path) -> None:

@@ -482,6 +482,8 @@ async def test_a_result_has_an_address(references: References) -> None:
     assert await references.find_url("https://a.example/x") == "https://a.example/x"
     with pytest.raises(InvalidCall, match="is no web address"):
         await references.find_url("file:///etc/passwd")
+    with pytest.raises(InvalidCall, match=r"task:t_1#3 was made on this machine"):
+        await references.find_url("task:t_1#3")
 
 
 async def test_uploads_by_path_base64_and_url_can_be_referred_to(

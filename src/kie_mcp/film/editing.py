@@ -4,6 +4,7 @@ All files are in a private folder, under names that this module chooses.
 """
 
 import math
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,9 +34,10 @@ EDIT_SECONDS = 3600.0
 EDIT_MEMORY_BYTES = 4_000_000_000
 """Maximum address space of ffmpeg in bytes.
 
-ffmpeg reserves most of this address space for the stacks of its threads (two for each source), and uses only a small
-part of it.
+ffmpeg reserves most of this address space for the stacks of its threads, and uses only a small part of it.
 """
+MAX_FILTER_THREADS = 60
+"""Maximum number of threads of the filters for all clips together; each filter has as many threads as ffmpeg allows."""
 MAX_LOG_BYTES = 20_000_000
 LOUDNESS_TOLERANCE = 0.4
 """Largest accepted difference from the wanted loudness, in LU."""
@@ -50,6 +52,8 @@ _LOUDNESS = re.compile(rb"I: +(-?[\d.]+|-?inf|nan) LUFS")
 _PROGRESS = re.compile(rb"out_time_(?:us|ms)=(\d+)")
 _FRAMES = re.compile(rb"^frame=(\d+)", re.MULTILINE)
 _LACKS = re.compile(rb"No such filter: '(\w+)'|Unknown encoder '(\w+)'")
+# A thread for which there is no memory is told as a resource that is unavailable.
+_OUT_OF_MEMORY = re.compile(ffmpeg.OUT_OF_MEMORY_PATTERN.pattern + rb"|Resource temporarily unavailable")
 _DISK_FULL = re.compile(rb"No space left on device|Disk quota exceeded")
 _NO_GLYPH = re.compile(rb"Glyph 0x(?!2060)[0-9A-F]+ not found", re.IGNORECASE)
 
@@ -241,7 +245,8 @@ def _follow(plan: Plan, report: Report) -> Callable[[bytes], None]:
 
 
 async def _run(edit: Edit, arguments: tuple[str, ...], on_output: Callable[[bytes], None] | None = None) -> Finished:
-    command = (edit.program, "-nostdin", "-hide_banner", "-nostats", "-progress", "pipe:1", *arguments)
+    threads = ("-filter_complex_threads", str(choose_filter_threads(len(edit.layout.pieces))))
+    command = (edit.program, "-nostdin", "-hide_banner", "-nostats", "-progress", "pipe:1", *threads, *arguments)
     try:
         run = await run_program(
             command,
@@ -257,16 +262,22 @@ async def _run(edit: Edit, arguments: tuple[str, ...], on_output: Callable[[byte
         ) from None
     except OSError as error:
         raise InvalidCall(f"ffmpeg does not run: {error.strerror}.", INSTALL) from None
-    if run.exit_code:
+    # If memory is short, ffmpeg may leave out frames and report success.
+    if run.exit_code or _OUT_OF_MEMORY.search(run.errors):
         raise _explain(run)
     return run
+
+
+def choose_filter_threads(clips: int) -> int:
+    """Return the number of threads for each filter of a film with this number of clips."""
+    return max(min(os.cpu_count() or 1, MAX_FILTER_THREADS // max(clips, 1)), 1)
 
 
 def _explain(run: Finished) -> KieMcpError:
     if lacks := _LACKS.search(run.errors):
         name = (lacks[1] or lacks[2]).decode()
         return InvalidCall(f"The ffmpeg here has no {name}, which this needs.", f"Use a whole build of it. {INSTALL}")
-    if ffmpeg.OUT_OF_MEMORY_PATTERN.search(run.errors):
+    if _OUT_OF_MEMORY.search(run.errors):
         step = "Give fewer or smaller clips, or a smaller height."
         return InvalidCall(f"This takes more than {EDIT_MEMORY_BYTES / 1e9:g} GB of memory.", step)
     if _DISK_FULL.search(run.errors):

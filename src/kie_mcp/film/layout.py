@@ -19,6 +19,8 @@ LARGEST_STILL_SIDE = 1080
 """Maximum length in pixels of a film's shorter side, if the film has picture files and no clips."""
 SMALL_SIDE, SMALL_RATE = 360, Fraction(15)
 """Maximum length in pixels of the shorter side, and maximum frame rate, of a GIF or WebP, to keep its file small."""
+LARGEST_SIDE = 16_382
+"""Maximum length in pixels of a film's side; the encoders of H.264 and WebP take no more."""
 END_TOLERANCE = 0.5
 """An `end` up to this many seconds after the end of the source is no error; the end of the source is used instead."""
 SECONDS_AFTER_VOICE = 0.4
@@ -121,7 +123,13 @@ def lay_out(timeline: Timeline, sources: Sources) -> Layout:
     if seconds > LONGEST_SECONDS:
         raise InvalidCall(f"This would be {seconds:.0f} s long; {LONGEST_SECONDS} s is the most.", "Make it in parts.")
     sounds = tuple(_lay_sound(number, each, sources, seconds) for number, each in enumerate(timeline.sounds))
-    return Layout(kind, choose_size(timeline, sources, kind), rate, unit, pieces, sounds, seconds)
+    size = choose_size(timeline, sources, kind)
+    if max(size) > LARGEST_SIDE and kind not in SOUND_FORMATS:
+        raise InvalidCall(
+            f"This would be {size[0]} x {size[1]} pixels; {LARGEST_SIDE} is the most.",
+            "Nothing was made. Give aspect_ratio or a smaller height.",
+        )
+    return Layout(kind, size, rate, unit, pieces, sounds, seconds)
 
 
 def choose_format(timeline: Timeline, sources: Sources) -> str:

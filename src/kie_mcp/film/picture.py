@@ -26,6 +26,9 @@ TONE_MAPPING = (
 )
 """Filters that convert HDR to the colours of a standard screen (SDR)."""
 
+USUAL_HDR = "setparams=colorspace=bt2020nc:color_primaries=bt2020"
+"""Filter for HDR clips that state no colours but the transfer, without which TONE_MAPPING fails."""
+
 
 class Stream(NamedTuple):
     """The label of a stream in a filter graph, and the stream's length in frames or samples."""
@@ -136,7 +139,7 @@ def fit_picture(graph: Graph, label: str, picture: Picture, size: tuple[int, int
     width, height = size
     inner = scale_into((picture.width, picture.height), size)
     outer = scale_over((picture.width, picture.height), size)
-    tones = TONE_MAPPING if picture.is_hdr else ()
+    tones = (() if picture.matrix else (USUAL_HDR,)) + TONE_MAPPING if picture.is_hdr else ()
     if inner == size:
         is_scaled = picture.stored_size != size or _find_matrix(picture) != "bt709" or picture.is_full_range
         return graph.add_chain(_scale(picture, size) if is_scaled else "", *tones, COLORS, of=(label,))

@@ -50,6 +50,13 @@ END_SECONDS = 1.0
 """Number of seconds at the end of a clip that are decoded to find the clip's last frame."""
 
 
+READ_AS_BT601 = {
+    "jpg": ("scale=in_color_matrix=bt709:out_color_matrix=bt601:out_range=pc", "format=yuvj420p"),
+    "webp": ("scale=in_color_matrix=bt709:out_color_matrix=bt601:out_range=tv", "format=yuv420p"),
+}
+"""Filters for the formats whose readers assume BT.601; ffmpeg's encoders for them would write BT.709 unchanged."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """One run of ffmpeg in the private folder, and the properties that its result must have."""
@@ -130,7 +137,9 @@ def _plan_mp4(
         # The option `auto_convert` is off, so that the clips are copied unchanged. With this option, ffmpeg would
         # repeat the codec parameters before each frame.
         number = graph.add_input(JOIN_NAME, "-safe", "1", "-auto_convert", "0")
-        options += ["-copyts"]
+        # `-copyts` keeps the times of the clips' sound. If sound is mixed, every input begins at 0 instead, as without
+        # `-copyts`: the times in a sound file may begin later, and would become silence.
+        options += ["-copyts"] if copies_sound else ["-copyts", "-start_at_zero"]
         options += ["-map", f"{number}:V:0", "-c:v", "copy"]
         if copies_sound and has_sound(layout):
             options += ["-map", f"{number}:a:0", "-c:a", "copy", *drop_overlaps(layout)]
@@ -177,6 +186,7 @@ def _plan_animation(timeline: Timeline, layout: Layout, shown: Sequence[texts.Ti
         label = graph.add_chain("paletteuse=dither=bayer:bayer_scale=3", of=(back, colors))
         options: tuple[str, ...] = ("-loop", "0")
     else:
+        label = graph.add_chain(*READ_AS_BT601["webp"], of=(label,))
         options = ("-c:v", "libwebp", "-quality", "80", "-loop", "0", "-fps_mode", "passthrough")
     name = f"film.{layout.format}"
     arguments = (*graph.inputs, "-filter_complex", graph.text, "-map", label, *options, *WITHOUT_METADATA, name)
@@ -239,7 +249,7 @@ def _plan_still(timeline: Timeline, layout: Layout) -> Plan:
         label = fit_picture(graph, f"[{number}:v:0]", Picture("png", *source.facts.still, 1, 0, 0, None), size, fit)
     else:
         raise InvalidCall("The last clip has no picture.", "Nothing was made. Name a clip or picture last.")
-    label = graph.add_chain("setsar=1", of=(label,))
+    label = graph.add_chain("setsar=1", *READ_AS_BT601.get(layout.format, ()), of=(label,))
     quality = ("-q:v", "2") if layout.format == "jpg" else ()
     # Every frame overwrites the same file, so at the end the file has the last frame.
     output = ("-f", "image2", "-update", "1", *quality, "-fps_mode", "passthrough")

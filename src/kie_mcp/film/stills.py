@@ -12,7 +12,9 @@ from kie_mcp.film.graph import MOVING_ENDING, STILL_ENDING
 from kie_mcp.media import pictures
 
 MAX_STILL_PIXELS = 3840 * 2160
-"""Maximum number of pixels; larger pictures are scaled down, and animations with larger frames are refused."""
+"""Maximum number of pixels of one picture; larger ones are scaled down, or refused if they are animations."""
+MAX_FILM_PIXELS = 240_000_000
+"""Maximum number of pixels of all still pictures of a film together, because ffmpeg holds all of them in memory."""
 ANIMATED_FORMATS = ("GIF", "WEBP", "PNG")
 """Pillow's names of formats that may be animated. TIFF is left out: Pillow treats the pages of a TIFF as frames."""
 MAX_MOVING_PIXELS = 30_000_000
@@ -26,13 +28,14 @@ SHORTEST_FRAME, USUAL_FRAME = 20, 100
 """In milliseconds: a frame whose time is below SHORTEST_FRAME is shown for USUAL_FRAME, as browsers do."""
 
 
-def write_picture(file: IO[bytes], folder: Path, stem: str) -> str:
+def write_picture(file: IO[bytes], folder: Path, stem: str, clips: int = 1) -> str:
     """Convert a picture or an animation for ffmpeg: turned upright, in RGB, and on white if it is transparent.
 
     Args:
         file: The file with the picture.
         folder: The private folder.
         stem: The name of the new file without its extension.
+        clips: The number of clips of the film; if there are many, each picture gets fewer pixels.
 
     Returns:
         The name of the new file. Its extension is `.apng` for an animation, and `.png` for any other picture.
@@ -43,7 +46,7 @@ def write_picture(file: IO[bytes], folder: Path, stem: str) -> str:
     still, moving = folder / f"{stem}{STILL_ENDING}", folder / f"{stem}{MOVING_ENDING}"
     with pictures.open_picture(file) as image:
         if image.format not in ANIMATED_FORMATS or not getattr(image, "is_animated", False):
-            _write_still(image, file, still)
+            _write_still(image, file, still, min(MAX_STILL_PIXELS, MAX_FILM_PIXELS // max(clips, 1)))
             return still.name
         _write_moving(image, moving)
     with PIL.Image.open(moving) as made:
@@ -52,9 +55,9 @@ def write_picture(file: IO[bytes], folder: Path, stem: str) -> str:
     return moving.name if moves else moving.rename(still).name
 
 
-def _write_still(image: PIL.Image.Image, file: IO[bytes], target: Path) -> None:
+def _write_still(image: PIL.Image.Image, file: IO[bytes], target: Path, max_pixels: int) -> None:
     width, height = pictures.upright_size(image)
-    scale = min(1, math.sqrt(MAX_STILL_PIXELS / (width * height)))
+    scale = min(1, math.sqrt(max_pixels / (width * height)))
     shown = pictures.fill_transparency(pictures.render_picture(image, file, scale)).convert("RGB")
     with disk.create_file(target) as written:
         shown.save(written, "PNG", compress_level=1)

@@ -5,7 +5,7 @@ The texts of a film are passed to ffmpeg only in these files.
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kie_mcp.film.layout import Layout
 from kie_mcp.film.timeline import Text, Timeline
@@ -67,7 +67,11 @@ def collect_texts(timeline: Timeline, layout: Layout, lyrics: str = "") -> list[
     written = [*timeline.texts, *read_lyrics(lyrics)]
     written.sort(key=lambda text: text.at)
     texts = [_show(text, following) for text, following in zip(written, [*written[1:], None], strict=False)]
-    return sorted((each for each in (*titles, *texts) if each.start < layout.seconds), key=lambda each: each.start)
+    # An attached text that ended after the film would make the file longer.
+    shown = (
+        replace(each, end=min(each.end, layout.seconds)) for each in (*titles, *texts) if each.start < layout.seconds
+    )
+    return sorted(shown, key=lambda each: each.start)
 
 
 def read_lyrics(lines: str) -> Iterator[Text]:

@@ -168,6 +168,10 @@ class Timeline(_WithoutDefaults, KieModel):
             raise ValueError(f"{self.format} is one frame of the clips, without sounds and texts")
         if self.format in SOUND_FORMATS and (self.texts or self.lyrics):
             raise ValueError(f"{self.format} shows no texts")
+        if not self.clips and (self.texts or self.lyrics):
+            raise ValueError(
+                'texts and lyrics need clips, such as a card {"voice": …}, which lasts as long as its sound'
+            )
         return self
 
     def files(self) -> list[Ref]:

@@ -62,7 +62,7 @@ FRUGAL_OPTIONS = ("-nostdin", "-hide_banner", "-max_alloc", str(MEMORY_BYTES), "
 DURATION_PATTERN = re.compile(rb"Duration: (\d+):(\d+):(\d+\.\d+)")
 STREAM_PATTERN = re.compile(rb"^ *Stream #0:\d+.*?: (Video|Audio): (\w+)(?!.*attached pic)", re.MULTILINE)
 TIME_PATTERN = re.compile(rb"time=(\d+):(\d+):(\d+\.\d+)")
-OUT_OF_MEMORY_PATTERN = re.compile(rb"Cannot allocate memory|malloc of size \d+ failed")
+OUT_OF_MEMORY_PATTERN = re.compile(rb"Cannot allocate memory|malloc of size \d+ failed|Failed to allocate")
 TOO_MANY_PIXELS_PATTERN = re.compile(rb"Picture size (\d+)x(\d+) exceeds specified max pixel count")
 FRAME_SIZE_PATTERN = re.compile(rb" sar:(\d+)/(\d+) s:(\d+)x(\d+) ")
 
@@ -151,8 +151,8 @@ async def extract_frame(
         timeout_seconds: Maximum seconds for the run of ffmpeg.
 
     Raises:
-        InvalidCall: ffmpeg cannot be started or does not finish in time, or a frame of the video has more than
-            MAX_FRAME_PIXELS.
+        InvalidCall: ffmpeg cannot be started, does not finish in time or needs more than MEMORY_BYTES, or a frame of
+            the video has more than MAX_FRAME_PIXELS.
     """
     # The pixels of a video need not be square: `sar` is the width of a pixel divided by its height, or 1 if unknown.
     factor = f"min(1,min({max_side_px}/(iw*sar),{max_side_px}/ih))"
@@ -166,6 +166,8 @@ async def extract_frame(
         width, height = map(int, too_large.groups())
         most = f"frames of up to {MAX_FRAME_PIXELS // 1_000_000} megapixels are decoded here"
         raise InvalidCall(f"{path.name} has {width} x {height} px; {most}.", f"Open the file itself: {path}")
+    if not run.output:
+        _require_memory(run, path, f"Open the file itself: {path}")
     duration = DURATION_PATTERN.search(run.errors)
     size = FRAME_SIZE_PATTERN.search(run.errors)
     return Frame(
@@ -173,6 +175,24 @@ async def extract_frame(
         _to_shown_size(*map(int, size.groups())) if size else (0, 0),
         _to_seconds(duration.groups()) if duration else 0,
     )
+
+
+async def measure_picture(program: str, file: IO[bytes], path: Path) -> float:
+    """Return for how many seconds a video shows pictures, even if its sound is longer or shorter; 0 if unknown.
+
+    The arguments are those of `extract_frame()`.
+    """
+    copied = ("-map", "0:V:0", "-c", "copy", "-f", "null", "-")
+    try:
+        async with _frames:
+            run = await _run(program, path, (*_read_open(path), *copied), TIMEOUT_SECONDS, file)
+    except InvalidCall:
+        return 0
+    ends, whole = TIME_PATTERN.findall(run.errors), DURATION_PATTERN.search(run.errors)
+    seconds = _to_seconds(ends[-1]) if ends else 0
+    stated = _to_seconds(whole.groups()) if whole else 0
+    # The time that ffmpeg tells is the begin of one of the last frames, so the stated length is better if it is near.
+    return stated if seconds < stated < seconds + 1 else seconds
 
 
 async def decode_audio(program: str, file: IO[bytes], path: Path, *, timeout_seconds: float = TIMEOUT_SECONDS) -> bytes:
@@ -238,12 +258,16 @@ async def convert(program: str, path: Path, target: Path, options: tuple[str, ..
     arguments = (*_read(path, "-xerror"), *options, _file_url(target))
     async with _conversions:
         run = await _run(program, path, arguments, CONVERT_SECONDS)
-    if run.exit_code and OUT_OF_MEMORY_PATTERN.search(run.errors):
-        raise InvalidCall(
-            f"{path.name} takes more than the {MEMORY_BYTES // 1_000_000} MB of memory that ffmpeg may use here.",
-            "Nothing was sent. Save it with fewer pixels, 8 bits a channel, or as H.264.",
-        )
+    if run.exit_code:
+        _require_memory(run, path, "Nothing was sent. Save it with fewer pixels, 8 bits a channel, or as H.264.")
     return run.exit_code == 0
+
+
+def _require_memory(run: Finished, path: Path, next_step: str) -> None:
+    """Raise `InvalidCall` if a run failed because it needed more than MEMORY_BYTES."""
+    if OUT_OF_MEMORY_PATTERN.search(run.errors):
+        most = f"{MEMORY_BYTES // 1_000_000} MB of memory that ffmpeg may use here"
+        raise InvalidCall(f"{path.name} takes more than the {most}.", next_step)
 
 
 async def _run(

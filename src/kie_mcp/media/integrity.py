@@ -119,7 +119,7 @@ def _decode_picture(file: IO[bytes], mime_type: str) -> None:
     except ValueError as error:
         # Pillow also raises this error for a PNG that contains a very long text. The pixels may be complete, so this
         # error does not mean damage.
-        if "too large" not in str(error):
+        if "MAX_TEXT_" not in str(error):
             raise
     except PIL.UnidentifiedImageError:
         if mime_type in ALWAYS_READABLE:

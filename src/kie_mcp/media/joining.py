@@ -187,7 +187,8 @@ def _read_wav(path: Path) -> tuple[bytes, containers.Span]:
                 file.seek(start)
                 form = file.read(end - start)
             elif kind == b"data":
-                samples = (start, min(end, size))
+                # Size 0: the program that wrote the header did not know yet how much would follow.
+                samples = (start, min(end, size) if end > start else size)
                 break
     if not samples or int.from_bytes(form[:2], "little") not in _SAMPLE_CODECS or len(form) % 2:
         raise ValueError("no samples")

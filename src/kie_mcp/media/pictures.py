@@ -14,6 +14,7 @@ from typing import IO, Any
 
 import PIL.Image
 import PIL.ImageChops
+import PIL.PngImagePlugin
 
 from kie_mcp.media import strips
 
@@ -322,6 +323,8 @@ def prepare_pillow() -> None:
     """Let Pillow read HEIC pictures, and let glibc give freed memory back early; call this before any decoding."""
     # Pillow's warning about large pictures is switched off, because `_decode()` refuses pictures that are too large.
     warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
+    # By default, Pillow opens no PNG with a compressed text above 1 MB, such as a drawing program's whole document.
+    PIL.PngImagePlugin.MAX_TEXT_CHUNK = PIL.PngImagePlugin.MAX_TEXT_MEMORY
     # The package pi-heif does not exist for Windows on ARM. There, HEIC pictures cannot be read.
     with suppress(ImportError):
         import pi_heif

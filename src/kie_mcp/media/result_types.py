@@ -54,8 +54,9 @@ _JSON = re.compile(r'\{\s*["}]|\[\s*(["{\[\]\d-]|true|false|null)')
 _SUBTITLES = re.compile(r"\d+\s+\d\d:\d\d:\d\d,\d{3} -->")
 _TIMED_LYRICS = re.compile(r"(\[[a-z]+:[^\]]*\]\s*)*\[\d+:\d\d([.:]\d+)?\]")
 _MIME_TYPE = re.compile(r"[a-z0-9][a-z0-9.+_-]{0,99}/[a-z0-9][a-z0-9.+_-]{0,99}")
+# `(?>` forbids to divide the comments in another way if no `<svg` follows them: n comments have 2^n ways.
 _SVG = re.compile(
-    r"(<\?xml[^>]*\?>\s*|<!--.*?-->\s*|<!doctype svg[^>\[]*(\[.*?\]\s*)?>\s*)*<([\w-]+:)?svg[\s/>]", re.DOTALL
+    r"(?>(<\?xml[^>]*\?>\s*|<!--.*?-->\s*|<!doctype svg[^>\[]*(\[.*?\]\s*)?>\s*)*)<([\w-]+:)?svg[\s/>]", re.DOTALL
 )
 _GZIP = b"\x1f\x8b\x08"
 

@@ -114,10 +114,7 @@ async def render_frames(file: IO[bytes], path: Path, count: int, max_side_px: in
     program = ffmpeg.find_ffmpeg()
     if not mime_type.startswith("video/") or not program:
         return []
-    seconds = (await anyio.to_thread.run_sync(_read_audio_info, file, path)).seconds
-    if not seconds:
-        # Mutagen does not know formats such as WebM, Matroska and AVI. ffmpeg reads the length of the open file.
-        seconds = (await ffmpeg.extract_frame(program, file, path, 0, max_side_px)).seconds
+    seconds = await ffmpeg.measure_picture(program, file, path)
     if seconds < SHORTEST_SECONDS:
         return []
     stills = []

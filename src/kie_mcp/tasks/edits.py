@@ -34,6 +34,7 @@ from kie_mcp.tasks.downloads import Downloader
 from kie_mcp.tasks.leftovers import EDIT_FOLDER
 from kie_mcp.tasks.media_inputs import abbreviate
 from kie_mcp.tasks.polling import DurationEstimate
+from kie_mcp.tasks.pricing import describe_sources
 from kie_mcp.tasks.services import Services
 
 logger = logging.getLogger(__name__)
@@ -119,7 +120,9 @@ class EditWatcher(BaseWatcher):
     async def _make(self, *, was_taken_over: bool) -> None:
         try:
             if was_taken_over:
-                await self.prepare(Timeline.model_validate(self.task.arguments))
+                timeline = Timeline.model_validate(self.task.arguments)
+                await self._require_same_sources(timeline)
+                await self.prepare(timeline)
             async with _one_at_a_time:
                 await self._save_film(await self._run())
         except KieMcpError as error:
@@ -129,6 +132,17 @@ class EditWatcher(BaseWatcher):
         except OSError as error:
             cause = failures.describe_cause(error)
             self._fail(TaskFailed(f"It could not be saved: {cause}.", "Make room; then call again.", retryable=True))
+
+    async def _require_same_sources(self, timeline: Timeline) -> None:
+        """Check that the sources of an edit that was taken over are the files that its caller named.
+
+        A relative path may lead to another file here, and the ledger has no content of data URIs.
+        """
+        if any(ref.startswith("sha256:") for ref in timeline.files()):
+            raise TaskFailed("A file in its call (a data URI) is gone with its server.", "The same call makes it anew.")
+        contents = await self._services.references.identify(timeline.files())
+        if self.task.request not in (None, describe_sources(timeline, contents)):
+            raise TaskFailed("Its sources have changed since it was called.", "The same call makes it of the new ones.")
 
     async def _run(self) -> Film:
         if not self._edit:
@@ -162,9 +176,10 @@ class EditWatcher(BaseWatcher):
         folder = self._private_folder(_require_downloader(self._services))
         await anyio.to_thread.run_sync(_make_empty, folder)
         names: dict[Ref, str] = {}
+        clips = len(timeline.clips)
         for number, ref in enumerate(timeline.files()):
             async with self._open(ref) as content:
-                names[ref] = await anyio.to_thread.run_sync(_place, content, folder, number, str(ref))
+                names[ref] = await anyio.to_thread.run_sync(_place, content, folder, number, clips, str(ref))
         return await editing.prepare(timeline, folder, names, await self._read_lyrics(timeline))
 
     @asynccontextmanager
@@ -201,11 +216,11 @@ def _make_empty(folder: Path) -> None:
     folder.mkdir(mode=0o700)
 
 
-def _place(content: Content, folder: Path, number: int, shown: str) -> str:
+def _place(content: Content, folder: Path, number: int, clips: int, shown: str) -> str:
     """Put a file into the private folder under a new name, and return this name; pictures are converted."""
     if content.mime_type.startswith("image/"):
         try:
-            return stills.write_picture(content.file, folder, str(number))
+            return stills.write_picture(content.file, folder, str(number), clips)
         except UnreadablePicture as error:
             raise InvalidCall(f"{abbreviate(shown)} {error}.", "Nothing was made. Give another picture.") from None
     if content.mime_type == "audio/midi":

@@ -75,6 +75,12 @@ class Pricing:
             estimate=quoted.known,
             basis=quoted.basis,
             reserved=quoted.reserve,
+            request=describe_sources(order.call, contents) if isinstance(order.call, Timeline) else None,
             idempotency_key=idempotency_key,
             session=self._session,
         )
+
+
+def describe_sources(timeline: Timeline, contents: Mapping[Ref, str]) -> dict[str, list[str]]:
+    """Return what identifies the sources of an edit, so that another process makes it from the same files."""
+    return {"sources": [contents[ref] for ref in timeline.files()]}

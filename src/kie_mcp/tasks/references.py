@@ -111,12 +111,18 @@ class References:
         """Return the URL of a task's result; a reference that is a URL is returned unchanged.
 
         Raises:
-            InvalidCall: When the reference is neither a web address nor a result of a succeeded task.
+            InvalidCall: When the reference is neither a web address nor a result of a succeeded task, or the result has
+                no URL, because its file was made on this machine.
         """
         match = self._match_result(reference)
         if not match:
             return prepare_url(reference, Limits(), self._uploader.own_urls)
         _, result = await self._find_result(Ref(reference), match["task"], match["n"] or "1")
+        if not result.link:
+            raise InvalidCall(
+                f"{abbreviate(reference)} was made on this machine, so there is no link to it.",
+                "get_task tells where its file is.",
+            )
         return result.link
 
     @asynccontextmanager
