@@ -23,7 +23,7 @@ from kie_mcp.film.graph import Graph, format_number
 from kie_mcp.film.layout import Layout, Source, Sources
 from kie_mcp.film.picture import COLORS, add_picture, fit_picture, seek
 from kie_mcp.film.sound import add_sound, has_sound
-from kie_mcp.film.timeline import COVERED_FORMATS, SOUND_FORMATS, STILL_FORMATS, Timeline
+from kie_mcp.film.timeline import ANIMATION_FORMATS, COVERED_FORMATS, SOUND_FORMATS, STILL_FORMATS, Timeline
 from kie_mcp.media.clips import ENCODERS, WITHOUT_METADATA
 
 JOIN_NAME = "join.txt"
@@ -109,7 +109,7 @@ def plan_film(
     if layout.format in SOUND_FORMATS:
         return _plan_sound(timeline, layout, sources, gain_db)
     shown = texts.collect_texts(timeline, layout, lyrics)
-    if layout.format in ("gif", "webp"):
+    if layout.format in ANIMATION_FORMATS:
         return _plan_animation(timeline, layout, shown)
     return _plan_mp4(timeline, layout, shown, gain_db, sum((sizes or {}).values()))
 
