@@ -95,6 +95,14 @@ def test_an_end_a_little_behind_the_end_is_the_end() -> None:
     assert lay({"clips": [{"source": "a", "end": 5.4}]})[1].seconds == 5
 
 
+@pytest.mark.parametrize("voice", [None, "sound"])
+@pytest.mark.parametrize("kind", ["mp4", "mp3", "png"])
+def test_seconds_of_a_clip_are_as_an_end(kind: str, voice: str | None) -> None:
+    clip = {"source": "a", "start": 1, "speed": 2, "voice": voice}
+    with_seconds, with_end = [{"clips": [clip | cut], "format": kind} for cut in ({"seconds": 1}, {"end": 3})]
+    assert plan(with_seconds) == plan(with_end)
+
+
 @pytest.mark.parametrize(
     ("timeline", "size"),
     [

@@ -221,7 +221,7 @@ def _measure_clip(number: int, clip: Clip, source: Source | None, voice: Source 
     if not source or source.facts.still:
         return clip.seconds or spoken or STILL_SECONDS
     length = source.facts.seconds
-    end = clip.end or (clip.start + clip.seconds * clip.speed if clip.seconds else length)
+    end = clip.source_end or length
     if end > length + END_TOLERANCE or clip.start >= length:
         raise InvalidCall(
             f"clips.{number}: {clip.source} is {length:.2f} s long, and has no second {max(clip.start, end):g}.",

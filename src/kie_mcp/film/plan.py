@@ -229,7 +229,7 @@ def _plan_still(timeline: Timeline, layout: Layout) -> Plan:
         picture = source.facts.picture
         size = (picture.width, picture.height) if picture else source.facts.still or size
     if source and piece.picture:
-        end = min(piece.clip.end or piece.picture.seconds, piece.picture.seconds)
+        end = min(piece.clip.source_end or piece.picture.seconds, piece.picture.seconds)
         begin = max(end - END_SECONDS, piece.clip.start, 0)
         options, lead = seek(piece.picture, begin)
         number = graph.add_input(source.name, *options, "-t", format_number(end - begin + lead))

@@ -73,6 +73,11 @@ class Clip(_WithoutDefaults, Part):
     zoom: Literal["in", "out", "none"] = Field("in", description="Of a picture.")
     voice: AnyFile | None = Field(None, description="A picture lasts as long.")
 
+    @property
+    def source_end(self) -> float | None:
+        """The second of the source at which this clip ends; None if it ends with the source."""
+        return self.end or (self.start + self.seconds * self.speed if self.seconds else None)
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if not self.source and not (self.title or self.seconds or self.voice):
