@@ -1,5 +1,6 @@
 """Other programs: they end with the call that needs them, within limits, and never learn the API key."""
 
+import os
 import struct
 import sys
 from pathlib import Path
@@ -70,6 +71,18 @@ print(len(bytearray(300_000_000)))
     assert allowed.output.strip() == b"300000000"
     assert refused.exit_code == 1
     assert b"MemoryError" in refused.errors
+
+
+@only_linux
+async def test_a_program_may_keep_every_processor_busy_for_as_long_as_it_may_run() -> None:
+    script = """
+import resource
+while (seconds := resource.getrlimit(resource.RLIMIT_CPU)[0]) == resource.RLIM_INFINITY:
+    pass
+print(seconds)
+"""
+    run = await run_program((sys.executable, "-SIc", script), seconds=3600, max_output_bytes=100)
+    assert int(run.output) >= 3600 * (os.cpu_count() or 1)
 
 
 def write_long_sound(path: Path) -> None:

@@ -119,7 +119,8 @@ def _limit_resources(pid: int, seconds: float, memory_bytes: int | None) -> None
         import resource
 
         limits = {
-            resource.RLIMIT_CPU: int(2 * seconds) + 1,
+            # This limit counts the time of all threads together, so each processor adds the whole duration.
+            resource.RLIMIT_CPU: int(seconds * (os.cpu_count() or 1)) + 1,
             resource.RLIMIT_FSIZE: MAX_FILE_BYTES,
             resource.RLIMIT_CORE: 0,
             **({resource.RLIMIT_DATA: memory_bytes} if memory_bytes else {}),

@@ -80,6 +80,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a voice without sound": ({"clips": [{"source": "a", "voice": "silent"}]}, "has no sound"),
     "music without sound": ({"clips": [{"source": "a"}], "sounds": [{"source": "still"}]}, "has no sound"),
     "a sound behind the end": ({"clips": [{"source": "a"}], "sounds": [{"source": "sound", "at": 5}]}, "ends at 5.00"),
+    "a text behind the end": ({"clips": [{"source": "a"}], "texts": [{"text": "x", "at": 5}]}, "texts.0.at: .* 5.00"),
+    "sounds in an animation": (
+        {"clips": [{"source": "a"}], "sounds": [{"source": "sound"}], "format": "gif"},
+        "gif has no sound",
+    ),
     "a loop without an end": ({"sounds": [{"source": "sound", "loop": True}]}, "needs something else"),
     "a film as wide as no encoder takes": ({"clips": [{"source": "wide"}]}, "be 20000 x 30 pixels; 16382 is the most"),
     "a film of hours": ({"clips": [{"source": "long", "speed": 0.25}]}, "3600 s is the most"),
@@ -98,6 +103,14 @@ def test_a_timeline_that_cannot_be_made_is_refused_before_anything_runs(name: st
 
 def test_an_end_a_little_behind_the_end_is_the_end() -> None:
     assert lay({"clips": [{"source": "a", "end": 5.4}]})[1].seconds == 5
+
+
+@pytest.mark.parametrize("voice", [None, "sound"])
+@pytest.mark.parametrize("kind", ["mp4", "mp3", "png"])
+def test_seconds_of_a_clip_are_as_an_end(kind: str, voice: str | None) -> None:
+    clip = {"source": "a", "start": 1, "speed": 2, "voice": voice}
+    with_seconds, with_end = [{"clips": [clip | cut], "format": kind} for cut in ({"seconds": 1}, {"end": 3})]
+    assert plan(with_seconds) == plan(with_end)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +143,7 @@ def test_no_text_and_no_name_of_the_caller_is_in_the_command() -> None:
         "sounds": [{"source": "sound"}],
         "texts": [{"text": HOSTILE, "at": 1}],
     }
-    for more in ({}, {"subtitles": "attach"}, {"format": "gif"}):
+    for more in ({}, {"subtitles": "attach"}, {"format": "gif", "sounds": []}):
         checked, layout, sources = lay(timeline | more, **{HOSTILE: CLIP})
         planned = plan_film(checked, layout, sources, gain_db=1.5)
         command = " ".join((*planned.arguments, *plan_measurement(layout, 1.5)))
@@ -236,8 +249,13 @@ def test_texts_are_escaped_for_both_files() -> None:
     assert build_ass(shown, layout.size).count("Dialogue:") == 1
 
 
+def test_lines_of_a_song_behind_the_end_of_the_film_are_left_out() -> None:
+    timeline, layout, _ = lay({"clips": [{"source": "a"}]})
+    assert [each.text for each in collect_texts(timeline, layout, "1 sung\n9 not sung")] == ["sung"]
+
+
 def test_texts_without_an_end_stay_as_long_as_reading_takes_or_until_the_next() -> None:
-    texts = [{"text": "x", "at": 0}, {"text": "x" * 60, "at": 1}, {"text": "y", "at": 2}, {"text": "z", "at": 9}]
+    texts = [{"text": "x", "at": 0}, {"text": "x" * 60, "at": 1}, {"text": "y", "at": 2}]
     timeline, layout, _ = lay({"clips": [{"source": "a"}], "texts": texts})
     assert [(each.start, each.end) for each in collect_texts(timeline, layout)] == [(0, 1), (1, 2), (2, 3.5)]
 

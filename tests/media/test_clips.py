@@ -5,7 +5,7 @@ from pathlib import Path
 
 import anyio.to_thread
 import pytest
-from support.encoded_media import BOTH, CLIPS, SECONDS, SINE, SOUNDS, TYPES, encode, run_ffmpeg
+from support.encoded_media import BOTH, CLIPS, PATTERN, SECONDS, SINE, SOUNDS, TYPES, encode, run_ffmpeg
 from support.programs import needs_ffmpeg
 
 from kie_mcp.catalog.fields import Limits
@@ -122,6 +122,13 @@ async def test_streams_are_copied_where_every_model_reads_them() -> None:
     copied, _, done = await fit(content(encode("a.mkv")), CLIP)
     assert done == "MKV made MP4"
     assert len(copied) == pytest.approx(len(encode("a.mp4")), rel=0.05)
+
+
+@needs_ffmpeg
+async def test_flac_in_mp4_is_copied() -> None:
+    short = ("-t", "0.2", "-c:v", "mpeg4", "-c:a", "flac", "-strict", "-2")
+    _, fitted, done = await fit(content(run_ffmpeg("a.mp4", *PATTERN, *SINE, *short)), CLIP)
+    assert (fitted.mime_type, done) == ("video/mp4", "")
 
 
 @pytest.mark.parametrize("limits", [CLIP, SOUND, Limits()])

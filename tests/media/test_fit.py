@@ -260,6 +260,13 @@ def test_deep_colours_are_scaled_and_not_cut() -> None:
     assert brightness(look(fitted), 32) == pytest.approx(125, abs=4)
 
 
+@pytest.mark.parametrize("white", [255, 4095, 65535])
+def test_a_picture_with_numbers_of_32_bits_is_as_bright_as_the_numbers_that_it_uses(white: int) -> None:
+    ramp = PIL.Image.linear_gradient("L").convert("I").point(lambda value: value * white / 255)
+    image = look(fit(encode_picture(ramp, "TIFF")))
+    assert image.convert("L").getextrema() == pytest.approx((0, 255), abs=3)
+
+
 @pytest.mark.parametrize("name", [*PICTURES, *BY_HAND])
 def test_a_picture_that_was_cut_is_not_sent(name: str) -> None:
     data = encode(name)

@@ -104,6 +104,14 @@ LENIENT = {
     "Ogg before anything": media_files.ogg() + LAST_OGG_PAGE + b"made by a program",
     "chained Ogg": media_files.ogg() + LAST_OGG_PAGE + media_files.ogg(),
     **{f"MP4 before {count} bytes": media_files.clip() + b"\r\n made"[:count] for count in (1, 2, 7)},
+    "MP4 before an ID3 tag": media_files.clip() + b"TAG" + bytes(125),
+    "MP4 before XMP": media_files.clip() + b"<?xpacket begin?>" + b"x" * 300,
+    "AVIF with more behind": noise("AVIF") + b"more" * 40,
+    "GIF with much more behind": animation("GIF") + b"more" * 40,
+    "GIF with zeros between its blocks": animation("GIF")[:-1] + bytes(3) + b";",
+    "WAV whose size counts its whole header": WHOLE["WAV"][:4]
+    + struct.pack("<I", len(WHOLE["WAV"]))
+    + WHOLE["WAV"][8:],
     "WAV with another large size": streamed_wav(b"\0\xff\xff\x3f"),
     "WAV without a size": streamed_wav(bytes(4)),
     "SVG before a comment": b"<svg></svg><!--" + b"x" * 5000 + b"-->",

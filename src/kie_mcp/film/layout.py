@@ -8,7 +8,15 @@ from itertools import pairwise
 from kie_mcp.catalog.fields import Ref
 from kie_mcp.errors import InvalidCall
 from kie_mcp.film.facts import Facts, Picture
-from kie_mcp.film.timeline import LONGEST_SECONDS, SOUND_FORMATS, STILL_SECONDS, Clip, Sound, Timeline
+from kie_mcp.film.timeline import (
+    ANIMATION_FORMATS,
+    LONGEST_SECONDS,
+    SOUND_FORMATS,
+    STILL_SECONDS,
+    Clip,
+    Sound,
+    Timeline,
+)
 
 SAMPLE_RATE = 48_000
 """Sound samples per second in every film."""
@@ -113,7 +121,8 @@ def lay_out(timeline: Timeline, sources: Sources) -> Layout:
     """Compute the position and length of each piece and sound of a timeline.
 
     Raises:
-        InvalidCall: When a time is outside its clip, a cross-fade is longer than a clip, or the film is too long.
+        InvalidCall: When a time is outside its clip or the film, a cross-fade is longer than a clip, or the film is too
+            long.
     """
     kind = timeline.format or choose_format(timeline, sources)
     rate = _choose_rate(timeline, sources, kind)
@@ -122,6 +131,11 @@ def lay_out(timeline: Timeline, sources: Sources) -> Layout:
     seconds = float((pieces[-1].at + pieces[-1].length) * unit) if pieces else _measure_sounds(timeline, sources)
     if seconds > LONGEST_SECONDS:
         raise InvalidCall(f"This would be {seconds:.0f} s long; {LONGEST_SECONDS} s is the most.", "Make it in parts.")
+    for name in ("sounds", "texts"):
+        for number, each in enumerate(getattr(timeline, name)):
+            if each.at >= seconds:
+                step = "Nothing was made. Let it begin earlier."
+                raise InvalidCall(f"{name}.{number}.at: the film ends at {seconds:.2f} s.", step)
     sounds = tuple(_lay_sound(number, each, sources, seconds) for number, each in enumerate(timeline.sounds))
     size = choose_size(timeline, sources, kind)
     if max(size) > LARGEST_SIDE and kind not in SOUND_FORMATS:
@@ -154,7 +168,7 @@ def choose_size(timeline: Timeline, sources: Sources, kind: str) -> tuple[int, i
         shape = Fraction(int(width), int(height))
     short = max((min(each) for each in clips), default=0)
     short = short or min(max((min(each) for each in stills), default=USUAL_SIZE[1]), LARGEST_STILL_SIDE)
-    if kind in ("gif", "webp"):
+    if kind in ANIMATION_FORMATS:
         short = min(short, SMALL_SIDE)
     if timeline.height:
         return _to_even(timeline.height * shape), _to_even(timeline.height)
@@ -175,7 +189,7 @@ def _to_even(pixels: float | Fraction) -> int:
 def _choose_rate(timeline: Timeline, sources: Sources, kind: str) -> Fraction:
     pictures = [each for clip in timeline.clips if clip.source and (each := sources[clip.source].facts.picture)]
     rate = min(max((each.rate or USUAL_RATE for each in pictures), default=USUAL_RATE), HIGHEST_RATE)
-    return min(rate, SMALL_RATE) if kind in ("gif", "webp") else rate
+    return min(rate, SMALL_RATE) if kind in ANIMATION_FORMATS else rate
 
 
 def _place_pieces(timeline: Timeline, sources: Sources, unit: Fraction) -> tuple[Piece, ...]:
@@ -215,7 +229,7 @@ def _measure_clip(number: int, clip: Clip, source: Source | None, voice: Source 
     if not source or source.facts.still:
         return clip.seconds or spoken or STILL_SECONDS
     length = source.facts.seconds
-    end = clip.end or (clip.start + clip.seconds * clip.speed if clip.seconds else length)
+    end = clip.source_end or length
     if end > length + END_TOLERANCE or clip.start >= length:
         raise InvalidCall(
             f"clips.{number}: {clip.source} is {length:.2f} s long, and has no second {max(clip.start, end):g}.",
@@ -261,10 +275,6 @@ def _measure_sound(number: int, sound: Sound, sources: Sources) -> float:
 
 
 def _lay_sound(number: int, sound: Sound, sources: Sources, film: float) -> PlacedSound:
-    if sound.at >= film:
-        raise InvalidCall(
-            f"sounds.{number}.at: the film ends at {film:.2f} s.", "Nothing was made. Let it begin earlier."
-        )
     used_seconds = _measure_sound(number, sound, sources)
     left = film - sound.at
     is_cut = sound.loop or used_seconds > left

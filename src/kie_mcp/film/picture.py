@@ -107,7 +107,7 @@ def add_piece(graph: Graph, layout: Layout, piece: Piece, fit: Fit) -> str:
     number = graph.add_input(piece.source.name, *options, "-t", format_number(seconds * clip.speed + lead + 1))
     begun = f"setpts=PTS-{format_number(lead)}/TB" if lead else ""
     speed = f"setpts=PTS/{format_number(clip.speed)}" if clip.speed != 1 else ""
-    end = clip.end or picture.seconds
+    end = clip.source_end or picture.seconds
     # If the voice is longer than the clip, the frame at `end` is repeated. Therefore, the clip is first cut at `end`.
     cut = f"trim=end={format_number((end - clip.start) / clip.speed)}" if end < picture.seconds else ""
     # If no frame begins at 0, the filter begins with the last frame before 0.

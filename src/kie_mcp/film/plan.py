@@ -23,7 +23,7 @@ from kie_mcp.film.graph import Graph, format_number
 from kie_mcp.film.layout import Layout, Source, Sources
 from kie_mcp.film.picture import COLORS, add_picture, fit_picture, seek
 from kie_mcp.film.sound import add_sound, has_sound
-from kie_mcp.film.timeline import COVERED_FORMATS, SOUND_FORMATS, STILL_FORMATS, Timeline
+from kie_mcp.film.timeline import ANIMATION_FORMATS, COVERED_FORMATS, SOUND_FORMATS, STILL_FORMATS, Timeline
 from kie_mcp.media.clips import ENCODERS, WITHOUT_METADATA
 
 JOIN_NAME = "join.txt"
@@ -116,7 +116,7 @@ def plan_film(
     if layout.format in SOUND_FORMATS:
         return _plan_sound(timeline, layout, sources, gain_db)
     shown = texts.collect_texts(timeline, layout, lyrics)
-    if layout.format in ("gif", "webp"):
+    if layout.format in ANIMATION_FORMATS:
         return _plan_animation(timeline, layout, shown)
     return _plan_mp4(timeline, layout, shown, gain_db, sum((sizes or {}).values()))
 
@@ -239,7 +239,7 @@ def _plan_still(timeline: Timeline, layout: Layout) -> Plan:
         picture = source.facts.picture
         size = (picture.width, picture.height) if picture else source.facts.still or size
     if source and piece.picture:
-        end = min(piece.clip.end or piece.picture.seconds, piece.picture.seconds)
+        end = min(piece.clip.source_end or piece.picture.seconds, piece.picture.seconds)
         begin = max(end - END_SECONDS, piece.clip.start, 0)
         options, lead = seek(piece.picture, begin)
         number = graph.add_input(source.name, *options, "-t", format_number(end - begin + lead))

@@ -86,7 +86,7 @@ def _add_piece(graph: Graph, layout: Layout, piece: Piece) -> str:
     begin = clip.start + (picture.starts if picture else track.starts)
     late = _delay(round(max(track.starts - begin, 0) * SAMPLE_RATE)) if picture and not picture.has_index else ""
     seconds = layout.to_seconds(piece.length) * clip.speed
-    used_seconds = (clip.end or source.facts.seconds) - clip.start
+    used_seconds = (clip.source_end or source.facts.seconds) - clip.start
     options = ("-ss", format_number(begin)) if begin else ()
     number = graph.add_input(source.name, "-vn", *options, "-t", format_number(min(seconds, used_seconds)))
     volume = f"volume={format_number(clip.volume)}" if clip.volume != 1 else ""

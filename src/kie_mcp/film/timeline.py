@@ -25,6 +25,7 @@ Place = Literal["bottom", "center", "top"]
 Format = Literal["mp4", "gif", "webp", "mp3", "m4a", "wav", "flac", "png", "jpg"]
 SOUND_FORMATS = ("mp3", "m4a", "wav", "flac")
 STILL_FORMATS = ("png", "jpg")
+ANIMATION_FORMATS = ("gif", "webp")
 COVERED_FORMATS = ("mp3", "m4a")
 """Formats of sounds that can have a cover picture."""
 
@@ -80,6 +81,11 @@ class Clip(_Piece):
     fit: Fit | None = None
     zoom: Literal["in", "out", "none"] = Field("in", description="Of a picture.")
     voice: AnyFile | None = Field(None, description="A picture lasts as long.")
+
+    @property
+    def source_end(self) -> float | None:
+        """The second of the source at which this clip ends; None if it ends with the source."""
+        return self.end or (self.start + self.seconds * self.speed if self.seconds else None)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -166,6 +172,8 @@ class Timeline(_WithoutDefaults, KieModel):
             raise ValueError(f"{self.format} needs clips")
         if self.format in STILL_FORMATS and (self.sounds or self.texts or self.lyrics):
             raise ValueError(f"{self.format} is one frame of the clips, without sounds and texts")
+        if self.format in ANIMATION_FORMATS and self.sounds:
+            raise ValueError(f"{self.format} has no sound")
         if self.format in SOUND_FORMATS and (self.texts or self.lyrics):
             raise ValueError(f"{self.format} shows no texts")
         if not self.clips and (self.texts or self.lyrics):

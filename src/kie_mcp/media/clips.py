@@ -127,7 +127,8 @@ def _choose_options(mime_type: str, target_type: str, streams: ffmpeg.Streams) -
         return ("-map", "0:a:0", *(("-c", "copy") if is_copied else ENCODERS[target_type]))
     streams_of_both = ("-map", "0:v:0", "-map", "0:a:0?")
     if mime_type == target_type:
-        return (*streams_of_both, "-c", "copy")
+        # FLAC in MP4 was experimental in ffmpeg 5, which copies such streams only with `-strict -2`.
+        return (*streams_of_both, "-c", "copy", "-strict", "-2")
     video = ("-c:v", "copy") if streams.video in COPIED_CODECS else (*FRUGAL_H264, *EVEN_SIDES)
     audio = ("-c:a", "copy") if streams.audio in COPIED_CODECS else ("-c:a", "aac", "-b:a", "192k")
     tag = ("-tag:v", "hvc1") if streams.video == "hevc" else ()

@@ -24,7 +24,9 @@ MPEG_PACK = 0xBA
 FLAC_TAIL_BYTES = 1 << 20
 """Number of bytes at the end of a FLAC file that are searched for the start of the last frame."""
 GIF_TAIL_BYTES = 64
-"""Number of bytes at the end of a GIF file that are searched for the end mark, a semicolon."""
+"""Number of bytes at the end of an unusual GIF file that are searched for the end mark, a semicolon."""
+NEEDED_BOXES = (b"moov", b"meta", b"moof", b"mdat")
+"""Types of boxes without which a player or a decoder cannot show an MP4, MOV, HEIC or AVIF file as a whole."""
 
 JPEG_PIXELS = 0xDA
 """The marker of the JPEG segment after which the compressed pixels follow."""
@@ -71,13 +73,17 @@ def _require_in_tail(file: IO[bytes], size: int, mark: bytes, tail_bytes: int = 
 
 
 def check_boxes(file: IO[bytes], size: int) -> None:
-    """Check an MP4, MOV, HEIC or AVIF file: all boxes must be complete, and an index and media data must exist."""
+    """Check an MP4, MOV, HEIC or AVIF file: all needed boxes must be complete, and an index and media data must exist.
+
+    Behind these boxes, some programs write other data, such as an ID3 tag or XMP, which look like an incomplete box.
+    """
     boxes = list(containers.walk_boxes(file, (0, size)))
-    end = boxes[-1][1][1] if boxes else 0
-    _require_end(end, size)
     # Clips and sounds have their index in the box `moov`, and pictures in the box `meta`.
     found = {name for name, _ in boxes}
-    if not found & {b"moov", b"meta"} or b"mdat" not in found:
+    has_all = bool(found & {b"moov", b"meta"}) and b"mdat" in found
+    if boxes and (not has_all or boxes[-1][0] in NEEDED_BOXES):
+        _require_end(boxes[-1][1][1], size)
+    if not has_all:
         raise BrokenMedia("has no index or no media data")
 
 
@@ -103,9 +109,9 @@ def check_riff(file: IO[bytes], size: int) -> None:
         _require_end(_read_open_size(file, 20, "<") + 8 - 1, size)
         return
     # The size in the header may be 1 too large, because some programs count the padding byte at the end but do not
-    # write it.
+    # write it, or 8 too large, because some programs also count the 8 bytes before it.
     if length < OPEN_RIFF_SIZE:
-        _require_end(length + 8 - 1, size)
+        _require_end(length, size)
 
 
 def check_wav(file: IO[bytes], size: int) -> None:
@@ -260,8 +266,25 @@ def check_jpeg(file: IO[bytes], size: int) -> None:
 
 
 def check_gif(file: IO[bytes], size: int) -> None:
-    """Check that a GIF has its end mark, a semicolon."""
-    _require_in_tail(file, size, b";", GIF_TAIL_BYTES)
+    """Check that a GIF has all its blocks up to its end mark, a semicolon; some programs write more bytes after it."""
+    at = 13 + _count_color_bytes(_read_at(file, 10, 1)[0])
+    while (mark := _read_at(file, at, 1)) != b";":
+        if mark == b",":
+            at += 11 + _count_color_bytes(_read_at(file, at + 9, 1)[0])
+        elif mark == b"!":
+            at += 2
+        else:
+            # Some programs write zeros between two blocks. Pillow skips them when it decodes the picture.
+            _require_in_tail(file, size, b";", GIF_TAIL_BYTES)
+            return
+        while length := _read_at(file, at, 1)[0]:
+            at += 1 + length
+        at += 1
+
+
+def _count_color_bytes(flags: int) -> int:
+    """Return the size of a GIF's colour table in bytes, which the flags before it state; 0 if there is no table."""
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
 def check_tiff(file: IO[bytes], size: int) -> None:

@@ -258,9 +258,11 @@ def _is_jpeg(image: PIL.Image.Image) -> bool:
 def _find_white(mode: str, highest: float) -> float:
     """Return the value that counts as white in a picture with this mode and this highest value.
 
-    This is the smallest usual maximum, such as 255, that is at least `highest`; if there is none, it is `highest`.
+    In modes with 16 bits, this is 65535. In the modes `I` and `F`, with 32 bits, programs also store the values of
+    pictures with fewer bits. So it is the smallest usual maximum, such as 255, that is at least `highest`; if there is
+    none, it is `highest`.
     """
-    usual = (1, 255, 65535) if mode == "F" else (65535,)
+    usual = (1, 255, 4095, 65535) if mode in ("I", "F") else (65535,)
     return next((each for each in usual if highest <= each), highest)
 
 
