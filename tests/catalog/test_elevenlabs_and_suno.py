@@ -72,6 +72,8 @@ def test_a_call_that_kie_would_ignore_or_refuse_is_refused_with_what_to_change(
         ("4.5+", "V4_5PLUS"),
         ("6 mini", "V6_MINI"),
         ("suno-v5", "V5"),
+        ("Suno_v5", "V5"),
+        ("5.0", "V5"),
         (5, "V5"),
         (5.0, "V5"),
         (5.5, "V5_5"),

@@ -535,3 +535,9 @@ def test_a_default_in_the_schema_of_a_tool_holds_for_all_of_its_models() -> None
         for name, field in family.input_schema["properties"].items():
             if "default" in field:
                 assert {each.model_fields[name].default for each in family.models} == {field["default"]}
+
+
+@pytest.mark.parametrize("nothing", [0, "0", False])
+def test_a_duration_of_nothing_is_left_out_where_a_clip_has_its_own(nothing: object) -> None:
+    (family,) = (each for each in FAMILIES if each.tool == "happyhorse_video")
+    assert family.parse(WORDS | {"video": "a.mp4", "duration": nothing}).id == "happyhorse/video-edit"

@@ -129,6 +129,13 @@ def test_a_free_and_a_paid_entry_stay_what_they_are_and_go_together(client: Clie
     assert find_servers(client, folders) == []
 
 
+def test_the_difference_shows_our_own_settings_also_if_another_server_has_the_same(tmp_path: Path) -> None:
+    client, own = BY_NAME["cursor"], {"KIE_MCP_MAX_CREDITS_PER_DAY": "1000"}
+    data = {client.servers: {"o": {"command": "x", "env": {"MAX": "1000"}}}}
+    place_file(client, tmp_path, json.dumps(data).encode())
+    assert '"1000"' in "\n".join(plan_install(client, folders_in(tmp_path), Server(SERVER.command, own)).diff)
+
+
 @pytest.mark.parametrize(
     "other",
     [

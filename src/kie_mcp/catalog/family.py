@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from kie_mcp.catalog.argument_names import find_meant, rename_arguments
-from kie_mcp.catalog.argument_values import leaves_shape_open
+from kie_mcp.catalog.argument_values import leaves_shape_open, read_value
 from kie_mcp.catalog.arguments import (
     OPTIONS,
     coerce_arguments,
@@ -34,7 +34,7 @@ from kie_mcp.text import LONGEST_GIVEN, quote_given, shorten
 
 Schema = dict[str, Any]
 
-VERSION_PATTERN = re.compile(r"(suno[ -]?)?(v|niji)? ?\d", re.IGNORECASE)
+VERSION_PATTERN = re.compile(r"(suno[ _-]?)?(v|niji)? ?\d", re.IGNORECASE)
 """Matches the beginning of a version (`v5`, `niji 6`, `suno-v5`, `4.5`), but not the beginning of a model's id."""
 
 MODE_PATTERN = re.compile(r"(text|image|reference)-to-(video|image)|(image-)?edit\b|\bremix\b|\breframe\b")
@@ -160,12 +160,12 @@ class Family:
             name = None
         named = self._choose(name) if name is not None else None
         idle = {each for each, value in given.items() if self._has_no_effect(each, value, given, named)}
-        unknown = given.keys() - self.input_schema["properties"].keys()
-        model = self._choose(name, given, idle | unknown)
+        model = self._choose(name, given, idle | (given.keys() - self.input_schema["properties"].keys()))
         schema = self._schemas[model.id]
         needed = schema.get("required", ())
         left_out = idle - model.model_fields.keys()
-        if any(issubclass(each, (Video, Audio, TaskRef)) for each in model.argument_types()):
+        has_length = any(issubclass(each, (Video, Audio, TaskRef)) for each in model.argument_types())
+        if has_length and read_value(given.get("duration"), {"type": "number"}):
             # The result is as long as the given file or task, so another length would be made and paid.
             left_out -= {"duration"}
         left_out |= {each for each in given if leaves_shape_open(each, given[each], schema)} - {*needed}
@@ -213,9 +213,8 @@ class Family:
             return False
         holder = min(holders, key=lambda each: (not _accepts(each, given, given), _count_missing(each, given)))
         read = holder.read(name, value)
-        if read is False or (name == "seed" and read in ANY_SEEDS):
-            return True
-        if leaves_shape_open(name, value, holder.plain_schema()):
+        is_any_seed = name == "seed" and read in ANY_SEEDS
+        if read is False or is_any_seed or leaves_shape_open(name, value, holder.plain_schema()):
             return True
         if named is None:
             # Some clients fill numbers with 0. A model that has the argument gets the 0, but no model is chosen for it.
@@ -251,15 +250,16 @@ class Family:
             return next((each for each in sisters if _accepts(each, wishes, given)), model)
         near = difflib.get_close_matches(wanted, named, n=3)
         hint = f" Did you mean {' or '.join(dict.fromkeys(named[each].id for each in near))}?" if near else ""
-        raise ValueError(f"{self.tool} has no model {quote_given(name)}.{hint} It has {', '.join(self._schemas)}.")
+        listed = ", ".join(id_ for ids in self.names.values() for id_ in ids)
+        raise ValueError(f"{self.tool} has no model {quote_given(name)}.{hint} It has {listed}.")
 
     def _explain(self, model: type[KieModel], problem: Any, *, pasted: bool) -> str:
         if problem["type"] == "missing":
             return f"{explain_problem(problem)} by {model.id}"
         if not _is_unknown_field(problem):
             is_pair = problem["loc"] == ("image",) and isinstance(problem["input"], list)
-            hint = "; last_image takes the last frame" if is_pair and "last_image" in model.model_fields else ""
-            return explain_problem(problem) + hint
+            is_pair = is_pair and "last_image" in model.model_fields
+            return explain_problem(problem) + ("; last_image takes the last frame" if is_pair else "")
         (given,) = problem["loc"]
         name = shorten(given, LONGEST_GIVEN)
         holders = [each for each in self.models if given in each.model_fields]

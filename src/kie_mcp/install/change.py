@@ -10,7 +10,7 @@ from kie_mcp.install.clients import Client
 from kie_mcp.install.config_file import ConfigFile
 from kie_mcp.install.document import FORMATS, Document
 from kie_mcp.install.entry import NAME, OPTIONS, Entry, Server
-from kie_mcp.install.masking import find_secrets, hide
+from kie_mcp.install.masking import SHOWN, find_secrets, hide
 
 REPLACED = ("KIE_API_KEY", "KIE_AI_API_KEY", "KIE_API_KEY_FILE", "KIE_MCP_SANDBOX", "KIE_MCP_KEYRING")
 """Environment variables that say where the API key is; they are never copied from an old entry into the new one."""
@@ -72,7 +72,9 @@ def plan_install(client: Client, folders: Mapping[str, Path], server: Server) ->
     for other in found:
         if caps and other is not chosen and not other.server.is_free:
             after = after.put(other.place, other.entry, {shape.env: {**other.server.env, **caps}})
-    secrets = find_secrets(document.data, after.data, others=document.others)
+    own = (server, *(each.server for each in found))
+    shown = [text for each in own for name, text in each.env.items() if name in SHOWN]
+    secrets = find_secrets(document.data, after.data, others=document.others, shown=shown)
     return Change(client, document.file, after.text, secrets, tuple(each.server for each in found))
 
 

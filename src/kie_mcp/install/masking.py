@@ -21,7 +21,7 @@ SHOWN = list_names() - list_secret_names()
 """The names of kie-mcp's settings whose values are not secret."""
 
 
-def find_secrets(*values: Any, others: Iterable[Any] = ()) -> tuple[str, ...]:
+def find_secrets(*values: Any, others: Iterable[Any] = (), shown: Iterable[str] = ()) -> tuple[str, ...]:
     """Return the texts in a configuration that may be secrets.
 
     The longest text comes first, so that a long text is hidden before a shorter text inside it.
@@ -29,6 +29,7 @@ def find_secrets(*values: Any, others: Iterable[Any] = ()) -> tuple[str, ...]:
     Args:
         values: Values of the configuration.
         others: The entries of other servers, of which only the fields in SHOWN_OF_OTHERS are no secrets.
+        shown: What is no secret in kie-mcp's own entries, and so is none in other entries.
     """
     found = {secret for value in values for secret in _list_secrets(value, hidden=False)}
     for entry in others:
@@ -37,6 +38,7 @@ def find_secrets(*values: Any, others: Iterable[Any] = ()) -> tuple[str, ...]:
                 found |= set(_list_secrets(each, hidden=True))
             elif isinstance(each, list):
                 found |= set(_list_secrets(each[1:], hidden=True))
+    found -= {*shown, "true", "false"}
     return tuple(sorted((secret for secret in found if len(secret) > 3), key=len, reverse=True))
 
 

@@ -1,6 +1,7 @@
 """Change single values in YAML with the library ruamel.yaml, which keeps the comments and the order."""
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from difflib import SequenceMatcher
 from io import StringIO
@@ -111,14 +112,13 @@ def _edit(text: str, change: Callable[[Any], Any]) -> str:
 
 def _find_style(text: str) -> YAML:
     """Return the library's object with the indentation that is the text's for most of its lines."""
-    lines = LINE_START.findall(text)
+    lines, root = Counter(LINE_START.findall(text)), YAML().load(text)
 
     def count_kept(yaml: YAML) -> int:
-        root = yaml.load(text)
-        copied = LINE_START.findall(_dump(yaml, root)) if root is not None else []
-        return sum(match.size for match in SequenceMatcher(None, lines, copied, autojunk=False).get_matching_blocks())
+        return (lines & Counter(LINE_START.findall(_dump(yaml, root)))).total() if root is not None else 0
 
-    return max((_make_style(*each) for each in INDENTATIONS), key=count_kept)
+    styles = [_make_style(*each) for each in INDENTATIONS]
+    return next((each for each in styles if count_kept(each) == lines.total()), None) or max(styles, key=count_kept)
 
 
 def _make_style(mapping: int, sequence: int, offset: int) -> YAML:

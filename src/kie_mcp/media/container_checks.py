@@ -144,7 +144,7 @@ def check_caf(file: IO[bytes], size: int) -> None:
     while at + 12 <= size:
         name, length = _read_at(file, at, 4), _read_open_size(file, at + 4, ">")
         found.add(name)
-        if not length:
+        if name == b"data" and not length:
             break
         at += 12 + length
         _require_end(at, size)

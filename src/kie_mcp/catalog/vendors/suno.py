@@ -16,8 +16,7 @@ AnyVersion = Literal["V6", "V6_MINI", "V6_WILD", "V5_5", "V5", "V4_5PLUS", "V4_5
 
 def _shorten_version(version: object) -> str:
     """Return what all spellings of a version have in common: `4.5plus` for `V4_5PLUS`, `v4.5+` and `Suno 4.5 Plus`."""
-    text = f"{version:g}" if isinstance(version, float) else str(version).casefold()
-    joined = re.sub(r"(?<=\d)[-_](?=\d)", ".", text.replace("+", "plus"))
+    joined = re.sub(r"(?<=\d)[-_](?=\d)", ".", str(version).casefold().replace("+", "plus")).removesuffix(".0")
     return re.sub(r"[\s_-]", "", joined).removeprefix("suno").removeprefix("v")
 
 
