@@ -269,3 +269,14 @@ async def test_changes_of_one_task_at_once_are_made_one_after_the_other(tmp_path
     assert await ledgers[0].change("t_none", add_one) is None
     for ledger in ledgers:
         await ledger.close()
+
+
+async def test_what_changes_soon_is_all_that_has_not_ended_or_not_long_ago_or_has_files_to_save(ledger: Ledger) -> None:
+    for id_, state, finished, saved in (
+        ("t_runs", "running", None, False),
+        ("t_ended", "failed", NOW - 60, True),
+        ("t_old", "succeeded", NOW - 7200, True),
+        ("t_files", "succeeded", NOW - 7200, False),
+    ):
+        await ledger.add(task(id_, state=state, finished=finished, saved=saved))
+    assert {*await ledger.recent.states(NOW)} == {"t_runs", "t_ended", "t_files"}

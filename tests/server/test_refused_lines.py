@@ -100,3 +100,10 @@ def test_an_id_with_a_point_becomes_an_integer(line: str, id_: object) -> None:
     found = json.loads(write_whole_id(line))["id"]
     assert (type(found), found) == (type(id_), id_)
     assert write_whole_id("[5.0") == "[5.0"
+
+
+def test_the_request_to_cancel_is_found_by_such_an_id_too() -> None:
+    line = '{"method": "notifications/cancelled", "params": {"requestId": 5.0}}'
+    assert json.loads(write_whole_id(line))["params"] == {"requestId": 5}
+    batch = '[{"id": 5.0, "method": "ping"}]'
+    assert write_whole_id(batch) == batch

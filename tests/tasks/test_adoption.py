@@ -781,3 +781,35 @@ async def test_a_task_in_a_state_with_a_new_name_tells_it_after_long_and_is_sett
         settled = await run_to_end(runner, await runner.resolve(task.id, link))
     assert (settled.state, settled.note, [each.url for each in settled.results]) == ("succeeded", "", [link])
     assert settled.results[0].path
+
+
+async def test_a_task_that_another_process_settles_by_its_link_ends_here_too(
+    clock: JumpingClock, tmp_path: Path
+) -> None:
+    kie = foreign_kie(state="dreaming", resultJson="", creditsConsumed=0)
+    async with run_runner(tmp_path, kie, clock) as one, run_runner(tmp_path, kie, clock) as other:
+        task = await one.get(FOREIGN)
+        await one.wait([task], 3700)
+        await other.resolve(task.id, f"https://kie.test/files/{FOREIGN}")
+        settled = await run_to_end(one, await one.get(task.id))
+    assert (settled.state, bool(settled.results[0].path)) == ("succeeded", True)
+
+
+async def test_a_state_that_is_known_again_is_told_no_longer_and_cannot_be_settled(
+    clock: JumpingClock, tmp_path: Path
+) -> None:
+    record = {"taskId": FOREIGN, "model": "studio/heron-9", "state": "dreaming", "resultJson": ""}
+
+    async def tell(path: str) -> Response | None:
+        return envelope(200, data=record) if path == routes.JOBS.status else None
+
+    kie = InterceptedKie(envelope(404), get=tell)
+    async with run_runner(tmp_path, kie, clock) as runner:
+        task = await runner.get(FOREIGN)
+        (task,) = await runner.wait([task], 3700)
+        assert "dreaming" in task.note
+        record["state"] = "generating"
+        (task,) = await runner.wait([task], 600)
+        assert task.note == ""
+        with pytest.raises(InvalidCall, match="there is nothing to settle"):
+            await runner.resolve(task.id, f"https://kie.test/files/{FOREIGN}")

@@ -24,7 +24,7 @@ class TaskState(NamedTuple):
 
 
 class Recent:
-    """Reads the tasks that have not ended, or not long ago."""
+    """Reads the tasks that have not ended, or not long ago, or whose files are not saved yet."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -32,6 +32,7 @@ class Recent:
     async def states(self, now: float) -> dict[str, TaskState]:
         """Return the states of these tasks by id; `now` is the time in seconds since 1970."""
         columns = (tasks.c[name] for name in TaskState._fields)
-        is_recent = sa.or_(tasks.c.state.in_(OPEN), tasks.c.finished > now - RECENT_SECONDS)
+        is_unsaved = sa.and_(tasks.c.state == "succeeded", sa.not_(tasks.c.saved))
+        is_recent = sa.or_(tasks.c.state.in_(OPEN), is_unsaved, tasks.c.finished > now - RECENT_SECONDS)
         rows = await self._database.select(sa.select(*columns).where(is_recent))
         return {row["id"]: TaskState(**row) for row in rows}

@@ -1,6 +1,6 @@
 """The base class of all watchers, with the task and the events for which callers wait."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 
 import anyio
@@ -41,6 +41,12 @@ class BaseWatcher:
     def is_submitting(self) -> bool:
         """Whether the create request was sent, and its outcome is not settled yet."""
         return self.task.state == "submitting" and not self.create_settled.is_set()
+
+    def note_settled(self, settled: Task) -> None:
+        """Take over what `resolve_task` has saved, here or in another process."""
+        for name in (each.name for each in fields(Task)):
+            setattr(self.task, name, getattr(settled, name))
+        self._recorded = replace(settled)
 
     def stop(self) -> None:
         """Stop making a film; do nothing for other tasks, because KIE cannot stop them."""

@@ -289,10 +289,10 @@ class Runner:
             ApiError: When KIE's answer does not say whether KIE knows the task.
         """
         check_permission()
-        before = await self.get(id_)
-        task = replace(before)
+        task = replace(before := replace(await self.get(id_)))
         await adoption.settle(self.client, self.ledger, task, outcome, now=self.clock.time())
         await self._services.save_settled(task, before)
+        self._watchers.note_settled(task)
         await recount(self.ledger, task)
         return await self.get(task.id)
 

@@ -8,6 +8,7 @@ module `polling` computes when to poll.
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -268,6 +269,10 @@ class Watcher(BaseWatcher):
     async def _apply(self, route: Route, answer: Status) -> None:
         """Update the task from a status answer of KIE; if the task has ended, save it."""
         task, now = self.task, self._services.clock.monotonic()
+        if failures.has_new_word(task):
+            with suppress(LedgerError):
+                row = await self._services.ledger.find(task.id)
+                self.note_settled(row if row and row.final else task)
         if task.final:
             # A caller has settled the task meanwhile, with `resolve_task`.
             return
@@ -279,7 +284,7 @@ class Watcher(BaseWatcher):
             self._last_progress = now
         if transition.state == "running":
             self._running_at = now
-            if transition.note not in ("", task.note):
+            if transition.note != task.note and (transition.note or failures.has_new_word(task)):
                 task.note = transition.note
                 await self._save_task()
         else:

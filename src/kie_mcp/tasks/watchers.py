@@ -28,6 +28,12 @@ class Watchers(dict[str, AnyWatcher]):
         watcher.create_settled.set()
         watcher.ended.set()
 
+    def note_settled(self, task: Task) -> None:
+        """Let the watcher of a task that `resolve_task` has settled go on with what was saved."""
+        if watcher := self.get(task.id):
+            watcher.note_settled(task)
+            watcher.poll_soon()
+
     def handle_callback(self, id_: str) -> bool:
         """Poll a task at once, because its callback has arrived; return False if no watcher has this task."""
         watcher = self.get(id_)

@@ -136,7 +136,7 @@ class Login:
         if not begun and find_person(request):
             # Another login of this browser has ended meanwhile, or this one has.
             return RedirectResponse(self.page, 303, HEADERS)
-        to = begun["to"] if begun else PATH
+        to = begun.get("to", PATH) if begun else PATH
         try:
             given = await client.authorize_access_token(request, resource=self._resource)
             token = await self._check(given)

@@ -11,7 +11,7 @@ from kie_mcp.server.handshake.answers import Handshake, read_id
 
 INTERNAL_ERROR = -32603
 """JSON-RPC's error code for an internal error of the server."""
-FLOAT_ID = re.compile(r'"id"\s*:\s*-?\d+[.eE]')
+FLOAT_ID = re.compile(r'"(id|requestId)"\s*:\s*-?\d+[.eE]')
 
 
 class Wire:
@@ -111,13 +111,16 @@ def write_whole_id(line: str) -> str:
     """Return a message with an id such as `5` instead of `5.0`; return all other lines unchanged.
 
     Some JSON libraries write every number with a point. The SDK takes a request with such an id for a notification, so
-    that it is never answered.
+    that it is never answered, and finds no request to cancel.
     """
     if FLOAT_ID.search(line):
-        with suppress(ValueError, RecursionError):
+        # A batch is a list, which has no `get`.
+        with suppress(AttributeError, ValueError, RecursionError):
             message = json.loads(line)
-            if isinstance(message, dict) and isinstance(id_ := message.get("id"), float) and id_.is_integer():
-                return json.dumps(message | {"id": int(id_)}) + "\n"
+            for holder, name in ((message, "id"), (message.get("params", {}), "requestId")):
+                if isinstance(id_ := holder.get(name), float) and id_.is_integer():
+                    holder[name] = int(id_)
+                    line = json.dumps(message) + "\n"
     return line
 
 
