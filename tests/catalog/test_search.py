@@ -150,6 +150,12 @@ SAID = {
     "画像生成": "nano_banana_image",
     "음악 만들기": "suno_music",
     "립싱크": "talking_head",
+    "foto en video": "kling_video",
+    "photo en vidéo": "kling_video",
+    "imagen en video": "kling_video",
+    "convertir imagen en vídeo": "kling_video",
+    "imagen a video": "kling_video",
+    "bild zu video": "kling_video",
 }
 
 NOT_OFFERED = {
