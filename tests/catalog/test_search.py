@@ -5,6 +5,7 @@ from support.facts import market
 
 from kie_mcp.catalog import search
 from kie_mcp.catalog.fields import find_file_type
+from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.needs import NEEDS
 from kie_mcp.catalog.registry import FAMILIES, MODELS, STANDARD
 
@@ -297,6 +298,13 @@ def test_each_word_chooses_among_the_many_models_of_a_kind(words: str) -> None:
     entries = search.find_models(words).entries
     assert entries
     assert all(entry.mentions("4k") for entry in entries)
+
+
+@pytest.mark.parametrize("model", [model for model in MODELS.values() if model.unlisted])
+def test_a_model_that_is_not_listed_is_found_only_by_its_id(model: type[KieModel]) -> None:
+    assert model in [entry.model for entry in search.find_models(model.id).entries]
+    for words in ("", model.id.rpartition("-")[0], model.kind):
+        assert model not in [entry.model for entry in search.find_models(words).entries]
 
 
 def test_other_conditions_hold_for_the_nearest_as_well() -> None:

@@ -111,7 +111,8 @@ def find_models(
 
     Models whose name is the query come first. Then come models that make the thing in the query (`NEEDS`), such as a
     logo. Then come models for which each word of the query is in the names, tool, kind, mode or description. The main
-    words of some other languages are translated first.
+    words of some other languages are translated first. A model that its tool does not list (`KieModel.unlisted`) is
+    found only by its id or an alias.
 
     Args:
         query: Words for a model or for the thing to make, such as `kling image` or `lip sync`; case is ignored.
@@ -120,10 +121,12 @@ def find_models(
         max_credits: Upper limit, in credits, for the lowest estimate of a call with default arguments; a model without
             a known price does not match. None for any price.
     """
+    called = find_by_name(query)
     pool = [
         entry
         for entry in list_pairs()
-        if (kind is None or entry.model.kind == kind)
+        if (not entry.model.unlisted or entry is called)
+        and (kind is None or entry.model.kind == kind)
         and mode in entry.model.task_type
         and (max_credits is None or _costs_at_most(max_credits, entry.model.default_estimate().low))
     ]
