@@ -168,7 +168,7 @@ NEEDS = (
     # Things that models for speech, sound and music make
     _need(
         "voiceover, voice over, narration, narrator, narrate, text to speech, tts, speech, read aloud, read text, "
-        "speak, audiobook, voice, guided meditation",
+        "speak, audiobook, voice, voice for video, guided meditation",
         "elevenlabs_speech gemini_speech elevenlabs_dialogue",
     ),
     _need("podcast, dialogue, dialog, conversation, two voices, interview", "elevenlabs_dialogue gemini_speech"),
