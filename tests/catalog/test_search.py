@@ -5,6 +5,7 @@ from support.facts import market
 
 from kie_mcp.catalog import search
 from kie_mcp.catalog.fields import find_file_type
+from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.needs import NEEDS
 from kie_mcp.catalog.registry import FAMILIES, MODELS, STANDARD
 
@@ -45,6 +46,9 @@ SAID = {
     "consistent character": "ideogram_image",
     "cheapest image": "z_image",
     "album cover": "suno_cover_art",
+    "photo of a singer": "nano_banana_image",
+    "image of a dance": "nano_banana_image",
+    "comic": "nano_banana_image",
     # Video
     "video": "veo_video",
     "a short film": "veo_video",
@@ -85,9 +89,29 @@ SAID = {
     "make my portrait sing": "talking_head",
     "30 second video": "wan3_video",
     "drone shot": "veo_video",
+    "storyboard": "sora_video",
+    "video storyboard": "sora_video",
+    "emoji video": "veo_video",
+    "meme video": "veo_video",
+    "comic video": "veo_video",
+    "tattoo video": "veo_video",
+    "panorama video": "veo_video",
+    "sketch to video": "veo_video",
+    "logo video": "veo_video",
+    "rap video": "veo_video",
+    "meditation video": "veo_video",
+    "zoom out video": "veo_video",
+    "green screen video": "runway_aleph",
+    "change background of video": "runway_aleph",
+    "remove watermark from video": "runway_aleph",
+    "remove background from video": "runway_aleph",
+    "talking video": "talking_head",
+    "audio to video": "wan_video",
     # Sound
     "read this article aloud": "elevenlabs_speech",
     "convert song to midi": "suno_midi",
+    "meditation music": "suno_music",
+    "emoji sound": "suno_sounds",
     "ringtone": "suno_music",
     "voiceover": "elevenlabs_speech",
     "voice over": "elevenlabs_speech",
@@ -150,6 +174,12 @@ SAID = {
     "画像生成": "nano_banana_image",
     "음악 만들기": "suno_music",
     "립싱크": "talking_head",
+    "foto en video": "kling_video",
+    "photo en vidéo": "kling_video",
+    "imagen en video": "kling_video",
+    "convertir imagen en vídeo": "kling_video",
+    "imagen a video": "kling_video",
+    "bild zu video": "kling_video",
 }
 
 NOT_OFFERED = {
@@ -247,6 +277,34 @@ def test_words_of_which_only_some_fit_find_the_nearest_and_say_so() -> None:
     corrected = search.find_models("lypsync")
     assert "'lypsync'" in corrected.note
     assert "'lipsync'" in corrected.note
+
+
+@pytest.mark.parametrize(
+    ("words", "tools"),
+    [("emoji video", ["nano_banana_image", "veo_video"]), ("rap video", ["suno_music", "veo_video"])],
+)
+def test_a_kind_that_is_asked_for_takes_turns_with_a_thing_of_another_kind(words: str, tools: list[str]) -> None:
+    assert find_tools(words)[:2] == tools
+    assert search.find_models(words).note == search.PARTLY
+
+
+@pytest.mark.parametrize("words", ["voiceover for my video", "voiceover", "transcribe a video"])
+def test_a_kind_that_is_only_what_a_thing_is_for_is_not_added(words: str) -> None:
+    assert all(entry.model.kind != "video" for entry in search.find_models(words).entries)
+
+
+@pytest.mark.parametrize("words", ["4k video", "4k image"])
+def test_each_word_chooses_among_the_many_models_of_a_kind(words: str) -> None:
+    entries = search.find_models(words).entries
+    assert entries
+    assert all(entry.mentions("4k") for entry in entries)
+
+
+@pytest.mark.parametrize("model", [model for model in MODELS.values() if model.unlisted])
+def test_a_model_that_is_not_listed_is_found_only_by_its_id(model: type[KieModel]) -> None:
+    assert model in [entry.model for entry in search.find_models(model.id).entries]
+    for words in ("", model.id.rpartition("-")[0], model.kind):
+        assert model not in [entry.model for entry in search.find_models(words).entries]
 
 
 def test_other_conditions_hold_for_the_nearest_as_well() -> None:

@@ -10,6 +10,8 @@ FOREIGN_WORDS = {
     "picture": "картин* изображен* рисун* bild bilder bildes imagenes imagem imagens 图片 图像 图 画像 絵 "
     "イラスト 이미지 그림",
     "photo": "фото* foto fotos fotografia fotografie 照片 相片 写真 사진",
+    # The Spanish word alone is the name of a model, Imagen.
+    "image to video": "imagen_en_video imagen_a_video",
     "text": "текст* texto textos texte textes 文字 文本 テキスト 文章 텍스트 글자",
     "speech": "речь речи sprache sprachausgabe habla fala parole 语音 朗读 音声 読み上げ 음성",
     "voiceover": "озвуч* voz_en_off voix_off locucion narracao vertonen vertonung vorlesen 配音 旁白 "
@@ -38,8 +40,8 @@ FOREIGN_WORDS = {
     "synchronisation_labiale sincronizacao_labial 对口型 口型 リップシンク 口パク 립싱크",
     # What a search ignores
     "": "сдела* созда* сгенер* генер* хочу нужн* мне для мой моя мое мою моего моей и из в с на erstell* machen "
-    "mach generier* komponier* ein eine einen einem aus mit fur von mein meine meinem meinen und den das hacer "
-    "haz crear crea generar genera un una el la los las mi de del con para desde faire fais creer cree generer "
+    "mach generier* komponier* ein eine einen einem aus mit fur von mein meine meinem meinen und den das zu zum hacer "
+    "haz crear crea generar genera un una el la los las mi de del con en para desde faire fais creer cree generer "
     "genere une le les mon ma mes des du d l avec pour a partir criar crie fazer faca gerar gere um uma o do "
     "da meu minha com 生成 制作 创建 做 一个 一张 一段 一首 我 的 把 将 用 给 转 成 生 文生 を に の から する "
     "して 作る 作成 作って 変換 만들기 만들어 생성 줘 주세요 변환 으로 에서 를 을",

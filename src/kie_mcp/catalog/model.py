@@ -77,7 +77,7 @@ class KieModel(BaseModel):
     legacy: ClassVar[str] = ""
     """If KIE no longer documents the model, the name of the tool to use instead; otherwise empty."""
     unlisted: ClassVar[bool] = False
-    """Whether the tool's schema does not offer the model; a call that names the model runs it all the same."""
+    """Whether the tool's schema and searches do not offer the model; a call that names it runs it all the same."""
     kie_defaults: ClassVar[dict[str, Any]] = {}
     """KIE's own defaults of optional fields whose default in this class is None; the key is the field's name."""
     added: ClassVar[frozenset[str]] = frozenset()

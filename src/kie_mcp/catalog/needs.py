@@ -60,10 +60,11 @@ NEEDS = (
     # Things that models for pictures make
     _need(
         "picture, photo, photograph, image, drawing, draw, illustration, poster, wallpaper, portrait, artwork, "
-        "thumbnail, sticker, emoji, meme, tattoo, mockup, comic, storyboard, coloring page, colouring page, line art, "
+        "thumbnail, sticker, emoji, meme, tattoo, mockup, comic, coloring page, colouring page, line art, "
         "pixel art, interior design, floor plan, qr code, panorama, icon, sketch",
         "nano_banana_image seedream_image gpt4o_image z_image imagen_image flux2_image",
     ),
+    _need("storyboard", "sora-2-pro-storyboard nano_banana_image"),
     _need("anime, manga, cartoon, ghibli", "ghibli_image nano_banana_image seedream_image"),
     _need(
         "logo, lettering, typography, text in image, banner, flyer, infographic, business card, book cover",
@@ -115,7 +116,7 @@ NEEDS = (
     # Things that models for video make
     _need(
         "video, clip, movie, film, short film, text to video, commercial, advert, trailer, anime video, cartoon video, "
-        "timelapse, time lapse, drone shot, drone footage, b roll, cinemagraph, intro",
+        "timelapse, time lapse, drone shot, drone footage, b roll, cinemagraph, intro, zoom out video, zoom in video",
         "veo_video kling_video seedance_video minimax_video hailuo_video",
     ),
     _need(
@@ -150,7 +151,9 @@ NEEDS = (
     ),
     _need(
         "restyle, restyle video, change style video, style video, style transfer, edit video, video editing, "
-        "change video, video to video, relight, remove object from video, colorize video, vfx",
+        "change video, video to video, relight, remove object from video, colorize video, vfx, green screen video, "
+        "change background of video, replace background of video, remove background from video, "
+        "remove watermark from video, remove text from video",
         "runway_aleph wan_edit happyhorse/video-edit kling-3.0-omni/transformation",
     ),
     _need(
@@ -165,7 +168,7 @@ NEEDS = (
     # Things that models for speech, sound and music make
     _need(
         "voiceover, voice over, narration, narrator, narrate, text to speech, tts, speech, read aloud, read text, "
-        "speak, audiobook, voice, meditation",
+        "speak, audiobook, voice, voice for video, guided meditation",
         "elevenlabs_speech gemini_speech elevenlabs_dialogue",
     ),
     _need("podcast, dialogue, dialog, conversation, two voices, interview", "elevenlabs_dialogue gemini_speech"),
@@ -199,7 +202,7 @@ NEEDS = (
         "Only Suno clones a voice, for singing; no model clones one for speech.",
     ),
     _need("continue song, extend song, extend music, longer song", "suno_extend"),
-    _need("singing, vocals, singer, add vocals", "suno_music suno_add_part"),
+    _need("singing, vocals, add vocals", "suno_music suno_add_part"),
     # What people ask for although no model makes it
     _need(
         "face swap, faceswap, swap face",

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
-from itertools import chain
+from itertools import chain, zip_longest
 from typing import Any, NamedTuple
 
 from kie_mcp.catalog.credits import format_worth
@@ -35,6 +35,9 @@ Description = dict[str, Any]
 
 LIVE_LABELS = {"live_price": "KIE's price today", "live": "KIE's list today", "live_changes": "KIE's schema today"}
 """The keys of a model's description that contain live data from KIE, each with its label in `format_description()`."""
+
+PARTLY = "These fit a part of the words:"
+"""The note of a search whose models fit only some of its words."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,7 +111,8 @@ def find_models(
 
     Models whose name is the query come first. Then come models that make the thing in the query (`NEEDS`), such as a
     logo. Then come models for which each word of the query is in the names, tool, kind, mode or description. The main
-    words of some other languages are translated first.
+    words of some other languages are translated first. A model that its tool does not list (`KieModel.unlisted`) is
+    found only by its id or an alias.
 
     Args:
         query: Words for a model or for the thing to make, such as `kling image` or `lip sync`; case is ignored.
@@ -117,10 +121,12 @@ def find_models(
         max_credits: Upper limit, in credits, for the lowest estimate of a call with default arguments; a model without
             a known price does not match. None for any price.
     """
+    called = find_by_name(query)
     pool = [
         entry
         for entry in list_pairs()
-        if (kind is None or entry.model.kind == kind)
+        if (not entry.model.unlisted or entry is called)
+        and (kind is None or entry.model.kind == kind)
         and mode in entry.model.task_type
         and (max_credits is None or _costs_at_most(max_credits, entry.model.default_estimate().low))
     ]
@@ -133,16 +139,18 @@ def find_models(
     # If a model was found with two tools, only the first of the two pairs is kept.
     once = {entry.model.id: entry for entry in reversed(found.entries)}
     entries = [entry for entry in found.entries if once[entry.model.id] is entry]
-    return Found(sorted(entries, key=lambda entry: _is_legacy_find(entry, query)), found.note)
-
-
-def _is_legacy_find(entry: Entry, query: str) -> bool:
-    """Tell whether a found model is a legacy model that the query does not name; such models are listed last."""
-    return bool(entry.model.legacy) and not entry.is_named(query)
+    # Legacy models come last, unless the query names them or asks for a thing that has them among its best.
+    best = {target for wish in find_needs(split_words(english)) for target in wish.need.targets}
+    entries.sort(key=lambda each: bool(each.model.legacy) and each.model.id not in best and not each.is_named(query))
+    return Found(entries, found.note)
 
 
 def _find_exactly(query: str, pool: list[Entry]) -> Found:
     """Find models by their names, by the thing that the query asks for (see `NEEDS`), and by all words of the query.
+
+    All other words of the query choose among the many models for a general thing, such as a video; among the models
+    for any other thing, only the words choose that name no thing. If no model fits all words, and none makes a kind
+    that the query names, the models for this kind are added (`_add_missing_kinds()`).
 
     If the query asks for several things, the note of the result is that of the first thing for which a model is found.
     The note is empty if the query is the name of a model.
@@ -151,10 +159,8 @@ def _find_exactly(query: str, pool: list[Entry]) -> Found:
     named = [entry for entry in pool if entry.is_named(query)]
     needed: list[Entry] = []
     note = ""
-    for number, wish in enumerate(find_needs(words)):
-        # Words such as "kling" choose among the models for a thing. Words for other things, such as "audio" in "lip
-        # sync my video to new audio", do not, except among the many models for pictures, videos, music or speech.
-        choosing = [word for word in wish.rest if (number and wish.is_general) or word not in list_thing_words()]
+    for wish in find_needs(words):
+        choosing = [word for word in wish.rest if wish.is_general or word not in list_thing_words()]
         fitting = [entry for entry in _find_targets(wish.need, pool) if all(map(entry.mentions, choosing))]
         note = note if needed or not fitting or named else wish.need.note
         needed += fitting
@@ -163,7 +169,29 @@ def _find_exactly(query: str, pool: list[Entry]) -> Found:
     matching.sort(
         key=lambda entry: (not any(part in _squash(name) for name in entry.names), -_count_words(texts, entry.model.id))
     )
-    return Found(list(dict.fromkeys((*named, *needed, *matching))), note)
+    found = list(dict.fromkeys((*named, *needed, *matching)))
+    if named or note or matching:
+        return Found(found, note)
+    # What follows "for" is not what to make: "voiceover for my video".
+    return _add_missing_kinds(found, find_needs(split_words(query.casefold().partition(" for ")[0])), pool)
+
+
+def _add_missing_kinds(found: list[Entry], wishes: list[Wish], pool: list[Entry]) -> Found:
+    """Add the models for a general wish, such as the video in "emoji video", if no model that was found makes its kind.
+
+    They take turns with the models that were found, because either word may be the main one.
+    """
+    kinds = _list_kinds(found)
+    general = [_find_targets(wish.need, pool) for wish in wishes if found and wish.is_general]
+    missing = [targets for targets in general if kinds.isdisjoint(_list_kinds(targets))]
+    turns = chain.from_iterable(zip_longest(found, *missing))
+    entries = list(dict.fromkeys(entry for entry in turns if entry))
+    return Found(entries, PARTLY if len(entries) > len(found) else "")
+
+
+def _list_kinds(entries: list[Entry]) -> set[str]:
+    """Return the kinds of the results that models make."""
+    return {entry.model.kind for entry in entries}
 
 
 def _find_targets(need: Need, pool: list[Entry]) -> list[Entry]:
@@ -215,7 +243,7 @@ def _find_things(wishes: list[Wish], pool: list[Entry]) -> Found:
     """Return the models that make any of the things that `find_needs()` found, whatever the other words say."""
     entries = list(dict.fromkeys(chain.from_iterable(_find_targets(wish.need, pool) for wish in wishes)))
     note = next((wish.need.note for wish in wishes), "")
-    return Found(entries, note or "These fit a part of the words:" * bool(entries))
+    return Found(entries, note or PARTLY * bool(entries))
 
 
 def _count_words(words: Iterable[str], text: str) -> int:
