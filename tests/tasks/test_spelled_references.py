@@ -522,9 +522,13 @@ async def test_a_file_s_own_url_is_sent_as_it_is(client: Client, sandbox: Sandbo
         "https://v.redd.it/aB/DASH_720.mp4",
         "https://cdn.loom.com/sessions/thumbnails/5f0c.gif",
         "https://cdn-cf-east.streamable.com/video/mp4/aB.mp4?Signature=1",
+        "https://a.example/acme/site/src/branch/hero.png",
+        "https://a.example/x?u=o/r/src/branch/main/x.png",
+        "https://a.example/x/y?u=https://git.a.example/o/r/-/blob/main/x.png",
+        "https://raw.githubusercontent.com/o/r/src/branch/main/x.png",
     ],
 )
-def test_the_own_url_of_a_clip_is_no_page(url: str) -> None:
+def test_a_file_s_own_url_that_resembles_a_page_is_kept(url: str) -> None:
     assert find_direct_url(url, url) == url
 
 
