@@ -367,6 +367,8 @@ MARKUP = {
     "[![fox](https://a.example/x.png)](https://a.example)": "https://a.example/x.png",
     "https://a.example/x.png?date=1&amp;sig=2&#38;a=3": "https://a.example/x.png?date=1&sig=2&a=3",
     "https://a.example/x?b[]=1&copy=2'": "https://a.example/x?b[]=1&copy=2'",
+    "https://a.example/x?src=is{a/b}": "https://a.example/x?src=is{a/b}",
+    "https://a.example/{3F25-89}/x.png": "https://a.example/{3F25-89}/x.png",
 }
 
 
@@ -377,7 +379,10 @@ def test_markup_around_a_url_is_removed(written: str) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["https://a.example/{{image}}.jpg", "https://a.example/${name}.jpg", "https://a.example/<id>.png", 'https://a"b/c'],
+    [
+        *("https://a.example/{{image}}.jpg", "https://a.example/${name}.jpg", "https://a.example/<id>.png"),
+        *("https://a.example/{width}x{height}.jpg", 'https://a"b/c'),
+    ],
 )
 def test_a_url_with_a_placeholder_or_markup_in_it_is_refused(url: str) -> None:
     with pytest.raises(InvalidCall, match="which is in no URL") as caught:
