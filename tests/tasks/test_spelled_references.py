@@ -921,6 +921,7 @@ def test_words_are_no_files(folder: Path, words: str) -> None:
         "data:{}",
         "task:{}",
         "https://a.example/{}",
+        "https://a.example/{}x",
         "<img {}",
         "url({}",
         "<img src={}",

@@ -241,8 +241,8 @@ def _read_data_uri(text: str) -> str:
 
 def _mend_url(rest: str) -> str:
     """Join the lines of a URL without its scheme, remove final punctuation, and encode the blanks in it."""
-    first, *lines = re.split(r"\s*[\r\n\t]+\s*", rest.strip())
-    for line in lines:
+    first, *lines = (line.strip() for line in re.split(r"[\r\n\t]+", rest.strip()))
+    for line in filter(None, lines):
         # A line behind a complete file name, such as `a.png`, or with blanks is another reference or other words. The
         # line break stays, so that a later check refuses the URL.
         is_end = _MEDIA_ENDING.search(first[-8:]) and not line.startswith(("?", "#", "&"))
