@@ -329,6 +329,7 @@ async def test_a_url_is_sent_in_its_plain_form(client: Client, sandbox: Sandbox,
     [
         *("https://a.example/x.png\nKeep her face.", "https://a.example/x\nKeep her face.", "https://a.example/x\n~/b"),
         *("https://a.example/x.png, make it snow", "https://a.example/x.png\nsnow", "https://a.example/x\n/home/me/b"),
+        "https://a.example/x?sig=1\n'/home/me/b'",
     ],
 )
 def test_words_or_paths_behind_a_url_are_not_sent_as_its_end(written: str) -> None:
