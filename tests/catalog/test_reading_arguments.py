@@ -25,6 +25,18 @@ UTILITY = {tool.name: tool for tool in TOOLS}
 A, B = "https://files.example/a.jpg", "https://files.example/b.jpg"
 COMMAS = "https://files.example/w_100,h_100/a.jpg"
 DATA = "data:image/png;base64,iVBORw0KGgo="
+DATA_PLUS = "data:image/png;base64,iVBORw0KGgphYgA+"
+SIGNED = "https://files.example/a?sig=abc"
+WHOLE_URLS = (
+    "https://e.com/k?disposition=attachment;filename=a.png;filename*=UTF-8''a.png&sig=ab",
+    "https://e.com/k?disposition=attachment%3B%20filename%3Da.png%2C%20b.png&sig=ab",
+    "https://e.com/a.png?list=a.png,b.png",
+    "https://e.com/a.png?colors=red.png,t_x",
+    "https://e.com/a/ab/Foo.jpg%2C_bar.jpg",
+    "https://e.com/upload/l_logo.png,t_media/v1/dog.jpg",
+    "https://e.com/hls/a.mp4,b.mp4,.urlset/master.m3u8",
+)
+"""URLs in which a separator behind a file's name is a part of the URL."""
 WORDS = {"prompt": "a fox"}
 SONG = {"prompt": "la", "style": "folk", "title": "Fox"}
 SHOTS = [{"prompt": "a door", "duration": 2}, {"prompt": "a room", "duration": 3}]
@@ -170,6 +182,13 @@ READ: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ),
     ("nano_banana_image", WORDS | {"images": f"{DATA},{DATA}"}, WORDS | {"images": [DATA, DATA]}),
     ("nano_banana_image", WORDS | {"images": f"{DATA},{A}"}, WORDS | {"images": [DATA, A]}),
+    *(
+        ("nano_banana_image", WORDS | {"images": f"{each}, {each}"}, WORDS | {"images": [each, each]})
+        for each in (DATA_PLUS, f"{SIGNED}+", f"{SIGNED}%2C")
+    ),
+    ("nano_banana_image", WORDS | {"images": f"{A}+, {B}%2C"}, WORDS | {"images": [A, B]}),
+    ("nano_banana_image", WORDS | {"images": f"{A},b.jpg,c.jpg"}, WORDS | {"images": [A, "b.jpg", "c.jpg"]}),
+    *(("kling_video", WORDS | {"image": url}, WORDS | {"image": url}) for url in WHOLE_URLS),
     ("nano_banana_image", WORDS | {"images": DATA}, WORDS | {"images": [DATA]}),
     ("nano_banana_image", WORDS | {"images": COMMAS}, WORDS | {"images": [COMMAS]}),
     ("nano_banana_image", WORDS | {"images": f"{COMMAS},{A}"}, WORDS | {"images": [COMMAS, A]}),
@@ -305,6 +324,12 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
             "; ~/b.jpg",
             ", t_abc",
             ", b.jpg",
+            "?sig=1,/home/me/b.jpg",
+            "?file=a.jpg,/me/b.jpg",
+            "?sig=1;~/b.jpg",
+            "?sig=1|/me/b.jpg",
+            "?sig=1, /me/b.jpg",
+            "?sig=1 C:\\me\\b.jpg",
         )
     ),
     ("nano_banana_image", WORDS | {"pictur": A}, r"nano_banana_image does not take pictur\. It takes "),

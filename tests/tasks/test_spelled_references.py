@@ -329,6 +329,7 @@ async def test_a_url_is_sent_in_its_plain_form(client: Client, sandbox: Sandbox,
     [
         *("https://a.example/x.png\nKeep her face.", "https://a.example/x\nKeep her face.", "https://a.example/x\n~/b"),
         *("https://a.example/x.png, make it snow", "https://a.example/x.png\nsnow", "https://a.example/x\n/home/me/b"),
+        "https://a.example/x?sig=1\n'/home/me/b'",
     ],
 )
 def test_words_or_paths_behind_a_url_are_not_sent_as_its_end(written: str) -> None:
@@ -367,6 +368,8 @@ MARKUP = {
     "[![fox](https://a.example/x.png)](https://a.example)": "https://a.example/x.png",
     "https://a.example/x.png?date=1&amp;sig=2&#38;a=3": "https://a.example/x.png?date=1&sig=2&a=3",
     "https://a.example/x?b[]=1&copy=2'": "https://a.example/x?b[]=1&copy=2'",
+    "https://a.example/x?src=is{a/b}": "https://a.example/x?src=is{a/b}",
+    "https://a.example/{3F25-89}/x.png": "https://a.example/{3F25-89}/x.png",
 }
 
 
@@ -377,7 +380,10 @@ def test_markup_around_a_url_is_removed(written: str) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["https://a.example/{{image}}.jpg", "https://a.example/${name}.jpg", "https://a.example/<id>.png", 'https://a"b/c'],
+    [
+        *("https://a.example/{{image}}.jpg", "https://a.example/${name}.jpg", "https://a.example/<id>.png"),
+        *("https://a.example/{width}x{height}.jpg", 'https://a"b/c'),
+    ],
 )
 def test_a_url_with_a_placeholder_or_markup_in_it_is_refused(url: str) -> None:
     with pytest.raises(InvalidCall, match="which is in no URL") as caught:
@@ -522,9 +528,13 @@ async def test_a_file_s_own_url_is_sent_as_it_is(client: Client, sandbox: Sandbo
         "https://v.redd.it/aB/DASH_720.mp4",
         "https://cdn.loom.com/sessions/thumbnails/5f0c.gif",
         "https://cdn-cf-east.streamable.com/video/mp4/aB.mp4?Signature=1",
+        "https://a.example/acme/site/src/branch/hero.png",
+        "https://a.example/x?u=o/r/src/branch/main/x.png",
+        "https://a.example/x/y?u=https://git.a.example/o/r/-/blob/main/x.png",
+        "https://raw.githubusercontent.com/o/r/src/branch/main/x.png",
     ],
 )
-def test_the_own_url_of_a_clip_is_no_page(url: str) -> None:
+def test_a_file_s_own_url_that_resembles_a_page_is_kept(url: str) -> None:
     assert find_direct_url(url, url) == url
 
 
@@ -912,6 +922,7 @@ def test_words_are_no_files(folder: Path, words: str) -> None:
         "data:{}",
         "task:{}",
         "https://a.example/{}",
+        "https://a.example/{}x",
         "<img {}",
         "url({}",
         "<img src={}",

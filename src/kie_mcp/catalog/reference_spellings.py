@@ -2,8 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from itertools import pairwise
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
@@ -34,24 +33,36 @@ _ENDING = re.compile(r"\.\w{2,5}$")
 _EXTENSION = r"\.(?:png|jpe?g|webp|gif|bmp|tiff?|hei[cf]|avif|mp4|m4v|mov|webm|mkv|avi|mp3|wav|ogg|flac|m4a|aac|opus)"
 _MEDIA_ENDING = re.compile(rf"{_EXTENSION}$", re.IGNORECASE)
 _SCHEME = r"[\"'`<]?(?:https?://|data:|task:|kie://|file:)"
-_LOCAL = r"(?:[tu]_\w|(?:~|\.{1,2})?/|[a-z]:[\\/])"
-_LOCAL_START = re.compile(_LOCAL, re.IGNORECASE)
-"""Matches the beginning of a path or of an id of kie-mcp."""
+_ID = r"[tu]_\w"
+_PATH = r"(?:(?:~|\.{1,2})?/\S|[a-z]:[\\/])"
+_FULL_PATH = r"(?:(?:~|/(?:home|Users|Volumes|mnt|private|root|tmp|var))/|[a-z]:[\\/])"
+_QUOTE = "[\"'`<]?"
+_LOCAL_START = re.compile(f"{_QUOTE}(?:{_ID}|{_PATH})", re.IGNORECASE)
+"""Matches the beginning of a path or of an id of kie-mcp; a quotation mark may come first."""
 HAS_SCHEME = re.compile(_SCHEME, re.IGNORECASE)
 """Matches the beginning of a URL, data URI or name such as `task:t_ab12#1`; a quotation mark may come first."""
-_NEXT_SCHEME = re.compile(rf"[\s,;|、，；\\%](?<!;base64,)(?:[nrt]|2C)?(?P<next>{_SCHEME})", re.IGNORECASE)
-"""Matches a separator, such as a comma, `\\n` or `%2C`, and the beginning of another reference behind it.
+_NEXT_SCHEME = re.compile(
+    rf"(?P<between>[\s,;|、，；]|%2C|%0A|(?:\\[nrt]){{1,9}})(?<!;base64,)(?={_SCHEME})", re.IGNORECASE
+)
+r"""Matches a separator, such as a comma, `\n` or `%2C`, in front of another reference.
 
 The comma in `;base64,` is no separator, even if `data:` follows: some tools write the prefix of a data URI twice.
 """
+_NEXT_PATH = re.compile(f"(?P<between>[ |](?={_QUOTE}{_PATH})|[,;、，；](?={_QUOTE}{_FULL_PATH}))", re.IGNORECASE)
+"""Matches a separator that ends any URL, also one with a query, in front of a path on this machine."""
+_SEPARATOR = r"[\s,;|、，；]|\\[nrt]|%0A"
+_PATH_BEHIND_FILE = re.compile(rf"{_EXTENSION}(?P<between>(?:{_SEPARATOR}|%2C)++)(?={_QUOTE}{_PATH})", re.IGNORECASE)
+"""Matches the separators between a file's name and any path."""
 _NEXT_NAME = re.compile(
-    rf"{_EXTENSION}(?:(?:[\s,;|、，；]|\\[nrt]|%2C|%0A)++|\+(?=https?:))"
-    rf"(?P<next>{_SCHEME}|[\"'`<]?(?:{_LOCAL}|[^\s,;|/?#]{{1,99}}{_EXTENSION}(?!\w)))",
+    rf"{_EXTENSION}(?P<between>\+(?=https?:)"
+    rf"|(?:%2C)?+(?:{_SEPARATOR})++(?![^\s/]{{0,99}}\w/)(?={_QUOTE}(?:{_ID}|[^\s,;|/?#]{{1,99}}{_EXTENSION}(?!\w))))",
     re.IGNORECASE,
 )
-"""Matches the end of a file's name, a separator, and the beginning of another reference, which may be a path."""
-_BETWEEN = re.compile(r"[\s,;|、，；+]|\\[nrt]|%2C|%0A", re.IGNORECASE)
-"""Matches one separator between two references."""
+"""Matches the separators between a URL that ends in a file's name and a file's name, an id or another URL.
+
+If a folder's name and a slash follow, as in `l_logo.png,t_media/v1/dog.jpg`, the URL goes on.
+"""
+_LAST_SEPARATORS = re.compile(rf"({_EXTENSION})(?:{_SEPARATOR}|%2C|\+)++\Z", re.IGNORECASE)
 
 _DATA = re.compile(r"data(:|%3A)", re.IGNORECASE)
 _DATA_HEAD = re.compile(r"[\"'\s]*data:[^,]{0,100},", re.IGNORECASE)
@@ -101,22 +112,32 @@ def split_references(text: str) -> list[str]:
     """Split a text with several references, such as `task:t_ab12#1, https://e.com/b.png`.
 
     Commas alone do not separate references, because a URL may contain commas, and a data URI may contain commas and
-    line breaks. A path, a file's name or an id of kie-mcp begins another reference only behind a URL of a file, such as
-    `https://e.com/a.png`.
+    line breaks. Behind a URL, a path begins another reference; outside `/home` and similar folders, only with a file's
+    name, a blank or a `|` before it. A file's name or an id of kie-mcp begins one only if the URL is that of a file and
+    has no query, such as `https://e.com/a.png`.
     """
-    patterns = (_NEXT_SCHEME, _NEXT_NAME) if _URL.match(text.lstrip()) else (_NEXT_SCHEME,)
-    starts = {found.start("next") for pattern in patterns for found in pattern.finditer(text)}
-    places = sorted({0, *starts, len(text)})
-    parts = [_strip_separators(text[start:end]) for start, end in pairwise(places)] if starts else [text]
+    wholes = _cut(text, _NEXT_SCHEME.finditer(text))
+    parts = [part for whole in wholes for part in _cut(whole, _find_names(whole))]
+    if len(parts) > 1:
+        parts = [_LAST_SEPARATORS.sub(r"\1", part.strip(" ,;|、，；\n\r\t")) for part in parts]
     return [part for part in parts if part]
 
 
-def _strip_separators(text: str) -> str:
-    text = text.strip(" ,;|、，；\n\r\t")
-    end = len(text)
-    while sizes := [size for size in (1, 2, 3) if _BETWEEN.fullmatch(text, max(end - size, 0), end)]:
-        end -= sizes[0]
-    return text[:end]
+def _find_names(text: str) -> Iterable[re.Match[str]]:
+    """Return the separators behind a URL in front of paths, files' names and ids of kie-mcp."""
+    if not _URL.match(text.lstrip()):
+        return ()
+    name_end = text.find("?") if "?" in text else len(text)
+    names = _NEXT_NAME.finditer(text, 0, name_end)
+    return sorted((*names, *_PATH_BEHIND_FILE.finditer(text), *_NEXT_PATH.finditer(text)), key=re.Match.end)
+
+
+def _cut(text: str, separators: Iterable[re.Match[str]]) -> list[str]:
+    starts, ends = [0], []
+    for found in separators:
+        ends.append(found.start("between"))
+        starts.append(found.end())
+    return [text[start:end] for start, end in zip(starts, [*ends, len(text)], strict=True)]
 
 
 def unwrap(text: str) -> Iterator[str]:
@@ -241,8 +262,8 @@ def _read_data_uri(text: str) -> str:
 
 def _mend_url(rest: str) -> str:
     """Join the lines of a URL without its scheme, remove final punctuation, and encode the blanks in it."""
-    first, *lines = re.split(r"\s*[\r\n\t]+\s*", rest.strip())
-    for line in lines:
+    first, *lines = (line.strip() for line in re.split(r"[\r\n\t]+", rest.strip()))
+    for line in filter(None, lines):
         # A line behind a complete file name, such as `a.png`, or with blanks is another reference or other words. The
         # line break stays, so that a later check refuses the URL.
         is_end = _MEDIA_ENDING.search(first[-8:]) and not line.startswith(("?", "#", "&"))
@@ -250,9 +271,9 @@ def _mend_url(rest: str) -> str:
     rest = _HIDDEN_IN_URLS.sub("", _AMPERSAND.sub("&", first)).rstrip(f'{INVISIBLE}"<>`')
     bare = rest.rstrip(_AROUND_URLS)
     rest = bare if _MEDIA_ENDING.search(bare[-8:]) else rest
-    # A blank after a complete file name ends the URL as well, and is not encoded.
+    # A blank after a complete file name or before a path ends the URL as well, and is not encoded.
     before = rest.partition(" ")[0].rstrip(_PUNCTUATION)
-    return rest if _MEDIA_ENDING.search(before) else rest.replace(" ", "%20")
+    return rest if _MEDIA_ENDING.search(before[-8:]) or _NEXT_PATH.search(rest) else rest.replace(" ", "%20")
 
 
 def _parse_object(text: str) -> Mapping[str, Any]:

@@ -23,8 +23,11 @@ from kie_mcp.tasks.share_pages import find_direct_url
 NO_MEDIA = frozenset({"pdf", "svg", "html", "htm", "zip", "rar", "7z", "doc", "docx", "ppt", "pptx", "psd", "eps"})
 """File extensions of files that no model takes as a picture, clip or sound."""
 
-_NEVER_IN_URLS = re.compile(r"""["<>{}\\`\x00-\x1f\x7f]""")
-"""Matches characters that a URL has only percent-encoded (RFC 3986); they belong to markup or to a template."""
+_NEVER_IN_URLS = re.compile(r"""["<>\\`\x00-\x1f\x7f]|\{\{|\$\{|\{[A-Za-z_]\w*\}""")
+"""Matches characters that a URL has only percent-encoded (RFC 3986), and placeholders such as `{{name}}` and `{width}`.
+
+Other braces are sent, because browsers copy them as they are: `?src=is{a/b}`.
+"""
 
 
 def identify_file(file: IO[bytes], name: str) -> Content:

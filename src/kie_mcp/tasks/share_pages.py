@@ -73,7 +73,7 @@ PAGES: tuple[Page, ...] = (
     # github.com/drakulavich/kesha-voice-kit/pull/486
     Page(
         r"github\.com",
-        r"/(?P<repo>[^/]+/[^/]+)/blob/(?P<path>[^?#]+).*",
+        r"/(?P<repo>[^/?#]+/[^/?#]+)/blob/(?P<path>[^?#]+).*",
         "https://github.com/{repo}/raw/{path}",
     ),
     Page(r"github\.com", r"/[^/]+/[^/]+(/tree/.*)?/?", what=FOLDER),
@@ -82,26 +82,27 @@ PAGES: tuple[Page, ...] = (
     # gitlab.com/gitlab-org/gitlab/-/issues/388032. This program runs on many hosts.
     Page(
         r".+",
-        r"(?P<repo>/.+)/-/blob/(?P<path>[^?#]+).*",
+        r"(?P<repo>/[^?#]+)/-/blob/(?P<path>[^?#]+).*",
         "{site}{repo}/-/raw/{path}",
         keep_query=("ref_type",),
     ),
-    # Source: github.com/go-gitea/gitea/issues/34104. Gitea and Forgejo run on many hosts, such as codeberg.org.
+    # Source: github.com/go-gitea/gitea/issues/34104. Gitea and Forgejo run on many hosts, such as codeberg.org. `path`
+    # is the name of the branch, tag or commit, and the file.
     Page(
-        r".+",
-        r"/(?P<repo>[^/]+/[^/]+)/src/(?P<ref>branch|tag|commit)/(?P<path>[^?#]+\.\w+).*",
+        r"(?!raw\.githubusercontent\.com$).+",
+        r"/(?P<repo>[^/?#]+/[^/?#]+)/src/(?P<ref>branch|tag|commit)/(?P<path>[^/?#]+/[^?#]+\.\w+).*",
         "{site}/{repo}/raw/{ref}/{path}",
     ),
     # Source: the page support.atlassian.com/bitbucket-cloud/docs/get-a-link-to-a-file.
     Page(
         r"bitbucket\.org",
-        r"/(?P<repo>[^/]+/[^/]+)/src/(?P<path>[^?#]+\.\w+).*",
+        r"/(?P<repo>[^/?#]+/[^/?#]+)/src/(?P<path>[^?#]+\.\w+).*",
         "https://bitbucket.org/{repo}/raw/{path}",
     ),
     # Source: huggingface.co/docs/huggingface_hub/package_reference/file_download, the function `hf_hub_url`.
     Page(
         r"(huggingface\.co|hf\.co)",
-        r"/(?P<repo>.+?)/blob/(?P<path>[^?#]+).*",
+        r"/(?P<repo>[^?#]+?)/blob/(?P<path>[^?#]+).*",
         "https://huggingface.co/{repo}/resolve/{path}",
     ),
     # Source: mediawiki.org/wiki/Help:Linking_to_files. MediaWiki's SpecialFilepath.php redirects to the file.
