@@ -31,7 +31,7 @@ def call(tool: str, arguments: dict[str, Any]) -> KieModel:
         ("runway_aleph", {}, "video is required by runway/gen4-aleph"),
         ("minimax_video", {"model": "minimax-h3/image-to-video"}, "give image (first frame), last_image, or both"),
         ("minimax_video", {"audios": ["a.mp3"]}, "give images or videos; audios only go with them"),
-        ("minimax_video", {"aspect_ratio": "adaptive"}, "aspect_ratio: Input should be '21:9'"),
+        ("minimax_video", {"aspect_ratio": "7:3"}, "aspect_ratio: Input should be '21:9'"),
         (
             "hailuo_video",
             {"model": "hailuo-02-pro", "duration": 10},
