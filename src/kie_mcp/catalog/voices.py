@@ -108,11 +108,8 @@ MJ0RnG71ty4LH3dvNfSd | Leon, man, soothing, grounded
 )
 """The voices that KIE lists for the ElevenLabs models, in KIE's order."""
 
-ELEVENLABS_NAMES = (
-    "adam alice aria bill brian callum charlie charlotte chris daniel eric george jessica laura liam lily matilda "
-    "rachel river roger sarah will"
-)
-"""Names, in lower case, that KIE takes too: those in its examples, and those that it listed before its ids."""
+ELEVENLABS_NAMES = frozenset({"adam", "rachel"})
+"""Names, in lower case, that KIE's examples have although its list has not."""
 
 ELEVENLABS_ID = re.compile("[A-Za-z0-9]{20}")
 """Matches the id of any ElevenLabs voice."""
@@ -198,7 +195,7 @@ def describe_unlisted(given: str, voices: Sequence[Voice] = ELEVENLABS) -> str:
     """
     name = given.strip().casefold()
     known = {voice.name.casefold(): voice.name for voice in voices}
-    if name in known or name in ELEVENLABS_NAMES.split() or ELEVENLABS_ID.fullmatch(given.strip()):
+    if name in known or name in ELEVENLABS_NAMES or ELEVENLABS_ID.fullmatch(given.strip()):
         return ""
     near = [known[each] for each in difflib.get_close_matches(name, known, n=3)]
     near = near or [voice.name for voice in find_voices(voices, given)[0][:3]]
