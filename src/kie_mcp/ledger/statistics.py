@@ -76,7 +76,7 @@ class Statistics:
             since: The given time, in seconds since 1970; None for the time when `task` was created.
             newest_number: What `newest_number_if_idle()` returned at the given time: tasks with higher numbers were
                 recorded later. If None, the number of `task` is used.
-            refund_seconds: Seconds for which a failed task counts as running after its end.
+            refund_seconds: Seconds for which a task that failed at KIE counts as running after its end.
         """
         since = task.created if since is None else since
         own = await self._database.select(sa.select(tasks.c.number).where(tasks.c.id == task.id))
@@ -84,7 +84,7 @@ class Statistics:
         overlaps = [
             tasks.c.finished.is_(None),
             tasks.c.finished >= since,
-            sa.and_(tasks.c.state == "failed", tasks.c.finished >= since - refund_seconds),
+            sa.and_(tasks.c.state == "failed", tasks.c.kie_id.is_not(None), tasks.c.finished >= since - refund_seconds),
             # When a process takes over a task and records it as unknown, the create request of the earlier process may
             # still be on its way.
             sa.and_(tasks.c.state == "unknown", tasks.c.finished >= since - LATE_SECONDS),
