@@ -4,9 +4,9 @@ import difflib
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from kie_mcp.catalog.argument_values import is_empty
 from kie_mcp.catalog.fields import snake_case
 from kie_mcp.catalog.spellings import HOST_ARGUMENTS, NEAR_NAMES, PLACEHOLDERS, RELATED_NAMES
-from kie_mcp.text import is_blank
 
 Names = Mapping[str, str]
 
@@ -67,8 +67,7 @@ def find_meant(name: str, known: Collection[str], kie_names: Names | None = None
 
 
 def _says_nothing(value: Any) -> bool:
-    is_word = isinstance(value, str)
-    return value in (None, [], {}) or (is_word and (is_blank(value) or value.strip().casefold() in PLACEHOLDERS))
+    return is_empty(value) or (isinstance(value, str) and value.strip().casefold() in PLACEHOLDERS)
 
 
 def _plain(name: str) -> str:

@@ -42,6 +42,11 @@ def read_value(value: Any, schema: Schema) -> Any:
             return _read_choice(value, schema.get("enum", ()))
 
 
+def is_empty(value: Any) -> bool:
+    """Tell whether a value is None, an empty list or object, or a text with nothing that can be seen."""
+    return value in (None, [], {}) or (isinstance(value, str) and is_blank(value))
+
+
 def is_placeholder(value: Any, schema: Schema) -> bool:
     """Tell whether a value is a text for "not given", such as "null".
 
@@ -178,9 +183,5 @@ def _read_object(value: Any, schema: Schema) -> Any:
     return {
         name: read_value(each, known.get(name, {}))
         for name, each in read.items()
-        if name in required or not (_is_empty(each) or is_placeholder(each, known.get(name, {})))
+        if name in required or not (is_empty(each) or is_placeholder(each, known.get(name, {})))
     }
-
-
-def _is_empty(value: Any) -> bool:
-    return value in (None, [], {}) or (isinstance(value, str) and is_blank(value))

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
 from kie_mcp.catalog.argument_names import rename_arguments, sort_by_likeness
-from kie_mcp.catalog.argument_values import is_placeholder, parse_json, read_value
+from kie_mcp.catalog.argument_values import is_empty, is_placeholder, parse_json, read_value
 from kie_mcp.text import LONGEST_GIVEN, is_blank, shorten
 
 Schema = dict[str, Any]
@@ -68,11 +68,6 @@ def tidy(value: Any, depth: int = 0) -> Any:
             if isinstance(each, list) or not is_empty(each) or (isinstance(each, dict) and place < last)
         ]
     return "" if isinstance(value, str) and is_blank(value) else value
-
-
-def is_empty(value: Any) -> bool:
-    """Tell whether a value that `tidy()` returned is None, or an empty text, list or object."""
-    return value is None or (isinstance(value, str | list | dict) and not value)
 
 
 def leave_out_empty(arguments: Mapping[str, Any], required: Collection[str] = ()) -> dict[str, Any]:

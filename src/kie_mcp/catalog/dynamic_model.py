@@ -10,8 +10,8 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SerializationInfo, create_model
 
 from kie_mcp.catalog.amount import NOT_MEASURED, Lengths
-from kie_mcp.catalog.argument_values import is_placeholder
-from kie_mcp.catalog.arguments import coerce_arguments, is_empty, tidy
+from kie_mcp.catalog.argument_values import is_empty, is_placeholder
+from kie_mcp.catalog.arguments import coerce_arguments, tidy
 from kie_mcp.catalog.fields import Kind, Ref, snake_case
 from kie_mcp.catalog.file_fields import has_file, json_type, with_files
 from kie_mcp.catalog.model import KieModel

@@ -109,7 +109,7 @@ MJ0RnG71ty4LH3dvNfSd | Leon, man, soothing, grounded
 """The voices that KIE lists for the ElevenLabs models, in KIE's order."""
 
 ELEVENLABS_NAMES = frozenset({"adam", "rachel"})
-"""Names, in lower case, that KIE's examples have although its list has not."""
+"""Names, in lower case, that KIE's pages have although its list has not."""
 
 ELEVENLABS_ID = re.compile("[A-Za-z0-9]{20}")
 """Matches the id of any ElevenLabs voice."""

@@ -272,7 +272,8 @@ class Watcher(BaseWatcher):
         if failures.has_new_word(task):
             with suppress(LedgerError):
                 row = await self._services.ledger.find(task.id)
-                self.note_settled(row if row and row.final else task)
+                if row and row.final:
+                    self.note_settled(row)
         if task.final:
             # A caller has settled the task meanwhile, with `resolve_task`.
             return
