@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+import venv
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from support.kie_server import serve_kie
 from support.runners import saved_files
 from support.tasks import NOW
 from support.tasks import task as build_task
-from support.terminal import run_in_terminal
+from support.terminal import run_in_terminal, run_program_in_terminal
 from typer.testing import CliRunner, Result
 
 from kie_mcp import __version__
@@ -293,6 +294,17 @@ def test_in_a_terminal_the_program_says_what_it_is_and_what_to_do_next(settings:
     assert shown.count("kie-mcp ") == 4
     for command in ("install", "doctor", "--help"):
         assert f"kie-mcp {command}" in shown
+
+
+@IN_A_TERMINAL
+def test_no_command_is_broken_by_the_width_of_the_terminal(settings: dict[str, str], tmp_path: Path) -> None:
+    folder = tmp_path / ("folder" * 10)
+    venv.create(folder, symlinks=True)
+    python = str(folder / "bin" / "python")
+    code, shown = run_program_in_terminal(settings | {"PYTHONPATH": os.pathsep.join(sys.path)}, python, "-m", "kie_mcp")
+    assert code == 0, shown
+    for command in ("install", "doctor", "--help"):
+        assert f"{python} -m kie_mcp {command}" in shown
 
 
 @IN_A_TERMINAL

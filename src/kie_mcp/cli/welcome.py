@@ -1,7 +1,7 @@
 """The text that `kie-mcp` prints when a person, and not an MCP client, starts it in a terminal."""
 
 from rich.console import Console
-from rich.table import Table
+from rich.padding import Padding
 from rich.text import Text
 
 from kie_mcp import __version__
@@ -22,7 +22,7 @@ def welcome() -> None:
     console = Console(highlight=False)
     console.width = min(console.width, 80)
     console.print(Text.assemble((f"kie-mcp {__version__}", "bold"), f" {WHAT} Clients start it themselves."))
-    table = Table.grid(padding=(0, 2))
     for command, what in NEXT.items():
-        table.add_row(Text(f"  {program} {command}", "bold"), what)
-    console.print(table)
+        # A line break within a command would be copied with it.
+        console.print(Text(f"  {program} {command}", "bold"), soft_wrap=True)
+        console.print(Padding(what, (0, 0, 0, 6)))
