@@ -209,7 +209,7 @@ def _plan_sound(timeline: Timeline, layout: Layout, sources: Sources, gain_db: f
     metadata: tuple[str, ...] = WITHOUT_METADATA
     if timeline.cover and layout.format in COVERED_FORMATS:
         cover = graph.add_input(sources[timeline.cover].name)
-        options += ("-map", f"{cover}:v:0", "-frames:v", "1", "-c:v", "mjpeg", "-q:v", "3", "-pix_fmt", "yuvj420p")
+        options += ("-map", f"{cover}:v:0", "-c:v", "mjpeg", "-q:v", "3", "-pix_fmt", "yuvj420p")
         options += ("-disposition:v:0", "attached_pic")
         # The cover of an MP3 is in an ID3 tag. `WITHOUT_METADATA` ends with an option that forbids ID3 tags, and this
         # option is replaced here.
