@@ -57,8 +57,8 @@ async def test_a_clip_or_sound_keeps_its_format_if_the_model_takes_it(name: str)
 
 @needs_ffmpeg
 async def test_a_clip_of_3840_x_2160_pixels_and_10_bits_is_encoded_again_within_the_limit_of_memory() -> None:
-    source = ("-f", "lavfi", "-i", "testsrc2=size=3840x2160:rate=8:duration=1")
-    given = content(run_ffmpeg("large.mkv", *source, "-c:v", "libx265", "-preset", "ultrafast", "-pix_fmt", "yuv420p10"))
+    source = ("-f", "lavfi", "-i", "testsrc2=size=3840x2160:rate=8:duration=1", "-pix_fmt", "yuv420p10")
+    given = content(run_ffmpeg("large.mkv", *source, "-c:v", "libx265", "-preset", "ultrafast"))
     _, fitted, done = await fit(given, CLIP)
     assert (fitted.mime_type, done) == ("video/mp4", "MKV made MP4")
 
