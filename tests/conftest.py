@@ -2,6 +2,7 @@
 
 import fcntl
 import gc
+import sys
 from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from support.clock import JumpingClock, JumpingLoop
 from support.ledgers import find_url, open_ledger, use_server
 from support.new_model import NEW, SCHEMA
 from support.postgresql import NOT_INSTALLED, end_shared_server, find_programs, share_server
+from support.programs import prefer_newest_ffmpeg
 
 from kie_mcp.config import Settings
 from kie_mcp.kie.client import KieClient
@@ -71,6 +73,12 @@ def _find_run_folder(config: pytest.Config, tmp_path_factory: pytest.TempPathFac
     """Return the folder that all processes of this run of tests have."""
     folder = tmp_path_factory.getbasetemp()
     return folder.parent if hasattr(config, "workerinput") else folder
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # The processes of this run inherit the PATH of the first one.
+    if not hasattr(config, "workerinput"):
+        prefer_newest_ffmpeg()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -167,6 +175,13 @@ def keyless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     for name in ("KIE_API_KEY", "KIE_AI_API_KEY", "KIE_API_KEY_FILE", "KIE_MCP_SANDBOX"):
         monkeypatch.delenv(name, raising=False)
     return Settings(data_dir=tmp_path / "data", output_dir=tmp_path / "out")
+
+
+@pytest.fixture
+def without_ffmpeg(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine on which no ffmpeg is found."""
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
 
 
 @pytest.fixture(scope="session")

@@ -132,8 +132,8 @@ async def test_flac_in_mp4_is_copied() -> None:
 
 
 @pytest.mark.parametrize("limits", [CLIP, SOUND, Limits()])
-async def test_without_ffmpeg_a_file_stays_as_it_is(limits: Limits, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "")
+@pytest.mark.usefixtures("without_ffmpeg")
+async def test_without_ffmpeg_a_file_stays_as_it_is(limits: Limits) -> None:
     given = content(b"any", "audio/flac")
     assert await fit(given, limits) == (b"any", given, "")
 

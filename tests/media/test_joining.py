@@ -143,9 +143,9 @@ async def test_sounds_of_different_formats_are_encoded_again(
     assert float(probe(joined)["duration"]) == pytest.approx(4, abs=0.2)
 
 
-async def test_without_ffmpeg_only_equal_formats_are_joined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_ffmpeg_only_equal_formats_are_joined(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     mono, stereo = (encode(tmp_path, f"{n}.mp3", 1, ("-ac", str(n))) for n in (1, 2))
-    monkeypatch.setenv("PATH", "")
+    request.getfixturevalue("without_ffmpeg")
     assert await join([mono, mono], tmp_path / "a.mp3") == "audio/mpeg"
     assert await join([mono, stereo], tmp_path / "b.mp3") == ""
     assert not (tmp_path / "b.mp3").read_bytes()

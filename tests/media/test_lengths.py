@@ -44,11 +44,6 @@ BY_HEADERS = (
 """Extensions of files whose length is known without ffmpeg."""
 
 
-@pytest.fixture
-def without_ffmpeg(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "")
-
-
 def measure(path: Path, content: bytes) -> float | None:
     path.write_bytes(content)
     with disk.open_file(path) as file:

@@ -13,6 +13,7 @@ import PIL.ImageDraw
 import pytest
 from support import films
 from support.media_files import picture, tone
+from support.programs import needs_ffmpeg
 
 from kie_mcp import disk
 from kie_mcp.errors import InvalidCall
@@ -22,13 +23,7 @@ from kie_mcp.sandbox.fake_media import MediaContent, render_file
 
 pytestmark = pytest.mark.anyio
 
-needs_ffmpeg = pytest.mark.skipif(not ffmpeg.find_ffmpeg(), reason="There is no ffmpeg on this machine.")
 WORK = MediaContent("a fox", "1", "16:9")
-
-
-@pytest.fixture
-def without_ffmpeg(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "")
 
 
 def write_file(folder: Path, name: str, content: bytes | PIL.Image.Image, **how: Any) -> Path:

@@ -152,11 +152,9 @@ async def test_several_are_shown_side_by_side_or_one_by_one(client: Client) -> N
     assert read_picture(await view(client, f"task:{id_}#3", n=2))[1].startswith(f"task:{id_}#2, ")
 
 
-async def test_without_ffmpeg_a_clip_is_described_and_said_to_be_unseen(
-    client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("without_ffmpeg")
+async def test_without_ffmpeg_a_clip_is_described_and_said_to_be_unseen(client: Client) -> None:
     made = await make(client, "kling_video")
-    monkeypatch.setenv("PATH", "")
     text = read_text(await view(client, made["task_id"]))
     assert text.endswith(": 2.0 s. There is no ffmpeg here, so its frames cannot be shown.")
 
@@ -168,9 +166,9 @@ async def test_with_ffmpeg_a_clip_is_shown_by_a_frame(client: Client) -> None:
     assert "the frame at 0.2 s is shown" in text
 
 
-async def test_without_ffmpeg_songs_are_described(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("without_ffmpeg")
+async def test_without_ffmpeg_songs_are_described(client: Client) -> None:
     made = await make(client, "suno_music")
-    monkeypatch.setenv("PATH", "")
     _, first, second = read_text(await view(client, made["task_id"])).splitlines()
     assert first.startswith("1. ")
     assert second.startswith("2. ")
