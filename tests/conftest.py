@@ -17,7 +17,7 @@ from support.clock import JumpingClock, JumpingLoop
 from support.ledgers import find_url, open_ledger, use_server
 from support.new_model import NEW, SCHEMA
 from support.postgresql import NOT_INSTALLED, end_shared_server, find_programs, share_server
-from support.programs import prefer_newest_ffmpeg
+from support.programs import PATH_OF_SYSTEM, prefer_newest_ffmpeg
 
 from kie_mcp.config import Settings
 from kie_mcp.kie.client import KieClient
@@ -175,6 +175,12 @@ def keyless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     for name in ("KIE_API_KEY", "KIE_AI_API_KEY", "KIE_API_KEY_FILE", "KIE_MCP_SANDBOX"):
         monkeypatch.delenv(name, raising=False)
     return Settings(data_dir=tmp_path / "data", output_dir=tmp_path / "out")
+
+
+@pytest.fixture
+def ffmpeg_of_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ffmpeg of the machine in place of the newest, if there is one: its version may be years old."""
+    monkeypatch.setenv("PATH", PATH_OF_SYSTEM)
 
 
 @pytest.fixture

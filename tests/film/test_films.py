@@ -15,7 +15,7 @@ from support.programs import needs_ffmpeg
 
 from kie_mcp.errors import InvalidCall
 
-pytestmark = [pytest.mark.anyio, needs_ffmpeg]
+pytestmark = [pytest.mark.anyio, needs_ffmpeg, pytest.mark.usefixtures("ffmpeg_of_system")]
 
 HDR = ("-c:v", "libx265", "-pix_fmt", "yuv420p10le", "-x265-params", "log-level=0", "-color_trc", "smpte2084")
 """Options for HDR that states its transfer and no other colours."""

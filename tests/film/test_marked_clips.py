@@ -16,7 +16,7 @@ from support.programs import PROGRAM, needs_ffmpeg
 from kie_mcp.sandbox.fake_clip import CELLS, RATE, choose_pitch, draw_clip, number_clip
 from kie_mcp.sandbox.fake_media import MediaContent
 
-pytestmark = [pytest.mark.anyio, needs_ffmpeg]
+pytestmark = [pytest.mark.anyio, needs_ffmpeg, pytest.mark.usefixtures("ffmpeg_of_system")]
 
 SECONDS, FRAMES = 1, RATE
 """Length of each drawn clip, in seconds and in frames."""

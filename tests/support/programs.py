@@ -16,6 +16,10 @@ It has no shared libraries, and so starts in a fifth of the time that the ffmpeg
 """
 
 
+PATH_OF_SYSTEM = os.pathsep.join(each for each in os.environ["PATH"].split(os.pathsep) if each != str(NEWEST))
+"""The PATH without this folder."""
+
+
 def prefer_newest_ffmpeg() -> None:
     """Let this process and those that it starts use the newest ffmpeg, where the package has one for this system."""
     try:
@@ -26,13 +30,7 @@ def prefer_newest_ffmpeg() -> None:
     link = NEWEST / "ffmpeg"
     link.unlink(missing_ok=True)
     link.symlink_to(newest)
-    os.environ["PATH"] = os.pathsep.join((str(NEWEST), os.environ["PATH"]))
-
-
-def prefer_ffmpeg_of_system(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Use the ffmpeg of the machine until the end of the test; its version may be years old."""
-    folders = os.environ["PATH"].split(os.pathsep)
-    monkeypatch.setenv("PATH", os.pathsep.join(each for each in folders if each != str(NEWEST)))
+    os.environ["PATH"] = os.pathsep.join((str(NEWEST), PATH_OF_SYSTEM))
 
 
 PROGRAM = ffmpeg.find_ffmpeg()
