@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from support import preloaded
 from support.accounts import make_key, run_provider, serve_accounts
 from support.clock import JumpingClock, JumpingLoop
+from support.effort import Effort
 from support.ledgers import find_url, open_ledger, use_server
 from support.new_model import NEW, SCHEMA
 from support.postgresql import NOT_INSTALLED, end_shared_server, find_programs, share_server
@@ -35,7 +36,7 @@ SETTINGS = Settings(sandbox=True, repeat_window=0, wait_seconds=40, confirm_abov
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-snapshots", action="store_true", help="Write tests/snapshots instead of comparing.")
     parser.addoption("--write-pictures", action="store_true", help="Write the README's pictures into docs/images.")
-    parser.addoption("--all-moments", action="store_true", help="Kill a server at every moment on PostgreSQL, too.")
+    parser.addoption("--thorough", action="store_true", help="Try every moment, and ten times as many seeds.")
     parser.addoption(
         "--database",
         choices=("sqlite", "postgresql"),
@@ -76,6 +77,7 @@ def _find_run_folder(config: pytest.Config, tmp_path_factory: pytest.TempPathFac
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    Effort.is_thorough = config.getoption("thorough")
     # The processes of this run inherit the PATH of the first one.
     if not hasattr(config, "workerinput"):
         prefer_newest_ffmpeg()

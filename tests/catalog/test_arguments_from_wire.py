@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from support.effort import examples
 from support.example_calls import EXAMPLES
 from support.strategies import arguments
 
@@ -39,7 +40,7 @@ def test_what_a_model_sends_is_read_back_in_the_spelling_of_every_way(id_: str) 
     accepted = []
 
     @given(arguments(plain_schema(MODELS[id_])))
-    @settings(max_examples=20, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(15), database=None, derandomize=True, suppress_health_check=list(HealthCheck))
     def every_accepted_call(given: dict[str, Any]) -> None:
         try:
             call = parse(id_, given)

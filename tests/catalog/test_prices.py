@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.effort import examples
 from support.example_calls import ARGUMENTS, EXAMPLES, GIVEN
 from support.kie_prices import charge, facts_of
 from support.strategies import arguments
@@ -121,7 +122,7 @@ def test_no_call_can_cost_more_than_its_estimate(id_: str) -> None:
                 assert id_ in NO_AMOUNT or estimate.low - 0.01 <= charged <= estimate.high + 1e-6
 
     @given(arguments(plain_schema(MODELS[id_])), st.sampled_from((0.0, 0.5, 1.0)))
-    @settings(max_examples=60, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(30), database=None, derandomize=True, suppress_health_check=list(HealthCheck))
     def check_any(given: dict[str, Any], share: float) -> None:
         with contextlib.suppress(ValueError):
             call = parse(id_, **{**needed(id_), **given})

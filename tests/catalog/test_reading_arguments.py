@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.effort import examples
 from support.example_calls import ARGUMENTS, GIVEN
 from support.facts import market
 
@@ -518,7 +519,7 @@ def test_what_says_nothing_changes_neither_model_nor_body_nor_price(family: Fami
     values = {name: st.sampled_from(list(idle_values(family, type(call), name))) for name in names if name != "model"}
 
     @given(st.fixed_dictionaries({"model": st.sampled_from(NOTHING)}, optional=values))
-    @settings(max_examples=30, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(15), database=None, derandomize=True, suppress_health_check=list(HealthCheck))
     def it_is_the_same_call(filled: dict[str, Any]) -> None:
         same = family.parse(plain | filled)
         assert type(same) is type(call)

@@ -4,18 +4,31 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import killable_server
+from support.effort import Effort
 from support.kie_server import KieServer
 from support.ledgers import find_url
 
 Call = tuple[str, Mapping[str, Any]]
 
 DAY = 24 * 3600
+
+
+def choose_moments(passed: Sequence[str]) -> list[int]:
+    """Return the numbers, from 1 on, of the moments at which a server is to be killed, of those that another passed.
+
+    These are the first and the last one of each kind, or with `--thorough` all of them.
+    """
+    if Effort.is_thorough:
+        return [*range(1, len(passed) + 1)]
+    first = {moment: number for number, moment in reversed([*enumerate(passed, 1)])}
+    last = {moment: number for number, moment in enumerate(passed, 1)}
+    return sorted({*first.values(), *last.values()})
 
 
 class Driver:

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from driver import DAY, Call, Driver, driving
+from driver import DAY, Call, Driver, choose_moments, driving
 from killable_server import HurriedClock
 from support.clock import JumpingClock
+from support.effort import Effort
 from support.kie_server import KieServer, serve_kie
 from support.runners import InterceptedKie, model_call, run_runner, run_to_end, saved_files
 
@@ -28,7 +29,7 @@ HURRY = 100
 """At this speed, a remembered balance lasts for six real seconds: a busy machine has sent the create by then."""
 LATER = 2 * LEASE_SECONDS + REFUND_SECONDS
 """Seconds after which the lease of a dead server is over, and KIE no longer refunds what has failed."""
-PARTS = 4
+PARTS = 2
 """How many tests share the moments, so that they can run beside one another."""
 CREATE = "POST /api/v1/generate/upload-cover"
 STEPS = {
@@ -130,9 +131,10 @@ def assert_saved(folder: Path, sandbox: Sandbox, task: Task) -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("part", range(1, PARTS + 1))
-async def test_a_server_killed_between_any_two_steps_loses_nothing_and_pays_nothing_twice(
+async def test_a_server_killed_at_any_kind_of_step_loses_nothing_and_pays_nothing_twice(
     served: KieServer, first: Driver, tmp_path: Path, part: int
 ) -> None:
+    """The first and the last moment of each kind, or with `--thorough` every moment."""
     tmp_path.joinpath("0").mkdir()
     served.restart(seconds=0)
     first.start(tmp_path / "0", served, song(tmp_path / "0"), since=time.time(), speed=HURRY)
@@ -140,7 +142,7 @@ async def test_a_server_killed_between_any_two_steps_loses_nothing_and_pays_noth
     assert set(passed) >= STEPS
     # What comes after KIE's answer is the commit of its id.
     known = passed.index(f"after {CREATE}") + 3
-    for number in range(part, len(passed) + 1, PARTS):
+    for number in choose_moments(passed)[part - 1 :: PARTS]:
         folder = tmp_path / str(number)
         folder.mkdir()
         sandbox = served.restart(seconds=0)
@@ -156,9 +158,9 @@ async def test_a_server_killed_between_any_two_steps_loses_nothing_and_pays_noth
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 @pytest.mark.usefixtures("database")
 async def test_on_postgresql_a_server_killed_at_any_kind_of_step_loses_nothing_and_pays_nothing_twice(
-    served: KieServer, first: Driver, tmp_path: Path, request: pytest.FixtureRequest
+    served: KieServer, first: Driver, tmp_path: Path
 ) -> None:
-    """One moment of each kind, or with `--all-moments` every moment."""
+    """One moment of each kind, or with `--thorough` every moment."""
     tmp_path.joinpath("0").mkdir()
     served.restart(seconds=0)
     first.start(tmp_path / "0", served, song(tmp_path / "0"), since=time.time(), speed=HURRY)
@@ -166,7 +168,7 @@ async def test_on_postgresql_a_server_killed_at_any_kind_of_step_loses_nothing_a
     assert set(passed) >= STEPS
     known = passed.index(f"after {CREATE}") + 3
     kinds = sorted({passed.index(step) + 1 for step in STEPS} | {known})
-    for number in range(1, len(passed) + 1) if request.config.getoption("all_moments") else kinds:
+    for number in range(1, len(passed) + 1) if Effort.is_thorough else kinds:
         folder = tmp_path / str(number)
         folder.mkdir()
         sandbox, since = served.restart(seconds=0), time.time()

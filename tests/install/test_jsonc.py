@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.client_files import without_comments
+from support.effort import examples
 
 from kie_mcp.install import jsonc
 
@@ -59,7 +60,7 @@ def put(value: Any, path: list[str], new: Any) -> Any:
     return {**value, key: put(value.get(key, {}), rest, new) if rest else new}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(texts(), st.lists(st.sampled_from(["a", "b", "new", "//"]), min_size=1, max_size=3), VALUES)
 def test_a_value_is_put_where_it_belongs_and_no_comment_is_lost(
     made: tuple[str, Any, list[str]], path: list[str], new: Any
@@ -82,7 +83,7 @@ def test_a_value_is_put_where_it_belongs_and_no_comment_is_lost(
         assert jsonc.parse(jsonc.remove(after, path)) == without
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(texts(), st.data())
 def test_a_member_is_removed_and_all_else_stays(made: tuple[str, Any, list[str]], data: st.DataObject) -> None:
     text, value, _ = made

@@ -1,4 +1,4 @@
-"""Two hundred seeds of the simulation, and a few on PostgreSQL; `python tests/simulation --seeds 10000` runs more."""
+"""A hundred seeds of the simulation, and a few on PostgreSQL; `python tests/simulation --seeds 10000` runs more."""
 
 import gc
 import warnings
@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from simulation import run_seed
+from support.effort import examples
 
 from kie_mcp.kie.rate_limit import CreateLimiter
 from kie_mcp.tasks.caps import Rules
@@ -16,7 +17,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
-PARTS, SEEDS = 8, 200
+PARTS, SEEDS = 5, examples(100)
 ON_POSTGRESQL = 8
 """Seeds that are run on PostgreSQL, where each takes several times as long."""
 ONCE_FAILED = 1991, 2722, 3607
