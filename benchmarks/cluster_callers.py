@@ -36,16 +36,18 @@ class Record:
     """For each prompt, the last answer about its task."""
     repeated: Counter[str] = field(default_factory=Counter)
     """For each reason, such as a killed server, how often a call was repeated."""
+    broken: Counter[str] = field(default_factory=Counter)
+    """For each kind of fault, how often it happened."""
     foreign: int = 0
     """Number of reads of another caller's task that wrongly succeeded."""
 
 
 class Caller:
-    """One caller, with its own KIE key if the server supports keys of callers."""
+    """One caller, with its own KIE key."""
 
-    def __init__(self, name: str, replicas: Sequence[Process], record: Record, *, with_key: bool) -> None:
-        key = {"X-KIE-Key": f"key-of-the-benchmark-{name}"} if with_key else {}
-        self._headers = {**HEADERS, "Authorization": f"Bearer {TOKEN}", **key}
+    def __init__(self, name: str, replicas: Sequence[Process], record: Record) -> None:
+        key = f"key-of-the-benchmark-{name}"
+        self._headers = {**HEADERS, "Authorization": f"Bearer {TOKEN}", "X-KIE-Key": key}
         self._turns = itertools.cycle(random.sample(replicas, len(replicas)))
         self._name, self._record = name, record
         self.made: list[str] = []

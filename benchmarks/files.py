@@ -174,8 +174,11 @@ def measure_file(server: MeasuredServer, kie: ScriptedKie, path: Path) -> Row:
     return Row(path.name, path.stat().st_size / 1e6, (*sent, made, shown))
 
 
-def measure_crowds(server: MeasuredServer, kie: ScriptedKie, path: Path) -> dict[str, tuple[Measured, float]]:
-    """Measure six simultaneous calls and a very large answer of KIE; return each measurement with its memory limit."""
+def measure_crowds(server: MeasuredServer, kie: ScriptedKie, path: Path) -> dict[str, tuple[Measured, float, bool]]:
+    """Measure six simultaneous calls and a very large answer of KIE.
+
+    Return each measurement with its memory limit, and whether the calls have to be refused.
+    """
     kie.result = path
     made = measure_task(server, (TOOLS["image"][2], {"prompt": "many look at it"}))
     view = ("view_media", {"task_id": read_task(made).get("task_id", "")})
@@ -184,8 +187,8 @@ def measure_crowds(server: MeasuredServer, kie: ScriptedKie, path: Path) -> dict
     bomb = server.measure(("get_credits", {}))
     kie.answer = None
     return {
-        f"{path.name}, view_media six times at once": (six, LIMIT_FOR_SIX),
-        f"an answer of KIE with {BOMB_BYTES / 1e6:.0f} MB, which gzip makes small": (bomb, LIMIT),
+        f"{path.name}, view_media six times at once": (six, LIMIT_FOR_SIX, False),
+        f"an answer of KIE with {BOMB_BYTES / 1e6:.0f} MB, which gzip makes small": (bomb, LIMIT, True),
     }
 
 
@@ -202,13 +205,14 @@ def measure_build(python: str, files: list[Path]) -> tuple[str, list[str]]:
         crowds = measure_crowds(server, kie, next(path for path in files if path.name == MAX_PIXELS))
         kept = server.measure(("list_tasks", {})).memory
     faults = [fault for row in rows for fault in row.find_faults()]
-    faults += [f"{what}: {run.memory:.0f} MB" for what, (run, limit) in crowds.items() if run.memory > limit]
+    faults += [f"{what}: {run.memory:.0f} MB" for what, (run, limit, _) in crowds.items() if run.memory > limit]
+    faults += [f"{what}: {run.text}" for what, (run, _, refused) in crowds.items() if refused != run.is_refused]
     head = ["file", "MB", *(f"{step}, MB" for step in STEPS), "most, MB", "most to size", "seconds"]
     tables = format_table(head, [row.cells for row in rows]) + "\n\n"
     tables += format_table(
         ["", "MB", "seconds"],
         [
-            *([what, f"{run.memory:.0f}", f"{run.seconds:.1f}"] for what, (run, _) in crowds.items()),
+            *([what, f"{run.memory:.0f}", f"{run.seconds:.1f}"] for what, (run, *_) in crowds.items()),
             ["all this before, then nothing", f"{kept:.0f}", ""],
             ["the idle server itself", f"{server.idle:.0f}", ""],
         ],

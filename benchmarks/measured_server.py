@@ -59,6 +59,11 @@ class Measured:
     """Largest memory of the server and its child processes during the calls, in megabytes above the idle server."""
 
     @property
+    def is_refused(self) -> bool:
+        """Whether any of the calls ended with an error."""
+        return any(answer.get("isError") for answer in self.answers)
+
+    @property
     def text(self) -> str:
         """The texts of all answers."""
         return " ".join(part.get("text", "") for answer in self.answers for part in answer["content"])
@@ -84,7 +89,7 @@ class MeasuredServer:
 
     def measure(self, *calls: Call) -> Measured:
         """Make these calls at once, and return their answers and the memory that they took."""
-        peak, done = [0.0], threading.Event()
+        peak, done = [_resident_megabytes(self._process.pid)], threading.Event()
 
         def watch() -> None:
             while not done.wait(SAMPLE_SECONDS):
@@ -99,7 +104,8 @@ class MeasuredServer:
         finally:
             done.set()
             watcher.join()
-        return Measured(answers, time.perf_counter() - began, max(peak[0] - self.idle, 0))
+            peak.append(_resident_megabytes(self._process.pid))
+        return Measured(answers, time.perf_counter() - began, max(max(peak) - self.idle, 0))
 
     def _request(self, method: str, params: dict[str, Any]) -> None:
         self._number += 1

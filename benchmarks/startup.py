@@ -56,6 +56,8 @@ CALLS: dict[str, tuple[str, dict[str, Any]]] = {
     "paid call": ("nano_banana_image", {"prompt": "a fox"}),
 }
 ECHO = ("echo", {"text": "a fox"})
+Figures = dict[tuple[int, str], float]
+"""Figures by the number of the round and what was called in it."""
 ROWS = (
     "spawn to initialize, ms",
     "spawn to tools/list, ms",
@@ -202,9 +204,9 @@ def measure(name: str, what: str, kie: Kie) -> dict[str, float]:
     return figures
 
 
-def measure_rounds(rounds: int) -> dict[str, dict[str, list[float]]]:
+def measure_rounds(rounds: int) -> dict[str, dict[str, Figures]]:
     """Return the figures of all rounds, by row and server."""
-    figures: dict[str, dict[str, list[float]]] = {row: {name: [] for name in SERVERS} for row in ROWS}
+    figures: dict[str, dict[str, Figures]] = {row: {name: {} for name in SERVERS} for row in ROWS}
     with serve_kie() as kie:
         for number in range(rounds):
             names = [*SERVERS][number % len(SERVERS) :] + [*SERVERS][: number % len(SERVERS)]
@@ -214,14 +216,14 @@ def measure_rounds(rounds: int) -> dict[str, dict[str, list[float]]]:
                         continue
                     for row, figure in measure(name, what, kie).items():
                         if row in figures:
-                            figures[row][name].append(figure)
+                            figures[row][name][number, what] = figure
     return figures
 
 
-def ratio(figures: Mapping[str, list[float]], name: str) -> float | None:
-    """Return the median of the ratios of kie-mcp to another server; None if the other server has no figures."""
-    pairs = list(zip(figures["kie-mcp"], figures[name], strict=False))
-    return statistics.median(ours / other for ours, other in pairs) if pairs else None
+def ratio(figures: Mapping[str, Figures], name: str) -> float | None:
+    """Return the median of the ratios of kie-mcp to another server in one round; None if the other has no figures."""
+    ours, others = figures["kie-mcp"], figures[name]
+    return statistics.median(ours[run] / other for run, other in others.items()) if others else None
 
 
 def main() -> int:
@@ -233,7 +235,7 @@ def main() -> int:
     figures = measure_rounds(options.rounds)
     lines = []
     for row, by_name in figures.items():
-        cells = [f"{statistics.median(each):,.0f}" if each else "" for each in by_name.values()]
+        cells = [f"{statistics.median(each.values()):,.0f}" if each else "" for each in by_name.values()]
         ratios = [ratio(by_name, name) for name in ("SDK only", "bare server")]
         lines.append([row, *cells, *("" if each is None else f"{each:.2f}" for each in ratios)])
     table = format_table(["", *SERVERS, "to SDK only", "to bare"], lines)

@@ -30,22 +30,28 @@ EXAMPLES = 25
 """Number of cases of one kind that run one after the other."""
 TOOLS: dict[str, Any] = {tool["name"]: tool["inputSchema"] for tool in load_tool_list()["tools"]}
 MEDIA_NAMES = sorted(make_media())
-FILE_TOOLS = (
-    *(("view_media", "source"), ("upload_file", "file"), ("recraft_remove_background", "image")),
-    *(("topaz_upscale", "video"), ("suno_cover_song", "audio"), ("elevenlabs_isolate", "audio")),
+FILE_CALLS: tuple[Callable[[str], tuple[str, dict[str, Any]]], ...] = (
+    lambda path: ("upload_file", {"path": path}),
+    lambda path: ("recraft_remove_background", {"image": path}),
+    lambda path: ("nano_banana_image", {"prompt": "a fox", "images": [path]}),
+    lambda path: ("topaz_upscale", {"video": path}),
+    lambda path: ("suno_cover_song", {"prompt": "a fox", "audio": path}),
+    lambda path: ("elevenlabs_isolate", {"audio": path}),
+    lambda path: ("edit_media", {"clips": [{"source": path}]}),
 )
+"""Calls of tools with a file."""
+STORYBOARD = {"type": "ref/prompt", "name": "storyboard"}
 USUAL_CALLS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("nano_banana_image", {"prompt": "a fox"}),
     ("suno_music", {"prompt": "rain"}),
     ("veo_video", {"prompt": "a fox"}),
     ("elevenlabs_speech", {"prompt": "Hello."}),
-    ("suno_timestamped_lyrics", {"track": "task:t_abcdefghjk23#1"}),
     ("find_models", {"query": "lip sync"}),
     ("describe_model", {"model": "nano-banana-2"}),
     ("run_model", {"model": "nano-banana-2", "input": {"prompt": "a fox"}}),
     ("list_tasks", {}),
     ("get_credits", {}),
-    ("compare_models", {"prompt": "a fox", "models": ["nano-banana-2", "z-image"]}),
+    ("compare_models", {"prompt": "a fox", "models": ["nano-banana-2", "z-image"], "max_credits": 20}),
 )
 
 
@@ -78,13 +84,13 @@ class Targets:
             self.close()
             raise
 
-    def file(self, case: tuple[str, str, int]) -> None:
+    def file(self, case: tuple[int, str, int]) -> None:
         """Give a tool a broken file."""
         self._server.kie.random = None
-        (tool, field), name, seed = next(each for each in FILE_TOOLS if each[0] == case[0]), case[1], case[2]
+        number, name, seed = case
         place = self._folder / name
         place.write_bytes(mutate_bytes(self._media[name], Random(seed)))
-        self._server.call(tool, {field: str(place), "prompt": "a fox"} if field != "source" else {field: str(place)})
+        self._server.call(*FILE_CALLS[number](str(place)))
 
     def kie(self, case: tuple[int, int]) -> None:
         """Call a tool while KIE sends changed answers, and read the status of the task that it started."""
@@ -104,7 +110,7 @@ def build_strategies() -> dict[str, st.SearchStrategy[Any]]:
     return {
         "call": calls,
         "line": st.builds(_make_line, calls, seeds),
-        "file": st.tuples(st.sampled_from([name for name, _ in FILE_TOOLS]), st.sampled_from(MEDIA_NAMES), seeds),
+        "file": st.tuples(st.integers(0, len(FILE_CALLS) - 1), st.sampled_from(MEDIA_NAMES), seeds),
         "kie": st.tuples(st.integers(0, len(USUAL_CALLS) - 1), seeds),
     }
 
@@ -117,9 +123,9 @@ def _make_line(call: tuple[str, dict[str, Any]], seed: int) -> bytes:
         (
             ("tools/call", {"name": name, "arguments": arguments | {"quote": True}}),
             ("tools/list", {}),
-            ("resources/read", {"uri": "kie://task/t_abcdefghjk23"}),
-            ("prompts/get", {"name": "storyboard", "arguments": {}}),
-            ("completion/complete", {"ref": {"type": "ref/prompt", "name": "x"}, "argument": {"name": "a"}}),
+            ("resources/read", {"uri": "kie://tasks/t_abcdefghjk23"}),
+            ("prompts/get", {"name": STORYBOARD["name"], "arguments": {}}),
+            ("completion/complete", {"ref": STORYBOARD, "argument": {"name": "model", "value": ""}}),
             ("initialize", HELLO),
             ("tasks/get", {"taskId": "x"}),
         )

@@ -214,7 +214,8 @@ def run_in_process(folder: Path) -> Iterator[InProcess]:
 
 def _read_peak_memory() -> int:
     """Return the peak memory of this process, in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # macOS tells bytes, and Linux kilobytes.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 class StdioServer:

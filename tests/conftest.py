@@ -1,6 +1,5 @@
 """Fixtures that all tests share: the sandbox in this process, the jumping clock, a server with a client."""
 
-import fcntl
 import gc
 import sys
 from collections.abc import AsyncIterator, Generator, Iterator
@@ -98,7 +97,11 @@ def pytest_make_collect_report(
     if not isinstance(collector, pytest.Module):
         return (yield)
     with collector.path.open() as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        if sys.platform != "win32":
+            # Windows does not have this module.
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX)
         return (yield)
 
 

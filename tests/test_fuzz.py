@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fuzz.__main__ import Targets, run_kind
+from fuzz.__main__ import FILE_CALLS, USUAL_CALLS, Targets, run_kind
 from fuzz.servers import Broken, StdioServer, run_in_process
 from kie_mcp.ledger.sqlite import FILE_NAME
 
@@ -40,3 +40,17 @@ def test_a_failure_tells_its_case_and_how_to_repeat_it(tmp_path: Path) -> None:
     told = "\n".join(caught.value.__notes__)
     assert "The case: call (" in told
     assert "To repeat it: .venv/bin/python -m fuzz --only call --seed 7" in told
+
+
+def test_every_call_with_a_file_gets_as_far_as_the_file(tmp_path: Path) -> None:
+    with run_in_process(tmp_path) as server:
+        for build in FILE_CALLS:
+            refused = server.call(*build(str(tmp_path / "none.png")))["error"]["message"]
+            assert "none.png" in refused
+
+
+@pytest.mark.parametrize(("tool", "arguments"), USUAL_CALLS, ids=[tool for tool, _ in USUAL_CALLS])
+def test_a_usual_call_is_not_refused(tool: str, arguments: dict[str, Any], tmp_path: Path) -> None:
+    with run_in_process(tmp_path) as server:
+        # The clock is so fast that KIE's answer may come late.
+        assert server.call(tool, arguments).get("error", {}).get("category") != "invalid_call"

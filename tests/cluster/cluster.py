@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from string import Template
 
@@ -16,9 +15,8 @@ import httpx2
 from support.accounts import Memory, make_key, register, run_provider
 from support.commands import COMMAND, environment
 from support.paths import ROOT
+from support.postgresql import PostgresqlServer, find_programs
 from support.s3_server import BUCKET, S3Server, find_s3_server, run_s3_server
-
-from kie_mcp.config import Settings
 
 TOKEN = "a long random text"
 TEMPLATE = ROOT / "deploy" / "nginx.conf.template"
@@ -146,14 +144,10 @@ def run_cluster(folder: Path, *, seconds: float, replicas: int = 2, with_login: 
 @contextmanager
 def _run_database() -> Iterator[dict[str, str]]:
     """Run PostgreSQL, and give the setting for it; where it cannot be had, the servers share a file."""
-    if "database_url" not in Settings.model_fields:
+    if not find_programs():
         yield {}
         return
-    postgresql = import_module("support.postgresql")
-    if not postgresql.find_programs():
-        yield {}
-        return
-    server = postgresql.PostgresqlServer.create()
+    server = PostgresqlServer.create()
     try:
         server.create_database("cluster")
         yield {"KIE_MCP_DATABASE_URL": server.url("cluster")}

@@ -76,7 +76,7 @@ def read_pip_settings() -> dict[str, str]:
 
 def find_python(user: pwd.struct_passwd) -> str | None:
     """Return a Python that another user can run as well, and that can make environments."""
-    for name in ("python3", "python3.13", "python3.12", "python3.11"):
+    for name in ("python3", "python3.14", "python3.13", "python3.12", "python3.11"):
         program = shutil.which(name, path=PATH)
         check = "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))"
         if program and not subprocess.run([program, "-c", check], user=user.pw_uid, cwd="/", check=False).returncode:

@@ -1,6 +1,5 @@
 """A runner with its client, ledger, uploads and downloads, which starts and ends as in a server process."""
 
-import resource
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
@@ -182,6 +181,9 @@ def refuse_ledger_writes(folder: Path) -> AbstractContextManager[None]:
 @contextmanager
 def full_disk() -> Iterator[None]:
     """Let writes to files fail until the block ends, as on a full disk."""
+    # Windows does not have this module.
+    import resource
+
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))
     try:
