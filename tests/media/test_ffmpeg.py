@@ -120,10 +120,10 @@ async def test_one_that_does_not_run_is_an_error(tmp_path: Path) -> None:
 )
 async def test_a_clip_that_needs_too_much_memory_is_not_called_broken(line: str, tmp_path: Path) -> None:
     full = program(tmp_path, f"echo '{line}' >&2\nexit 1")
-    with pytest.raises(InvalidCall, match=r"a\.mkv takes more than the 600 MB of memory") as refused:
+    with pytest.raises(InvalidCall, match=r"a\.mkv takes more than the 800 MB of memory") as refused:
         await ffmpeg.convert(full, tmp_path / "a.mkv", tmp_path / "a.mp4", ())
     assert "fewer pixels" in refused.value.next_step
-    with pytest.raises(InvalidCall, match=r"a\.mkv takes more than the 600 MB of memory"):
+    with pytest.raises(InvalidCall, match=r"a\.mkv takes more than the 800 MB of memory"):
         await extract_frame(full, write(tmp_path, "a.mkv"), 0)
 
 

@@ -20,10 +20,10 @@ TIMEOUT_SECONDS = 30.0
 """Maximum seconds for one run of ffmpeg that does not convert a file."""
 CONVERT_SECONDS = 300.0
 """Maximum seconds for the conversion of one file."""
-MEMORY_BYTES = 600_000_000
+MEMORY_BYTES = 800_000_000
 """Maximum memory of ffmpeg, in bytes; converting a clip of 3840x2160 pixels with 10 bits a channel needs less.
 
-ffmpeg 5 needs up to 400 MB for it. Newer versions need up to 500 MB, because several frames wait between their threads.
+ffmpeg 5 needs 400 MB for it, version 7 needs 610 MB and version 9 needs 500 MB, because frames wait between threads.
 """
 STANDARD_INPUT = Path("/dev/fd/0")
 """The path at which a program can open its standard input; if the input is a file, the program can seek in it."""
