@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from support.example_calls import ARGUMENTS, GIVEN
 from support.facts import market
 
-from kie_mcp.catalog.argument_values import read_value
+from kie_mcp.catalog.argument_values import PROSE, read_value
 from kie_mcp.catalog.arguments import read_arguments
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.model import KieModel
@@ -458,6 +458,23 @@ def test_what_is_not_understood_is_refused_with_what_to_change(tool: str, writte
         ("a b", {"type": "array", "items": {"type": "string"}}, ["a b"]),
         ("a, b", {"type": "array", "items": {"type": "string"}}, ["a", "b"]),
         ("1;2", {"type": "array", "items": {"type": "integer"}}, [1, 2]),
+        *(
+            (given, {"type": "array", "items": PROSE}, [text])
+            for text in (
+                "masterpiece, 1girl, sunset",
+                "Your task: draw a fox",
+                "data: 40 % yes, 60 % no",
+                "狐狸,雪,夜",
+                "a.png, b.png",
+                "a\nb",
+                f"like {A}, {B}",
+                '{"scene": "a, b"}',
+                '[{"shot": "a"}, {"shot": "b"}]',
+            )
+            for given in (text, [text])
+        ),
+        ('["a, b", "c"]', {"type": "array", "items": PROSE}, ["a, b", "c"]),
+        (['["a, b", "c"]'], {"type": "array", "items": PROSE}, ["a, b", "c"]),
         ("{}x", {"type": "object", "properties": {}}, "{}x"),
         (
             {"a": None, "b": "", "c": [], "d": "null", "e": None, "f": 0},
