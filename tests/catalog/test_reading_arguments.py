@@ -348,6 +348,17 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         WORDS | {"model": "kling/v2-5-turbo-text-to-video-pro", "image": A},
         "The same with image is kling/v2-5-turbo-image-to-video-pro",
     ),
+    # An alias that names the mode means this model alone.
+    (
+        "qwen_image",
+        WORDS | {"model": "qwen-image-edit", "image": A, "strength": 0.6},
+        r"^qwen/image-edit does not take strength\. .* The same with strength is qwen/image-to-image\. It takes ",
+    ),
+    (
+        "ideogram_image",
+        WORDS | {"model": "Ideogram-V3-Edit", "image": A, "mask": A, "strength": 0.6},
+        "ideogram/v3-edit does not take strength",
+    ),
     ("hailuo_video", WORDS | {"model": "hailuo-02-pro", "duration": 10}, "does not take duration"),
     ("happyhorse_video", WORDS | {"video": "a.mp4", "duration": 5}, "happyhorse/video-edit does not take duration"),
     (

@@ -231,8 +231,9 @@ class Family:
             idle: The names of the arguments that must not influence the choice.
 
         Returns:
-            If `name` is given, the model with this id or alias. There is one exception: if `name` is an alias, and its
-            model does not have all of the arguments, a model that has them and differs only in its mode is preferred.
+            If `name` is given, the model with this id or alias. There is one exception: if `name` is an alias that
+            names no mode, and its model does not have all of the arguments, a model that has them and differs only in
+            its mode is preferred: `qwen-image` may mean any mode of Qwen Image, and `qwen-image-edit` may not.
             If `name` is None, the first model that has all of the arguments, or else the first model of the family.
 
         Raises:
@@ -244,7 +245,8 @@ class Family:
         named = {alias.casefold(): model for model in self.models for alias in (model.id, *model.aliases)}
         wanted = str(name).strip().casefold()
         if model := named.get(wanted):
-            if wanted == model.id.casefold() or wishes <= model.model_fields.keys():
+            names_mode = wanted == model.id.casefold() or MODE_PATTERN.search(wanted)
+            if names_mode or wishes <= model.model_fields.keys():
                 return model
             sisters = (each for each in self.models if _strip_mode(each) == _strip_mode(model))
             return next((each for each in sisters if _accepts(each, wishes, given)), model)
