@@ -8,7 +8,7 @@ from typing import TypeGuard
 
 import anyio.to_thread
 
-from kie_mcp.catalog.fields import Limits, MediaRef, Ref, Track, parse_result_number, parse_task_id
+from kie_mcp.catalog.fields import Limits, MadeId, MediaRef, Ref, Track, parse_result_number, parse_task_id
 from kie_mcp.catalog.reference_spellings import unwrap
 from kie_mcp.clock import Clock
 from kie_mcp.errors import InvalidCall
@@ -26,6 +26,7 @@ from kie_mcp.tasks.fitting import (
     describe_changes,
     fit_file,
 )
+from kie_mcp.tasks.made_ids import find_made_id
 from kie_mcp.tasks.media_inputs import (
     abbreviate,
     decode_data_uri,
@@ -181,6 +182,8 @@ class References:
                 return await self._resolve_media(ref)
             case Track():
                 return await self._resolve_track(ref)
+            case MadeId():
+                return await find_made_id(ref, self._ledger)
             case _:
                 id_ = parse_task_id(ref)
                 task = await self._ledger.find(id_)

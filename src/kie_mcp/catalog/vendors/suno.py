@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from kie_mcp.catalog.family import Family
-from kie_mcp.catalog.fields import Audio, Kind, Limits, Prompt, TaskRef, Track, aliases, snake_case, wire
+from kie_mcp.catalog.fields import Audio, Kind, Limits, MadeId, Prompt, TaskRef, Track, aliases, snake_case, wire
 from kie_mcp.catalog.model import KieModel, Resolve
 from kie_mcp.catalog.price import FREE, UNPUBLISHED, per, rate
 
@@ -38,6 +38,13 @@ def _check_task(track: Track) -> Track:
 NamesTask = AfterValidator(_check_task)
 """Validator for a song that KIE takes only with the task that made it."""
 LongSong = Annotated[Audio, Limits(seconds=(0, 480))]
+
+
+class PersonaId(MadeId):
+    """The id of a persona or of a voice of one's own."""
+
+    __slots__ = ()
+    makers = ("ai-music-api/generate-persona", "ai-music-api/create-voice")
 
 
 class Suno(KieModel):
@@ -126,7 +133,7 @@ class Personal(Tuned, NewSong):
     """New music that may have the voice or the style of a persona."""
 
     negative_prompt: str | None = wire("negativeTags", None, description="Styles to avoid.")
-    persona_id: str | None = wire("personaId", None)
+    persona_id: PersonaId | None = wire("personaId", None, description="Task or id of suno_persona or suno_voice.")
     persona_model: Literal["style_persona", "voice_persona"] | None = wire("personaModel", None)
 
     @model_validator(mode="after")
