@@ -41,8 +41,28 @@ WORDS = {"prompt": "a fox"}
 SONG = {"prompt": "la", "style": "folk", "title": "Fox"}
 SHOTS = [{"prompt": "a door", "duration": 2}, {"prompt": "a room", "duration": 3}]
 
+SECOND = {"track": "task:t_ab#2"}
+
 # A tool, what a caller writes, and a call that means the same.
 READ: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    # The task of a song and its number or id at KIE are one reference, in any names.
+    ("suno_wav", {"task_id": "t_ab", "audio_id": "2"}, SECOND),
+    ("suno_wav", {"audio_id": 2, "task": "task:t_ab"}, SECOND),
+    ("suno_wav", {"taskId": "t_ab", "audioId": "task:t_ab#2"}, SECOND),
+    ("suno_wav", {"task_ids": ["t_ab"], "song_id": ["#2"]}, SECOND),
+    ("suno_wav", {"task_id": "t_ab#2", "track": "t_ab"}, SECOND),
+    ("suno_wav", {"task_id": "kie://tasks/t_ab/media/2", "track": "null"}, SECOND),
+    ("suno_wav", {"task_id": "4a1f", "audio_id": "5c79-8e"}, {"track": "task:4a1f#5c79-8e"}),
+    ("suno_wav", {"task_id": "t_ab"}, {"track": "task:t_ab"}),
+    ("suno_extend", {"task_id": "t_ab", "audio_id": "2"}, SECOND),
+    (
+        "suno_separate_vocals",
+        {"task_id": "t_ab", "audio_id": "2", "type": "split_stem"},
+        SECOND | {"type": "split_stem"},
+    ),
+    ("suno_midi", {"task_id": "t_ab", "audio_id": "2"}, SECOND),
+    ("suno_midi", {"task_id": "t_ab#2"}, SECOND),
+    ("suno_midi", {"task_id": "t_ab", "audio_id": "5c79-8e"}, {"task_id": "t_ab", "stem": "5c79-8e"}),
     # What says no more than the default does not choose a model.
     ("seedance_video", WORDS | {"return_last_frame": False}, WORDS),
     ("seedance_video", WORDS | {"seed": 0}, WORDS),
@@ -342,6 +362,13 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("kling_video", WORDS | {"images": [A, B]}, "not a list of 2; last_image takes the last frame"),
     ("kling_video", WORDS | {"cfgscale": 1}, r"kling_video does not take cfgscale\. It takes cfg_scale, "),
     ("suno_music", {"prompt": "rain", "lyrics": "la"}, "lyrics means prompt, which is given as well"),
+    # One song is meant.
+    ("suno_wav", {"task_id": "t_cd", "audio_id": "task:t_ab#2"}, "the call names several: t_cd, task:t_ab#2"),
+    ("suno_wav", {"task_id": "t_ab#1", "audio_id": "2"}, "the call names several: t_ab#1, 2"),
+    ("suno_wav", {"task_id": "t_ab", "task": "t_cd"}, "the call names several: t_ab, t_cd"),
+    ("suno_wav", {"task_ids": ["t_ab", "t_cd"]}, "track: takes one value, not a list of 2"),
+    ("suno_wav", {"audioId": "5c79-8e", "song": "4a1f"}, "song means track, which is given as well"),
+    ("suno_separate_vocals", {"task_id": "t_ab", "audio": "a.mp3"}, "give either track or audio"),
     ("kling_video", WORDS | {"model": "kling-3.0", "cfg_scale": 0.7}, "kling-3.0/video does not take cfg_scale"),
     (
         "kling_video",

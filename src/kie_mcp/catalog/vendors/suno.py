@@ -6,10 +6,25 @@ from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from kie_mcp.catalog.argument_names import says_nothing
 from kie_mcp.catalog.family import Family
-from kie_mcp.catalog.fields import Audio, Kind, Limits, MadeId, Prompt, TaskRef, Track, aliases, snake_case, wire
+from kie_mcp.catalog.fields import (
+    Audio,
+    Kind,
+    Limits,
+    MadeId,
+    Prompt,
+    TaskRef,
+    Track,
+    aliases,
+    snake_case,
+    wire,
+)
+from kie_mcp.catalog.joined_arguments import join_song
 from kie_mcp.catalog.model import KieModel, Resolve
 from kie_mcp.catalog.price import FREE, UNPUBLISHED, per, rate
+from kie_mcp.catalog.reference_spellings import name_task
+from kie_mcp.catalog.spellings import TASK_NAMES
 
 AnyVersion = Literal["V6", "V6_MINI", "V6_WILD", "V5_5", "V5", "V4_5PLUS", "V4_5ALL", "V4_5", "V4"]
 
@@ -58,15 +73,30 @@ class Suno(KieModel):
         by_jobs_only = str(getattr(self, "version", None)).startswith("V6")
         return tuple(id_ for id_ in self.routes if id_.startswith("jobs") or not by_jobs_only)
 
+
+class OfSong(Suno):
+    """What starts from a song: KIE's two ids, of the song and of its task, are one reference."""
+
+    further_names = TASK_NAMES
+
+    @classmethod
+    def join(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """A task and the number or id of its song are one reference."""
+        joined = super().join(given)
+        named = [joined.pop(name) for name in list(joined) if snake_case(name) in TASK_NAMES]
+        tasks = [task for task in named if not says_nothing(task)]
+        if not tasks:
+            return joined
+        song = joined.get("track")
+        return {**joined, "track": join_song(tasks, None if says_nothing(song) else song)}
+
     @classmethod
     def received(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """KIE's id of a song and that of its task are one reference."""
+        """KIE's requests have both ids; a task alone says nothing of which song is meant."""
         given = super().received(fields)
-        if "track" in cls.model_fields:
-            task = given.pop("task_id", given.pop("taskId", None))
-            if task and not str(given.get("track", "task:")).startswith("task:"):
-                given["track"] = f"task:{task}#{given['track']}"
-        return given
+        if "track" in given or "audio" in given:
+            return cls.join(given)
+        return {name: value for name, value in given.items() if snake_case(name) != "task_id"}
 
 
 class NewSong(Suno):
@@ -205,7 +235,7 @@ class Continued(Personal):
         return {"defaultParamFlag": bool(self.details()), **super().sent(resolve)}
 
 
-class Extend(Continued):
+class Extend(OfSong, Continued):
     """Suno: a song of Suno's goes on, as it was or another way."""
 
     id = "ai-music-api/extend"
@@ -219,7 +249,10 @@ class Extend(Continued):
     @classmethod
     def received(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
         """KIE asks for no task here."""
-        return super().received({"taskId": "-", **fields})
+        given = super().received(fields)
+        song = given.get("track")
+        is_alone = isinstance(song, str) and not name_task(song).startswith("task:")
+        return {**given, "track": f"task:-#{song}"} if is_alone else given
 
 
 class ExtendUpload(Continued):
@@ -290,7 +323,7 @@ STEM_NAMES = {name.casefold(): name for name in STEMS.split(", ")}
 Stem = Annotated[str, aliases(STEM_NAMES)]
 
 
-class OfTrackOrFile(Suno):
+class OfTrackOrFile(OfSong):
     """What is made of a song of Suno's or of a file."""
 
     track: Annotated[Song, NamesTask] | None = wire("audioId", None)
@@ -357,6 +390,17 @@ class Midi(Suno):
     stem: str | None = wire("audioId", None, description="KIE's id of one stem.")
     track: Annotated[Track, NamesTask] | None = Field(None, description="One stem: task:id#n, instead.")
 
+    @classmethod
+    def join(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The number of a stem is that of a result, and no id of KIE's."""
+        joined = super().join(given)
+        task, stem = joined.get("task_id"), joined.get("stem")
+        is_number = bool(re.fullmatch(r"#?\d{1,2}", str(stem).strip()))
+        if isinstance(task, str) and (is_number or "#" in name_task(task)):
+            others = {name: value for name, value in joined.items() if name not in ("task_id", "stem")}
+            return {**others, "track": join_song([task, others.get("track")], None if says_nothing(stem) else stem)}
+        return joined
+
     @model_validator(mode="before")
     @classmethod
     def _all_stems(cls, given: dict[str, Any]) -> dict[str, Any]:
@@ -383,13 +427,8 @@ class Midi(Suno):
             return fields
         return {"taskId": resolve(self.track.task), "audioId": fields["track"]}
 
-    @classmethod
-    def received(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """KIE's two ids have fields of their own here."""
-        return super(Suno, cls).received(fields)
 
-
-class OfTrack(Suno):
+class OfTrack(OfSong):
     """What is made of a finished song."""
 
     track: Annotated[Song, NamesTask] = wire("audioId")
