@@ -63,6 +63,17 @@ READ: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("suno_midi", {"task_id": "t_ab", "audio_id": "2"}, SECOND),
     ("suno_midi", {"task_id": "t_ab#2"}, SECOND),
     ("suno_midi", {"task_id": "t_ab", "audio_id": "5c79-8e"}, {"task_id": "t_ab", "stem": "5c79-8e"}),
+    # KIE's switch and the name of lyrics are understood where they agree with the rest.
+    ("suno_music", {"lyrics": "la", "style": "folk", "title": "Fox"}, SONG),
+    ("suno_music", SONG | {"customMode": True}, SONG),
+    ("suno_music", SONG | {" custom_mode": "true"}, SONG),
+    ("suno_music", WORDS | {"custom_mode": False}, WORDS),
+    ("suno_extend", SECOND | {"defaultParamFlag": False}, SECOND),
+    (
+        "suno_extend",
+        {"audio": "a.mp3", "continue_at": 3, "default_param_flag": False},
+        {"audio": "a.mp3", "continue_at": 3},
+    ),
     # What says no more than the default does not choose a model.
     ("seedance_video", WORDS | {"return_last_frame": False}, WORDS),
     ("seedance_video", WORDS | {"seed": 0}, WORDS),
@@ -361,7 +372,16 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("kling_video", WORDS | {"audio": True}, r"not take audio\. It takes sound, "),
     ("kling_video", WORDS | {"images": [A, B]}, "not a list of 2; last_image takes the last frame"),
     ("kling_video", WORDS | {"cfgscale": 1}, r"kling_video does not take cfgscale\. It takes cfg_scale, "),
-    ("suno_music", {"prompt": "rain", "lyrics": "la"}, "lyrics means prompt, which is given as well"),
+    ("suno_music", SONG | {"lyrics": "lo"}, "lyrics means prompt, which is given as well"),
+    # Lyrics without these details would only be an idea, of which Suno writes other words.
+    ("suno_music", {"lyrics": "la"}, "lyrics needs style, title as well: else Suno writes words of its own"),
+    ("suno_music", {"lyrics": "la", "style": "folk"}, "lyrics needs title as well"),
+    ("suno_music", WORDS | {"customMode": True}, "custom_mode needs style, title as well"),
+    ("suno_music", {"prompt": "[Verse 1]\nla"}, "lyrics are sung only with style and title"),
+    ("suno_cover_song", {"audio": "a.mp3", "prompt": "\n[Pre-Chorus: soft] la"}, "lyrics are sung only with style"),
+    ("suno_music", SONG | {"custom_mode": False}, "with custom_mode false, Suno decides: leave out style, title"),
+    ("suno_extend", SECOND | {"default_param_flag": "true"}, "default_param_flag needs continue_at, style, title"),
+    ("suno_extend", SECOND | {"defaultParamFlag": False, "continue_at": 3}, "Suno decides: leave out continue_at"),
     # One song is meant.
     ("suno_wav", {"task_id": "t_cd", "audio_id": "task:t_ab#2"}, "the call names several: t_cd, task:t_ab#2"),
     ("suno_wav", {"task_id": "t_ab#1", "audio_id": "2"}, "the call names several: t_ab#1, 2"),

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from kie_mcp.catalog.argument_names import says_nothing
+from kie_mcp.catalog.argument_values import read_value
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import (
     Audio,
@@ -99,9 +100,18 @@ class OfSong(Suno):
         return {name: value for name, value in given.items() if snake_case(name) != "task_id"}
 
 
+FLAGS = frozenset({"custom_mode", "default_param_flag"})
+"""KIE's names, in snake case, of the switch that tells whether there are details."""
+SECTION = re.compile(
+    r"\s*\[(intro|verse|strophe|pre-?chorus|chorus|refrain|hook|bridge|outro)\b[^\]\n]*\]", re.IGNORECASE
+)
+"""Matches the beginning of lyrics, such as `[Verse 1]`."""
+
+
 class NewSong(Suno):
     """The fields of all new music: Suno decides, or the caller by details."""
 
+    further_names = frozenset({*FLAGS, "lyrics"})
     usual_seconds = 120
     price = per("task", 12, note="One task makes two songs.")
 
@@ -121,12 +131,33 @@ class NewSong(Suno):
         return [name for name, value in self if name not in self.simple and value is not None and value is not False]
 
     @classmethod
+    def join(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Lyrics are the prompt beside details; KIE's switch has to agree with the details that are given."""
+        joined = super().join(given)
+        lyrics = joined.pop("lyrics", None)
+        if not says_nothing(lyrics):
+            if not says_nothing(joined.get("prompt")) and joined["prompt"] != lyrics:
+                raise ValueError("lyrics means prompt, which is given as well: give one of them")
+            joined["prompt"] = lyrics
+        names = [name for name in joined if snake_case(name) in FLAGS]
+        flags = {name: read_value(joined.pop(name), {"type": "boolean"}) for name in names}
+        missing = [name for name in cls.together if says_nothing(joined.get(name))]
+        needy = [name for name, value in flags.items() if value is True]
+        needy += ["lyrics"] if not says_nothing(lyrics) else []
+        if needy and missing:
+            raise ValueError(f"{needy[0]} needs {', '.join(missing)} as well: else Suno writes words of its own")
+        details = [name for name in cls.model_fields.keys() - cls.simple if not says_nothing(joined.get(name))]
+        if False in flags.values() and details:
+            raise ValueError(f"with {min(flags)} false, Suno decides: leave out {', '.join(sorted(details))}")
+        return joined
+
+    @classmethod
     def received(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
         """KIE reads details only when it is told that there are any."""
         given = super().received(fields)
-        flags = [given.pop(name) for name in list(given) if snake_case(name) in ("custom_mode", "default_param_flag")]
-        unread = cls.model_fields.keys() - cls.simple if False in flags else ()
-        return {name: value for name, value in given.items() if name not in unread}
+        off = [name for name in given if snake_case(name) in FLAGS and given[name] is False]
+        unread = {*off, *(cls.model_fields.keys() - cls.simple if off else ())}
+        return cls.join({name: value for name, value in given.items() if name not in unread})
 
     @model_validator(mode="after")
     def details_are_complete(self) -> Self:
@@ -190,6 +221,8 @@ class FromIdea(NewSong):
         """Without details, the idea is all there is."""
         if not self.details() and not self.prompt:
             raise ValueError("give prompt: what the song is about")
+        if not self.details() and not self.instrumental and SECTION.match(self.prompt or ""):
+            raise ValueError("prompt begins as lyrics do, and lyrics are sung only with style and title")
         if not self.details() and len(self.prompt or "") > self.longest_idea:
             raise ValueError(f"prompt has at most {self.longest_idea} characters without style and title")
         if self.duration and self.version in ("V5", "V4_5PLUS", "V4_5ALL", "V4_5", "V4"):
@@ -243,8 +276,15 @@ class Extend(OfSong, Continued):
     routes = ("suno-extend", "jobs:ai-music-api/extend")
     service = "suno/extend"
 
+    further_names = OfSong.further_names | NewSong.further_names
+
     track: Song = wire("audioId")
     version: Version = wire("model", "V5_5", description="As the track's.")
+
+    @classmethod
+    def join(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """A file goes on with the other model, which has other details."""
+        return super().join(given) if says_nothing(given.get("audio")) else dict(given)
 
     @classmethod
     def received(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
