@@ -63,6 +63,15 @@ READ: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("suno_midi", {"task_id": "t_ab", "audio_id": "2"}, SECOND),
     ("suno_midi", {"task_id": "t_ab#2"}, SECOND),
     ("suno_midi", {"task_id": "t_ab", "audio_id": "5c79-8e"}, {"task_id": "t_ab", "stem": "5c79-8e"}),
+    # The number of a result is its index, where KIE has one.
+    ("midjourney_follow_up", {"task_id": "t_ab#4"}, {"task_id": "t_ab#4", "index": 3}),
+    ("midjourney_follow_up", {"taskId": "t_ab#4", "imageIndex": "3"}, {"task_id": "t_ab#4", "index": 3}),
+    (
+        "midjourney_follow_up",
+        WORDS | {"task_id": "kie://tasks/t_ab/media/2"},
+        WORDS | {"task_id": "kie://tasks/t_ab/media/2", "model": "mj_video_extend_manual", "index": 1},
+    ),
+    ("grok_video", {"image_task": "task:t_ab#2"}, {"image_task": "task:t_ab#2", "image_index": 1}),
     # KIE's switch and the name of lyrics are understood where they agree with the rest.
     ("suno_music", {"lyrics": "la", "style": "folk", "title": "Fox"}, SONG),
     ("suno_music", SONG | {"customMode": True}, SONG),
@@ -382,13 +391,19 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("suno_music", SONG | {"custom_mode": False}, "with custom_mode false, Suno decides: leave out style, title"),
     ("suno_extend", SECOND | {"default_param_flag": "true"}, "default_param_flag needs continue_at, style, title"),
     ("suno_extend", SECOND | {"defaultParamFlag": False, "continue_at": 3}, "Suno decides: leave out continue_at"),
-    # One song is meant.
+    # One song is meant, and one index.
     ("suno_wav", {"task_id": "t_cd", "audio_id": "task:t_ab#2"}, "the call names several: t_cd, task:t_ab#2"),
     ("suno_wav", {"task_id": "t_ab#1", "audio_id": "2"}, "the call names several: t_ab#1, 2"),
     ("suno_wav", {"task_id": "t_ab", "task": "t_cd"}, "the call names several: t_ab, t_cd"),
     ("suno_wav", {"task_ids": ["t_ab", "t_cd"]}, "track: takes one value, not a list of 2"),
     ("suno_wav", {"audioId": "5c79-8e", "song": "4a1f"}, "song means track, which is given as well"),
     ("suno_separate_vocals", {"task_id": "t_ab", "audio": "a.mp3"}, "give either track or audio"),
+    (
+        "midjourney_follow_up",
+        {"task_id": "t_ab#4", "index": 0},
+        "index 0 is not result 4 .index 3., which task_id names",
+    ),
+    ("grok_video", {"image_task": "t_ab#2", "image_index": 0}, "image_index 0 is not result 2"),
     ("kling_video", WORDS | {"model": "kling-3.0", "cfg_scale": 0.7}, "kling-3.0/video does not take cfg_scale"),
     (
         "kling_video",

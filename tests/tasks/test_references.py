@@ -11,7 +11,7 @@ import pytest
 from support.clock import JumpingClock
 from support.media_files import midi, picture, sound, timed_clip
 
-from kie_mcp.catalog.fields import AnyFile, Audio, Image, Limits, MediaRef, Ref, TaskRef, Track, Video
+from kie_mcp.catalog.fields import AnyFile, Audio, Image, Limits, MediaRef, Ref, ResultRef, TaskRef, Track, Video
 from kie_mcp.catalog.registry import MODELS
 from kie_mcp.catalog.vendors.suno import PersonaId
 from kie_mcp.errors import ApiError, InvalidCall
@@ -386,7 +386,9 @@ async def made(ledger: Ledger, clock: JumpingClock, tmp_path: Path) -> None:
         (Track("task:5f0c#2"), "song-2"),
         (Track("task:elsewhere#e231-a9"), "e231-a9"),
         (TaskRef("t_1"), "5f0c"),
-        (TaskRef("task:t_1#2"), "5f0c"),
+        (TaskRef("task:t_1#1"), "5f0c"),
+        (ResultRef("task:t_1#2"), "5f0c"),
+        (ResultRef("task:made-elsewhere#2"), "made-elsewhere"),
         (TaskRef("5f0c"), "5f0c"),
         (TaskRef("task:made-elsewhere"), "made-elsewhere"),
         (Track("task:t_1#2").task, "5f0c"),
@@ -441,6 +443,11 @@ async def test_a_saved_result_is_made_to_fit_as_a_local_file_is(
         (Video("https://a.example/a.jpg"), "is a picture; this field takes a clip"),
         (Image("https://a.example/a.mp3?x=.png"), "is a sound; this field takes a picture"),
         (Audio("https://a.example/a.mp4#t=1"), "is a clip; this field takes a sound"),
+        (TaskRef("task:t_1#2"), "the whole task is taken here, and no single result"),
+        (TaskRef("t_1#song-2"), "the whole task is taken here"),
+        (TaskRef("task:made-elsewhere#2"), "the whole task is taken here"),
+        (ResultRef("task:t_1#4"), "has 3 results"),
+        (ResultRef("t_1#last"), "has 3 results"),
         (PersonaId("t_9"), "there is no such task"),
         (PersonaId("task:t_1"), "a task of m makes no id that is wanted here"),
         (PersonaId("5f0c"), "a task of m makes no id that is wanted here"),

@@ -145,6 +145,12 @@ class TaskRef(Ref):
     __slots__ = ()
 
 
+class ResultRef(TaskRef):
+    """An earlier task, or with `#n` one of its results; the request has the result's index in a field of its own."""
+
+    __slots__ = ()
+
+
 class MadeId(Ref):
     """KIE's id of a voice, a character or a persona, or the earlier task that made it; KIE gets its id."""
 

@@ -1,10 +1,11 @@
-"""Join arguments of a call that mean one thing, such as a task and its song."""
+"""Join arguments of a call that mean one thing: a task and its song, or a result's number and its index at KIE."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kie_mcp.catalog.argument_names import says_nothing
 from kie_mcp.catalog.argument_values import read_value
+from kie_mcp.catalog.fields import parse_result_number
 from kie_mcp.catalog.reference_spellings import name_task
 
 
@@ -33,3 +34,24 @@ def join_song(tasks: Sequence[Any], song: Any) -> Any:
     if len(ids) > 1 or len(numbers) > 1:
         raise ValueError(f"track is one song, and the call names several: {', '.join(filter(None, (*named, last)))}")
     return "#".join([f"task:{''.join(ids)}", *numbers])
+
+
+def fill_index(given: Mapping[str, Any], task: str, index: str) -> dict[str, Any]:
+    """Fill the index of a result from the number in the reference to its task: `task:t_ab12#4` has the index 3.
+
+    Args:
+        given: The arguments of a call. Values may be invalid.
+        task: The name of the argument that names the task.
+        index: The name of the argument that takes the index; 0 means the first result.
+
+    Raises:
+        ValueError: The call also has another index.
+    """
+    reference = read_value(given.get(task), {"type": "string"})
+    number = parse_result_number(name_task(reference).partition("#")[2]) if isinstance(reference, str) else None
+    if not number:
+        return dict(given)
+    stated = read_value(given.get(index), {"type": "integer"})
+    if not says_nothing(stated) and stated != number - 1:
+        raise ValueError(f"{index} {stated} is not result {number} ({index} {number - 1}), which {task} names")
+    return {**given, index: number - 1}
