@@ -467,6 +467,14 @@ def test_a_file_is_found_where_the_schema_leaves_open_what_a_field_takes(
     assert call.sent(str) == {name: given}
 
 
+@pytest.mark.parametrize("given", ["red, blue", ["red, blue"], "your task: red", '{"a": "red, blue"}'])
+def test_a_list_of_words_is_not_split_at_commas_and_a_list_of_files_is(given: Any) -> None:
+    words = {"type": "array", "items": {"type": "string"}}
+    assert sent_body({"styles": words}, styles=given) == {"styles": given if isinstance(given, list) else [given]}
+    assert sent_body({"image_urls": words}, image_urls="a.png, b.png") == {"image_urls": ["a.png", "b.png"]}
+    assert sent_body({"styles": words}, styles='["red, blue", "green"]') == {"styles": ["red, blue", "green"]}
+
+
 def test_a_file_is_found_in_a_field_without_a_name_in_the_schema() -> None:
     model = build_model({"p": {}}, additionalProperties={"type": "string", "format": "uri"})
     call = dynamic_model.parse_call(model, {"p": "x", "any": "a.png"})

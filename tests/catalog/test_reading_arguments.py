@@ -11,7 +11,7 @@ from support.effort import examples
 from support.example_calls import ARGUMENTS, GIVEN
 from support.facts import market
 
-from kie_mcp.catalog.argument_values import read_value
+from kie_mcp.catalog.argument_values import PROSE, read_value
 from kie_mcp.catalog.arguments import read_arguments
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.model import KieModel
@@ -42,8 +42,48 @@ WORDS = {"prompt": "a fox"}
 SONG = {"prompt": "la", "style": "folk", "title": "Fox"}
 SHOTS = [{"prompt": "a door", "duration": 2}, {"prompt": "a room", "duration": 3}]
 
+SECOND = {"track": "task:t_ab#2"}
+
 # A tool, what a caller writes, and a call that means the same.
 READ: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    # The task of a song and its number or id at KIE are one reference, in any names.
+    ("suno_wav", {"task_id": "t_ab", "audio_id": "2"}, SECOND),
+    ("suno_wav", {"audio_id": 2, "task": "task:t_ab"}, SECOND),
+    ("suno_wav", {"taskId": "t_ab", "audioId": "task:t_ab#2"}, SECOND),
+    ("suno_wav", {"task_ids": ["t_ab"], "song_id": ["#2"]}, SECOND),
+    ("suno_wav", {"task_id": "t_ab#2", "track": "t_ab"}, SECOND),
+    ("suno_wav", {"task_id": "kie://tasks/t_ab/media/2", "track": "null"}, SECOND),
+    ("suno_wav", {"task_id": "4a1f", "audio_id": "5c79-8e"}, {"track": "task:4a1f#5c79-8e"}),
+    ("suno_wav", {"task_id": "t_ab"}, {"track": "task:t_ab"}),
+    ("suno_extend", {"task_id": "t_ab", "audio_id": "2"}, SECOND),
+    (
+        "suno_separate_vocals",
+        {"task_id": "t_ab", "audio_id": "2", "type": "split_stem"},
+        SECOND | {"type": "split_stem"},
+    ),
+    ("suno_midi", {"task_id": "t_ab", "audio_id": "2"}, SECOND),
+    ("suno_midi", {"task_id": "t_ab#2"}, SECOND),
+    ("suno_midi", {"task_id": "t_ab", "audio_id": "5c79-8e"}, {"task_id": "t_ab", "stem": "5c79-8e"}),
+    # The number of a result is its index, where KIE has one.
+    ("midjourney_follow_up", {"task_id": "t_ab#4"}, {"task_id": "t_ab#4", "index": 3}),
+    ("midjourney_follow_up", {"taskId": "t_ab#4", "imageIndex": "3"}, {"task_id": "t_ab#4", "index": 3}),
+    (
+        "midjourney_follow_up",
+        WORDS | {"task_id": "kie://tasks/t_ab/media/2"},
+        WORDS | {"task_id": "kie://tasks/t_ab/media/2", "model": "mj_video_extend_manual", "index": 1},
+    ),
+    ("grok_video", {"image_task": "task:t_ab#2"}, {"image_task": "task:t_ab#2", "image_index": 1}),
+    # KIE's switch and the name of lyrics are understood where they agree with the rest.
+    ("suno_music", {"lyrics": "la", "style": "folk", "title": "Fox"}, SONG),
+    ("suno_music", SONG | {"customMode": True}, SONG),
+    ("suno_music", SONG | {" custom_mode": "true"}, SONG),
+    ("suno_music", WORDS | {"custom_mode": False}, WORDS),
+    ("suno_extend", SECOND | {"defaultParamFlag": False}, SECOND),
+    (
+        "suno_extend",
+        {"audio": "a.mp3", "continue_at": 3, "default_param_flag": False},
+        {"audio": "a.mp3", "continue_at": 3},
+    ),
     # What says no more than the default does not choose a model.
     ("seedance_video", WORDS | {"return_last_frame": False}, WORDS),
     ("seedance_video", WORDS | {"seed": 0}, WORDS),
@@ -342,12 +382,45 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("kling_video", WORDS | {"audio": True}, r"not take audio\. It takes sound, "),
     ("kling_video", WORDS | {"images": [A, B]}, "not a list of 2; last_image takes the last frame"),
     ("kling_video", WORDS | {"cfgscale": 1}, r"kling_video does not take cfgscale\. It takes cfg_scale, "),
-    ("suno_music", {"prompt": "rain", "lyrics": "la"}, "lyrics means prompt, which is given as well"),
+    ("suno_music", SONG | {"lyrics": "lo"}, "lyrics means prompt, which is given as well"),
+    # Lyrics without these details would only be an idea, of which Suno writes other words.
+    ("suno_music", {"lyrics": "la"}, "lyrics needs style, title as well: else Suno writes words of its own"),
+    ("suno_music", {"lyrics": "la", "style": "folk"}, "lyrics needs title as well"),
+    ("suno_music", WORDS | {"customMode": True}, "custom_mode needs style, title as well"),
+    ("suno_music", {"prompt": "[Verse 1]\nla"}, "lyrics are sung only with style and title"),
+    ("suno_cover_song", {"audio": "a.mp3", "prompt": "\n[Pre-Chorus: soft] la"}, "lyrics are sung only with style"),
+    ("suno_music", SONG | {"custom_mode": False}, "with custom_mode false, Suno decides: leave out style, title"),
+    ("suno_extend", SECOND | {"default_param_flag": "true"}, "default_param_flag needs continue_at, style, title"),
+    ("suno_extend", SECOND | {"defaultParamFlag": False, "continue_at": 3}, "Suno decides: leave out continue_at"),
+    # One song is meant, and one index.
+    ("suno_wav", {"task_id": "t_cd", "audio_id": "task:t_ab#2"}, "the call names several: t_cd, task:t_ab#2"),
+    ("suno_wav", {"task_id": "t_ab#1", "audio_id": "2"}, "the call names several: t_ab#1, 2"),
+    ("suno_wav", {"task_id": "t_ab", "task": "t_cd"}, "the call names several: t_ab, t_cd"),
+    ("suno_wav", {"task_ids": ["t_ab", "t_cd"]}, "track: takes one value, not a list of 2"),
+    ("suno_wav", {"audioId": "5c79-8e", "song": "4a1f"}, "song means track, which is given as well"),
+    ("suno_separate_vocals", {"task_id": "t_ab", "audio": "a.mp3"}, "give either track or audio"),
+    (
+        "midjourney_follow_up",
+        {"task_id": "t_ab#4", "index": 0},
+        "index 0 is not result 4 .index 3., which task_id names",
+    ),
+    ("grok_video", {"image_task": "t_ab#2", "image_index": 0}, "image_index 0 is not result 2"),
     ("kling_video", WORDS | {"model": "kling-3.0", "cfg_scale": 0.7}, "kling-3.0/video does not take cfg_scale"),
     (
         "kling_video",
         WORDS | {"model": "kling/v2-5-turbo-text-to-video-pro", "image": A},
         "The same with image is kling/v2-5-turbo-image-to-video-pro",
+    ),
+    # An alias that names the mode means this model alone.
+    (
+        "qwen_image",
+        WORDS | {"model": "qwen-image-edit", "image": A, "strength": 0.6},
+        r"^qwen/image-edit does not take strength\. .* The same with strength is qwen/image-to-image\. It takes ",
+    ),
+    (
+        "ideogram_image",
+        WORDS | {"model": "Ideogram-V3-Edit", "image": A, "mask": A, "strength": 0.6},
+        "ideogram/v3-edit does not take strength",
     ),
     ("hailuo_video", WORDS | {"model": "hailuo-02-pro", "duration": 10}, "does not take duration"),
     ("happyhorse_video", WORDS | {"video": "a.mp4", "duration": 5}, "happyhorse/video-edit does not take duration"),
@@ -459,6 +532,23 @@ def test_what_is_not_understood_is_refused_with_what_to_change(tool: str, writte
         ("a b", {"type": "array", "items": {"type": "string"}}, ["a b"]),
         ("a, b", {"type": "array", "items": {"type": "string"}}, ["a", "b"]),
         ("1;2", {"type": "array", "items": {"type": "integer"}}, [1, 2]),
+        *(
+            (given, {"type": "array", "items": PROSE}, [text])
+            for text in (
+                "masterpiece, 1girl, sunset",
+                "Your task: draw a fox",
+                "data: 40 % yes, 60 % no",
+                "狐狸,雪,夜",
+                "a.png, b.png",
+                "a\nb",
+                f"like {A}, {B}",
+                '{"scene": "a, b"}',
+                '[{"shot": "a"}, {"shot": "b"}]',
+            )
+            for given in (text, [text])
+        ),
+        ('["a, b", "c"]', {"type": "array", "items": PROSE}, ["a, b", "c"]),
+        (['["a, b", "c"]'], {"type": "array", "items": PROSE}, ["a, b", "c"]),
         ("{}x", {"type": "object", "properties": {}}, "{}x"),
         (
             {"a": None, "b": "", "c": [], "d": "null", "e": None, "f": 0},

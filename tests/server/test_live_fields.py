@@ -79,6 +79,24 @@ async def test_a_field_that_neither_the_class_nor_kie_has_is_refused_as_before(
     assert sandbox.accepted == []
 
 
+@pytest.mark.parametrize(
+    ("tool", "given"),
+    [
+        ("suno_wav", {"track": "task:a#1", "audio_id": "2"}),
+        ("suno_wav", {"track": "task:a#1", "audioId": "2"}),
+        ("suno_music", {"prompt": "x", "customMode": True}),
+        ("hailuo_video", {"prompt": "x", "image": "https://a.example/a.png", "image_url": "https://a.example/b.png"}),
+    ],
+)
+async def test_kies_own_name_of_a_field_is_not_new_beside_ours(
+    client: Client, sandbox: Sandbox, tool: str, given: dict[str, Any]
+) -> None:
+    result = await client.call_tool(tool, given)
+    assert result.is_error
+    assert "newer than this server" not in text(result)
+    assert not sandbox.accepted
+
+
 async def test_what_a_call_with_a_new_field_was_charged_counts_for_the_same_value_only(
     client: Client, sandbox: Sandbox
 ) -> None:

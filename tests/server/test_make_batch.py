@@ -63,6 +63,12 @@ async def test_each_prompt_becomes_a_file_that_names_its_item(client: Client, sa
     assert told["next_step"].endswith("get_task with the id in a file's name tells its web link.")
 
 
+@pytest.mark.parametrize("text", ["masterpiece, 1girl, sunset", "Your task: draw a fox", "狐狸,雪,夜"])
+async def test_a_prompt_with_commas_or_colons_is_one_picture(client: Client, sandbox: Sandbox, text: str) -> None:
+    await pictures(client, text, "a fox")
+    assert sorted(each.arguments["prompt"] for each in sandbox.accepted) == sorted([text, "a fox"])
+
+
 async def test_a_caller_on_another_machine_gets_the_links_of_the_files(client: Client, app: App) -> None:
     made = await finished(client, await pictures(client, "a fox", "a crow"))
     assert all("path" in each and "url" not in each for each in made["media"])

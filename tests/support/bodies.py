@@ -3,12 +3,14 @@
 from typing import Any
 
 from kie_mcp.catalog.family import Family
-from kie_mcp.catalog.fields import Ref, Track
+from kie_mcp.catalog.fields import MadeId, Ref, Track
 from kie_mcp.kie import routes
 
 
 def resolve(ref: Ref) -> str:
-    """Return made-up values for references: a URL for a file, KIE's id for task t_1, and its second track's id."""
+    """Return made-up values: a URL for a file, KIE's id for task t_1, its second track's id; made ids are unchanged."""
+    if isinstance(ref, MadeId):
+        return str(ref)
     return "audio-2" if isinstance(ref, Track) else {"t_1": "kie-1"}.get(ref, f"https://files.example/{ref}")
 
 

@@ -11,8 +11,9 @@ import pytest
 from support.clock import JumpingClock
 from support.media_files import midi, picture, sound, timed_clip
 
-from kie_mcp.catalog.fields import AnyFile, Audio, Image, Limits, MediaRef, Ref, TaskRef, Track, Video
+from kie_mcp.catalog.fields import AnyFile, Audio, Image, Limits, MediaRef, Ref, ResultRef, TaskRef, Track, Video
 from kie_mcp.catalog.registry import MODELS
+from kie_mcp.catalog.vendors.suno import PersonaId
 from kie_mcp.errors import ApiError, InvalidCall
 from kie_mcp.kie.client import KieClient
 from kie_mcp.kie.files import UPLOAD_LIFETIME
@@ -367,6 +368,11 @@ async def made(ledger: Ledger, clock: JumpingClock, tmp_path: Path) -> None:
     task = Task("t_1", "suno_music", "m", "audio", "suno", {}, clock.time(), "succeeded", "5f0c", results=results)
     await ledger.add(task)
     await ledger.add(Task("t_2", "suno_music", "m", "audio", "suno", {}, clock.time(), "running", "77"))
+    for id_, text in (("t_persona", "persona_1"), ("t_voice", '{"voiceId": "voice_1"}'), ("t_empty", "")):
+        model = "ai-music-api/create-voice" if id_ == "t_voice" else "ai-music-api/generate-persona"
+        made = Task(id_, "tool", model, "text", "jobs", {}, clock.time(), "succeeded", id_[2:], texts=[text])
+        await ledger.add(made)
+    await ledger.add(Task("t_3", "tool", PersonaId.makers[0], "text", "jobs", {}, clock.time(), "running", "78"))
 
 
 @pytest.mark.parametrize(
@@ -380,10 +386,16 @@ async def made(ledger: Ledger, clock: JumpingClock, tmp_path: Path) -> None:
         (Track("task:5f0c#2"), "song-2"),
         (Track("task:elsewhere#e231-a9"), "e231-a9"),
         (TaskRef("t_1"), "5f0c"),
-        (TaskRef("task:t_1#2"), "5f0c"),
+        (TaskRef("task:t_1#1"), "5f0c"),
+        (ResultRef("task:t_1#2"), "5f0c"),
+        (ResultRef("task:made-elsewhere#2"), "made-elsewhere"),
         (TaskRef("5f0c"), "5f0c"),
         (TaskRef("task:made-elsewhere"), "made-elsewhere"),
         (Track("task:t_1#2").task, "5f0c"),
+        (PersonaId("t_persona"), "persona_1"),
+        (PersonaId("kie://tasks/t_persona"), "persona_1"),
+        (PersonaId("task:t_voice#1"), "voice_1"),
+        (PersonaId("e231-a9"), "e231-a9"),
     ],
 )
 @pytest.mark.usefixtures("made")
@@ -431,6 +443,16 @@ async def test_a_saved_result_is_made_to_fit_as_a_local_file_is(
         (Video("https://a.example/a.jpg"), "is a picture; this field takes a clip"),
         (Image("https://a.example/a.mp3?x=.png"), "is a sound; this field takes a picture"),
         (Audio("https://a.example/a.mp4#t=1"), "is a clip; this field takes a sound"),
+        (TaskRef("task:t_1#2"), "the whole task is taken here, and no single result"),
+        (TaskRef("t_1#song-2"), "the whole task is taken here"),
+        (TaskRef("task:made-elsewhere#2"), "the whole task is taken here"),
+        (ResultRef("task:t_1#4"), "has 3 results"),
+        (ResultRef("t_1#last"), "has 3 results"),
+        (PersonaId("t_9"), "there is no such task"),
+        (PersonaId("task:t_1"), "a task of m makes no id that is wanted here"),
+        (PersonaId("5f0c"), "a task of m makes no id that is wanted here"),
+        (PersonaId("t_3"), "the task is running"),
+        (PersonaId("t_empty"), "the task's text shows no id"),
     ],
 )
 @pytest.mark.usefixtures("made")

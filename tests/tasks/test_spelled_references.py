@@ -853,6 +853,15 @@ def test_a_path_in_a_field_for_words_is_noticed_in_every_form(folder: Path, writ
         refuse_stray_references({"note": written.replace("{folder}", str(folder))}, AllowedFolders([folder]))
 
 
+@pytest.mark.parametrize("written", ["t_lomapshevi", "task:t_lomapshevi", "t_lomapshevi#1", "`t_lomapshevi`"])
+def test_a_task_of_this_server_is_no_id_of_kies(written: str) -> None:
+    for fields in ({"character_id_list": [written]}, {"input": {"voiceId": written}}, {"parts": [{"ids": written}]}):
+        with pytest.raises(InvalidCall, match="names a task of this server") as caught:
+            refuse_stray_references(fields, AllowedFolders())
+        assert "KIE's id, such as the one that the text of the task shows" in caught.value.next_step
+    refuse_stray_references({"title": "t_lomapshevi", "voice_id": "t_5", "task_ids": ["5f0c"]}, AllowedFolders())
+
+
 @pytest.mark.parametrize(
     "written",
     [

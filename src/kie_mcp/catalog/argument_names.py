@@ -31,7 +31,7 @@ def rename_arguments(
         if name in renamed or name in HOST_ARGUMENTS:
             continue
         meant = find_meant(name, known, kie_names)
-        if _says_nothing(renamed.get(meant)):
+        if says_nothing(renamed.get(meant)):
             renamed[meant] = value
         elif renamed[meant] != value:
             renamed[name] = value
@@ -66,7 +66,8 @@ def find_meant(name: str, known: Collection[str], kie_names: Names | None = None
     return meant[0] if len(meant) == 1 else name
 
 
-def _says_nothing(value: Any) -> bool:
+def says_nothing(value: Any) -> bool:
+    """Tell whether a value is empty or a text such as "null"."""
     return is_empty(value) or (isinstance(value, str) and value.strip().casefold() in PLACEHOLDERS)
 
 

@@ -16,6 +16,8 @@ SECONDS = re.compile(r"([-+]?\d+(?:\.\d+)?)\s*(?:s|secs?|seconds?)", re.IGNORECA
 RATIO = re.compile(r"(\d+)\s*[x×*/:：]\s*(\d+)")
 """Matches an aspect ratio or the size of a picture, such as 16:9, 16x9 or 1920x1080."""
 FILE = re.compile(r"[^\n]*\.(?:3gp|[a-z][a-z0-9]{1,4})(?:\?\S*)?[\"'`>]?", re.IGNORECASE)
+PROSE = {"type": "string", "contentMediaType": "text/plain"}
+"""JSON Schema of a text in a list of texts, such as prompts: its commas and line breaks are a part of it."""
 TOKEN = re.compile(r"[\w.:#-]+(?:/[\w.:#-]+)*")
 
 
@@ -135,6 +137,8 @@ def _read_list(value: Any, items: Schema) -> Any:
 
     Each item is converted to the type in `items`, the JSON Schema of an item.
     """
+    if items == PROSE:
+        return _read_texts(value)
     if isinstance(value, str):
         read = parse_json(value)
         value = read if isinstance(read, list | dict) or read is None else [value]
@@ -149,6 +153,18 @@ def _read_list(value: Any, items: Schema) -> Any:
         for read in (read_value(each, items) for each in many)
         if kind != "string" or not is_placeholder(read, items)
     ]
+
+
+def _read_texts(value: Any) -> Any:
+    """Convert a list of prompts, or a single one, to a list; of texts, only a JSON list of texts is taken apart."""
+    many = value if isinstance(value, list | tuple) else [value]
+    texts = [text for each in many for text in _unpack_texts(each)]
+    return [text for text in texts if not is_placeholder(text, PROSE)]
+
+
+def _unpack_texts(item: Any) -> list[Any]:
+    read = parse_json(item) if isinstance(item, str) and item.lstrip().startswith("[") else item
+    return read if isinstance(read, list) and all(isinstance(each, str) for each in read) else [item]
 
 
 def _unpack(item: Any, kind: str) -> list[Any]:

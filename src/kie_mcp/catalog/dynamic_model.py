@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SerializationInfo, create_model
 
 from kie_mcp.catalog.amount import NOT_MEASURED, Lengths
-from kie_mcp.catalog.argument_values import is_empty, is_placeholder
+from kie_mcp.catalog.argument_values import PROSE, is_empty, is_placeholder
 from kie_mcp.catalog.arguments import coerce_arguments, tidy
 from kie_mcp.catalog.fields import Kind, Ref, snake_case
 from kie_mcp.catalog.file_fields import has_file, json_type, with_files
@@ -317,13 +317,16 @@ def _means_random(name: str, value: Any, schema: Schema) -> bool:
 
 def _coerce_fields(fields: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
     known = schema.get("properties", {})
-    return {name: _coerce(value, known.get(name, {})) for name, value in fields.items()}
+    return {name: _coerce(value, known.get(name, {}), name) for name, value in fields.items()}
 
 
-def _coerce(value: Any, schema: Schema) -> Any:
+def _coerce(value: Any, schema: Schema, name: str) -> Any:
     """Convert a value to the type and the spelling in its schema: "5" to 5, a JSON text to a list, 4k to 4K."""
-    kind, choices = json_type(schema), schema.get("enum", ())
-    value = coerce_arguments({"": value}, {"properties": {"": {"type": kind, "enum": choices}}})[""]
+    kind, choices, items = json_type(schema), schema.get("enum", ()), schema.get("items", {})
+    # A text with commas is a list of files or of choices, but a single item where the items are any texts.
+    is_prose = json_type(items) == "string" and not items.get("enum") and not has_file(schema, name)
+    field = {"type": kind, "enum": choices, "items": PROSE if is_prose else {}}
+    value = coerce_arguments({"": value}, {"properties": {"": field}})[""]
     if isinstance(value, float) and value.is_integer() and kind == "integer":
         return int(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -332,7 +335,7 @@ def _coerce(value: Any, schema: Schema) -> Any:
         if kind == "boolean" and value in {0, 1}:
             return bool(value)
     if isinstance(value, list):
-        return [_coerce(each, schema.get("items", {})) for each in value]
+        return [_coerce(each, items, name) for each in value]
     return _coerce_fields(value, schema) if isinstance(value, Mapping) else value
 
 

@@ -8,7 +8,7 @@ import difflib
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any
 
 from pydantic import ValidationError
@@ -29,7 +29,7 @@ from kie_mcp.catalog.arguments import (
 from kie_mcp.catalog.fields import Audio, Kind, MediaRef, TaskRef, Video
 from kie_mcp.catalog.model import KieModel, names_at_kie
 from kie_mcp.catalog.price import Estimate
-from kie_mcp.catalog.schema_text import describe_constraint, name_models
+from kie_mcp.catalog.schema_text import describe_constraint, name_models, widen
 from kie_mcp.text import LONGEST_GIVEN, quote_given, shorten
 
 Schema = dict[str, Any]
@@ -52,9 +52,8 @@ FILES_NOTE = "Files: URL, path or task:id#n."
 LONGEST_NOTE = 32
 """Maximum number of characters of a note that says which texts, or how many items of a list, each model allows.
 
-A longer note is replaced by `FEWER_NOTE`. The error message for a value that a model does not allow has the details.
+A longer note is replaced by `FEWER_NOTE`; the error message for a wrong value has the details.
 """
-
 FEWER_NOTE = "Some take fewer."
 """The sentence that replaces a note of more than LONGEST_NOTE characters."""
 
@@ -181,8 +180,13 @@ class Family:
             raise (UnknownFields(model, unknown, reason) if unknown else ValueError(reason)) from None
 
     def rename(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the arguments of a tool call under the tool's names; arguments with unknown names are unchanged."""
-        return rename_arguments(arguments, {"model", *self.input_schema["properties"]}, self._kie_names)
+        """Return the arguments of a tool call under the tool's names; arguments with unknown names are unchanged.
+
+        If arguments contradict each other, the function raises `ValueError`.
+        """
+        further = {name for model in self.models for name in model.further_names}
+        given = rename_arguments(arguments, {"model", *self.input_schema["properties"], *further}, self._kie_names)
+        return reduce(lambda joined, model: model.join(joined), self.models, given)
 
     @cached_property
     def _schemas(self) -> dict[str, Schema]:
@@ -231,8 +235,9 @@ class Family:
             idle: The names of the arguments that must not influence the choice.
 
         Returns:
-            If `name` is given, the model with this id or alias. There is one exception: if `name` is an alias, and its
-            model does not have all of the arguments, a model that has them and differs only in its mode is preferred.
+            If `name` is given, the model with this id or alias. There is one exception: if `name` is an alias without
+            a mode, and its model does not have all of the arguments, a model that has them and differs only in its
+            mode is preferred.
             If `name` is None, the first model that has all of the arguments, or else the first model of the family.
 
         Raises:
@@ -244,7 +249,8 @@ class Family:
         named = {alias.casefold(): model for model in self.models for alias in (model.id, *model.aliases)}
         wanted = str(name).strip().casefold()
         if model := named.get(wanted):
-            if wanted == model.id.casefold() or wishes <= model.model_fields.keys():
+            names_mode = wanted == model.id.casefold() or MODE_PATTERN.search(wanted)
+            if names_mode or wishes <= model.model_fields.keys():
                 return model
             sisters = (each for each in self.models if _strip_mode(each) == _strip_mode(model))
             return next((each for each in sisters if _accepts(each, wishes, given)), model)
@@ -284,7 +290,7 @@ class Family:
         schemas = {id_: s["properties"][name] for id_, s in self._schemas.items() if name in s["properties"]}
         first, *_ = schemas.values()
         same_choice = all(each.get("enum") == first.get("enum") for each in schemas.values())
-        merged = _widen(list(schemas.values()))
+        merged = widen(list(schemas.values()))
         if len(schemas) < len(self.models):
             # The default is left out if some models lack this argument, because several MCP hosts send each default in
             # the schema with every call.
@@ -347,7 +353,7 @@ class Family:
         groups: dict[str, list[str]] = {}
         for name, ids in self.names.items():
             if holders := [schemas[id_] for id_ in ids if id_ in schemas]:
-                groups.setdefault(describe_constraint(_widen(holders), merged.get("enum", ())), []).append(name)
+                groups.setdefault(describe_constraint(widen(holders), merged.get("enum", ())), []).append(name)
         if len(groups) > 1:
             everyone = list(self.names)
             *some, (rest, _) = sorted(groups.items(), key=lambda group: len(group[1]))
@@ -367,19 +373,6 @@ def _name_together(models: Sequence[type[KieModel]]) -> str:
     return next((alias for model in models for alias in model.aliases), models[0].id)
 
 
-def _widen(schemas: Sequence[Schema]) -> Schema:
-    """Merge schemas of one argument: keep equal keys, the widest limits, and the enum values of all schemas."""
-    first, *others = schemas
-    merged = {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
-    merged.setdefault("type", first["type"])
-    for key, widest in (("minimum", min), ("maximum", max), ("maxLength", max), ("maxItems", max)):
-        if key not in merged and all(key in each for each in schemas):
-            merged[key] = widest(each[key] for each in schemas)
-    if all("enum" in each for each in schemas):
-        merged["enum"] = list(dict.fromkeys(value for each in schemas for value in each["enum"]))
-    return merged
-
-
 def _is_unknown_field(problem: Any) -> bool:
     """Tell whether an error from pydantic is about an argument that the model does not have."""
     return problem["type"] == "extra_forbidden" and len(problem["loc"]) == 1
@@ -387,7 +380,7 @@ def _is_unknown_field(problem: Any) -> bool:
 
 def _accepts(model: type[KieModel], wishes: Collection[str], given: Collection[str]) -> bool:
     """Tell whether a model has all arguments in `wishes`, and `given` has all arguments that the model requires."""
-    return all(name in model.model_fields for name in wishes) and not _count_missing(model, given)
+    return model.model_fields.keys() >= {*wishes} and not _count_missing(model, given)
 
 
 def _count_missing(model: type[KieModel], given: Collection[str]) -> int:

@@ -145,6 +145,21 @@ class TaskRef(Ref):
     __slots__ = ()
 
 
+class ResultRef(TaskRef):
+    """An earlier task, or with `#n` one of its results; the request has the result's index in a field of its own."""
+
+    __slots__ = ()
+
+
+class MadeId(Ref):
+    """KIE's id of a voice, a character or a persona, or the earlier task that made it; KIE gets its id."""
+
+    __slots__ = ()
+
+    makers: ClassVar[tuple[str, ...]]
+    """KIE's ids of the models whose tasks make such an id."""
+
+
 class Track(Ref):
     """One song of an earlier music task, written as `task:<id>#<n>`; n is 1 for the task's first song.
 

@@ -68,6 +68,8 @@ class KieModel(BaseModel):
     """Path of the create request on the route `service`, without `/api/v1/`; empty if the model lacks this route."""
     merged_fields: ClassVar[frozenset[str]] = frozenset()
     """Names of arguments that are no fields of the request; `sent()` puts their values into other fields."""
+    further_names: ClassVar[frozenset[str]] = frozenset()
+    """Names, in snake case, of arguments that `join()` reads, although they are no fields and no tool shows them."""
     unpublished: ClassVar[frozenset[str]] = frozenset()
     """KIE's names of fields that KIE shows in an example of a request, but has not in the model's schema."""
     constants: ClassVar[dict[str, Any]] = {}
@@ -186,6 +188,14 @@ class KieModel(BaseModel):
         dropped = {*cls.constants, *(name for name in fields if snake_case(name) in CALLBACK_NAMES)} - own
         return arguments_from_wire(cls, {name: value for name, value in fields.items() if name not in dropped})
 
+    @classmethod
+    def join(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Join arguments that mean one thing, such as a task and its song; raise `ValueError` if they contradict.
+
+        `given` has the arguments of a call to any model of the family, under names of fields and `further_names`.
+        """
+        return dict(given)
+
     def route_ids(self) -> tuple[str, ...]:
         """Return the ids of the routes that can run this call, best first."""
         return self.routes
@@ -258,19 +268,15 @@ class KieModel(BaseModel):
         if not (amount.known and amount.high) or len(self.price.find_rates(self)) != 1:
             return "", 1
         if extra:
-            # The cost is not proportional to the number of units, because the extra credits do not depend on this
-            # number. So the number is a part of the key.
+            # The extra credits do not depend on the number of units, so the number is a part of the key.
             return self._price_key(("extra", extra), ("units", amount.high)), 1
         counted = {"second": self.price.of, "image": ("count",)}.get(self.price.unit, ())
         return self._price_key(without=counted), amount.high
 
     def _price_key(self, *more: tuple[str, Any], without: Collection[str] = ()) -> str:
-        """Return the price key: a JSON text with all values on which the price of one unit may depend.
+        """Return the price key: a JSON text with the pairs in `more` and all values that may change a unit's price.
 
-        Args:
-            more: More pairs of a name and a value for the key.
-            without: Names of the fields that state the number of units. A field in `without` is left out of the key,
-                unless a `Rate` names it.
+        The fields in `without` state the number of units; they are left out, unless a `Rate` names them.
         """
         conditions = {field for rate in self.price.rates for field, _ in rate.when}
         key = dict(more)

@@ -1,4 +1,4 @@
-"""Short texts for tool schemas, which have a token budget: the names of models, and the values that a field allows."""
+"""Short tool schemas, which have a token budget: names of models, values that a field allows, merged schemas."""
 
 import re
 from collections.abc import Collection, Iterator, Sequence
@@ -84,3 +84,16 @@ def describe_constraint(schema: dict[str, Any], shown: Collection[Any] = ()) -> 
     if "maxItems" in schema:
         return f"up to {schema['maxItems']}"
     return "any"
+
+
+def widen(schemas: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Merge schemas of one argument: keep equal keys, the widest limits, and the enum values of all schemas."""
+    first, *others = schemas
+    merged = {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
+    merged.setdefault("type", first["type"])
+    for key, widest in (("minimum", min), ("maximum", max), ("maxLength", max), ("maxItems", max)):
+        if key not in merged and all(key in each for each in schemas):
+            merged[key] = widest(each[key] for each in schemas)
+    if all("enum" in each for each in schemas):
+        merged["enum"] = list(dict.fromkeys(value for each in schemas for value in each["enum"]))
+    return merged

@@ -35,6 +35,8 @@ _PICTURE = (
     "file_urls reference_image reference_images reference_image_url reference_image_urls ref_image ref_images"
 )
 _TASK = "task tasks task_id task_ids tid kie_task_id"
+TASK_NAMES = frozenset(_TASK.split())
+"""Names, in snake case, that callers use for the id of a task."""
 
 NEAR_NAMES: dict[str, frozenset[str]] = {
     name: frozenset(words.split())

@@ -78,7 +78,7 @@ def schema_differences(model: type[KieModel], route_id: str, published: Schema) 
     for name, field in theirs["properties"].items():
         if name in ours:
             yield from (f"{name} {change}" for change in _field_changes(ours[name], field))
-        elif not field.get("deprecated") and name not in model.hidden_fields() and not _accepts(model, name, field):
+        elif not field.get("deprecated") and name not in model.hidden_fields() and not accepts(model, name, field):
             yield f"{name} is new{' and required' if name in required else ''}"
             continue
         if name in required and _may_omit(model, route_id, name, theirs):
@@ -87,7 +87,7 @@ def schema_differences(model: type[KieModel], route_id: str, published: Schema) 
         yield f"{name} is gone"
 
 
-def _accepts(model: type[KieModel], name: str, field: Schema) -> bool:
+def accepts(model: type[KieModel], name: str, field: Schema) -> bool:
     """Return whether the class accepts KIE's field under this name and converts it to one of its own fields."""
     return set(model.received({name: _example(field)})) <= model.model_fields.keys()
 
@@ -116,7 +116,8 @@ def _example(field: Schema) -> Any:
         case "object":
             return {name: _example(each) for name, each in (field.get("properties") or {}).items()}
         case "boolean":
-            return True
+            # A switch that is on may need other fields.
+            return False
         case "integer" | "number":
             return field.get("minimum", 1)
         case _:

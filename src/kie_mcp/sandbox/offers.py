@@ -139,9 +139,12 @@ class Offer:
 
     def _received(self, body: Json) -> dict[str, Any]:
         frame = {"model", self.route.callback, *self.model.hidden_fields()} - set(self.argument_names)
-        return self.model.received(
-            {name: value for name, value in self.input_fields(body).items() if name not in frame}
-        )
+        fields = {name: value for name, value in self.input_fields(body).items() if name not in frame}
+        try:
+            return self.model.received(fields)
+        except ValueError:
+            # The model class may refuse what KIE accepts.
+            return fields
 
     def price(self, body: Json) -> float:
         """Return the price, in credits, of the task that a create request with this body starts."""

@@ -13,7 +13,7 @@ from kie_mcp.catalog.hidden_fields import HIDDEN_FIELDS
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.published_schema import Schema, UnusableSchema, merge_alternatives
 from kie_mcp.errors import KieMcpError
-from kie_mcp.kie.drift import schema_differences
+from kie_mcp.kie.drift import accepts, schema_differences
 from kie_mcp.kie.routes import listed_ids, wire_name
 from kie_mcp.tasks.order import Order
 from kie_mcp.text import shorten
@@ -39,7 +39,9 @@ class LiveFields(NamedTuple):
 async def find_live_fields(
     app: "App", model: type[KieModel], names: Iterable[str], route: str = ""
 ) -> LiveFields | None:
-    """Return KIE's schema of a built-in model if this schema has all of the given fields.
+    """Return KIE's schema of a built-in model if this schema has all of the given fields, and they are new.
+
+    A field that the class reads as one of its own, such as `image_url`, is not new: the call has given it twice.
 
     Args:
         app: The running server.
@@ -48,7 +50,7 @@ async def find_live_fields(
         route: Id of the only route to consider; empty for any route.
 
     Returns:
-        The schema and the route, or None if the schema is unknown or lacks one of the fields.
+        The schema and the route, or None if the schema is unknown, or one of the fields is not in it or not new.
     """
     listed = listed_ids(model).items()
     id_, route_id = next(((id_, route_id) for id_, route_id in listed if route in ("", route_id)), ("", ""))
@@ -61,7 +63,8 @@ async def find_live_fields(
             if timeout.cancelled_caught:
                 schema = await discovery.recall_schema(id_)
     known = merge_alternatives(schema).get("properties", {}) if schema else {}
-    return LiveFields(schema, route_id) if schema and all(name in known for name in names) else None
+    are_new = all(name in known and not accepts(model, name, known[name]) for name in names)
+    return LiveFields(schema, route_id) if schema and are_new else None
 
 
 async def keep_known_hidden(

@@ -8,8 +8,8 @@ from typing import TypeGuard
 
 import anyio.to_thread
 
-from kie_mcp.catalog.fields import Limits, MediaRef, Ref, Track, parse_result_number, parse_task_id
-from kie_mcp.catalog.reference_spellings import unwrap
+from kie_mcp.catalog.fields import Limits, MadeId, MediaRef, Ref, ResultRef, Track, parse_result_number, parse_task_id
+from kie_mcp.catalog.reference_spellings import name_task, unwrap
 from kie_mcp.clock import Clock
 from kie_mcp.errors import InvalidCall
 from kie_mcp.kie import files
@@ -26,6 +26,7 @@ from kie_mcp.tasks.fitting import (
     describe_changes,
     fit_file,
 )
+from kie_mcp.tasks.made_ids import find_made_id
 from kie_mcp.tasks.media_inputs import (
     abbreviate,
     decode_data_uri,
@@ -181,9 +182,12 @@ class References:
                 return await self._resolve_media(ref)
             case Track():
                 return await self._resolve_track(ref)
+            case MadeId():
+                return await find_made_id(ref, self._ledger)
             case _:
                 id_ = parse_task_id(ref)
                 task = await self._ledger.find(id_)
+                _check_number(ref, task)
                 return (task and task.kie_id) or id_
 
     async def _resolve_media(self, ref: MediaRef) -> str:
@@ -308,6 +312,25 @@ class References:
             return
         with self._uploader.folders.open(ref) as content:
             yield content
+
+
+def _check_number(ref: Ref, task: Task | None) -> None:
+    """Raise `InvalidCall` if a reference to a task has the number of a result that KIE would not get, or there is not.
+
+    A field that takes a whole task takes the number 1 as well, as answers write it for a task with one result.
+    """
+    number = name_task(ref).partition("#")[2]
+    if not number or (task and task.is_batch):
+        return
+    place = parse_result_number(number) or 0
+    has_index = isinstance(ref, ResultRef)
+    if has_index and task and task.results and not 1 <= place <= len(task.results):
+        raise InvalidCall(f"{abbreviate(ref)}: the task has {len(task.results)} results.", "Count them from 1.")
+    if not has_index and place != 1:
+        raise InvalidCall(
+            f"{abbreviate(ref)}: the whole task is taken here, and no single result of it.",
+            f"Nothing was sent. Give the task alone: {parse_task_id(ref)}.",
+        )
 
 
 def _is_local(ref: Ref) -> TypeGuard[MediaRef]:

@@ -5,8 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from kie_mcp.catalog.argument_values import parse_json
+from kie_mcp.catalog.fields import snake_case
 from kie_mcp.catalog.reference_spellings import unwrap
 from kie_mcp.errors import InvalidCall
+from kie_mcp.ledger.task import TASK_ID
 from kie_mcp.tasks.allowed_folders import AllowedFolders
 from kie_mcp.tasks.media_inputs import abbreviate
 from kie_mcp.tasks.public_urls import check_public
@@ -23,6 +25,10 @@ REFERENCE = re.compile(
 This server understands it, and KIE does not. Whether there is a file at the path does not matter, so the answer does
 not reveal that.
 """
+OWN_TASK = re.compile(rf"task:[\w-]+(#[\w-]+)?|{TASK_ID}(#[\w-]+)?|kie://tasks/\S+", re.IGNORECASE)
+"""Matches a name of a task of this server; without `task:`, it may be a word of the caller's, except where ids go."""
+ID_FIELD = re.compile(r"(^|_|\.)ids?(_|\.|$)")
+"""Matches the place of a text, in snake case, if the field's name says that it takes ids: `character_id_list.0`."""
 _URL = re.compile(r"https?://[^\s@]+", re.IGNORECASE)
 SEPARATORS = (r"[,;\n]", r"[\s,;]+")
 """Separators in a list of references: the first pattern keeps paths with blanks whole, the second splits at blanks."""
@@ -45,6 +51,12 @@ def refuse_stray_references(fields: Mapping[str, Any], folders: AllowedFolders, 
             of this machine or its network.
     """
     for place, text in _find_texts(fields):
+        takes_id = bool(ID_FIELD.search(snake_case(place)))
+        if takes_id and OWN_TASK.fullmatch(text.strip(QUOTES)):
+            raise InvalidCall(
+                f"{place}: {abbreviate(text)} names a task of this server, and KIE wants an id of its own here.",
+                "Nothing was sent. Give KIE's id, such as the one that the text of the task shows.",
+            )
         if _is_stray(text, folders, own):
             raise InvalidCall(
                 f"{place}: {abbreviate(text)} is known only on this machine, and KIE does not say that this field "

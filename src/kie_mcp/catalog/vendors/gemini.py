@@ -7,7 +7,7 @@ from pydantic import Field, PlainSerializer, field_validator, model_validator
 
 from kie_mcp.catalog.amount import Amount
 from kie_mcp.catalog.family import Family
-from kie_mcp.catalog.fields import AsText, Image, InList, Limits, Number, Prompt, Seed, Video, aliases, wire
+from kie_mcp.catalog.fields import AsText, Image, InList, Limits, MadeId, Number, Prompt, Seed, Video, aliases, wire
 from kie_mcp.catalog.model import KieModel, Part, Resolve
 from kie_mcp.catalog.price import UNPUBLISHED, per, rate
 from kie_mcp.catalog.sentences import LONGEST_SPEECH, split_items, split_text, trim_texts
@@ -49,6 +49,21 @@ Voice = Annotated[VoiceName, aliases({name.casefold(): name for name in get_args
 # KIE's page lists 70: the above and others, of which Fola is the usual one.
 WideVoice = Annotated[str, Field(min_length=1), aliases({name.casefold(): name for name in get_args(VoiceName)})]
 Picture = Annotated[Image, Limits(mb=20)]
+
+
+class CharacterId(MadeId):
+    """The id of a character."""
+
+    __slots__ = ()
+    makers = ("gemini-omni-character",)
+
+
+class VoiceId(MadeId):
+    """The id of a voice."""
+
+    __slots__ = ()
+    makers = ("gemini-omni-audio",)
+
 
 SLOTS = 7
 SLOTS_OF_A_VIDEO = 2
@@ -92,11 +107,11 @@ class Omni(KieModel):
     video: Annotated[Video, Limits(mb=100, seconds=(0, 30))] | None = None
     video_start: float | None = Field(None, ge=0, description="Second of video, default 0.")
     video_end: float | None = Field(None, ge=0, description="At most 10 s later.")
-    characters: tuple[str, ...] | None = wire(
-        "character_ids", None, min_length=1, description="Ids from gemini_omni_character."
+    characters: tuple[CharacterId, ...] | None = wire(
+        "character_ids", None, min_length=1, description="Tasks or ids of gemini_omni_character."
     )
-    voices: tuple[str, ...] | None = wire(
-        "audio_ids", None, min_length=1, max_length=3, description="Ids from gemini_omni_voice."
+    voices: tuple[VoiceId, ...] | None = wire(
+        "audio_ids", None, min_length=1, max_length=3, description="Tasks or ids of gemini_omni_voice."
     )
     duration: Annotated[Literal[4, 6, 8, 10], Number, AsText] | None = Field(
         default_factory=lambda given: None if given.get("video") else 4, description="Default 4; not with video."
@@ -208,7 +223,9 @@ class OmniCharacter(KieModel):
     description: Prompt = wire("descriptions")
     image: Annotated[Picture, InList] = wire("image_urls")
     name: str | None = wire("character_name", None)
-    voices: tuple[str, ...] | None = wire("audio_ids", None, min_length=1, description="Ids from gemini_omni_voice.")
+    voices: tuple[VoiceId, ...] | None = wire(
+        "audio_ids", None, min_length=1, description="Tasks or ids of gemini_omni_voice."
+    )
 
 
 class Speaker(Part):

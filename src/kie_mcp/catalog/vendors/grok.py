@@ -6,7 +6,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from kie_mcp.catalog.family import Family
-from kie_mcp.catalog.fields import AsText, Image, Kind, Limits, Number, Prompt, TaskRef, wire
+from kie_mcp.catalog.fields import AsText, Image, Kind, Limits, Number, Prompt, ResultRef, TaskRef, wire
+from kie_mcp.catalog.joined_arguments import fill_index
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import FREE, per, rate
 
@@ -75,7 +76,7 @@ class ImageToVideo(FromImages):
 
     prompt: Prompt | None = Field(None, max_length=5000)
     aspect_ratio: Ratio | None = Field(None, description=ONE_PICTURE)
-    image_task: TaskRef | None = wire("task_id", None, description="Of Grok's pictures, instead of images.")
+    image_task: ResultRef | None = wire("task_id", None, description="Of Grok's pictures, instead of images.")
     image_index: int | None = wire("index", None, ge=0, le=5, description="Which of them, from 0.")
     duration: Seconds = 6
     mode: Mode = "normal"
@@ -90,6 +91,11 @@ class ImageToVideo(FromImages):
         if self.images and self.mode == "spicy":
             raise ValueError("mode spicy does not take images: choose fun or normal, or give image_task")
         return self
+
+    @classmethod
+    def join(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The number of a result is its index."""
+        return fill_index(super().join(given), "image_task", "image_index")
 
     @classmethod
     def received(cls, fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from kie_mcp.catalog.family import Family
-from kie_mcp.catalog.fields import Image, Kind, Number, Prompt, TaskRef, aliases, wire
+from kie_mcp.catalog.fields import Image, Kind, Number, Prompt, ResultRef, aliases, wire
+from kie_mcp.catalog.joined_arguments import fill_index
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import UNPUBLISHED
 
@@ -127,9 +128,14 @@ class FollowUp(KieModel):
     kind: ClassVar[Kind] = "image"
     price = UNPUBLISHED
 
-    task_id: TaskRef = wire("taskId", description="Of midjourney_image.")
+    task_id: ResultRef = wire("taskId", description="Of midjourney_image.")
     index: Annotated[int, Field(ge=0, le=3)] = wire("imageIndex", description="Result, 0 is the first.")
     watermark: str | None = wire("waterMark", None)
+
+    @classmethod
+    def join(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The number of a result is its index."""
+        return fill_index(super().join(given), "task_id", "index")
 
 
 class MidjourneyUpscale(FollowUp):

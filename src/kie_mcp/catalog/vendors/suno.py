@@ -6,10 +6,26 @@ from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from kie_mcp.catalog.argument_names import says_nothing
+from kie_mcp.catalog.argument_values import read_value
 from kie_mcp.catalog.family import Family
-from kie_mcp.catalog.fields import Audio, Kind, Limits, Prompt, TaskRef, Track, aliases, snake_case, wire
+from kie_mcp.catalog.fields import (
+    Audio,
+    Kind,
+    Limits,
+    MadeId,
+    Prompt,
+    TaskRef,
+    Track,
+    aliases,
+    snake_case,
+    wire,
+)
+from kie_mcp.catalog.joined_arguments import join_song
 from kie_mcp.catalog.model import KieModel, Resolve
 from kie_mcp.catalog.price import FREE, UNPUBLISHED, per, rate
+from kie_mcp.catalog.reference_spellings import name_task
+from kie_mcp.catalog.spellings import TASK_NAMES
 
 AnyVersion = Literal["V6", "V6_MINI", "V6_WILD", "V5_5", "V5", "V4_5PLUS", "V4_5ALL", "V4_5", "V4"]
 
@@ -40,6 +56,13 @@ NamesTask = AfterValidator(_check_task)
 LongSong = Annotated[Audio, Limits(seconds=(0, 480))]
 
 
+class PersonaId(MadeId):
+    """The id of a persona or of a voice of one's own."""
+
+    __slots__ = ()
+    makers = ("ai-music-api/generate-persona", "ai-music-api/create-voice")
+
+
 class Suno(KieModel):
     """A Suno model."""
 
@@ -51,20 +74,44 @@ class Suno(KieModel):
         by_jobs_only = str(getattr(self, "version", None)).startswith("V6")
         return tuple(id_ for id_ in self.routes if id_.startswith("jobs") or not by_jobs_only)
 
+
+class OfSong(Suno):
+    """What starts from a song: KIE's two ids, of the song and of its task, are one reference."""
+
+    further_names = TASK_NAMES
+
+    @classmethod
+    def join(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """A task and the number or id of its song are one reference."""
+        joined = super().join(given)
+        named = [joined.pop(name) for name in list(joined) if snake_case(name) in TASK_NAMES]
+        tasks = [task for task in named if not says_nothing(task)]
+        if not tasks:
+            return joined
+        song = joined.get("track")
+        return {**joined, "track": join_song(tasks, None if says_nothing(song) else song)}
+
     @classmethod
     def received(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """KIE's id of a song and that of its task are one reference."""
+        """KIE's requests have both ids; a task alone says nothing of which song is meant."""
         given = super().received(fields)
-        if "track" in cls.model_fields:
-            task = given.pop("task_id", given.pop("taskId", None))
-            if task and not str(given.get("track", "task:")).startswith("task:"):
-                given["track"] = f"task:{task}#{given['track']}"
-        return given
+        if "track" in given or "audio" in given:
+            return cls.join(given)
+        return {name: value for name, value in given.items() if snake_case(name) != "task_id"}
+
+
+FLAGS = frozenset({"custom_mode", "default_param_flag"})
+"""KIE's names, in snake case, of the switch that tells whether there are details."""
+SECTION = re.compile(
+    r"\s*\[(intro|verse|strophe|pre-?chorus|chorus|refrain|hook|bridge|outro)\b[^\]\n]*\]", re.IGNORECASE
+)
+"""Matches the beginning of lyrics, such as `[Verse 1]`."""
 
 
 class NewSong(Suno):
     """The fields of all new music: Suno decides, or the caller by details."""
 
+    further_names = frozenset({*FLAGS, "lyrics"})
     usual_seconds = 120
     price = per("task", 12, note="One task makes two songs.")
 
@@ -84,12 +131,33 @@ class NewSong(Suno):
         return [name for name, value in self if name not in self.simple and value is not None and value is not False]
 
     @classmethod
+    def join(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Lyrics are the prompt beside details; KIE's switch has to agree with the details that are given."""
+        joined = super().join(given)
+        lyrics = joined.pop("lyrics", None)
+        if not says_nothing(lyrics):
+            if not says_nothing(joined.get("prompt")) and joined["prompt"] != lyrics:
+                raise ValueError("lyrics means prompt, which is given as well: give one of them")
+            joined["prompt"] = lyrics
+        names = [name for name in joined if snake_case(name) in FLAGS]
+        flags = {name: read_value(joined.pop(name), {"type": "boolean"}) for name in names}
+        missing = [name for name in cls.together if says_nothing(joined.get(name))]
+        needy = [name for name, value in flags.items() if value is True]
+        needy += ["lyrics"] if not says_nothing(lyrics) else []
+        if needy and missing:
+            raise ValueError(f"{needy[0]} needs {', '.join(missing)} as well: else Suno writes words of its own")
+        details = [name for name in cls.model_fields.keys() - cls.simple if not says_nothing(joined.get(name))]
+        if False in flags.values() and details:
+            raise ValueError(f"with {min(flags)} false, Suno decides: leave out {', '.join(sorted(details))}")
+        return joined
+
+    @classmethod
     def received(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
         """KIE reads details only when it is told that there are any."""
         given = super().received(fields)
-        flags = [given.pop(name) for name in list(given) if snake_case(name) in ("custom_mode", "default_param_flag")]
-        unread = cls.model_fields.keys() - cls.simple if False in flags else ()
-        return {name: value for name, value in given.items() if name not in unread}
+        off = [name for name in given if snake_case(name) in FLAGS and given[name] is False]
+        unread = {*off, *(cls.model_fields.keys() - cls.simple if off else ())}
+        return cls.join({name: value for name, value in given.items() if name not in unread})
 
     @model_validator(mode="after")
     def details_are_complete(self) -> Self:
@@ -126,7 +194,7 @@ class Personal(Tuned, NewSong):
     """New music that may have the voice or the style of a persona."""
 
     negative_prompt: str | None = wire("negativeTags", None, description="Styles to avoid.")
-    persona_id: str | None = wire("personaId", None)
+    persona_id: PersonaId | None = wire("personaId", None, description="Task or id of suno_persona or suno_voice.")
     persona_model: Literal["style_persona", "voice_persona"] | None = wire("personaModel", None)
 
     @model_validator(mode="after")
@@ -153,6 +221,8 @@ class FromIdea(NewSong):
         """Without details, the idea is all there is."""
         if not self.details() and not self.prompt:
             raise ValueError("give prompt: what the song is about")
+        if not self.details() and not self.instrumental and SECTION.match(self.prompt or ""):
+            raise ValueError("prompt begins as lyrics do, and lyrics are sung only with style and title")
         if not self.details() and len(self.prompt or "") > self.longest_idea:
             raise ValueError(f"prompt has at most {self.longest_idea} characters without style and title")
         if self.duration and self.version in ("V5", "V4_5PLUS", "V4_5ALL", "V4_5", "V4"):
@@ -198,7 +268,7 @@ class Continued(Personal):
         return {"defaultParamFlag": bool(self.details()), **super().sent(resolve)}
 
 
-class Extend(Continued):
+class Extend(OfSong, Continued):
     """Suno: a song of Suno's goes on, as it was or another way."""
 
     id = "ai-music-api/extend"
@@ -206,13 +276,23 @@ class Extend(Continued):
     routes = ("suno-extend", "jobs:ai-music-api/extend")
     service = "suno/extend"
 
+    further_names = OfSong.further_names | NewSong.further_names
+
     track: Song = wire("audioId")
     version: Version = wire("model", "V5_5", description="As the track's.")
 
     @classmethod
+    def join(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """A file goes on with the other model, which has other details."""
+        return super().join(given) if says_nothing(given.get("audio")) else dict(given)
+
+    @classmethod
     def received(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
         """KIE asks for no task here."""
-        return super().received({"taskId": "-", **fields})
+        given = super().received(fields)
+        song = given.get("track")
+        is_alone = isinstance(song, str) and not name_task(song).startswith("task:")
+        return {**given, "track": f"task:-#{song}"} if is_alone else given
 
 
 class ExtendUpload(Continued):
@@ -283,7 +363,7 @@ STEM_NAMES = {name.casefold(): name for name in STEMS.split(", ")}
 Stem = Annotated[str, aliases(STEM_NAMES)]
 
 
-class OfTrackOrFile(Suno):
+class OfTrackOrFile(OfSong):
     """What is made of a song of Suno's or of a file."""
 
     track: Annotated[Song, NamesTask] | None = wire("audioId", None)
@@ -350,6 +430,17 @@ class Midi(Suno):
     stem: str | None = wire("audioId", None, description="KIE's id of one stem.")
     track: Annotated[Track, NamesTask] | None = Field(None, description="One stem: task:id#n, instead.")
 
+    @classmethod
+    def join(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The number of a stem is that of a result, and no id of KIE's."""
+        joined = super().join(given)
+        task, stem = joined.get("task_id"), joined.get("stem")
+        is_number = bool(re.fullmatch(r"#?\d{1,2}", str(stem).strip()))
+        if isinstance(task, str) and (is_number or "#" in name_task(task)):
+            others = {name: value for name, value in joined.items() if name not in ("task_id", "stem")}
+            return {**others, "track": join_song([task, others.get("track")], None if says_nothing(stem) else stem)}
+        return joined
+
     @model_validator(mode="before")
     @classmethod
     def _all_stems(cls, given: dict[str, Any]) -> dict[str, Any]:
@@ -376,13 +467,8 @@ class Midi(Suno):
             return fields
         return {"taskId": resolve(self.track.task), "audioId": fields["track"]}
 
-    @classmethod
-    def received(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """KIE's two ids have fields of their own here."""
-        return super(Suno, cls).received(fields)
 
-
-class OfTrack(Suno):
+class OfTrack(OfSong):
     """What is made of a finished song."""
 
     track: Annotated[Song, NamesTask] = wire("audioId")

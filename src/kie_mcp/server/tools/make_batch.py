@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
 
 from mcp_types import CallToolResult, InputRequiredResult
-from pydantic import Field, model_validator
+from pydantic import Field, WithJsonSchema, model_validator
 
+from kie_mcp.catalog.argument_values import PROSE
 from kie_mcp.catalog.credits import format_credits, format_number
 from kie_mcp.catalog.registry import FAMILIES, MODELS
 from kie_mcp.errors import BrokenRow, CapReached, InvalidCall, KieMcpError
@@ -37,7 +38,9 @@ class MakeBatch(FreeInput):
     items: tuple[dict[str, Any], ...] = Field(
         (), max_length=MAX_ITEMS, description="1 to 50 of {model, input} or {tool, input}."
     )
-    prompts: tuple[str, ...] = Field((), max_length=MAX_ITEMS, description="Or up to 50 texts for one model.")
+    prompts: tuple[Annotated[str, WithJsonSchema(PROSE)], ...] = Field(
+        (), max_length=MAX_ITEMS, description="Or up to 50 texts for one model."
+    )
     model: str = Field("", description="For all prompts.")
     input: dict[str, Any] = Field({}, description="Further fields for all.")
     retry: str = Field("", description="Or a batch's task_id: what is missing in it.")

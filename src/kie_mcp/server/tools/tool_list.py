@@ -129,7 +129,7 @@ def _describe_choice(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _is_needless(key: str, value: Any, words: str) -> bool:
     match key:
-        case "default" | "maxLength" | "pattern":
+        case "default" | "maxLength" | "pattern" | "contentMediaType":
             return True
         case "required":
             return not value
