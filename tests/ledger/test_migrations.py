@@ -172,6 +172,12 @@ async def test_only_the_migrations_that_a_file_lacks_are_run(tmp_path: Path) -> 
     assert read(tmp_path, "SELECT colour, size FROM tasks") == []
 
 
+UNDO_10 = (
+    "DROP INDEX ix_reservations_settled",
+    "ALTER TABLE reservations DROP COLUMN settled",
+    "ALTER TABLE reservations DROP COLUMN account",
+)
+"""SQL that makes tables of version 10 those of version 9 again."""
 UNDO_9 = (
     "DROP TRIGGER sum_changed ON tasks",
     "DROP TRIGGER sum_deleted ON tasks",
@@ -223,7 +229,7 @@ async def test_an_upgrade_sums_earlier_tasks_and_finds_what_they_were_made_from(
     before = await look(ledger)
     await ledger.close()
     assert before[0] == [["t_2"], []]
-    execute(tmp_path, UNDO_9)
+    execute(tmp_path, UNDO_10 + UNDO_9)
     ledger = await open_ledger(tmp_path)
     assert await look(ledger) == before
     await ledger.save(task("t_2", arguments=image, **{**ended, "credits": 6.0}))

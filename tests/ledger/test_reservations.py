@@ -25,16 +25,16 @@ pytestmark = [pytest.mark.anyio, pytest.mark.on_postgresql]
 
 
 class Process:
-    """A process that has the common ledger and the ledger of one tenant open."""
+    """A process that has the common ledger open, and opens the ledgers of tenants."""
 
     def __init__(self, name: str, common: Ledger, folder: Path) -> None:
         self.name, self.common, self._folder = name, common, folder
         self.reservations = Reservations(common.database, name)
 
-    async def open(self) -> TenantLedger:
-        """Open the ledger of the tenant."""
-        database = await self.common.database.open_other(self._folder / "ann", "kie_mcp_ann")
-        return TenantLedger(database, Share("ann", self.reservations, None, check_cap_of_all))
+    async def open(self, tenant: str = "ann", account: str = "account") -> TenantLedger:
+        """Open the ledger of a tenant."""
+        database = await self.common.database.open_other(self._folder / tenant, f"kie_mcp_{tenant}")
+        return TenantLedger(database, Share(tenant, account, self.reservations, None, check_cap_of_all))
 
     async def find(self) -> tuple[float, bool]:
         """Return the credits of the only reservation, and whether the reservation has ended."""
@@ -109,7 +109,7 @@ async def test_a_task_that_was_settled_by_a_process_that_died_is_found_by_others
     dead, alive = Reservations(common.database, "s_a"), Reservations(common.database, "s_b")
 
     def wrap(ledger: Ledger) -> Ledger:
-        return TenantLedger(ledger.database, Share("ann", dead, None, check_cap_of_all))
+        return TenantLedger(ledger.database, Share("ann", "account", dead, None, check_cap_of_all))
 
     async with run_runner(tmp_path, sandbox.app, clock, wrap_ledger=wrap, crash=True) as runner:
         sandbox.inject_fault("create", "reset-after")
@@ -156,8 +156,53 @@ async def test_what_a_killed_process_did_not_settle_is_settled_by_who_opens_the_
 
 async def test_a_reservation_without_a_task_still_counts_but_keeps_no_server_busy(tmp_path: Path) -> None:
     async with run_process("s_a", tmp_path) as (killed, _), run_process("s_b", tmp_path) as (process, ledger):
-        await killed.reservations.add(task("t_1", session="s_a", reserved=50.0), "ann", print)
+        await killed.reservations.add(task("t_1", session="s_a", reserved=50.0), "ann", "account", print)
         await ledger.hold_reservations(NOW)
         assert await process.find() == (50, True)
     async with run_process("s_c", tmp_path) as (process, _):
         assert await process.reservations.list_orphaned(NOW) == []
+
+
+@pytest.mark.parametrize(
+    ("theirs", "account", "expected"),
+    [
+        ({"state": "running"}, "account", False),
+        ({"state": "running"}, "other", True),
+        ({"state": "succeeded", "finished": NOW - 1}, "account", True),
+        ({"state": "succeeded", "finished": NOW + 1}, "account", False),
+        ({"state": "failed", "finished": NOW - 30}, "account", False),
+        ({"state": "failed", "finished": NOW - 90}, "account", True),
+        ({"state": "unknown", "finished": NOW - 90}, "account", False),
+        ({"state": "succeeded", "finished": NOW - 90, "route": BATCH}, "account", False),
+        ({"state": "succeeded", "finished": NOW - 90, "created": NOW + 1}, "account", False),
+    ],
+    ids=[
+        "running",
+        "other account",
+        "ended before",
+        "ended meanwhile",
+        "may be refunded",
+        "was refunded",
+        "unknown",
+        "batch",
+        "clock was set back",
+    ],
+)
+async def test_a_task_ran_alone_if_no_other_tenant_used_the_same_account(
+    tmp_path: Path, theirs: dict[str, Any], account: str, expected: bool
+) -> None:
+    async with run_process("s_a", tmp_path) as (process, anns):
+        bobs = await process.open("bob", account)
+        await bobs.add(other := task("t_bob", **{"created": NOW - 100, **theirs}), check=allow)
+        await bobs.save(other)
+        await bobs.close()
+        await anns.add(made := task("t_ann"), check=allow)
+        refund_seconds = 60 if other.state == "failed" else 0
+        assert await anns.statistics.ran_alone(made, refund_seconds=refund_seconds) is expected
+
+
+async def test_a_row_of_an_older_version_may_be_of_any_account(tmp_path: Path) -> None:
+    async with run_process("s_a", tmp_path) as (process, ledger):
+        await process.reservations.add(task("t_old"), "bob", "", print)
+        await ledger.add(made := task("t_ann"), check=allow)
+        assert not await ledger.statistics.ran_alone(made)

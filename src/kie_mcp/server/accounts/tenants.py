@@ -19,6 +19,7 @@ from pydantic import SecretStr
 
 from kie_mcp.clock import Clock
 from kie_mcp.errors import ConfigurationError, InvalidCall, KieMcpError
+from kie_mcp.kie.account import name_account
 from kie_mcp.kie.rate_limit import ReadLimiters
 from kie_mcp.ledger.ledger import Ledger, LedgerError
 from kie_mcp.ledger.task import new_id
@@ -258,7 +259,7 @@ class Tenants:
         own = settings.for_tenant(name, caller.key, secret)
 
         async def open_ledger() -> Ledger:
-            ledger = await self._open_ledger(name)
+            ledger = await self._open_ledger(name, name_account(own.key))
             await ledger.hold_reservations(self._app.clock.time())
             return ledger
 
@@ -269,10 +270,10 @@ class Tenants:
         has_ledger = partial(self._has_ledger, name)
         return self._app.build_tenant(own, Tenancy(name, session, caller.key is None, has_ledger, open_ledger, *shared))
 
-    async def _open_ledger(self, name: str, *, to_read: bool = False) -> TenantLedger:
+    async def _open_ledger(self, name: str, account: str = "", *, to_read: bool = False) -> TenantLedger:
         common, settings = await self.open_common_ledger(), self._app.settings
         database = await common.database.open_other(*self._find_place(name), to_read=to_read)
-        share = Share(name, self._reservations, settings.max_credits_per_day_all, check_cap_of_all)
+        share = Share(name, account, self._reservations, settings.max_credits_per_day_all, check_cap_of_all)
         return TenantLedger(database, share)
 
     async def _has_ledger(self, name: str) -> bool:
