@@ -1,19 +1,21 @@
 """The reservations for the cap of all tenants, while several processes save the same task."""
 
 import dataclasses
+import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from support.clock import JumpingClock
-from support.ledgers import NOW, open_ledger, task
+from support.ledgers import NOW, find_database, open_ledger, task
 from support.runners import model_call, run_runner
 
-from kie_mcp.errors import UnknownOutcome
-from kie_mcp.ledger.ledger import Ledger, Spent
+from kie_mcp.errors import CapReached, UnknownOutcome
+from kie_mcp.ledger.ledger import Ledger, LedgerError, Spent
+from kie_mcp.ledger.sqlite import FILE_NAME
 from kie_mcp.ledger.tables import reservations
 from kie_mcp.ledger.task import BATCH, Task
 from kie_mcp.ledger.tenants import Reservations, Share, TenantLedger
@@ -56,6 +58,15 @@ def allow(_: Spent) -> None:
     """Allow every task."""
 
 
+def execute_on_common(folder: Path, statement: str) -> None:
+    """Run SQL on the common ledger as another program does."""
+    if found := find_database(folder):
+        found[0].execute(found[1], f"SET search_path TO kie_mcp; {statement}")
+        return
+    with closing(sqlite3.connect(folder / FILE_NAME)) as file, file:
+        file.execute(statement)
+
+
 def refuse_change(_: Task, __: Sequence[Task]) -> bool:
     return False
 
@@ -83,6 +94,33 @@ async def test_a_change_that_saves_nothing_leaves_the_reservation_as_it_is(tmp_p
         await Ledger(ledger.database).save(dataclasses.replace(made, state="succeeded", credits=40.0))
         await ledger.change(made.id, refuse_change)
         assert await process.find() == (50, False)
+
+
+@pytest.mark.parametrize("error", [LedgerError("locked"), CapReached("x", ""), OSError(), KeyboardInterrupt()])
+async def test_a_task_that_could_not_be_recorded_reserves_nothing(tmp_path: Path, error: BaseException) -> None:
+    def refuse(_: Spent) -> None:
+        raise error
+
+    async with run_process("s_a", tmp_path) as (process, ledger):
+        with pytest.raises(type(error)):
+            await ledger.add(task("t_1", reserved=50.0), check=refuse)
+        assert not await process.common.database.select(sa.select(reservations))
+
+
+async def test_a_reservation_that_cannot_be_removed_at_once_is_removed_when_the_next_one_is_added(
+    tmp_path: Path,
+) -> None:
+    def fail(_: Spent) -> None:
+        execute_on_common(tmp_path, "ALTER TABLE reservations RENAME TO away")
+        raise LedgerError("locked")
+
+    async with run_process("s_a", tmp_path) as (process, ledger):
+        with pytest.raises(LedgerError, match="locked"):
+            await ledger.add(task("t_1", reserved=50.0), check=fail)
+        execute_on_common(tmp_path, "ALTER TABLE away RENAME TO reservations")
+        assert await process.find() == (50, False)
+        await ledger.add(task("t_2", reserved=4.0), check=allow)
+        assert await process.find() == (4, False)
 
 
 async def test_a_batch_that_was_reopened_by_a_process_that_died_is_found_by_others(tmp_path: Path) -> None:

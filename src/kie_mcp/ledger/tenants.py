@@ -7,16 +7,16 @@ writes this table.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from kie_mcp.errors import KieMcpError
 from kie_mcp.ledger.database import Database, fetch_rows
 from kie_mcp.ledger.leases import is_alive
-from kie_mcp.ledger.ledger import Change, Check, Ledger
+from kie_mcp.ledger.ledger import Change, Check, Ledger, LedgerError
 from kie_mcp.ledger.rows import MAX_CREDITS
 from kie_mcp.ledger.statistics import LATE_SECONDS, Statistics
 from kie_mcp.ledger.tables import reservations, servers
@@ -39,6 +39,8 @@ class Reservations:
         """Store the database, and the id of this process (`holder`)."""
         self._database = database
         self._holder = holder
+        self._unused: set[str] = set()
+        """The ids of tasks that were not recorded, and whose reservations could not be deleted yet."""
 
     async def add(self, task: Task, tenant: str, account: str, check: Callable[[float], None]) -> None:
         """Reserve the credits of a new task under a lock, so that no other process reserves credits at the same time.
@@ -59,15 +61,24 @@ class Reservations:
                 reservations.c.ended, reservations.c.created <= task.created - DAY, last <= task.created - DAY
             )
             forgotten = reservations.c.created <= task.created - KEPT_FOR
-            await connection.execute(sa.delete(reservations).where(sa.or_(old, forgotten)))
+            unused = frozenset(self._unused)
+            gone = sa.or_(old, forgotten, reservations.c.id.in_(unused))
+            await connection.execute(sa.delete(reservations).where(gone))
             check(await _sum_credits(connection, task.created - DAY))
             row = {"id": task.id, "tenant": tenant, "account": account, "holder": self._holder, "created": task.created}
             await connection.execute(sa.insert(reservations).values(**row, credits=task.reserved, ended=False))
+        self._unused -= unused
 
     async def remove(self, id_: str) -> None:
-        """Delete the reservation of a task that was not recorded in the tenant's ledger."""
-        async with self._database.writing() as connection:
-            await connection.execute(sa.delete(reservations).where(reservations.c.id == id_))
+        """Delete the reservation of a task that was not recorded in the tenant's ledger.
+
+        If the database fails, the reservation is deleted when the next one is added.
+        """
+        self._unused.add(id_)
+        with suppress(LedgerError):
+            async with self._database.writing() as connection:
+                await connection.execute(sa.delete(reservations).where(reservations.c.id == id_))
+            self._unused.discard(id_)
 
     async def settle(self, task: Task) -> None:
         """Replace the reserved credits of a task by its cost, if the task has ended.
@@ -199,13 +210,12 @@ class TenantLedger(Ledger):
         await share.reservations.add(task, share.tenant, share.account, partial(share.check, share.cap, task))
         try:
             repeated = await super().add(task, repeats_since=repeats_since, confirm=confirm, check=check)
-        except KieMcpError:
-            # This error says that the task was not recorded. After any other error, it is unknown whether the task was
-            # recorded, so the credits stay reserved.
-            await self.share.reservations.remove(task.id)
+        except BaseException:
+            # After an error, no create request is sent, so the task costs nothing, even if its row was written.
+            await share.reservations.remove(task.id)
             raise
         if repeated:
-            await self.share.reservations.remove(task.id)
+            await share.reservations.remove(task.id)
         return repeated
 
     async def hold_reservations(self, now: float) -> None:
