@@ -216,6 +216,29 @@ async def test_the_tasks_of_a_dead_process_go_on_if_the_key_can_be_found(
     assert set(asked) == {"ann"}
 
 
+@pytest.mark.on_postgresql
+async def test_a_process_that_ends_hands_its_tenants_tasks_over_within_two_seconds(
+    settings: Settings, clock: JumpingClock
+) -> None:
+    transport = httpx2.ASGITransport(app=Sandbox(seconds=600, clock=clock.time).app)
+
+    async def find(name: str) -> Caller | None:
+        return {"ann": ANN}.get(name)
+
+    async with run_tenants(build_app(settings, transport, clock), find) as other:
+        with JumpingClock.hold():
+            async with run_tenants(build_app(settings, transport, clock), find) as one, one.use(ANN) as ann:
+                await wait_until(one._has_lease.is_set)
+                made = await make_picture(ann)
+
+        def is_watched() -> bool:
+            app = other.find_open("ann")
+            return bool(app and app.opened_runner and made.id in app.opened_runner.watched)
+
+        await clock.sleep(2)
+        await wait_until(is_watched)
+
+
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 async def test_a_process_hears_of_the_tasks_of_its_tenants_on_one_connection(
     settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock

@@ -7,7 +7,7 @@ caller cannot reach the data of another tenant.
 import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from kie_mcp.server.accounts.caller import Caller
 from kie_mcp.server.accounts.common_ledger import CommonLedger
 from kie_mcp.server.accounts.current import run_as
 from kie_mcp.server.accounts.open_by_tenant import OpenByTenant
-from kie_mcp.server.app import App, Context
+from kie_mcp.server.app import TAKEOVER_SECONDS, App, Context
 from kie_mcp.server.extensions.subscriptions import Subscriptions
 from kie_mcp.server.tenancy import Tenancy
 from kie_mcp.tasks.callbacks import Callbacks
@@ -136,12 +136,15 @@ class Tenants:
         """Allow apps to be opened until the `async with` block ends, and then close all apps."""
         async with self._stack, anyio.create_task_group() as self._group:
             self._stack.push_async_callback(self._common.close)
+            self._stack.push_async_callback(self._release_lease)
             self._stack.push_async_callback(self._readers.close_idle)
             self._group.start_soon(self._close_idle)
             if self._find_caller:
-                self._group.start_soon(self._repeat, "renew the lease of this server", self._renew_lease)
+                renewal = "renew the lease of this server", self._renew_lease, HEARTBEAT_SECONDS
+                self._group.start_soon(self._repeat, *renewal)
                 take_over = partial(self._take_over, self._find_caller)
-                self._group.start_soon(self._repeat, "look for tenants whose server has ended", take_over)
+                search = "look for tenants whose server has ended", take_over, TAKEOVER_SECONDS
+                self._group.start_soon(self._repeat, *search)
             if self._app.settings.public_url and not self._app.settings.ledger_url:
                 wakes = WakeFiles(self._app.settings.state_dir, self._app.clock)
                 self._group.start_soon(wakes.run, self._hear)
@@ -293,12 +296,13 @@ class Tenants:
             await self._open.close_idle(IDLE_SECONDS)
             await self._readers.close_idle(IDLE_SECONDS)
 
-    async def _repeat(self, purpose: str, work: Callable[[], Awaitable[None]]) -> None:
-        """Call `work` every `HEARTBEAT_SECONDS` until cancelled; log its errors, so that they do not end tenants' apps.
+    async def _repeat(self, purpose: str, work: Callable[[], Awaitable[None]], seconds: float) -> None:
+        """Call `work` again and again until cancelled; log its errors, so that they do not end tenants' apps.
 
         Args:
             purpose: What `work` does, such as "renew leases"; it completes the log message "The server cannot ...".
             work: The function to call.
+            seconds: Seconds between two calls.
         """
         while True:
             try:
@@ -307,12 +311,18 @@ class Tenants:
                 logger.warning("The server cannot %s: %s", purpose, type(error).__name__)
             except Exception:
                 logger.exception("The server cannot %s.", purpose)
-            await self._app.clock.idle(HEARTBEAT_SECONDS)
+            await self._app.clock.idle(seconds)
 
     async def _renew_lease(self) -> None:
         """Renew this process's lease, so that other processes do not take its tenants over."""
         await (await self.open_common_ledger()).leases.renew(self._process, self._app.clock.time())
         self._has_lease.set()
+
+    async def _release_lease(self) -> None:
+        """End this process's lease, so that other processes take its tenants over at once."""
+        if self._has_lease.is_set():
+            with suppress(LedgerError):
+                await (await self.open_common_ledger()).leases.release(self._process)
 
     async def _take_over(self, find_caller: FindCaller) -> None:
         """Open the apps of tenants whose process has ended."""
