@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import anyio
 from anyio import TASK_STATUS_IGNORED
@@ -55,10 +56,10 @@ FindCaller = Callable[[str], Awaitable[Caller | None]]
 class _OpenTenant:
     """The open app of one tenant, with its caller and its subscriptions."""
 
-    def __init__(self, app: App, caller: Caller) -> None:
+    def __init__(self, app: App, caller: Caller, subscriptions: Subscriptions) -> None:
         self.app = app
         self.caller = caller
-        self.subscriptions = Subscriptions()
+        self.subscriptions = subscriptions
         self._closing = anyio.Event()
         self._closed = anyio.Event()
 
@@ -128,6 +129,11 @@ class Tenants:
         self._has_lease = anyio.Event()
         """Set when this process has its first lease."""
         self._open = OpenByTenant[_OpenTenant](app.clock, _OpenTenant.close, lambda each: each.is_idle)
+        self._subscriptions = WeakValueDictionary[str, Subscriptions]()
+        """The subscriptions by tenant; they outlive the tenant's app while a stream is open, and go on with the next.
+
+        The app and the open streams have the only references to them.
+        """
         self._readers = OpenByTenant[Ledger](app.clock, Ledger.close)
         """Read-only ledgers by tenant, to read a tenant's tasks without starting the tenant's app."""
 
@@ -247,7 +253,8 @@ class Tenants:
         return bool(app and app.opened_runner and app.opened_runner.handle_callback(id_))
 
     async def _open_app(self, caller: Caller) -> _OpenTenant:
-        tenant = _OpenTenant(self._build_app(caller), caller)
+        subscriptions = self._subscriptions.setdefault(caller.tenant, Subscriptions())
+        tenant = _OpenTenant(self._build_app(caller), caller, subscriptions)
         await self._group.start(tenant.run)
         return tenant
 
