@@ -174,6 +174,10 @@ class Tenants:
         found = self._open.find(name)
         return found.app if found else None
 
+    def list_open(self) -> list[App]:
+        """Return the open apps of all tenants."""
+        return [each.app for each in self._open.list_open()]
+
     @property
     def clock(self) -> Clock:
         """The source of time."""
