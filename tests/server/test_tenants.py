@@ -27,6 +27,7 @@ from kie_mcp.kie.routes import JOBS
 from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server.accounts.caller import Caller
+from kie_mcp.server.accounts.needs_key import UNREADABLE
 from kie_mcp.server.accounts.tenants import IDLE_SECONDS, LOOK_SECONDS, Tenants
 from kie_mcp.server.app import SETTLE_SECONDS, App
 from kie_mcp.server.http import PATH, build_http_app
@@ -330,6 +331,17 @@ async def test_a_new_key_of_a_tenant_takes_the_place_of_the_old_one(
             assert again is not app
             assert again.settings.api_key == SecretStr(BOBS_KEY)
             assert (await (await again.runner()).get(made.id)).id == made.id
+
+
+async def test_an_app_goes_on_while_the_tenant_s_new_key_cannot_be_read(
+    settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock
+) -> None:
+    async with (
+        run_tenants(build_app(settings, transport, clock)) as tenants,
+        tenants.use(ANN) as app,
+        tenants.use(Caller("ann", key=UNREADABLE)) as again,
+    ):
+        assert again is app
 
 
 @pytest.mark.on_postgresql

@@ -29,6 +29,7 @@ from kie_mcp.server import access_token
 from kie_mcp.server.accounts.caller import Caller
 from kie_mcp.server.accounts.common_ledger import CommonLedger
 from kie_mcp.server.accounts.current import run_as
+from kie_mcp.server.accounts.needs_key import UNREADABLE
 from kie_mcp.server.accounts.open_by_tenant import OpenByTenant
 from kie_mcp.server.app import TAKEOVER_SECONDS, App, Context
 from kie_mcp.server.extensions.subscriptions import Subscriptions
@@ -70,8 +71,8 @@ class _OpenTenant:
         return not (runner and runner.watched)
 
     def serves(self, caller: Caller) -> bool:
-        """Whether the app is open and has the caller's KIE key."""
-        return self.caller.key == caller.key and not self._closed.is_set()
+        """Whether the app is open and has the caller's KIE key, as far as this key can be read."""
+        return caller.key in (self.caller.key, UNREADABLE) and not self._closed.is_set()
 
     async def close(self) -> None:
         """Wait for KIE's answers to the create requests that were sent, end `run()`, and wait until the app is closed.
