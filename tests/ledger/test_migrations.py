@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 import anyio
 import pytest
+import sqlalchemy as sa
 from support.ledgers import NOW, find_database, open_ledger, select_rows, task
 
 from kie_mcp.errors import ConfigurationError
@@ -18,7 +19,7 @@ from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.migrations import REVISIONS, Revisions
 from kie_mcp.ledger.spending import By
 from kie_mcp.ledger.sqlite import FILE_NAME
-from kie_mcp.ledger.tables import NEWEST
+from kie_mcp.ledger.tables import NEWEST, versions
 from kie_mcp.ledger.task import Task
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("created_tables")]
@@ -172,6 +173,12 @@ async def test_only_the_migrations_that_a_file_lacks_are_run(tmp_path: Path) -> 
     assert read(tmp_path, "SELECT colour, size FROM tasks") == []
 
 
+UNDO_10 = (
+    "DROP INDEX ix_reservations_settled",
+    "ALTER TABLE reservations DROP COLUMN settled",
+    "ALTER TABLE reservations DROP COLUMN account",
+)
+"""SQL that makes tables of version 10 those of version 9 again."""
 UNDO_9 = (
     "DROP TRIGGER sum_changed ON tasks",
     "DROP TRIGGER sum_deleted ON tasks",
@@ -223,7 +230,7 @@ async def test_an_upgrade_sums_earlier_tasks_and_finds_what_they_were_made_from(
     before = await look(ledger)
     await ledger.close()
     assert before[0] == [["t_2"], []]
-    execute(tmp_path, UNDO_9)
+    execute(tmp_path, UNDO_10 + UNDO_9)
     ledger = await open_ledger(tmp_path)
     assert await look(ledger) == before
     await ledger.save(task("t_2", arguments=image, **{**ended, "credits": 6.0}))
@@ -268,6 +275,24 @@ async def test_a_process_of_the_version_before_goes_on_beside_an_upgrade(tmp_pat
     assert [each.id for each in await after.page()] == ["t_2", "t_1"]
     for ledger in (before, after):
         await ledger.close()
+
+
+@pytest.mark.on_postgresql
+@pytest.mark.parametrize("to_read", [False, True])
+async def test_a_running_process_opens_a_tenant_s_ledger_that_a_newer_version_has_upgraded(
+    tmp_path: Path, to_read: bool
+) -> None:
+    common = await open_ledger(tmp_path)
+    place = tmp_path / "ann", "kie_mcp_ann"
+    for number in range(2):
+        database = await common.database.open_other(*place, to_read=to_read and number > 0)
+        ledger = Ledger(database)
+        await ledger.add(task(f"t_{number}"))
+        async with database.writing() as connection:
+            await connection.execute(sa.update(versions).values(version_num=f"{VERSION + 1:04}"))
+        assert len(await ledger.page()) == number + 1
+        await ledger.close()
+    await common.close()
 
 
 async def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:

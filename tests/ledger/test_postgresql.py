@@ -375,6 +375,7 @@ UNDO = {
         "ALTER TABLE tasks DROP COLUMN day",
         "DROP TABLE sources, spending",
     ),
+    10: ("ALTER TABLE reservations DROP COLUMN account, DROP COLUMN settled",),
 }
 """For each version of the tables since the first one on PostgreSQL, statements that undo what it has added."""
 SHAPE = """

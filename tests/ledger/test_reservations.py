@@ -1,19 +1,21 @@
 """The reservations for the cap of all tenants, while several processes save the same task."""
 
 import dataclasses
+import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from support.clock import JumpingClock
-from support.ledgers import NOW, open_ledger, task
+from support.ledgers import NOW, find_database, open_ledger, task
 from support.runners import model_call, run_runner
 
-from kie_mcp.errors import UnknownOutcome
-from kie_mcp.ledger.ledger import Ledger, Spent
+from kie_mcp.errors import CapReached, UnknownOutcome
+from kie_mcp.ledger.ledger import Ledger, LedgerError, Spent
+from kie_mcp.ledger.sqlite import FILE_NAME
 from kie_mcp.ledger.tables import reservations
 from kie_mcp.ledger.task import BATCH, Task
 from kie_mcp.ledger.tenants import Reservations, Share, TenantLedger
@@ -25,16 +27,16 @@ pytestmark = [pytest.mark.anyio, pytest.mark.on_postgresql]
 
 
 class Process:
-    """A process that has the common ledger and the ledger of one tenant open."""
+    """A process that has the common ledger open, and opens the ledgers of tenants."""
 
     def __init__(self, name: str, common: Ledger, folder: Path) -> None:
         self.name, self.common, self._folder = name, common, folder
         self.reservations = Reservations(common.database, name)
 
-    async def open(self) -> TenantLedger:
-        """Open the ledger of the tenant."""
-        database = await self.common.database.open_other(self._folder / "ann", "kie_mcp_ann")
-        return TenantLedger(database, Share("ann", self.reservations, None, check_cap_of_all))
+    async def open(self, tenant: str = "ann", account: str = "account") -> TenantLedger:
+        """Open the ledger of a tenant."""
+        database = await self.common.database.open_other(self._folder / tenant, f"kie_mcp_{tenant}")
+        return TenantLedger(database, Share(tenant, account, self.reservations, None, check_cap_of_all))
 
     async def find(self) -> tuple[float, bool]:
         """Return the credits of the only reservation, and whether the reservation has ended."""
@@ -54,6 +56,15 @@ async def run_process(name: str, folder: Path) -> AsyncIterator[tuple[Process, T
 
 def allow(_: Spent) -> None:
     """Allow every task."""
+
+
+def execute_on_common(folder: Path, statement: str) -> None:
+    """Run SQL on the common ledger as another program does."""
+    if found := find_database(folder):
+        found[0].execute(found[1], f"SET search_path TO kie_mcp; {statement}")
+        return
+    with closing(sqlite3.connect(folder / FILE_NAME)) as file, file:
+        file.execute(statement)
 
 
 def refuse_change(_: Task, __: Sequence[Task]) -> bool:
@@ -85,6 +96,33 @@ async def test_a_change_that_saves_nothing_leaves_the_reservation_as_it_is(tmp_p
         assert await process.find() == (50, False)
 
 
+@pytest.mark.parametrize("error", [LedgerError("locked"), CapReached("x", ""), OSError(), KeyboardInterrupt()])
+async def test_a_task_that_could_not_be_recorded_reserves_nothing(tmp_path: Path, error: BaseException) -> None:
+    def refuse(_: Spent) -> None:
+        raise error
+
+    async with run_process("s_a", tmp_path) as (process, ledger):
+        with pytest.raises(type(error)):
+            await ledger.add(task("t_1", reserved=50.0), check=refuse)
+        assert not await process.common.database.select(sa.select(reservations))
+
+
+async def test_a_reservation_that_cannot_be_removed_at_once_is_removed_when_the_next_one_is_added(
+    tmp_path: Path,
+) -> None:
+    def fail(_: Spent) -> None:
+        execute_on_common(tmp_path, "ALTER TABLE reservations RENAME TO away")
+        raise LedgerError("locked")
+
+    async with run_process("s_a", tmp_path) as (process, ledger):
+        with pytest.raises(LedgerError, match="locked"):
+            await ledger.add(task("t_1", reserved=50.0), check=fail)
+        execute_on_common(tmp_path, "ALTER TABLE away RENAME TO reservations")
+        assert await process.find() == (50, False)
+        await ledger.add(task("t_2", reserved=4.0), check=allow)
+        assert await process.find() == (4, False)
+
+
 async def test_a_batch_that_was_reopened_by_a_process_that_died_is_found_by_others(tmp_path: Path) -> None:
     def reopen(row: Task, _: Sequence[Task]) -> bool:
         row.state, row.finished, row.saved = "running", None, False
@@ -109,7 +147,7 @@ async def test_a_task_that_was_settled_by_a_process_that_died_is_found_by_others
     dead, alive = Reservations(common.database, "s_a"), Reservations(common.database, "s_b")
 
     def wrap(ledger: Ledger) -> Ledger:
-        return TenantLedger(ledger.database, Share("ann", dead, None, check_cap_of_all))
+        return TenantLedger(ledger.database, Share("ann", "account", dead, None, check_cap_of_all))
 
     async with run_runner(tmp_path, sandbox.app, clock, wrap_ledger=wrap, crash=True) as runner:
         sandbox.inject_fault("create", "reset-after")
@@ -156,8 +194,53 @@ async def test_what_a_killed_process_did_not_settle_is_settled_by_who_opens_the_
 
 async def test_a_reservation_without_a_task_still_counts_but_keeps_no_server_busy(tmp_path: Path) -> None:
     async with run_process("s_a", tmp_path) as (killed, _), run_process("s_b", tmp_path) as (process, ledger):
-        await killed.reservations.add(task("t_1", session="s_a", reserved=50.0), "ann", print)
+        await killed.reservations.add(task("t_1", session="s_a", reserved=50.0), "ann", "account", print)
         await ledger.hold_reservations(NOW)
         assert await process.find() == (50, True)
     async with run_process("s_c", tmp_path) as (process, _):
         assert await process.reservations.list_orphaned(NOW) == []
+
+
+@pytest.mark.parametrize(
+    ("theirs", "account", "expected"),
+    [
+        ({"state": "running"}, "account", False),
+        ({"state": "running"}, "other", True),
+        ({"state": "succeeded", "finished": NOW - 1}, "account", True),
+        ({"state": "succeeded", "finished": NOW + 1}, "account", False),
+        ({"state": "failed", "finished": NOW - 30}, "account", False),
+        ({"state": "failed", "finished": NOW - 90}, "account", True),
+        ({"state": "unknown", "finished": NOW - 90}, "account", False),
+        ({"state": "succeeded", "finished": NOW - 90, "route": BATCH}, "account", False),
+        ({"state": "succeeded", "finished": NOW - 90, "created": NOW + 1}, "account", False),
+    ],
+    ids=[
+        "running",
+        "other account",
+        "ended before",
+        "ended meanwhile",
+        "may be refunded",
+        "was refunded",
+        "unknown",
+        "batch",
+        "clock was set back",
+    ],
+)
+async def test_a_task_ran_alone_if_no_other_tenant_used_the_same_account(
+    tmp_path: Path, theirs: dict[str, Any], account: str, expected: bool
+) -> None:
+    async with run_process("s_a", tmp_path) as (process, anns):
+        bobs = await process.open("bob", account)
+        await bobs.add(other := task("t_bob", **{"created": NOW - 100, **theirs}), check=allow)
+        await bobs.save(other)
+        await bobs.close()
+        await anns.add(made := task("t_ann"), check=allow)
+        refund_seconds = 60 if other.state == "failed" else 0
+        assert await anns.statistics.ran_alone(made, refund_seconds=refund_seconds) is expected
+
+
+async def test_a_row_of_an_older_version_may_be_of_any_account(tmp_path: Path) -> None:
+    async with run_process("s_a", tmp_path) as (process, ledger):
+        await process.reservations.add(task("t_old"), "bob", "", print)
+        await ledger.add(made := task("t_ann"), check=allow)
+        assert not await ledger.statistics.ran_alone(made)

@@ -6,17 +6,24 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from functools import partial
 
+import httpx2
 import pytest
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 from support.clock import JumpingClock
 from support.commands import run_command
 
 from kie_mcp.config import Settings
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.ledger.sqlite import FILE_NAME
+from kie_mcp.server.accounts.caller import SCOPE, Caller
 from kie_mcp.server.accounts.common_ledger import CommonLedger
+from kie_mcp.server.accounts.needs_key import NONE_STORED, UNREADABLE
+from kie_mcp.server.accounts.resource_server import ResourceServer
 from kie_mcp.server.accounts.stored_keys import FILE, StoredKeys, UnreadableKey
+from kie_mcp.server.app import App
 
 pytestmark = pytest.mark.anyio
 
@@ -87,6 +94,30 @@ async def test_rotation_encrypts_with_the_first_key_and_reads_with_all(settings:
         assert await stored.rotate() == (2, 0)
     async with opened(settings, NEW) as stored:
         assert (await reveal(stored, "ann"), await reveal(stored, "bob")) == (KEY, "another")
+
+
+async def test_a_person_whose_key_cannot_be_read_is_told_to_store_it_again(settings: Settings) -> None:
+    async with opened(settings, NEW) as stored:
+        await stored.save("ann", KEY)
+    people = {"public_url": "https://kie.example", "oidc_issuer": "https://login.example", "oidc_client_id": "kie"}
+    more = {"account_keys": "person", "encryption_keys": SecretStr(OLD)}
+    changed = settings.model_copy(update={**people, **more})
+    app, common = App(changed, local_files=False), CommonLedger(changed)
+    server = ResourceServer(changed, "/mcp", JumpingClock(), app.build_client_of, common.open)
+    assert await server.find_caller("ann") is None
+    callers = []
+
+    async def note_caller(scope: Scope, receive: Receive, send: Send) -> None:
+        callers.append(scope[SCOPE])
+        await Response()(scope, receive, send)
+
+    for person, text in (("ann", "cannot be read any more"), ("bob", "stored no KIE key")):
+        transport = httpx2.ASGITransport(app=server._answer_known(note_caller, Caller(person)))
+        async with httpx2.AsyncClient(transport=transport, base_url="https://kie.example") as http:
+            assert text in (await http.get("/library/api/items")).text
+            assert (await http.post("/mcp")).status_code == 200
+    assert [caller.key for caller in callers] == [UNREADABLE, NONE_STORED]
+    await common.close()
 
 
 async def test_the_command_encrypts_all_keys_anew(settings: Settings) -> None:

@@ -23,6 +23,7 @@ from support.answers import answer
 from support.clock import JumpingClock, pass_time_until, wait_until
 from support.runners import InterceptedKie, model_call, run_runner, run_to_end
 from support.servers import serve_app
+from support.tenants import connect, serve_tenants
 
 from kie_mcp.config import Settings
 from kie_mcp.ledger.task import Task
@@ -267,6 +268,20 @@ async def test_streams_over_http_tell_and_2025_is_not_promised_what_cannot_work(
             await wait_until(
                 lambda: not get_subscriptions(remote)._bus._listeners and not get_subscriptions(remote)._balance_readers
             )
+
+
+async def test_a_stream_of_a_tenant_goes_on_when_the_tenant_has_a_new_key(
+    settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock
+) -> None:
+    async with (
+        serve_tenants(settings, transport, clock) as url,
+        connect(url, "ann") as ann,
+        ann.listen(resource_subscriptions=["kie://tasks"]) as stream,
+        connect(url, "ann-later") as later,
+    ):
+        await start_task(later)
+        with anyio.fail_after(60):
+            assert await anext(stream) == ResourceUpdated("kie://tasks")
 
 
 async def test_a_task_goes_by_kie_s_id_too(app: App, status_gate: Gate) -> None:

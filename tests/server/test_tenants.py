@@ -27,6 +27,7 @@ from kie_mcp.kie.routes import JOBS
 from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server.accounts.caller import Caller
+from kie_mcp.server.accounts.needs_key import UNREADABLE
 from kie_mcp.server.accounts.tenants import IDLE_SECONDS, LOOK_SECONDS, Tenants
 from kie_mcp.server.app import SETTLE_SECONDS, App
 from kie_mcp.server.http import PATH, build_http_app
@@ -216,6 +217,29 @@ async def test_the_tasks_of_a_dead_process_go_on_if_the_key_can_be_found(
     assert set(asked) == {"ann"}
 
 
+@pytest.mark.on_postgresql
+async def test_a_process_that_ends_hands_its_tenants_tasks_over_within_two_seconds(
+    settings: Settings, clock: JumpingClock
+) -> None:
+    transport = httpx2.ASGITransport(app=Sandbox(seconds=600, clock=clock.time).app)
+
+    async def find(name: str) -> Caller | None:
+        return {"ann": ANN}.get(name)
+
+    async with run_tenants(build_app(settings, transport, clock), find) as other:
+        with JumpingClock.hold():
+            async with run_tenants(build_app(settings, transport, clock), find) as one, one.use(ANN) as ann:
+                await wait_until(one._has_lease.is_set)
+                made = await make_picture(ann)
+
+        def is_watched() -> bool:
+            app = other.find_open("ann")
+            return bool(app and app.opened_runner and made.id in app.opened_runner.watched)
+
+        await clock.sleep(2)
+        await wait_until(is_watched)
+
+
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 async def test_a_process_hears_of_the_tasks_of_its_tenants_on_one_connection(
     settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock
@@ -307,6 +331,17 @@ async def test_a_new_key_of_a_tenant_takes_the_place_of_the_old_one(
             assert again is not app
             assert again.settings.api_key == SecretStr(BOBS_KEY)
             assert (await (await again.runner()).get(made.id)).id == made.id
+
+
+async def test_an_app_goes_on_while_the_tenant_s_new_key_cannot_be_read(
+    settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock
+) -> None:
+    async with (
+        run_tenants(build_app(settings, transport, clock)) as tenants,
+        tenants.use(ANN) as app,
+        tenants.use(Caller("ann", key=UNREADABLE)) as again,
+    ):
+        assert again is app
 
 
 @pytest.mark.on_postgresql

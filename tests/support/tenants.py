@@ -30,8 +30,12 @@ CALLERS = {
     "bob": Caller("bob"),
     "eve": Caller("eve", may_spend=False),
     "ann-reads": Caller("ann", may_spend=False),
+    "ann-later": Caller("ann", key=ANN.key),
 }
-"""For each name that a client sends, the caller; all share one KIE account, so KIE itself separates nothing."""
+"""For each name that a client sends, the caller; all share one KIE account, so KIE itself separates nothing.
+
+`ann-later` is Ann after she has stored a key of her own.
+"""
 NAME = b"x-test-name"
 
 

@@ -5,7 +5,6 @@ sent again only after an answer 429, which means that KIE made no task and bille
 made the task, `UnknownOutcome` is raised.
 """
 
-import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -18,6 +17,7 @@ from kie_mcp.clock import Clock
 from kie_mcp.deadline import read_in_time
 from kie_mcp.errors import ApiError, RateLimited, UnknownOutcome
 from kie_mcp.kie import bodies, codes, routes, status
+from kie_mcp.kie.account import name_account
 from kie_mcp.kie.advice import Advice, find_advice
 from kie_mcp.kie.bodies import OversizedAnswer, parse_body, read_body
 from kie_mcp.kie.connection import has_proxies, open_http
@@ -99,8 +99,7 @@ class KieClient:
         self.http = open_http(transport)
         self._authorization = {"Authorization": f"Bearer {key}"}
         self._hide_key = make_key_filter(key)
-        self.account = hashlib.blake2b(key.encode(), digest_size=8, person=b"kie-mcp").hexdigest()
-        """Name of the account: a hash of the API key, which does not reveal the key."""
+        self.account = name_account(key)
         self.advice = advice or find_advice(key)
         self.is_shared = is_shared
         self._create_limiter = create_limiter

@@ -69,7 +69,8 @@ class Database(ABC):
     async def open_other(self, folder: Path, schema: str, *, to_read: bool = False) -> Self:
         """Open another ledger: the SQLite file in `folder` or, with PostgreSQL, the schema `schema` of this database.
 
-        The ledger is created if it does not exist. One process may open a ledger several times.
+        The ledger is created if it does not exist. One process may open a ledger several times. A ledger that a newer
+        kie-mcp has upgraded is used as it is, because this process may run beside newer ones during an upgrade.
 
         Args:
             folder: Folder of the SQLite file; not used with PostgreSQL.
@@ -78,7 +79,7 @@ class Database(ABC):
                 file, and is not renamed if it is broken, because a running app may have the file open.
 
         Raises:
-            ConfigurationError: When the database cannot be used, or when a newer kie-mcp wrote the ledger.
+            ConfigurationError: When the database cannot be used.
         """
 
     @abstractmethod

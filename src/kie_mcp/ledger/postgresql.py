@@ -15,7 +15,7 @@ from kie_mcp.errors import ConfigurationError
 from kie_mcp.ledger.async_engine import AsyncConnection, AsyncEngine, create_async_engine
 from kie_mcp.ledger.changes import CALLBACK_PREFIX, Changes
 from kie_mcp.ledger.database import BUSY_SECONDS, Database, Query, dispose, fetch_rows
-from kie_mcp.ledger.migrations import REVISIONS, Revisions, find_version, migrate
+from kie_mcp.ledger.migrations import BESIDE_NEWER, REVISIONS, Revisions, find_version, migrate
 from kie_mcp.ledger.tables import IS_PART, parts_index
 
 try:
@@ -102,7 +102,7 @@ class PostgresqlDatabase(Database):
         del folder, to_read
         database = type(self)(self._engine, schema, self._busy_seconds, self._heard)
         try:
-            await database.upgrade(REVISIONS)
+            await database.upgrade(BESIDE_NEWER)
         except BaseException as error:
             await database.close()
             if isinstance(error, sa.exc.SQLAlchemyError):
@@ -132,7 +132,7 @@ class PostgresqlDatabase(Database):
         """Create the schema, or upgrade its tables; do nothing if the tables already have the newest version."""
         async with self._limit_time(), self._engine.begin() as connection:
             await set_search_path(connection, self._schema)
-            if await connection.run_sync(find_version, revisions) == revisions.newest:
+            if await connection.run_sync(find_version, revisions) >= revisions.newest:
                 return
         # The timeout is switched off, because an upgrade may take longer than other transactions.
         async with self._engine.begin() as connection:

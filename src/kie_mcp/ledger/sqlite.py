@@ -17,7 +17,7 @@ from kie_mcp.errors import ConfigurationError
 from kie_mcp.ledger.async_engine import AsyncConnection, AsyncEngine, create_async_engine
 from kie_mcp.ledger.database import BUSY_SECONDS, Database, dispose
 from kie_mcp.ledger.folder import create_folder
-from kie_mcp.ledger.migrations import REVISIONS, Revisions, find_version, migrate
+from kie_mcp.ledger.migrations import BESIDE_NEWER, REVISIONS, Revisions, find_version, migrate
 from kie_mcp.ledger.search_index import fold
 from kie_mcp.ledger.sqlite_dialect import COMPILED, DRIVER
 from kie_mcp.ledger.sqlite_driver import StatementConnection
@@ -95,10 +95,10 @@ class SqliteDatabase(Database):
         """Open the database file in another folder."""
         del schema
         if not to_read:
-            return await self.open(folder)
+            return await self.open(folder, revisions=BESIDE_NEWER)
         engine = _create_engine(folder / FILE_NAME, BUSY_SECONDS)
         try:
-            await _migrate(engine, REVISIONS, check=False)
+            await _migrate(engine, BESIDE_NEWER, check=False)
         except BaseException as error:
             await dispose(engine)
             if isinstance(error, sa.exc.DBAPIError):
@@ -198,7 +198,7 @@ async def _migrate(engine: AsyncEngine, revisions: Revisions, *, check: bool) ->
         async with engine.begin() as connection:
             if check:
                 await _check_integrity(connection)
-            if await connection.run_sync(find_version, revisions) != revisions.newest:
+            if await connection.run_sync(find_version, revisions) < revisions.newest:
                 # Several processes may start a migration at the same time. The first process that gets the write lock
                 # migrates the file; the other processes then find the newest version and change nothing.
                 await connection.execute(sa.text("BEGIN IMMEDIATE"))

@@ -14,7 +14,7 @@ from kie_mcp.ledger.spending_triggers import CREATE_TRIGGERS
 
 metadata = sa.MetaData()
 
-NEWEST = "0009"
+NEWEST = "0010"
 """The newest revision in `migrations/versions/`: the version of the tables in this module."""
 LATEST = 253_402_214_400.0
 """Latest valid time, in seconds since 1970: the start of the last day of 9999, as `datetime` has no later years."""
@@ -280,11 +280,15 @@ reservations = sa.Table(
     sa.Column("created", sa.Float, nullable=False, index=True),
     sa.Column("credits", sa.Float, nullable=False),
     sa.Column("ended", sa.Boolean, nullable=False, index=True),
+    sa.Column("account", sa.Text, nullable=False, server_default=""),
+    sa.Column("settled", sa.Float, index=True),
 )
 """The charges and reservations of the tenants' paid tasks, one row per task.
 
 Only the common ledger of all tenants has rows here. `id` is the task's id in the ledger of its own tenant, and `holder`
-is the id of the process that runs the task.
+is the id of the process that runs the task. `account` is the KIE account that pays for the task (`KieClient.account`);
+it is empty in rows of older versions. `settled` is the time from which the task no longer changes the balance of this
+account; it is NULL while the task runs, and if this time is unknown.
 """
 keys = sa.Table(
     "keys",

@@ -2,23 +2,25 @@
 
 Each tenant has a ledger of its own (a SQLite file, or a schema in PostgreSQL), so no query can read another tenant's
 rows. The table `reservations` is in a common ledger. It has the credits of all tenants' tasks, for the cap of all
-tenants, and the id of the process that runs each task. Only this module reads and writes this table.
+tenants, the id of the process that runs each task, and the KIE account that pays for it. Only this module reads and
+writes this table.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from kie_mcp.errors import KieMcpError
 from kie_mcp.ledger.database import Database, fetch_rows
 from kie_mcp.ledger.leases import is_alive
-from kie_mcp.ledger.ledger import Change, Check, Ledger
+from kie_mcp.ledger.ledger import Change, Check, Ledger, LedgerError
 from kie_mcp.ledger.rows import MAX_CREDITS
+from kie_mcp.ledger.statistics import LATE_SECONDS, Statistics
 from kie_mcp.ledger.tables import reservations, servers
-from kie_mcp.ledger.task import KEPT_FOR, Task
+from kie_mcp.ledger.task import KEPT_FOR, WITHOUT_CREDITS, Task
 
 DAY = 24 * 3600
 """Seconds for which a task counts against the daily cap that all tenants share."""
@@ -37,13 +39,16 @@ class Reservations:
         """Store the database, and the id of this process (`holder`)."""
         self._database = database
         self._holder = holder
+        self._unused: set[str] = set()
+        """The ids of tasks that were not recorded, and whose reservations could not be deleted yet."""
 
-    async def add(self, task: Task, tenant: str, check: Callable[[float], None]) -> None:
+    async def add(self, task: Task, tenant: str, account: str, check: Callable[[float], None]) -> None:
         """Reserve the credits of a new task under a lock, so that no other process reserves credits at the same time.
 
         Args:
             task: The new task.
             tenant: Name of the task's tenant.
+            account: The KIE account that pays for the task, as in `KieClient.account`.
             check: Function that takes the credits that all tenants have spent or reserved in the 24 hours before the
                 task, and raises an error if the new task would exceed the cap of all tenants.
 
@@ -51,17 +56,29 @@ class Reservations:
             Exception: The error that `check` raised; nothing was reserved.
         """
         async with self._database.exclusive("reservations") as connection:
-            old = sa.and_(reservations.c.ended, reservations.c.created <= task.created - DAY)
+            last = sa.func.coalesce(reservations.c.settled, reservations.c.created)
+            old = sa.and_(
+                reservations.c.ended, reservations.c.created <= task.created - DAY, last <= task.created - DAY
+            )
             forgotten = reservations.c.created <= task.created - KEPT_FOR
-            await connection.execute(sa.delete(reservations).where(sa.or_(old, forgotten)))
+            unused = frozenset(self._unused)
+            gone = sa.or_(old, forgotten, reservations.c.id.in_(unused))
+            await connection.execute(sa.delete(reservations).where(gone))
             check(await _sum_credits(connection, task.created - DAY))
-            row = {"id": task.id, "tenant": tenant, "holder": self._holder, "created": task.created}
+            row = {"id": task.id, "tenant": tenant, "account": account, "holder": self._holder, "created": task.created}
             await connection.execute(sa.insert(reservations).values(**row, credits=task.reserved, ended=False))
+        self._unused -= unused
 
     async def remove(self, id_: str) -> None:
-        """Delete the reservation of a task that was not recorded in the tenant's ledger."""
-        async with self._database.writing() as connection:
-            await connection.execute(sa.delete(reservations).where(reservations.c.id == id_))
+        """Delete the reservation of a task that was not recorded in the tenant's ledger.
+
+        If the database fails, the reservation is deleted when the next one is added.
+        """
+        self._unused.add(id_)
+        with suppress(LedgerError):
+            async with self._database.writing() as connection:
+                await connection.execute(sa.delete(reservations).where(reservations.c.id == id_))
+            self._unused.discard(id_)
 
     async def settle(self, task: Task) -> None:
         """Replace the reserved credits of a task by its cost, if the task has ended.
@@ -70,12 +87,24 @@ class Reservations:
         not ended stay unchanged. This also applies to a batch that was reopened: its credits already include the items
         that are still being made.
         """
-        changed = sa.update(reservations).where(reservations.c.id == task.id).values(ended=task.saved)
+        changed = sa.update(reservations).where(reservations.c.id == task.id).values(ended=task.saved, settled=None)
         if task.final:
             cost = 0 if task.refused else task.reserved if task.credits is None else task.credits
-            changed = changed.values(credits=cost)
+            changed = changed.values(credits=cost, settled=_find_settled(task))
         async with self._database.writing() as connection:
             await connection.execute(changed)
+
+    async def ran_alone(self, tenant: str, account: str, since: float) -> bool:
+        """Return whether no task of another tenant can have changed an account's balance since a given time.
+
+        Args:
+            tenant: Name of the tenant whose own tasks are left out of the search.
+            account: The KIE account, as in `KieClient.account`.
+            since: The given time, in seconds since 1970.
+        """
+        others = (reservations.c.tenant != tenant, reservations.c.account.in_([account, ""]))
+        overlap = sa.or_(reservations.c.settled.is_(None), reservations.c.settled >= since)
+        return not await self._database.select(sa.select(reservations.c.id).where(*others, overlap).limit(1))
 
     async def list_orphaned(self, now: float) -> list[str]:
         """Return the names of the tenants with orphaned tasks (unfinished tasks that no live process runs)."""
@@ -109,6 +138,14 @@ class Reservations:
         return sa.and_(~reservations.c.ended, ~held)
 
 
+def _find_settled(task: Task) -> float:
+    """Return the time from which an ended task no longer changes the balance; refunds of failed tasks may be later."""
+    # If the task's end is before its creation, the clock was set back meanwhile, so the time of creation is used.
+    # The end of a parent task or batch does not show how its parts or items ended, so any of them may be unknown.
+    is_late = task.state == "unknown" or task.route in WITHOUT_CREDITS
+    return max(task.finished or 0, task.created) + (LATE_SECONDS if is_late else 0)
+
+
 async def _sum_credits(connection: AsyncConnection, since: float) -> float:
     # An impossible value of a broken row is treated as 0. Otherwise, a value below 0 would allow more spending than the
     # cap, and a huge value would block paid tasks for a day.
@@ -122,10 +159,29 @@ class Share:
     """The data that a tenant's ledger needs for the cap that all tenants have in common."""
 
     tenant: str
+    account: str
+    """The KIE account that pays for the tenant's tasks, as in `KieClient.account`."""
     reservations: Reservations
     cap: float | None
     """Maximum credits that all tenants together may spend in 24 hours; None for no cap."""
     check: CheckAll
+
+
+class TenantStatistics(Statistics):
+    """Statistics of one tenant's tasks; only the search for parallel tasks also finds the tasks of other tenants."""
+
+    def __init__(self, database: Database, share: Share) -> None:
+        super().__init__(database)
+        self._share = share
+
+    async def ran_alone(
+        self, task: Task, *, since: float | None = None, newest_number: int | None = None, refund_seconds: float = 0
+    ) -> bool:
+        """Return what `Statistics.ran_alone()` returns, but count other tenants' tasks of the same KIE account, too."""
+        if not await super().ran_alone(task, since=since, newest_number=newest_number, refund_seconds=refund_seconds):
+            return False
+        share, since = self._share, task.created if since is None else since
+        return await share.reservations.ran_alone(share.tenant, share.account, since - refund_seconds)
 
 
 class TenantLedger(Ledger):
@@ -134,6 +190,7 @@ class TenantLedger(Ledger):
     def __init__(self, database: Database, share: Share) -> None:
         super().__init__(database)
         self.share = share
+        self.statistics = TenantStatistics(database, share)
 
     async def add(
         self,
@@ -150,16 +207,15 @@ class TenantLedger(Ledger):
         if not check:
             return await super().add(task, repeats_since=repeats_since, confirm=confirm)
         share = self.share
-        await share.reservations.add(task, share.tenant, partial(share.check, share.cap, task))
+        await share.reservations.add(task, share.tenant, share.account, partial(share.check, share.cap, task))
         try:
             repeated = await super().add(task, repeats_since=repeats_since, confirm=confirm, check=check)
-        except KieMcpError:
-            # This error says that the task was not recorded. After any other error, it is unknown whether the task was
-            # recorded, so the credits stay reserved.
-            await self.share.reservations.remove(task.id)
+        except BaseException:
+            # After an error, no create request is sent, so the task costs nothing, even if its row was written.
+            await share.reservations.remove(task.id)
             raise
         if repeated:
-            await self.share.reservations.remove(task.id)
+            await share.reservations.remove(task.id)
         return repeated
 
     async def hold_reservations(self, now: float) -> None:

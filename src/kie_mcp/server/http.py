@@ -181,6 +181,7 @@ def build_app_for_tenants(
     tenants = Tenants(app, accounts.find_caller if accounts else None, common)
     server = build_server(app, sessions=False, tenants=tenants)
     if metrics:
+        metrics.list_apps = tenants.list_open
         server.middleware.append(metrics.count_call)
     uploads, public_url = UploadReceiver(partial(find_app, spends=True)), ""
     if accounts:

@@ -321,7 +321,7 @@ class Runner:
         self._background.start(reopen_ended_batches, self.ledger, self, self.clock.time())
 
     @property
-    def watched(self) -> Mapping[str, object]:
+    def watched(self) -> Mapping[str, AnyWatcher]:
         """The tasks that this process watches; the keys are the ids of the tasks in the ledger."""
         return self._watchers
 

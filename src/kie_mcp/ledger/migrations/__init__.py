@@ -28,21 +28,26 @@ class Revisions:
     """Name of the newest revision, which is the version of the tables after an upgrade."""
     folders: tuple[Path, ...] = (FOLDER / "versions",)
     """Folders with the files of the revisions, one file for each revision."""
+    may_be_newer: bool = False
+    """Whether tables of a newer version are used as they are, instead of being refused."""
 
 
 REVISIONS = Revisions()
+BESIDE_NEWER = Revisions(may_be_newer=True)
+"""The revisions for further ledgers of a process that already runs; newer replicas may have upgraded these ledgers."""
 
 
 def find_version(connection: sa.Connection, revisions: Revisions = REVISIONS) -> str:
     """Return the version of the tables; empty when there are no tables yet.
 
     Raises:
-        ConfigurationError: When the version is higher than the newest version that this program knows.
+        ConfigurationError: When the version is higher than the newest version that this program knows, unless
+            `revisions.may_be_newer` is True.
     """
     if not sa.inspect(connection).has_table(version_table.name):
         return ""
     version = connection.execute(sa.select(version_table.c.version_num)).scalar() or ""
-    if version > revisions.newest:
+    if version > revisions.newest and not revisions.may_be_newer:
         raise ConfigurationError(
             f"A newer kie-mcp wrote this ledger (version {int(version)}, this one reads {int(revisions.newest)}).",
             "Update kie-mcp, or set KIE_MCP_DATA_DIR or KIE_MCP_DATABASE_URL to another ledger.",

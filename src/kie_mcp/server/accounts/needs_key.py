@@ -1,4 +1,4 @@
-"""Refuse calls of people who have stored no KIE key; the error contains the address of the page for storing a key."""
+"""Refuse calls of people whose KIE key is not stored or cannot be read; the error names the page for storing a key."""
 
 from typing import Any, cast
 
@@ -15,6 +15,8 @@ from kie_mcp.server.url_elicitation import request_page
 
 NONE_STORED = SecretStr("no key is stored")
 """Placeholder for the key of a caller who has stored no key; a text with blanks is never sent to KIE as a key."""
+UNREADABLE = SecretStr("the stored key cannot be read")
+"""Placeholder for the key of a caller whose stored key cannot be decrypted."""
 WITHOUT_KEY = frozenset(
     {
         "initialize",
@@ -30,8 +32,11 @@ WITHOUT_KEY = frozenset(
 )
 """Methods of requests that need no KIE key."""
 
-MESSAGE = "What you make is paid with your own KIE key. Log in on this page, and store the key there, once."
-"""Text that a client shows when it asks its user to open the page for the KIE key."""
+MESSAGES = {
+    NONE_STORED: "What you make is paid with your own KIE key. Log in on this page, and store the key there, once.",
+    UNREADABLE: "Your stored KIE key cannot be read any more. Log in on this page, and store it again.",
+}
+"""For each placeholder, the text that a client shows when it asks its user to open the page for the KIE key."""
 
 
 class NeedsKey:
@@ -42,7 +47,7 @@ class NeedsKey:
         self._page = page
 
     async def __call__(self, ctx: Context, call_next: CallNext) -> HandlerResult:
-        """Pass a request on, unless the request needs a KIE key and the caller has stored none.
+        """Pass a request on, unless the request needs a KIE key and the caller's key is not stored or cannot be read.
 
         In that case, the client is asked to open the page for storing a key. The request is refused if the client
         cannot open pages, or has already been asked.
@@ -53,18 +58,21 @@ class NeedsKey:
         """
         caller: Caller = cast("Request", cast("Any", ctx).request).scope[SCOPE]
         is_needed = ctx.method not in WITHOUT_KEY and not ctx.method.startswith("notifications/")
-        if caller.key != NONE_STORED or not is_needed:
+        if caller.key not in MESSAGES or not is_needed:
             return await call_next(ctx)
-        if question := request_page(ctx, MESSAGE, self._page):
+        if question := request_page(ctx, MESSAGES[caller.key], self._page):
             return question
-        refusal = self.build_refusal()
+        refusal = self.build_refusal(caller.key)
         if ctx.method != "tools/call":
             raise MCPError(INVALID_REQUEST, f"{refusal} {refusal.next_step}")
         from kie_mcp.server import answers
 
         return answers.build_error_result(refusal)
 
-    def build_refusal(self) -> NotAllowed:
-        """Return the error for a person without a key."""
+    def build_refusal(self, key: SecretStr) -> NotAllowed:
+        """Return the error for a person whose key is missing; `key` is the placeholder that says why."""
+        if key == UNREADABLE:
+            step = f"Have the user store it again at {self._page}."
+            return NotAllowed("Your stored KIE key cannot be read any more, so nothing was sent.", step)
         step = f"Have the user store one at {self._page}, once."
         return NotAllowed("You have stored no KIE key here, so nothing was sent.", step)

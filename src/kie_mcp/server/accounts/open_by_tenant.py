@@ -91,6 +91,10 @@ class OpenByTenant(Generic[T]):
         place = self._places.get(name)
         return place.opened if place else None
 
+    def list_open(self) -> list[T]:
+        """Return the open objects of all tenants."""
+        return [place.opened for place in [*self._places.values()] if place.opened is not None]
+
     def touch(self, name: str) -> T | None:
         """Return the object that is open for a tenant, if any, and count this as a use of the object."""
         if (place := self._places.get(name)) and place.opened:

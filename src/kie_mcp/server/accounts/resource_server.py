@@ -10,6 +10,7 @@ from mcp.server.auth.middleware.bearer_auth import BearerAuthBackend, RequireAut
 from mcp.server.auth.routes import build_resource_metadata_url, create_protected_resource_routes
 from mcp.server.auth.settings import AuthSettings
 from mcp.server.context import ServerMiddleware
+from pydantic import SecretStr
 from starlette.datastructures import Headers
 from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.requests import HTTPConnection, Request
@@ -26,7 +27,7 @@ from kie_mcp.server.accounts.caller import SCOPE, Caller
 from kie_mcp.server.accounts.introspection import Introspection
 from kie_mcp.server.accounts.login import HEADERS, Login, find_person
 from kie_mcp.server.accounts.login import PATH as PAGE
-from kie_mcp.server.accounts.needs_key import NONE_STORED, NeedsKey
+from kie_mcp.server.accounts.needs_key import MESSAGES, NONE_STORED, UNREADABLE, NeedsKey
 from kie_mcp.server.accounts.page import AccountPage, BuildClient
 from kie_mcp.server.accounts.provider import PAUSE_SECONDS, Provider
 from kie_mcp.server.accounts.step_up import StepUp
@@ -167,14 +168,21 @@ class ResourceServer:
         Raises:
             KieMcpError: When the ledger cannot be used.
         """
+        key = await self._find_key(tenant)
+        return None if key in MESSAGES else Caller(tenant, key=key)
+
+    async def _find_key(self, tenant: str) -> SecretStr | None:
+        """Return the KIE key that a tenant has stored, or the placeholder that says why there is none.
+
+        Return None if the operator's key pays for all.
+        """
         if not self._stored:
-            return Caller(tenant)
+            return None
         try:
             with explain_ledger_errors():
-                key = await self._stored.find(tenant)
+                return await self._stored.find(tenant) or NONE_STORED
         except UnreadableKey:
-            return None
-        return Caller(tenant, key=key) if key else None
+            return UNREADABLE
 
     def _name_caller(self, app: ASGIApp) -> ASGIApp:
         """Return middleware that builds the `Caller` of a request from its access token, which was checked before."""
@@ -192,20 +200,19 @@ class ResourceServer:
 
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
             try:
-                found = await self.find_caller(caller.tenant)
+                key = await self._find_key(caller.tenant)
             except KieMcpError as error:
                 logger.warning("The KIE key of a person cannot be read: %s", error)
                 await JSONResponse({"error": DATABASE_AWAY.as_dict()}, 503)(scope, receive, send)
                 return
-            known = replace(caller, key=found.key if found else NONE_STORED)
-            if known.key == NONE_STORED and scope["path"] != self._path:
+            if key in MESSAGES and scope["path"] != self._path:
                 # Requests to the MCP endpoint are not refused here: some of them need no key, so the MCP middleware
                 # `NeedsKey` decides.
-                refusal = self._needs_key.build_refusal()
+                refusal = self._needs_key.build_refusal(key)
                 body = {"error": refusal.as_dict(), "account": self.account_page}
                 await JSONResponse(body, 403)(scope, receive, send)
                 return
-            await app({**scope, SCOPE: known}, receive, send)
+            await app({**scope, SCOPE: replace(caller, key=key)}, receive, send)
 
         return answer
 

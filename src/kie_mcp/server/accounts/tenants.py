@@ -7,9 +7,10 @@ caller cannot reach the data of another tenant.
 import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import anyio
 from anyio import TASK_STATUS_IGNORED
@@ -19,6 +20,7 @@ from pydantic import SecretStr
 
 from kie_mcp.clock import Clock
 from kie_mcp.errors import ConfigurationError, InvalidCall, KieMcpError
+from kie_mcp.kie.account import name_account
 from kie_mcp.kie.rate_limit import ReadLimiters
 from kie_mcp.ledger.ledger import Ledger, LedgerError
 from kie_mcp.ledger.task import new_id
@@ -27,8 +29,9 @@ from kie_mcp.server import access_token
 from kie_mcp.server.accounts.caller import Caller
 from kie_mcp.server.accounts.common_ledger import CommonLedger
 from kie_mcp.server.accounts.current import run_as
+from kie_mcp.server.accounts.needs_key import UNREADABLE
 from kie_mcp.server.accounts.open_by_tenant import OpenByTenant
-from kie_mcp.server.app import App, Context
+from kie_mcp.server.app import TAKEOVER_SECONDS, App, Context
 from kie_mcp.server.extensions.subscriptions import Subscriptions
 from kie_mcp.server.tenancy import Tenancy
 from kie_mcp.tasks.callbacks import Callbacks
@@ -54,10 +57,10 @@ FindCaller = Callable[[str], Awaitable[Caller | None]]
 class _OpenTenant:
     """The open app of one tenant, with its caller and its subscriptions."""
 
-    def __init__(self, app: App, caller: Caller) -> None:
+    def __init__(self, app: App, caller: Caller, subscriptions: Subscriptions) -> None:
         self.app = app
         self.caller = caller
-        self.subscriptions = Subscriptions()
+        self.subscriptions = subscriptions
         self._closing = anyio.Event()
         self._closed = anyio.Event()
 
@@ -68,8 +71,8 @@ class _OpenTenant:
         return not (runner and runner.watched)
 
     def serves(self, caller: Caller) -> bool:
-        """Whether the app is open and has the caller's KIE key."""
-        return self.caller.key == caller.key and not self._closed.is_set()
+        """Whether the app is open and has the caller's KIE key, as far as this key can be read."""
+        return caller.key in (self.caller.key, UNREADABLE) and not self._closed.is_set()
 
     async def close(self) -> None:
         """Wait for KIE's answers to the create requests that were sent, end `run()`, and wait until the app is closed.
@@ -127,6 +130,11 @@ class Tenants:
         self._has_lease = anyio.Event()
         """Set when this process has its first lease."""
         self._open = OpenByTenant[_OpenTenant](app.clock, _OpenTenant.close, lambda each: each.is_idle)
+        self._subscriptions = WeakValueDictionary[str, Subscriptions]()
+        """The subscriptions by tenant; they outlive the tenant's app while a stream is open, and go on with the next.
+
+        The app and the open streams have the only references to them.
+        """
         self._readers = OpenByTenant[Ledger](app.clock, Ledger.close)
         """Read-only ledgers by tenant, to read a tenant's tasks without starting the tenant's app."""
 
@@ -135,12 +143,15 @@ class Tenants:
         """Allow apps to be opened until the `async with` block ends, and then close all apps."""
         async with self._stack, anyio.create_task_group() as self._group:
             self._stack.push_async_callback(self._common.close)
+            self._stack.push_async_callback(self._release_lease)
             self._stack.push_async_callback(self._readers.close_idle)
             self._group.start_soon(self._close_idle)
             if self._find_caller:
-                self._group.start_soon(self._repeat, "renew the lease of this server", self._renew_lease)
+                renewal = "renew the lease of this server", self._renew_lease, HEARTBEAT_SECONDS
+                self._group.start_soon(self._repeat, *renewal)
                 take_over = partial(self._take_over, self._find_caller)
-                self._group.start_soon(self._repeat, "look for tenants whose server has ended", take_over)
+                search = "look for tenants whose server has ended", take_over, TAKEOVER_SECONDS
+                self._group.start_soon(self._repeat, *search)
             if self._app.settings.public_url and not self._app.settings.ledger_url:
                 wakes = WakeFiles(self._app.settings.state_dir, self._app.clock)
                 self._group.start_soon(wakes.run, self._hear)
@@ -163,6 +174,10 @@ class Tenants:
         """Return the app of a tenant if the app is open; otherwise return None."""
         found = self._open.find(name)
         return found.app if found else None
+
+    def list_open(self) -> list[App]:
+        """Return the open apps of all tenants."""
+        return [each.app for each in self._open.list_open()]
 
     @property
     def clock(self) -> Clock:
@@ -243,7 +258,8 @@ class Tenants:
         return bool(app and app.opened_runner and app.opened_runner.handle_callback(id_))
 
     async def _open_app(self, caller: Caller) -> _OpenTenant:
-        tenant = _OpenTenant(self._build_app(caller), caller)
+        subscriptions = self._subscriptions.setdefault(caller.tenant, Subscriptions())
+        tenant = _OpenTenant(self._build_app(caller), caller, subscriptions)
         await self._group.start(tenant.run)
         return tenant
 
@@ -258,7 +274,7 @@ class Tenants:
         own = settings.for_tenant(name, caller.key, secret)
 
         async def open_ledger() -> Ledger:
-            ledger = await self._open_ledger(name)
+            ledger = await self._open_ledger(name, name_account(own.key))
             await ledger.hold_reservations(self._app.clock.time())
             return ledger
 
@@ -269,10 +285,10 @@ class Tenants:
         has_ledger = partial(self._has_ledger, name)
         return self._app.build_tenant(own, Tenancy(name, session, caller.key is None, has_ledger, open_ledger, *shared))
 
-    async def _open_ledger(self, name: str, *, to_read: bool = False) -> TenantLedger:
+    async def _open_ledger(self, name: str, account: str = "", *, to_read: bool = False) -> TenantLedger:
         common, settings = await self.open_common_ledger(), self._app.settings
         database = await common.database.open_other(*self._find_place(name), to_read=to_read)
-        share = Share(name, self._reservations, settings.max_credits_per_day_all, check_cap_of_all)
+        share = Share(name, account, self._reservations, settings.max_credits_per_day_all, check_cap_of_all)
         return TenantLedger(database, share)
 
     async def _has_ledger(self, name: str) -> bool:
@@ -292,12 +308,13 @@ class Tenants:
             await self._open.close_idle(IDLE_SECONDS)
             await self._readers.close_idle(IDLE_SECONDS)
 
-    async def _repeat(self, purpose: str, work: Callable[[], Awaitable[None]]) -> None:
-        """Call `work` every `HEARTBEAT_SECONDS` until cancelled; log its errors, so that they do not end tenants' apps.
+    async def _repeat(self, purpose: str, work: Callable[[], Awaitable[None]], seconds: float) -> None:
+        """Call `work` again and again until cancelled; log its errors, so that they do not end tenants' apps.
 
         Args:
             purpose: What `work` does, such as "renew leases"; it completes the log message "The server cannot ...".
             work: The function to call.
+            seconds: Seconds between two calls.
         """
         while True:
             try:
@@ -306,12 +323,18 @@ class Tenants:
                 logger.warning("The server cannot %s: %s", purpose, type(error).__name__)
             except Exception:
                 logger.exception("The server cannot %s.", purpose)
-            await self._app.clock.idle(HEARTBEAT_SECONDS)
+            await self._app.clock.idle(seconds)
 
     async def _renew_lease(self) -> None:
         """Renew this process's lease, so that other processes do not take its tenants over."""
         await (await self.open_common_ledger()).leases.renew(self._process, self._app.clock.time())
         self._has_lease.set()
+
+    async def _release_lease(self) -> None:
+        """End this process's lease, so that other processes take its tenants over at once."""
+        if self._has_lease.is_set():
+            with suppress(LedgerError):
+                await (await self.open_common_ledger()).leases.release(self._process)
 
     async def _take_over(self, find_caller: FindCaller) -> None:
         """Open the apps of tenants whose process has ended."""

@@ -3,7 +3,7 @@
 Prometheus reads them from a separate port, because they are not for callers of the server.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -58,11 +58,11 @@ class Metrics:
         self._callbacks = meter.create_counter(
             "kie_mcp_callbacks", description="Callbacks of KIE, by the status of the answer"
         )
-        self._running: set[str] = set()
-        """The ids of this process's tasks that have not ended."""
+        self.list_apps: Callable[[], Sequence[App]] = list
+        """Returns the open apps, whose unfinished tasks are counted; it may be called in another thread."""
         meter.create_observable_gauge(
             "kie_mcp_tasks_running",
-            [lambda _: [otel.Observation(len(self._running))]],
+            [lambda _: [otel.Observation(sum(map(_count_running, self.list_apps())))]],
             description="Tasks of this process that have not ended",
         )
         version = otel.Observation(1, {"version": __version__})
@@ -70,6 +70,7 @@ class Metrics:
 
     def attach(self, app: App) -> None:
         """Count the requests and tasks of a server from now on."""
+        self.list_apps = lambda: [app]
         app.observers.append(self.count_task)
         app.observe_request = self.count_request
 
@@ -79,9 +80,7 @@ class Metrics:
         As in the audit log, only the difference counts, because another process may have counted the earlier changes.
         """
         if not task.final:
-            self._running.add(task.id)
             return
-        self._running.discard(task.id)
         counted = (before.credits or 0) if before.final else 0
         if not before.final:
             self._ended.add(1, {"model": task.model, "state": task.state})
@@ -140,6 +139,13 @@ def serve_metrics(host: str, port: int, workers: int) -> "MetricReader":
         # the name and the version of the meter.
         return PrometheusMetricReader(disable_target_info=True, scope_info_enabled=False, registry=registry)
     raise ConfigurationError(f"Port {port} of {host} cannot be opened.", f"Set {SETTING} to another one.")
+
+
+def _count_running(app: App) -> int:
+    """Return how many unfinished tasks an app watches."""
+    runner = app.opened_runner
+    # The watchers are copied first, because the event loop may change them while another thread counts.
+    return sum(not each.task.final for each in [*runner.watched.values()]) if runner else 0
 
 
 def _find_tool(context: Context) -> str:
