@@ -401,13 +401,14 @@ async def test_timestamped_lyrics_last_as_long_as_the_song(kie: Kie) -> None:
 async def test_a_phrase_waits_for_its_recording_and_a_voice_has_an_id(kie: Kie) -> None:
     singing = {"voiceUrl": "https://a.example/a.mp3", "vocalStartS": 0, "vocalEndS": 9}
     phrase = (await kie.post("/api/v1/voice/validate", singing))["data"]["taskId"]
-    recording = {"taskId": phrase, "verifyUrl": "https://a.example/b.mp3", "singerSkillLevel": "beginner"}
-    voice = (await kie.post("/api/v1/voice/generate", recording))["data"]["taskId"]
     words = []
     for _ in range(3):
         words.append((await kie.get("/api/v1/voice/validate-info", taskId=phrase))["data"]["status"])
         kie.wait(1)
 
+    recording = {"taskId": phrase, "verifyUrl": "https://a.example/b.mp3", "singerSkillLevel": "beginner"}
+    voice = (await kie.post("/api/v1/voice/generate", recording))["data"]["taskId"]
+    kie.wait()
     said = (await kie.get("/api/v1/voice/validate-info", taskId=phrase))["data"]
     made = (await kie.get("/api/v1/voice/record-info", taskId=voice))["data"]
 

@@ -34,6 +34,7 @@ from kie_mcp.sandbox.file_store import (
     render_stand_in,
 )
 from kie_mcp.sandbox.offers import OFFERS, Offer, find_offers
+from kie_mcp.sandbox.refusals import find_refusal
 from kie_mcp.sandbox.requests import MEDIA_ORIGIN, find_base_url, read_json, split_url
 from kie_mcp.sandbox.status_answers import build_status_answer
 from kie_mcp.sandbox.task_store import TaskStore
@@ -188,8 +189,8 @@ class Sandbox:
         offer = offers[0]
         if offer.id in self.discovery.removed or (offer.model.legacy and not self.discovery.legacy):
             return build_envelope(422, f"The model {offer.id} is no longer available")
-        if problem := offer.find_problem(body):
-            return build_envelope(422, problem)
+        if refusal := find_refusal(offer, body, self.accepted, self._clock()):
+            return build_envelope(*refusal)
         if lost_upload := self._find_lost_upload(request, body):
             return build_envelope(451, f"The file could not be fetched: {lost_upload}")
         now, base = self._clock(), find_base_url(request)

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from kie_mcp.catalog.amount import exactly
+from kie_mcp.catalog.fields import TaskRef, Track
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import Estimate, Unit
 from kie_mcp.catalog.registry import MODELS
@@ -136,6 +137,15 @@ class Offer:
             return dict(self.model.model_validate(given))
         except ValidationError:
             return dict(self.model.model_construct(**given))
+
+    def find_sources(self, body: Json) -> list[TaskRef | Track]:
+        """Return the earlier tasks, and songs of earlier tasks, on which a create request follows."""
+        if not any(issubclass(each, TaskRef | Track) for each in self.model.argument_types()):
+            return []
+        with contextlib.suppress(ValidationError):
+            refs = self.model.model_validate(self._received(body)).references()
+            return [ref for ref in refs if isinstance(ref, TaskRef | Track) and ref.source]
+        return []
 
     def _received(self, body: Json) -> dict[str, Any]:
         frame = {"model", self.route.callback, *self.model.hidden_fields()} - set(self.argument_names)

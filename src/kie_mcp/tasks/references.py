@@ -8,7 +8,7 @@ from typing import TypeGuard
 
 import anyio.to_thread
 
-from kie_mcp.catalog.fields import Limits, MediaRef, Ref, Track, parse_result_number, parse_task_id
+from kie_mcp.catalog.fields import Limits, MediaRef, Ref, TaskRef, Track, parse_result_number, parse_task_id
 from kie_mcp.catalog.reference_spellings import unwrap
 from kie_mcp.clock import Clock
 from kie_mcp.errors import InvalidCall
@@ -34,6 +34,7 @@ from kie_mcp.tasks.media_inputs import (
     identify_file,
     prepare_url,
 )
+from kie_mcp.tasks.source_tasks import check_source
 from kie_mcp.tasks.storage import Storage
 from kie_mcp.tasks.uploads import Uploader
 
@@ -179,12 +180,15 @@ class References:
         match ref:
             case MediaRef():
                 return await self._resolve_media(ref)
-            case Track():
-                return await self._resolve_track(ref)
-            case _:
+            case TaskRef() | Track():
                 id_ = parse_task_id(ref)
-                task = await self._ledger.find(id_)
+                if task := await self._ledger.find(id_):
+                    await check_source(task, ref, self._ledger)
+                if isinstance(ref, Track):
+                    return await self._resolve_track(ref)
                 return (task and task.kie_id) or id_
+            case _:
+                return str(ref)
 
     async def _resolve_media(self, ref: MediaRef) -> str:
         self._changes.pop(hash(ref.key), None)
