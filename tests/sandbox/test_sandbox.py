@@ -491,7 +491,13 @@ async def test_a_download_url_is_given_for_kies_own_files_only(kie: Kie, calls: 
     task = await kie.picture()
     kie.wait()
     (url,) = await kie.urls(task)
-    assert await kie.post(calls.download_url, {"url": url}) == {"code": 200, "msg": "success", "data": url}
+    link = (await kie.post(calls.download_url, {"url": url}))["data"]
+    kie.wait(20 * 60)
+    assert (await kie.http.get(link)).content == (await kie.http.get(url)).content
+    kie.wait(1)
+    assert [(await kie.http.get(each)).status_code for each in (link, url)] == [404, 200]
+    renewed = (await kie.post(calls.download_url, {"url": link}))["data"]
+    assert (await kie.http.get(renewed)).status_code == 200
     for other in ("https://example.com/a.png", url.replace(task, "nobody"), ""):
         assert (await kie.post(calls.download_url, {"url": other}))["code"] == 422
 

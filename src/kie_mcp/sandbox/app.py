@@ -28,6 +28,7 @@ from kie_mcp.sandbox.file_store import (
     UPLOADS_PATH,
     FileStore,
     answer_file,
+    build_link,
     build_receipt,
     decode_base64,
     refuse_upload,
@@ -37,7 +38,7 @@ from kie_mcp.sandbox.offers import OFFERS, Offer, find_offers
 from kie_mcp.sandbox.refusals import find_refusal
 from kie_mcp.sandbox.requests import MEDIA_ORIGIN, find_base_url, read_json, split_url
 from kie_mcp.sandbox.status_answers import build_status_answer
-from kie_mcp.sandbox.task_store import TaskStore
+from kie_mcp.sandbox.task_store import KEPT_SECONDS, TaskStore
 
 FAILURE_SECONDS = 60
 """Seconds for which a repeated request is answered with the failure of the task that an equal request started."""
@@ -85,7 +86,7 @@ class Sandbox:
         self.folder = folder and folder / "kie"
         """The folder in which the sandbox saves tasks and uploads; None if the sandbox keeps them only in memory."""
         self._tasks = TaskStore(self.folder and self.folder / "tasks", clock())
-        self._files = FileStore(self.folder and self.folder / "uploads", clock(), ffmpeg)
+        self._files = FileStore(self.folder and self.folder / "uploads", clock, ffmpeg)
         self._handlers = dict(self._build_handlers())
         handlers = {HTTPException: answer_http_error}
         self.app = Starlette(routes=self._routes(), exception_handlers=handlers, lifespan=self.callbacks.serve)
@@ -189,7 +190,7 @@ class Sandbox:
         offer = offers[0]
         if offer.id in self.discovery.removed or (offer.model.legacy and not self.discovery.legacy):
             return build_envelope(422, f"The model {offer.id} is no longer available")
-        if refusal := find_refusal(offer, body, self.accepted, self._clock()):
+        if refusal := find_refusal(offer, body, self._kept_tasks(), self._clock()):
             return build_envelope(*refusal)
         if lost_upload := self._find_lost_upload(request, body):
             return build_envelope(451, f"The file could not be fetched: {lost_upload}")
@@ -237,7 +238,7 @@ class Sandbox:
         for FAILURE_SECONDS after its end; then the same request starts another task.
         """
         arguments, oldest_failure = offer.parse_arguments(body), self._clock() - FAILURE_SECONDS
-        earlier = (task for task in self.accepted if task.offers[0] == offer and task.arguments == arguments)
+        earlier = (task for task in self._kept_tasks() if task.offers[0] == offer and task.arguments == arguments)
         return next((task for task in earlier if task.fault != "fail" or task.ends_at > oldest_failure), None)
 
     def _find_lost_upload(self, request: Request, body: Any) -> str:
@@ -269,7 +270,12 @@ class Sandbox:
         return build_envelope(200, "success", build_status_answer(record))
 
     def _find_task(self, id_: str) -> FakeTask | None:
-        return next((task for task in self.accepted if task.id == id_), None)
+        return next((task for task in self._kept_tasks() if task.id == id_), None)
+
+    def _kept_tasks(self) -> Iterator[FakeTask]:
+        """Yield the tasks that KIE would still know; the older ones only count for the balance."""
+        oldest = self._clock() - KEPT_SECONDS
+        return (task for task in self.accepted if task.created_at > oldest)
 
     async def _read_balance(self, _: Request) -> Response:
         return build_envelope(200, "success", self.balance)
@@ -279,7 +285,7 @@ class Sandbox:
         place = self._find_file(request, url)
         if not place:
             return build_envelope(422, "The URL was not made by this service")
-        return build_envelope(200, "success", url)
+        return build_envelope(200, "success", build_link(url, self._clock()))
 
     def _find_file(self, request: Request, url: str) -> Path | None:
         """Return the local file for one of the sandbox's own media URLs, or None if there is no such file."""
@@ -300,11 +306,12 @@ class Sandbox:
 
     async def _serve_upload(self, request: Request) -> Response:
         path = request.path_params["path"]
-        return answer_file(self._files.find_upload(path), path)
+        return answer_file(request, self._files.find_upload(path), path, self._clock())
 
     async def _serve_result(self, request: Request) -> Response:
         name = request.path_params["name"]
-        return answer_file(self._find_result(request.path_params["task"], name), name)
+        place = self._find_result(request.path_params["task"], name)
+        return answer_file(request, place, name, self._clock())
 
     async def _upload_base64(self, request: Request) -> Response:
         fields = await read_json(request)

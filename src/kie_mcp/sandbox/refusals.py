@@ -1,6 +1,6 @@
 """Find out whether KIE would refuse a create request for what its body says, and with which words."""
 
-from collections.abc import Collection
+from collections.abc import Iterable
 from typing import Any
 
 from kie_mcp.catalog.fields import Source, parse_task_id
@@ -10,13 +10,13 @@ from kie_mcp.sandbox.fake_task import FakeTask
 from kie_mcp.sandbox.offers import Offer
 
 
-def find_refusal(offer: Offer, body: dict[str, Any], tasks: Collection[FakeTask], now: float) -> Reply | None:
+def find_refusal(offer: Offer, body: dict[str, Any], tasks: Iterable[FakeTask], now: float) -> Reply | None:
     """Return the answer with which KIE refuses a create request; None if KIE has no reason to refuse it.
 
     Args:
         offer: The model and the route that fit the request.
         body: The body of the request.
-        tasks: All tasks of the sandbox. A request may follow on any other task, which may have been made elsewhere.
+        tasks: The tasks that the sandbox knows. A request may follow on any other task, as if it was made elsewhere.
         now: The time, in seconds since 1970.
     """
     if problem := offer.find_problem(body):
