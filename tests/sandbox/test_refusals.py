@@ -63,3 +63,58 @@ async def test_a_request_follows_only_on_a_task_that_has_succeeded() -> None:
     kie.sandbox.inject_fault("create", "fail")
     failed = await make(kie, *VEO)
     assert (await kie.job("grok-imagine/upscale", task_id=failed))["msg"] == "taskId must be a finished KIE video task"
+
+
+async def test_a_cover_and_a_persona_are_made_once_of_each_song() -> None:
+    kie = Kie()
+    song, other = await make(kie, *SONG), await make(kie, *SONG)
+    covers = [
+        await kie.post("/api/v1/suno/cover/generate", {"taskId": task, **CALLBACK}) for task in (song, song, other)
+    ]
+    assert [each["code"] for each in covers] == [200, 409, 200]
+    assert covers[1]["data"]["taskId"] == covers[0]["data"]["taskId"]
+    persona = {"taskId": song, "name": "Ann", "description": "soft"}
+    personas = [
+        await kie.post("/api/v1/generate/generate-persona", {**persona, "audioId": audio})
+        for audio in ("a1", "a1", "a2")
+    ]
+    assert [each["code"] for each in personas] == [200, 409, 200]
+    assert personas[1]["data"] is None
+    assert len(kie.sandbox.accepted) == 6
+
+
+async def test_a_cover_that_failed_can_be_made_again() -> None:
+    kie = Kie()
+    song = await make(kie, *SONG)
+    kie.sandbox.inject_fault("create", "fail")
+    await make(kie, "/api/v1/suno/cover/generate", {"taskId": song, **CALLBACK})
+    assert (await kie.post("/api/v1/suno/cover/generate", {"taskId": song, **CALLBACK}))["code"] == 200
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "most"),
+    [(PICTURE, routes.JOBS.status, 10), (SONG, "/api/v1/generate/record-info", 3)],
+    ids=["jobs", "suno"],
+)
+async def test_a_task_is_read_only_so_often_in_a_second(
+    request_: tuple[str, dict[str, Any]], status: str, most: int
+) -> None:
+    kie = Kie()
+    task, other = await make(kie, *request_), await make(kie, *request_)
+
+    async def read(id_: str) -> int:
+        code: int = (await kie.get(status, taskId=id_))["code"]
+        return code
+
+    assert [await read(task) for _ in range(most + 2)] == [200] * most + [429] * 2
+    assert await read(other) == 200
+    kie.wait(1)
+    assert await read(task) == 200
+
+
+async def test_the_old_path_for_links_of_4o_image_works_too() -> None:
+    kie = Kie()
+    task = await make(kie, *PICTURE)
+    (url,) = await kie.urls(task)
+    answer = await kie.post("/api/v1/gpt4o-image/download-url", {"taskId": task, "url": url})
+    assert (answer["code"], (await kie.http.get(answer["data"])).status_code) == (200, 200)

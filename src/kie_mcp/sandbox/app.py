@@ -35,11 +35,12 @@ from kie_mcp.sandbox.file_store import (
     render_stand_in,
 )
 from kie_mcp.sandbox.offers import OFFERS, Offer, find_offers
-from kie_mcp.sandbox.refusals import find_refusal
+from kie_mcp.sandbox.refusals import ReadLimit, exceeds_window, find_refusal
 from kie_mcp.sandbox.requests import MEDIA_ORIGIN, find_base_url, read_json, split_url
 from kie_mcp.sandbox.status_answers import build_status_answer
 from kie_mcp.sandbox.task_store import KEPT_SECONDS, TaskStore
 
+TOO_MANY = "Too many requests. Please try again later"
 FAILURE_SECONDS = 60
 """Seconds for which a repeated request is answered with the failure of the task that an equal request started."""
 
@@ -77,6 +78,7 @@ class Sandbox:
         self._seconds = seconds
         self._clock = clock
         self._window = window
+        self._read_limit = ReadLimit()
         self.discovery = Discovery(legacy)
         """The sandbox's imitation of KIE's discovery API, which lists models, schemas and prices."""
         self._last_discovery = float("-inf")
@@ -154,6 +156,7 @@ class Sandbox:
             yield ("POST", calls.upload_stream), self._with_key("upload", self._upload_stream)
             yield ("POST", calls.upload_base64), self._with_key("upload", self._upload_base64)
             yield ("POST", calls.upload_from_url), self._with_key("upload", self._upload_url)
+        yield ("POST", "/api/v1/gpt4o-image/download-url"), self._with_key(None, self._download_url)
         yield ("GET", "/api/v1/models"), self._with_key("discovery", self._list_models)
         yield ("POST", "/sandbox/faults"), self._with_faults(None, self._add_fault)
         yield ("GET", "/sandbox/accepted"), self._with_faults(None, self._list_accepted)
@@ -197,8 +200,8 @@ class Sandbox:
         now, base = self._clock(), find_base_url(request)
         if offer.route.repeated and (earlier_task := self._find_repeated(offer, body)):
             return build_envelope(*answer_repeated_create(StatusRecord(earlier_task, now, base)))
-        if self._exceeds_window(now):
-            return build_envelope(429, "Too many requests. Please try again later")
+        if exceeds_window(self.accepted, self._window, now):
+            return build_envelope(429, TOO_MANY)
         task = FakeTask(
             id=uuid4().hex,
             path=path,
@@ -251,18 +254,14 @@ class Sandbox:
         )
         return body if is_upload_url and not self._find_file(request, body) else ""
 
-    def _exceeds_window(self, now: float) -> bool:
-        """Return True if one more create request at the time `now` would exceed the rate limit."""
-        limit, seconds = self._window
-        # A task from the future was made before the computer's clock was set back.
-        return sum(now - seconds < task.created_at <= now for task in self.accepted) >= limit
-
     async def _read_status(self, request: Request) -> Response:
         if not (id_ := request.query_params.get("taskId")):
             return build_envelope(400, "taskId is required")
         task = self._find_task(id_)
         if not task or request.url.path != task.offers[0].route.status:
             return build_no_record()
+        if not self._read_limit.allow(task, self._clock()):
+            return build_envelope(429, TOO_MANY)
         if fault := request.state.task_fault:
             task.fault = fault
             self._tasks.save(task)
