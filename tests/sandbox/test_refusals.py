@@ -118,3 +118,24 @@ async def test_the_old_path_for_links_of_4o_image_works_too() -> None:
     (url,) = await kie.urls(task)
     answer = await kie.post("/api/v1/gpt4o-image/download-url", {"taskId": task, "url": url})
     assert (answer["code"], (await kie.http.get(answer["data"])).status_code) == (200, 200)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "message"),
+    [
+        (*job("kling-2.6/text-to-video", prompt="rain", sound=False, duration=5), "duration: Input should be"),
+        (*job("kling-2.6/text-to-video", prompt="rain", sound="no", duration="5"), "sound: Input should be a valid"),
+        (*job("google/nano-banana", prompt=7), "prompt: Input should be a valid string"),
+        (*job("google/nano-banana-edit", prompt="x", image_urls="a.png"), "image_urls: Input should be a valid list"),
+        (*job("hailuo/02-text-to-video-standard", prompt="rain", duration="long"), "duration: Input should be"),
+        ("/api/v1/veo/generate", {"prompt": "rain", "duration": 5}, "duration: Input should be 4, 6 or 8"),
+        ("/api/v1/veo/extend", {"prompt": "on", "taskId": "t", "seeds": 1}, "seeds: Input should be greater than or"),
+    ],
+)
+async def test_a_value_of_a_wrong_type_or_beyond_a_limit_is_refused(
+    path: str, body: dict[str, Any], message: str
+) -> None:
+    kie = Kie()
+    refused = await kie.post(path, body)
+    assert (refused["code"], refused["msg"].startswith(message)) == (422, True), refused["msg"]
+    assert not kie.sandbox.accepted
