@@ -112,6 +112,25 @@ async def test_an_upload_is_there_for_a_day(tmp_path: Path) -> None:
     assert names(tmp_path, "kie", "uploads") == []
 
 
+@pytest.mark.parametrize("is_kept", [True, False], ids=["folder", "memory"])
+async def test_uploads_and_tasks_also_end_while_the_sandbox_runs(tmp_path: Path, is_kept: bool) -> None:
+    kie = Kie(folder=tmp_path if is_kept else None)
+    upload = (await kie.post("/api/file-base64-upload", UPLOAD))["data"]["downloadUrl"]
+    task = await kie.picture()
+    kie.wait(DAY)
+    (result,) = await kie.urls(task)
+    assert [(await kie.http.get(url)).status_code for url in (upload, result)] == [200, 200]
+
+    kie.wait(1)
+    edit = await kie.job("google/nano-banana-edit", prompt="rain", image_urls=[upload])
+    assert ((await kie.http.get(upload)).status_code, edit["code"]) == (404, 451)
+
+    kie.wait(13 * DAY)
+    assert (await kie.get(routes.JOBS.status, taskId=task))["msg"] == "recordInfo is null"
+    assert (await kie.http.get(result)).status_code == 404
+    assert kie.sandbox.balance == 996
+
+
 async def test_old_tasks_are_forgotten_and_stay_paid(tmp_path: Path) -> None:
     old = Kie(folder=tmp_path)
     tasks = [await old.picture(), await old.picture()]

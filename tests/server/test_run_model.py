@@ -382,6 +382,7 @@ async def test_the_task_that_a_clip_goes_on_from_reaches_kie_under_kies_id(
     client: Client, sandbox: Sandbox, named: str
 ) -> None:
     first = answer(await run_model(client, SEEDANCE, {"prompt": "a fox runs"}))["task_id"]
+    await client.call_tool("get_task", {"task_ids": first, "wait_seconds": 60})
     fields = {"prompt": "it goes on", "extension_task_id": named.format(first)}
     result = await run_model(client, SEEDANCE, fields)
     assert sandbox.accepted[-1].body["input"]["extension_task_id"] == sandbox.accepted[0].id

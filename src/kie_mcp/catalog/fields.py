@@ -139,10 +139,30 @@ def find_file_type(field: FieldInfo) -> tuple[type[MediaRef], Limits | None] | N
     return (found, next(limits, None)) if (found := next(media, None)) else None
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The earlier tasks that a field takes, as in `Annotated[TaskRef, Source("a KIE video task", kind="video")]`."""
+
+    words: str
+    """What KIE calls such a task, such as `a Veo generation task`."""
+    makers: str = ""
+    """Names of tools and ids of models whose tasks the field takes, separated by spaces; empty if all are taken."""
+    kind: Kind | None = None
+    """The kind of result that the task must have made; None if any kind is taken."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        def attach(ref: TaskRef | Track) -> TaskRef | Track:
+            ref.source = self
+            return ref
+
+        return core_schema.no_info_after_validator_function(attach, handler(source))
+
+
 class TaskRef(Ref):
     """The id of an earlier task, either kie-mcp's or KIE's; the request to KIE contains KIE's id."""
 
-    __slots__ = ()
+    source: Source | None = None
+    """The tasks that the field takes; None if it takes any task."""
 
 
 class ResultRef(TaskRef):
@@ -167,7 +187,8 @@ class Track(Ref):
     `task:<id>#<audio id>`, or `task:-#<audio id>` if the model does not need the task.
     """
 
-    __slots__ = ()
+    source: Source | None = None
+    """The tasks whose songs the field takes; None if it takes the songs of any task."""
 
     def __new__(cls, reference: str) -> Self:
         """Make a `Track` from a text such as `task:t_ab12#1`, or `t_ab12#1` without `task:`."""

@@ -12,6 +12,7 @@ from importlib.resources import files
 from typing import overload
 
 from kie_mcp.catalog.family import Family
+from kie_mcp.catalog.fields import Kind, Source
 from kie_mcp.catalog.model import KieModel
 
 
@@ -55,6 +56,19 @@ class Models(Mapping[str, type[KieModel]]):
             KeyError: When no model has this id.
         """
         return _import_family(FAMILIES.places[_load_tools()[id_]])
+
+    def can_be_source(self, source: Source, id_: str, kind: Kind) -> bool:
+        """Tell whether a field takes a task as its source; of a model that is not built in, only the kind is known.
+
+        Args:
+            source: The tasks that the field takes.
+            id_: KIE's id of the model that made the task.
+            kind: The kind of result that the task made.
+        """
+        if source.kind not in (None, kind):
+            return False
+        makers = source.makers.split()
+        return not makers or id_ not in self or id_ in makers or _load_tools()[id_] in makers
 
     def __getitem__(self, id_: str) -> type[KieModel]:
         for model in self.find_family(id_).models:

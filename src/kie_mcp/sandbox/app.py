@@ -28,16 +28,19 @@ from kie_mcp.sandbox.file_store import (
     UPLOADS_PATH,
     FileStore,
     answer_file,
+    build_link,
     build_receipt,
     decode_base64,
     refuse_upload,
     render_stand_in,
 )
 from kie_mcp.sandbox.offers import OFFERS, Offer, find_offers
+from kie_mcp.sandbox.refusals import ReadLimit, exceeds_window, find_refusal
 from kie_mcp.sandbox.requests import MEDIA_ORIGIN, find_base_url, read_json, split_url
 from kie_mcp.sandbox.status_answers import build_status_answer
-from kie_mcp.sandbox.task_store import TaskStore
+from kie_mcp.sandbox.task_store import KEPT_SECONDS, TaskStore
 
+TOO_MANY = "Too many requests. Please try again later"
 FAILURE_SECONDS = 60
 """Seconds for which a repeated request is answered with the failure of the task that an equal request started."""
 
@@ -75,6 +78,7 @@ class Sandbox:
         self._seconds = seconds
         self._clock = clock
         self._window = window
+        self._read_limit = ReadLimit()
         self.discovery = Discovery(legacy)
         """The sandbox's imitation of KIE's discovery API, which lists models, schemas and prices."""
         self._last_discovery = float("-inf")
@@ -84,7 +88,7 @@ class Sandbox:
         self.folder = folder and folder / "kie"
         """The folder in which the sandbox saves tasks and uploads; None if the sandbox keeps them only in memory."""
         self._tasks = TaskStore(self.folder and self.folder / "tasks", clock())
-        self._files = FileStore(self.folder and self.folder / "uploads", clock(), ffmpeg)
+        self._files = FileStore(self.folder and self.folder / "uploads", clock, ffmpeg)
         self._handlers = dict(self._build_handlers())
         handlers = {HTTPException: answer_http_error}
         self.app = Starlette(routes=self._routes(), exception_handlers=handlers, lifespan=self.callbacks.serve)
@@ -152,6 +156,7 @@ class Sandbox:
             yield ("POST", calls.upload_stream), self._with_key("upload", self._upload_stream)
             yield ("POST", calls.upload_base64), self._with_key("upload", self._upload_base64)
             yield ("POST", calls.upload_from_url), self._with_key("upload", self._upload_url)
+        yield ("POST", "/api/v1/gpt4o-image/download-url"), self._with_key(None, self._download_url)
         yield ("GET", "/api/v1/models"), self._with_key("discovery", self._list_models)
         yield ("POST", "/sandbox/faults"), self._with_faults(None, self._add_fault)
         yield ("GET", "/sandbox/accepted"), self._with_faults(None, self._list_accepted)
@@ -188,15 +193,15 @@ class Sandbox:
         offer = offers[0]
         if offer.id in self.discovery.removed or (offer.model.legacy and not self.discovery.legacy):
             return build_envelope(422, f"The model {offer.id} is no longer available")
-        if problem := offer.find_problem(body):
-            return build_envelope(422, problem)
+        if refusal := find_refusal(offer, body, self._kept_tasks(), self._clock()):
+            return build_envelope(*refusal)
         if lost_upload := self._find_lost_upload(request, body):
             return build_envelope(451, f"The file could not be fetched: {lost_upload}")
         now, base = self._clock(), find_base_url(request)
         if offer.route.repeated and (earlier_task := self._find_repeated(offer, body)):
             return build_envelope(*answer_repeated_create(StatusRecord(earlier_task, now, base)))
-        if self._exceeds_window(now):
-            return build_envelope(429, "Too many requests. Please try again later")
+        if exceeds_window(self.accepted, self._window, now):
+            return build_envelope(429, TOO_MANY)
         task = FakeTask(
             id=uuid4().hex,
             path=path,
@@ -236,7 +241,7 @@ class Sandbox:
         for FAILURE_SECONDS after its end; then the same request starts another task.
         """
         arguments, oldest_failure = offer.parse_arguments(body), self._clock() - FAILURE_SECONDS
-        earlier = (task for task in self.accepted if task.offers[0] == offer and task.arguments == arguments)
+        earlier = (task for task in self._kept_tasks() if task.offers[0] == offer and task.arguments == arguments)
         return next((task for task in earlier if task.fault != "fail" or task.ends_at > oldest_failure), None)
 
     def _find_lost_upload(self, request: Request, body: Any) -> str:
@@ -249,18 +254,14 @@ class Sandbox:
         )
         return body if is_upload_url and not self._find_file(request, body) else ""
 
-    def _exceeds_window(self, now: float) -> bool:
-        """Return True if one more create request at the time `now` would exceed the rate limit."""
-        limit, seconds = self._window
-        # A task from the future was made before the computer's clock was set back.
-        return sum(now - seconds < task.created_at <= now for task in self.accepted) >= limit
-
     async def _read_status(self, request: Request) -> Response:
         if not (id_ := request.query_params.get("taskId")):
             return build_envelope(400, "taskId is required")
         task = self._find_task(id_)
         if not task or request.url.path != task.offers[0].route.status:
             return build_no_record()
+        if not self._read_limit.allow(task, self._clock()):
+            return build_envelope(429, TOO_MANY)
         if fault := request.state.task_fault:
             task.fault = fault
             self._tasks.save(task)
@@ -268,7 +269,12 @@ class Sandbox:
         return build_envelope(200, "success", build_status_answer(record))
 
     def _find_task(self, id_: str) -> FakeTask | None:
-        return next((task for task in self.accepted if task.id == id_), None)
+        return next((task for task in self._kept_tasks() if task.id == id_), None)
+
+    def _kept_tasks(self) -> Iterator[FakeTask]:
+        """Yield the tasks that KIE would still know; the older ones only count for the balance."""
+        oldest = self._clock() - KEPT_SECONDS
+        return (task for task in self.accepted if task.created_at > oldest)
 
     async def _read_balance(self, _: Request) -> Response:
         return build_envelope(200, "success", self.balance)
@@ -278,7 +284,7 @@ class Sandbox:
         place = self._find_file(request, url)
         if not place:
             return build_envelope(422, "The URL was not made by this service")
-        return build_envelope(200, "success", url)
+        return build_envelope(200, "success", build_link(url, self._clock()))
 
     def _find_file(self, request: Request, url: str) -> Path | None:
         """Return the local file for one of the sandbox's own media URLs, or None if there is no such file."""
@@ -299,11 +305,12 @@ class Sandbox:
 
     async def _serve_upload(self, request: Request) -> Response:
         path = request.path_params["path"]
-        return answer_file(self._files.find_upload(path), path)
+        return answer_file(request, self._files.find_upload(path), path, self._clock())
 
     async def _serve_result(self, request: Request) -> Response:
         name = request.path_params["name"]
-        return answer_file(self._find_result(request.path_params["task"], name), name)
+        place = self._find_result(request.path_params["task"], name)
+        return answer_file(request, place, name, self._clock())
 
     async def _upload_base64(self, request: Request) -> Response:
         fields = await read_json(request)

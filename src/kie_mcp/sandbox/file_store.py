@@ -11,12 +11,15 @@ import re
 import shutil
 import tempfile
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+from starlette.datastructures import URL
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
 from kie_mcp import disk
@@ -29,6 +32,8 @@ MEDIA_PATH = "/sandbox/media/"
 UPLOADS_PATH = f"{MEDIA_PATH}uploads/"
 UPLOAD_KEPT_SECONDS = 24 * 60 * 60
 """Seconds for which the sandbox keeps an uploaded file; KIE keeps uploaded files for the same time."""
+LINK_SECONDS = 20 * 60
+"""Seconds for which a download link works; KIE's links work for the same time."""
 DATA_URL_PATTERN = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+)?(?:;[^,]*)?,(?P<content>.*)", re.DOTALL)
 UPLOAD_FOLDER_PATTERN = re.compile(r"[^/].*[^/]|[^/]")
 
@@ -41,17 +46,19 @@ class FileStore:
 
     Args:
         uploads: The folder for uploaded files; if None, uploaded files are in the temporary folder too.
-        now: The current time in seconds since 1970; uploaded files older than `UPLOAD_KEPT_SECONDS` are deleted.
+        clock: A function that returns the time in seconds since 1970; nobody gets uploaded files that are older than
+            `UPLOAD_KEPT_SECONDS`, and the next start deletes them.
         ffmpeg: The path of ffmpeg, with which clips are drawn; if empty, all clips show the same test picture.
     """
 
-    def __init__(self, uploads: Path | None, now: float, ffmpeg: str = "") -> None:
+    def __init__(self, uploads: Path | None, clock: Callable[[], float], ffmpeg: str = "") -> None:
+        self._clock = clock
         self._ffmpeg = ffmpeg
         self._folder = Path(tempfile.mkdtemp(prefix="kie-sandbox-"))
         weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._uploads = uploads or self._folder / "uploads"
         if uploads:
-            self._delete_uploads(before=now - UPLOAD_KEPT_SECONDS)
+            self._delete_uploads(before=self._find_oldest())
 
     def save_upload(self, source: BinaryIO, path: str, now: float) -> int:
         """Save an uploaded file, and return its size in bytes.
@@ -72,9 +79,11 @@ class FileStore:
         return size
 
     def find_upload(self, path: str) -> Path | None:
-        """Return the local file for a path that a client chose for an upload, or None if there is no such upload."""
+        """Return the local file for a path that a client chose for an upload; None if there is no such upload now."""
         place = self._place_upload(path)
-        return place if place.exists() else None
+        with contextlib.suppress(OSError):
+            return place if place.stat().st_mtime >= self._find_oldest() else None
+        return None
 
     def drop_uploads(self) -> None:
         """Delete all uploaded files, so that their URLs no longer work."""
@@ -92,6 +101,10 @@ class FileStore:
     def _place_upload(self, path: str) -> Path:
         """Return the local path for an upload; the file name is a hash, because a client's path may be dangerous."""
         return self._uploads / hashlib.sha256(path.encode()).hexdigest()
+
+    def _find_oldest(self) -> float:
+        """Return the time since which an upload is kept, in seconds since 1970."""
+        return self._clock() - UPLOAD_KEPT_SECONDS
 
     def _delete_uploads(self, before: float) -> None:
         for place in self._uploads.glob("*"):
@@ -144,13 +157,19 @@ def build_receipt(path: str, url: str, size: int, now: float) -> dict[str, Any]:
     }
 
 
-def answer_file(place: Path | None, name: str) -> Response:
+def build_link(url: str, now: float) -> str:
+    """Return a download link for the URL of a file; like KIE's, it works for `LINK_SECONDS`."""
+    return str(URL(url).include_query_params(expires=int(now + LINK_SECONDS)))
+
+
+def answer_file(request: Request, place: Path | None, name: str, now: float) -> Response:
     """Answer a request for a file; `place` is None if there is no such file.
 
     Raises:
-        HTTPException: When there is no such file.
+        HTTPException: When there is no such file, or the request is for a download link that has expired.
     """
-    if place is None:
+    expires = request.query_params.get("expires", "")
+    if place is None or (expires.isdecimal() and int(expires) < now):
         raise HTTPException(404)
     return FileResponse(place, filename=name.rpartition("/")[2], content_disposition_type="inline")
 

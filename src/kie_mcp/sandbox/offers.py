@@ -11,10 +11,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from kie_mcp.catalog.amount import exactly
+from kie_mcp.catalog.fields import TaskRef, Track
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import Estimate, Unit
 from kie_mcp.catalog.registry import MODELS
 from kie_mcp.catalog.schema import plain_schema
+from kie_mcp.catalog.schema_check import SchemaCheck
 from kie_mcp.catalog.sentences import LONGEST_SPEECH
 from kie_mcp.catalog.wire_schema import wire_schema
 from kie_mcp.kie.routes import JOBS, Route, find, wire_name
@@ -23,6 +25,9 @@ Json = Mapping[str, Any]
 
 FALLBACK_CREDITS = 1.0
 """Credits that the sandbox charges for a task if KIE publishes no price of the model."""
+
+CHECKED = ("type", "enum", "minimum", "maximum")
+"""The keywords of a field's JSON Schema that the sandbox checks in create requests."""
 
 TEXT_UNITS: tuple[Unit, ...] = ("1000 characters", "million tokens")
 """The price units of speech models; with these units, the price depends only on the text."""
@@ -107,10 +112,21 @@ class Offer:
         return sorted(name for name in self.required_fields if given.get(name) is None)
 
     def find_problem(self, body: Json) -> str:
-        """Return KIE's error message if a create request lacks a field or has too long a text; empty if neither."""
+        """Return KIE's error message if a field of a create request is missing, wrong or too long; otherwise, empty."""
         if missing := self._missing_fields(body):
             return f"{missing[0]} is required"
+        # The values in the URL of a GET request are texts, whatever their type; `find_offers()` has checked the model.
+        fields = {name: each for name, each in self.input_fields(body).items() if each is not None and name != "model"}
+        if self.route.method == "POST" and (wrong := self._values_check.find_problems(fields)):
+            return wrong[0]
         return "The text length cannot exceed the maximum limit" if self._has_too_long_text(body) else ""
+
+    @cached_property
+    def _values_check(self) -> SchemaCheck:
+        """The check of the types, choices and limits of values, without those of texts and within lists."""
+        properties = self.input_schema["properties"].items()
+        checked = {name: {key: each[key] for key in CHECKED if key in each} for name, each in properties}
+        return SchemaCheck({"properties": checked})
 
     def _has_too_long_text(self, body: Json) -> bool:
         """Return True if one text field, or all text of a speech request together, is longer than KIE accepts."""
@@ -129,13 +145,22 @@ class Offer:
     def parse_arguments(self, body: Json) -> dict[str, Any]:
         """Return the arguments of a create request with kie-mcp's field names; a missing argument has its default.
 
-        Invalid values are accepted, because KIE accepts them too.
+        Values that the model class refuses are returned unchanged, because KIE may accept them.
         """
         given = self._received(body)
         try:
             return dict(self.model.model_validate(given))
         except ValidationError:
             return dict(self.model.model_construct(**given))
+
+    def find_sources(self, body: Json) -> list[TaskRef | Track]:
+        """Return the earlier tasks, and songs of earlier tasks, on which a create request follows."""
+        if not any(issubclass(each, TaskRef | Track) for each in self.model.argument_types()):
+            return []
+        with contextlib.suppress(ValidationError):
+            refs = self.model.model_validate(self._received(body)).references()
+            return [ref for ref in refs if isinstance(ref, TaskRef | Track) and ref.source]
+        return []
 
     def _received(self, body: Json) -> dict[str, Any]:
         frame = {"model", self.route.callback, *self.model.hidden_fields()} - set(self.argument_names)

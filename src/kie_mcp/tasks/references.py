@@ -8,7 +8,17 @@ from typing import TypeGuard
 
 import anyio.to_thread
 
-from kie_mcp.catalog.fields import Limits, MadeId, MediaRef, Ref, ResultRef, Track, parse_result_number, parse_task_id
+from kie_mcp.catalog.fields import (
+    Limits,
+    MadeId,
+    MediaRef,
+    Ref,
+    ResultRef,
+    TaskRef,
+    Track,
+    parse_result_number,
+    parse_task_id,
+)
 from kie_mcp.catalog.reference_spellings import name_task, unwrap
 from kie_mcp.clock import Clock
 from kie_mcp.errors import InvalidCall
@@ -35,6 +45,7 @@ from kie_mcp.tasks.media_inputs import (
     identify_file,
     prepare_url,
 )
+from kie_mcp.tasks.source_tasks import check_source
 from kie_mcp.tasks.storage import Storage
 from kie_mcp.tasks.uploads import Uploader
 
@@ -180,15 +191,18 @@ class References:
         match ref:
             case MediaRef():
                 return await self._resolve_media(ref)
-            case Track():
-                return await self._resolve_track(ref)
             case MadeId():
                 return await find_made_id(ref, self._ledger)
-            case _:
+            case TaskRef() | Track():
                 id_ = parse_task_id(ref)
-                task = await self._ledger.find(id_)
+                if task := await self._ledger.find(id_):
+                    await check_source(task, ref, self._ledger)
+                if isinstance(ref, Track):
+                    return await self._resolve_track(ref)
                 _check_number(ref, task)
                 return (task and task.kie_id) or id_
+            case _:
+                return str(ref)
 
     async def _resolve_media(self, ref: MediaRef) -> str:
         self._changes.pop(hash(ref.key), None)

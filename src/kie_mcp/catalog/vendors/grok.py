@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from kie_mcp.catalog.family import Family
-from kie_mcp.catalog.fields import AsText, Image, Kind, Limits, Number, Prompt, ResultRef, TaskRef, wire
+from kie_mcp.catalog.fields import AsText, Image, Kind, Limits, Number, Prompt, ResultRef, Source, TaskRef, wire
 from kie_mcp.catalog.joined_arguments import fill_index
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import FREE, per, rate
@@ -23,6 +23,9 @@ PER_SECOND = per("second", rate(2.4, resolution="480p"), rate(4.5, resolution="7
 
 
 ONE_PICTURE = "One picture keeps its own."
+AnyVideoTask = Annotated[TaskRef, Source("a finished KIE video task", kind="video"), Field(description="Of a video.")]
+PICTURES_2 = " ".join(f"grok-imagine-image-2-0/{mode}" for mode in ("text-to-image", "image-edit", "segment-edit"))
+"""The models of Image 2.0 that make pictures."""
 
 
 class GrokVideo(KieModel):
@@ -76,7 +79,9 @@ class ImageToVideo(FromImages):
 
     prompt: Prompt | None = Field(None, max_length=5000)
     aspect_ratio: Ratio | None = Field(None, description=ONE_PICTURE)
-    image_task: ResultRef | None = wire("task_id", None, description="Of Grok's pictures, instead of images.")
+    image_task: Annotated[ResultRef, Source("a Grok image task", "grok_image", "image")] | None = wire(
+        "task_id", None, description="Of Grok's pictures, instead of images."
+    )
     image_index: int | None = wire("index", None, ge=0, le=5, description="Which of them, from 0.")
     duration: Seconds = 6
     mode: Mode = "normal"
@@ -137,7 +142,7 @@ class Extend(GrokVideo):
         "second", rate(2.4, source="480p"), rate(4.5, source="720p"), note="By the resolution of the earlier video."
     )
 
-    task_id: TaskRef = Field(description="Of a video.")
+    task_id: AnyVideoTask
     prompt: Prompt
     continue_at: float = wire("extend_at", 2, ge=2, description="Second of the video to go on from.")
     duration: Annotated[Literal[6, 10], Number, AsText] = wire("extend_times", 6)
@@ -158,7 +163,7 @@ class Upscale(GrokVideo):
         note="By the resolution of the earlier video.",
     )
 
-    task_id: TaskRef = Field(description="Of a video.")
+    task_id: AnyVideoTask
     resolution: Literal["720p", "1080p"] = "720p"
 
 
@@ -202,7 +207,10 @@ class SegmentEdit(GrokImage):
     aliases = ("grok-segment-edit",)
     price = per("image", 4)
 
-    task_id: TaskRef = Field(description="Of a 2.0 picture, or of a segment map of any.")
+    task_id: Annotated[
+        TaskRef,
+        Source("a Grok image task of 2.0, or a segment map", f"{PICTURES_2} grok-imagine-image-2-0/segment-map"),
+    ] = Field(description="Of a 2.0 picture, or of a segment map of any.")
     prompt: Prompt
     segments: tuple[Annotated[int, Field(ge=1)], ...] | None = wire(
         "mask_indexs", None, min_length=1, description="What to change: places in the segment map, from 1."
@@ -219,7 +227,9 @@ class SegmentMap(GrokImage):
     service = "grok-image/segment-map"
     price = FREE
 
-    task_id: TaskRef | None = Field(None, description="Of a 2.0 picture.")
+    task_id: Annotated[TaskRef, Source("a Grok image task of 2.0", PICTURES_2, "image")] | None = Field(
+        None, description="Of a 2.0 picture."
+    )
     image: Image | None = wire("image_url", None)
 
     @model_validator(mode="after")

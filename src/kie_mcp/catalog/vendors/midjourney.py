@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from kie_mcp.catalog.family import Family
-from kie_mcp.catalog.fields import Image, Kind, Number, Prompt, ResultRef, aliases, wire
+from kie_mcp.catalog.fields import Image, Kind, Number, Prompt, ResultRef, Source, aliases, wire
 from kie_mcp.catalog.joined_arguments import fill_index
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import UNPUBLISHED
@@ -122,13 +122,19 @@ class MidjourneyVideoHd(MidjourneyVideo):
     constants: ClassVar[dict[str, Any]] = {"taskType": "mj_video_hd"}
 
 
+MAKERS = "midjourney_image midjourney_follow_up"
+"""The tools whose tasks a follow-up takes."""
+
+
 class FollowUp(KieModel):
     """What is made of one result of an earlier task."""
 
     kind: ClassVar[Kind] = "image"
     price = UNPUBLISHED
 
-    task_id: ResultRef = wire("taskId", description="Of midjourney_image.")
+    task_id: Annotated[ResultRef, Source("a Midjourney image task", MAKERS, "image")] = wire(
+        "taskId", description="Of midjourney_image."
+    )
     index: Annotated[int, Field(ge=0, le=3)] = wire("imageIndex", description="Result, 0 is the first.")
     watermark: str | None = wire("waterMark", None)
 
@@ -170,6 +176,9 @@ class MidjourneyExtend(FollowUp):
     legacy = "kling_video"
     usual_seconds = 150
 
+    task_id: Annotated[TaskRef, Source("a Midjourney video task", MAKERS, "video")] = wire(
+        "taskId", description="Of midjourney_image."
+    )
     index: Annotated[int, Field(ge=0, le=3)] = wire("index", description="Result, 0 is the first.")
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from kie_mcp.catalog.family import Family
-from kie_mcp.catalog.fields import Image, InList, Limits, Seed, TaskRef, Video, wire
+from kie_mcp.catalog.fields import Image, InList, Limits, Seed, Source, TaskRef, Video, wire
 from kie_mcp.catalog.model import KieModel, Part, Resolve
 from kie_mcp.catalog.price import per, rate
 
@@ -180,7 +180,9 @@ class Extend(PixVerse):
     service = "pixverse/extend"
     price = per("second", *PixVerse.price.rates, note="Presumably for the added seconds alone.")
 
-    task_id: TaskRef | None = wire("taskId", None, description="To extend its video.")
+    task_id: Annotated[TaskRef, Source("your own finished, undeleted video task", kind="video")] | None = wire(
+        "taskId", None, description="To extend its video."
+    )
     video: Video | None = wire("video_url", None, description="To extend.")
     duration: Seconds = 5
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from kie_mcp.catalog.family import Family
-from kie_mcp.catalog.fields import AnySeed, AsText, Image, Number, Prompt, TaskRef, Video, wire
+from kie_mcp.catalog.fields import AnySeed, AsText, Image, Number, Prompt, Source, TaskRef, Video, wire
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import UNPUBLISHED, per, rate
 
@@ -70,7 +70,9 @@ class Extend(Runway):
     usual_seconds = 90
     price = UNPUBLISHED
 
-    task_id: TaskRef = wire("taskId", description="Of runway_video.")
+    task_id: Annotated[TaskRef, Source("a Runway generation task", "runway_video runway_extend", "video")] = wire(
+        "taskId", description="Of runway_video."
+    )
     resolution: Literal["720p", "1080p"] = wire("quality", "720p")
 
 

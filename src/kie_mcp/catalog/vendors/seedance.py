@@ -14,6 +14,7 @@ from kie_mcp.catalog.fields import (
     Number,
     Prompt,
     RandomSeed,
+    Source,
     TaskRef,
     Video,
     wire,
@@ -222,7 +223,9 @@ class Seedance25(Multimodal):
     format: Literal["mp4", "mov"] | None = wire("output_format", None)
     return_last_frame: bool | None = None
     # KIE's example shows it, and it is said to carry over little.
-    extension_task: TaskRef | None = wire("extension_task_id", None, description="Of Seedance 2.5, to go on from.")
+    extension_task: Annotated[TaskRef, Source("a Seedance 2.5 task", "bytedance/seedance-2-5", "video")] | None = wire(
+        "extension_task_id", None, description="Of Seedance 2.5, to go on from."
+    )
 
     @model_validator(mode="after")
     def length_is_known_or_left_to_kie(self) -> Self:

@@ -15,6 +15,7 @@ from kie_mcp.catalog.fields import (
     Limits,
     MadeId,
     Prompt,
+    Source,
     TaskRef,
     Track,
     aliases,
@@ -42,7 +43,15 @@ VERSION_NAMES = BeforeValidator(lambda given: _VERSIONS.get(_shorten_version(giv
 Version = Annotated[AnyVersion, VERSION_NAMES]
 # KIE takes hundredths only.
 Weight = Annotated[float, Field(ge=0, le=1), AfterValidator(lambda given: round(given, 2))]
-Song = Annotated[Track, Field(description="A song: task:id#n.")]
+# For some of these calls, KIE's pages name only generate and extend. Its other music has the same kind of record, so
+# whether a call takes it is left to KIE.
+OF_MUSIC = Source(
+    "a music generation task",
+    "suno_music suno_extend suno_cover_song suno_add_part suno_replace_section suno_sounds",
+    "audio",
+)
+OF_STEMS = Source("a vocal separation task", "suno_separate_vocals", "audio")
+Song = Annotated[Track, OF_MUSIC, Field(description="A song: task:id#n.")]
 
 
 def _check_task(track: Track) -> Track:
@@ -426,9 +435,11 @@ class Midi(Suno):
     price = FREE
     merged_fields = frozenset({"track"})
 
-    task_id: TaskRef | None = wire("taskId", None, description="Of suno_separate_vocals, for all stems.")
+    task_id: Annotated[TaskRef, OF_STEMS] | None = wire(
+        "taskId", None, description="Of suno_separate_vocals, for all stems."
+    )
     stem: str | None = wire("audioId", None, description="KIE's id of one stem.")
-    track: Annotated[Track, NamesTask] | None = Field(None, description="One stem: task:id#n, instead.")
+    track: Annotated[Track, OF_STEMS, NamesTask] | None = Field(None, description="One stem: task:id#n, instead.")
 
     @classmethod
     def join(cls, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -529,7 +540,7 @@ class CoverArt(Suno):
     service = "suno/cover"
     price = FREE
 
-    task_id: TaskRef = wire("taskId", description="Of suno_music or suno_extend.")
+    task_id: Annotated[TaskRef, OF_MUSIC] = wire("taskId", description="Of suno_music or suno_extend.")
 
 
 class Recover(Suno):
@@ -541,7 +552,7 @@ class Recover(Suno):
     service = "suno/recover"
     price = UNPUBLISHED
 
-    task_id: TaskRef
+    task_id: Annotated[TaskRef, OF_MUSIC]
 
 
 MUSIC = Family(

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from kie_mcp.catalog.family import Family
-from kie_mcp.catalog.fields import Audio, Kind, LanguageCode, Prompt, TaskRef, wire
+from kie_mcp.catalog.fields import Audio, Kind, LanguageCode, Prompt, Source, TaskRef, wire
 from kie_mcp.catalog.price import FREE
 from kie_mcp.catalog.vendors.suno import OfTrack, Suno
 from kie_mcp.catalog.vendors.suno_studio import Moment
@@ -35,6 +35,12 @@ class Persona(OfTrack):
         if not 10 <= self.end - self.start <= 30:
             raise ValueError("end must be 10 to 30 s after start")
         return self
+
+
+PhraseTask = Annotated[
+    TaskRef,
+    Source("a voice phrase task", "ai-music-api/validation-phrase ai-music-api/regenerate-phrase", "text"),
+]
 
 
 class Voice(Suno):
@@ -73,7 +79,7 @@ class CreateVoice(Voice):
     aliases = ("suno-voice",)
     routes = ("suno-voice", "jobs:ai-music-api/create-voice")
 
-    task_id: TaskRef = wire("taskId", description="Of the phrase; to check, of create-voice.")
+    task_id: PhraseTask = wire("taskId", description="Of the phrase; to check, of create-voice.")
     audio: Audio = wire("verifyUrl")
     name: str | None = wire("voiceName", None)
     description: str | None = None
@@ -89,7 +95,7 @@ class CheckVoice(Voice):
     routes = ("suno-voice-check", "jobs:ai-music-api/check-voice")
     usual_seconds = 5
 
-    task_id: TaskRef
+    task_id: Annotated[TaskRef, Source("a voice creation task", "ai-music-api/create-voice", "text")]
 
 
 class AnotherPhrase(Voice):
@@ -99,7 +105,7 @@ class AnotherPhrase(Voice):
     aliases = ("suno-voice-regenerate",)
     routes = ("suno-voice-regenerate", "jobs:ai-music-api/regenerate-phrase")
 
-    task_id: TaskRef = wire("taskId")
+    task_id: PhraseTask = wire("taskId")
 
 
 PERSONA = Family(

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from kie_mcp.catalog.family import Family
-from kie_mcp.catalog.fields import Image, Number, Prompt, RandomLeftOut, TaskRef, wire
+from kie_mcp.catalog.fields import Image, Number, Prompt, RandomLeftOut, Source, TaskRef, wire
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import per, rate
 
@@ -110,7 +110,11 @@ class Veo31(Veo):
     )
 
 
-Made = Annotated[TaskRef, Field(description="Of veo_video.")]
+Made = Annotated[
+    TaskRef,
+    Source("a Veo generation task", "veo_video veo_extend", "video"),
+    Field(description="Of veo_video."),
+]
 
 
 class Extend(KieModel):
