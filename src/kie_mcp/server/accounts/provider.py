@@ -114,7 +114,7 @@ async def _read_description(issuer: str) -> Description:
     Raises:
         httpx2.HTTPError: When the provider does not answer, or answers with an error.
         ValueError: When an answer is not JSON, or the metadata is missing, wrong or names another issuer.
-        KeyError: When the metadata names no issuer, or has no address of the keys.
+        KeyError: When the metadata has no address of the keys.
         PyJWTError: When the provider publishes no key.
     """
     async with httpx2.AsyncClient(timeout=TIMEOUT_SECONDS) as client:
@@ -133,14 +133,37 @@ async def _read_description(issuer: str) -> Description:
 
 
 async def _read_metadata(client: httpx2.AsyncClient, issuer: str) -> dict[str, Any]:
-    """Return the provider's metadata from the first well-known URL that has metadata."""
+    """Return the provider's metadata from the first well-known URL that has metadata.
+
+    Raises:
+        httpx2.HTTPError: When the provider does not answer, or answers with a server error.
+        ValueError: When no URL has metadata, or the metadata names another issuer.
+    """
+    answered = []
     for url in build_oauth_authorization_server_metadata_discovery_urls(issuer, issuer):
         answer = await client.get(url)
-        if answer.status_code == 404:
-            continue
-        answer.raise_for_status()
-        metadata = answer.json()
-        if metadata["issuer"] != issuer:
+        if answer.is_server_error:
+            answer.raise_for_status()
+        metadata = _parse_metadata(answer)
+        if not metadata:
+            answered.append(f"{url} ({answer.status_code})")
+        elif metadata["issuer"] != issuer:
             raise ValueError(f"the provider calls itself {metadata['issuer']}, KIE_MCP_OIDC_ISSUER is {issuer}")
-        return dict(metadata)
-    raise ValueError("it has no metadata at any of the usual places")
+        else:
+            return metadata
+    raise ValueError(f"it has no metadata at {', '.join(answered)}")
+
+
+def _parse_metadata(answer: httpx2.Response) -> dict[str, Any]:
+    """Return the metadata in an answer; empty if the answer is something else.
+
+    At a well-known URL that they do not have, providers answer not only with status 404, but also with other errors,
+    redirects or a web page.
+    """
+    if answer.status_code != 200:
+        return {}
+    try:
+        content = answer.json()
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) and "issuer" in content else {}
