@@ -8,8 +8,8 @@ from typing import Any
 import httpx2
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
-from jwt.algorithms import RSAAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -18,14 +18,17 @@ from support.clock import JumpingClock
 from support.servers import serve_at
 
 from kie_mcp.server.accounts.access_tokens import AccessTokens
-from kie_mcp.server.accounts.provider import Provider, ProviderUnavailable
+from kie_mcp.server.accounts.provider import FRESH_SECONDS, RSA_ALGORITHMS, Provider, ProviderUnavailable
 
 pytestmark = pytest.mark.anyio
 
 AUDIENCE = "https://kie.example/mcp"
 RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+CURVE = ec.generate_private_key(ec.SECP384R1())
 RSA_KEY = {**RSAAlgorithm.to_jwk(RSA.public_key(), as_dict=True), "kid": "rsa", "use": "sig"}
-RSA_KEY.pop("key_ops", None)
+CURVE_KEY = {**ECAlgorithm.to_jwk(CURVE.public_key(), as_dict=True), "kid": "curve", "use": "sig"}
+for _each in (RSA_KEY, CURVE_KEY):
+    _each.pop("key_ops", None)
 
 Answer = tuple[int, Any]
 """A status, and the content of an answer: a text, or an object for JSON."""
@@ -61,8 +64,51 @@ async def publish(
         yield f"{address}/t"
 
 
-def sign(issuer: str, algorithm: str) -> str:
-    return jwt.encode(claims_for(issuer, AUDIENCE), RSA, algorithm=algorithm, headers={"kid": "rsa"})
+def sign(issuer: str, algorithm: str, id_: str = "rsa") -> str:
+    private: Any = RSA if id_ == "rsa" else CURVE
+    return jwt.encode(claims_for(issuer, AUDIENCE), private, algorithm=algorithm, headers={"kid": id_})
+
+
+@pytest.mark.parametrize("algorithm", RSA_ALGORITHMS)
+async def test_a_key_without_an_algorithm_checks_tokens_of_the_first_algorithm_that_it_is_used_with(
+    clock: JumpingClock, algorithm: str
+) -> None:
+    others = [each for each in RSA_ALGORITHMS if each != algorithm]
+    async with publish(RSA_KEY) as issuer:
+        tokens = AccessTokens(Provider(issuer, clock), AUDIENCE)
+        # What nobody but the provider could sign decides about the algorithm.
+        forged = f"{sign(issuer, others[0]).rpartition('.')[0]}.eA"
+        assert await tokens.verify_token(forged) is None
+        for _ in range(2):
+            assert await tokens.verify_token(sign(issuer, algorithm)) is not None
+        for other in others:
+            assert await tokens.verify_token(sign(issuer, other)) is None
+        # A provider that changes its algorithm is followed when its keys are read again.
+        clock.now += FRESH_SECONDS
+        assert await tokens.verify_token(sign(issuer, others[0])) is not None
+
+
+async def test_a_key_with_an_algorithm_checks_no_tokens_of_another_one(clock: JumpingClock) -> None:
+    async with publish({**RSA_KEY, "alg": "PS256"}) as issuer:
+        tokens = AccessTokens(Provider(issuer, clock), AUDIENCE)
+        for algorithm in RSA_ALGORITHMS:
+            taken = await tokens.verify_token(sign(issuer, algorithm)) is not None
+            assert taken == (algorithm == "PS256")
+
+
+async def test_the_curve_of_a_key_without_an_algorithm_decides_about_the_algorithm(clock: JumpingClock) -> None:
+    async with publish(CURVE_KEY, RSA_KEY) as issuer:
+        tokens = AccessTokens(Provider(issuer, clock), AUDIENCE)
+        assert await tokens.verify_token(sign(issuer, "ES384", "curve")) is not None
+        good = sign(issuer, "ES384", "curve")
+        # The same signature under the name of a key of another type, and under another algorithm's name.
+        for header in (
+            {"alg": "ES384", "kid": "rsa"},
+            {"alg": "ES256", "kid": "curve"},
+            {"alg": "RS256", "kid": "curve"},
+        ):
+            encoded = jwt.utils.base64url_encode(json.dumps(header).encode()).decode()
+            assert await tokens.verify_token(f"{encoded}.{good.partition('.')[2]}") is None
 
 
 @pytest.mark.parametrize(
