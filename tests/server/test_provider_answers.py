@@ -17,8 +17,14 @@ from support.accounts import claims_for
 from support.clock import JumpingClock
 from support.servers import serve_at
 
+from kie_mcp.config import Settings
+from kie_mcp.kie.client import KieClient
 from kie_mcp.server.accounts.access_tokens import AccessTokens
+from kie_mcp.server.accounts.common_ledger import CommonLedger
 from kie_mcp.server.accounts.provider import FRESH_SECONDS, RSA_ALGORITHMS, Provider, ProviderUnavailable
+from kie_mcp.server.accounts.resource_server import ROOT, ResourceServer
+from kie_mcp.server.http import PATH
+from kie_mcp.server.middleware.extra_routes import ExtraRoutes
 
 pytestmark = pytest.mark.anyio
 
@@ -67,6 +73,24 @@ async def publish(
 def sign(issuer: str, algorithm: str, id_: str = "rsa") -> str:
     private: Any = RSA if id_ == "rsa" else CURVE
     return jwt.encode(claims_for(issuer, AUDIENCE), private, algorithm=algorithm, headers={"kid": id_})
+
+
+async def greet(scope: Scope, receive: Receive, send: Send) -> None:
+    """Stand behind the check of tokens."""
+    await Response("hello")(scope, receive, send)
+
+
+@pytest.mark.parametrize("spelled", ["https://kie.example/", "https://KIE.example", "https://kie.example:443"])
+async def test_a_token_for_the_address_that_clients_are_told_is_taken(clock: JumpingClock, spelled: str) -> None:
+    async with publish(RSA_KEY) as issuer:
+        settings = Settings(public_url=spelled, oidc_issuer=issuer)
+        server = ResourceServer(settings, PATH, clock, KieClient, CommonLedger(settings).open)
+        transport = httpx2.ASGITransport(ExtraRoutes(server.protect(greet), server.routes))
+        async with httpx2.AsyncClient(transport=transport, base_url="https://kie.example") as http:
+            told = (await http.get(ROOT)).json()["resource"]
+            assert told == AUDIENCE
+            answered = await http.get(PATH, headers={"Authorization": f"Bearer {sign(issuer, 'RS256')}"})
+            assert answered.status_code == 200
 
 
 @pytest.mark.parametrize("algorithm", RSA_ALGORITHMS)
