@@ -211,7 +211,7 @@ def build_app_for_tenants(
         library = LibraryOfTenants(tenants, secret, accounts.protect_data, login, accounts.account_page)
     protected = LibraryBeside(asgi, LocalNames(library, host, public_url) if _is_loopback(host) else library)
     receiver = CallbackReceiver(app, metrics.count_callback if metrics else None, tenants)
-    routes = [*receiver.build_routes(), *Probes(app, tenants.open_common_ledger).build_routes()]
+    routes = [*receiver.build_routes(), *Probes(app, tenants.open_common_ledger, tenants.start_soon).build_routes()]
     return ExtraRoutes(protected, [*routes, *(accounts.routes if accounts else ())])
 
 

@@ -6,10 +6,11 @@ caller cannot reach the data of another tenant.
 
 import logging
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import anyio
 from anyio import TASK_STATUS_IGNORED
@@ -17,6 +18,7 @@ from anyio.abc import TaskGroup, TaskStatus
 from mcp_types import SubscriptionsListenRequestParams, SubscriptionsListenResult
 from pydantic import SecretStr
 
+from kie_mcp.background import Background
 from kie_mcp.clock import Clock
 from kie_mcp.errors import ConfigurationError, InvalidCall, KieMcpError
 from kie_mcp.kie.rate_limit import ReadLimiters
@@ -158,6 +160,10 @@ class Tenants:
         async with self._open.use(caller.tenant, opening, lambda tenant: tenant.serves(caller)) as tenant:
             with run_as(caller):
                 yield tenant.app
+
+    def start_soon(self, function: Callable[..., Coroutine[Any, Any, None]], *arguments: object) -> None:
+        """Run a function in the background; do nothing if the server is ending."""
+        Background(self._group).start(function, *arguments)
 
     def find_open(self, name: str) -> App | None:
         """Return the app of a tenant if the app is open; otherwise return None."""
