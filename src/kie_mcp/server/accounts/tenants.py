@@ -32,6 +32,7 @@ from kie_mcp.server.accounts.current import run_as
 from kie_mcp.server.accounts.open_by_tenant import OpenByTenant
 from kie_mcp.server.app import App, Context
 from kie_mcp.server.extensions.subscriptions import Subscriptions
+from kie_mcp.server.opening import Opening
 from kie_mcp.server.tenancy import Tenancy
 from kie_mcp.tasks.callbacks import Callbacks
 from kie_mcp.tasks.caps import check_cap_of_all
@@ -119,7 +120,7 @@ class Tenants:
         self._find_caller = find_caller
         self._group: TaskGroup
         self._stack = AsyncExitStack()
-        self._common_lock = anyio.Lock()
+        self._opening = Opening()
         self._common = common or CommonLedger(app.settings)
         self._has_common = False
         """Whether this object uses the common ledger already."""
@@ -216,7 +217,7 @@ class Tenants:
         Raises:
             ConfigurationError: When the ledger cannot be opened.
         """
-        async with self._common_lock:
+        async with self._opening.attempt():
             ledger = await self._common.open()
             if not self._has_common:
                 self._reservations = Reservations(ledger.database, self._process)
