@@ -135,13 +135,14 @@ async def _read_tasks(app: App, id_: str) -> Any:
     runner = await app.runner()
     tasks = [await runner.get(id_)] if id_ else await runner.ledger.page(limit=50)
     now = app.clock.time()
+    find_link = await runner.storage.sign_links(result for task in tasks for result in task.results)
     # In a list of tasks, long text results are cut, because they would make the list too long.
     described = [
         answers.describe_task(
             task,
             now=now,
             usual=(await runner.estimate_duration(task)).seconds,
-            find_link=runner.storage.find_link,
+            find_link=find_link,
             is_remote=not app.local_files,
             whole=bool(id_),
         )
@@ -185,7 +186,7 @@ async def _read_file(app: App, uri: str, place: str) -> BlobResourceContents | N
     runner = await app.runner()
     task = await runner.get(id_)
     result = find_saved_result(app, task, number)
-    there = (app.local_files and result.local_path) or runner.storage.find_link(result)
+    there = (app.local_files and result.local_path) or (await runner.storage.sign_links([result]))(result)
     content = await anyio.to_thread.run_sync(_read_small_file, runner.storage, result, there)
     return BlobResourceContents(uri=uri, mime_type=result.mime_type or None, blob=b64encode(content).decode())
 

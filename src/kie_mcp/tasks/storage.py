@@ -3,9 +3,10 @@
 import re
 import stat
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, nullcontext, suppress
 from datetime import date
+from operator import attrgetter
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -82,19 +83,20 @@ class Storage(ABC):
             OSError: When the sidecar cannot be kept.
         """
 
-    def find_link(self, result: Result) -> str:
-        """Return a new signed URL if a result is in a bucket, else KIE's URL; empty if the result has no URL at all."""
-        return result.link
+    async def sign_links(self, results: Iterable[Result]) -> Callable[[Result], str]:
+        """Return a function that returns the URL of each of these results.
+
+        The URL is a new signed one if a result is in a bucket, else KIE's URL; empty if the result has no URL at all.
+        """
+        del results
+        return attrgetter("link")
 
     def find_host(self) -> str:
-        """Return the web host of the URLs from `find_link()`, such as `https://s3.example`; empty for KIE's URLs.
-
-        The first call may take some seconds, because it may have to get credentials for the bucket.
-        """
+        """Return the web host of the URLs that `sign_links()` signs, such as `https://s3.example`; empty if none."""
         return ""
 
     def find_reference(self, url: str) -> str:
-        """Return `task:<id>#<n>` for a URL that `find_link()` made; any other text is returned unchanged."""
+        """Return `task:<id>#<n>` for a URL that `sign_links()` signed; any other text is returned unchanged."""
         return url
 
     def find_constant_name(self, result: Result) -> str:
