@@ -1,18 +1,20 @@
-"""Links to results in a bucket, where the credentials of a role have to be had from a service."""
+"""A bucket that has to be waited for, and credentials of a role that have to be had from a service."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import anyio.to_thread
 import pytest
+from anyio.abc import SocketAttribute, SocketStream
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
-from support.clock import JumpingClock
+from support.clock import JumpingClock, wait_until
 from support.servers import serve_app
 
 from kie_mcp.clock import to_utc
 from kie_mcp.ledger.task import Result
-from kie_mcp.tasks.bucket import SIGNING_PAUSE_SECONDS, BucketStorage
+from kie_mcp.tasks.bucket import BUCKET_THREADS, SIGNING_PAUSE_SECONDS, BucketStorage
 
 pytestmark = pytest.mark.anyio
 
@@ -79,3 +81,38 @@ async def test_answers_wait_only_now_and_then_for_credentials_that_cannot_be_had
     assert service.asked == asked
     clock.now += SIGNING_PAUSE_SECONDS
     assert "X-Amz-Signature=" in (await storage.sign_links(RESULTS))(RESULTS[0])
+
+
+async def test_a_bucket_that_hangs_takes_few_threads_and_none_of_those_for_other_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting, goes_on, opened = [0], anyio.Event(), list[object]()
+
+    async def keep_waiting(stream: SocketStream) -> None:
+        async with stream:
+            waiting[0] += 1
+            await goes_on.wait()
+
+    async def load(storage: BucketStorage, number: int) -> None:
+        async with storage.open_if_there(Result("", f"{storage.address}/{number}.png", "image/png")) as file:
+            opened.append(file)
+
+    async with (
+        await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
+        anyio.create_task_group() as bucket,
+    ):
+        bucket.start_soon(listener.serve, keep_waiting)
+        for name in VARIABLES:
+            monkeypatch.setenv(name, "x")
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{listener.extra(SocketAttribute.local_port)}")
+        ann, bob = (BucketStorage(f"s3://media/{name}", tmp_path / name, link_seconds=60) for name in ("ann", "bob"))
+        async with anyio.create_task_group() as tiles:
+            for number in range(20):
+                tiles.start_soon(load, ann, number)
+                tiles.start_soon(load, bob, number)
+            await wait_until(lambda: waiting[0] >= BUCKET_THREADS)
+            assert waiting[0] == BUCKET_THREADS
+            assert anyio.to_thread.current_default_thread_limiter().borrowed_tokens == 0
+            goes_on.set()
+        assert opened == [None] * 40
+        bucket.cancel_scope.cancel()

@@ -18,11 +18,12 @@ from contextlib import suppress
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote
 
 import anyio.to_thread
 import httpx2
+from anyio.lowlevel import RunVar
 
 from kie_mcp import disk
 from kie_mcp.clock import Clock, to_utc
@@ -30,7 +31,7 @@ from kie_mcp.errors import ConfigurationError
 from kie_mcp.ledger.task import BUCKET_SCHEME, TASK_ID, Result, Task
 from kie_mcp.tasks.file_cache import MAX_BYTES, FileCache
 from kie_mcp.tasks.partial_files import PartialFile, Unreachable
-from kie_mcp.tasks.storage import PARTS_FOLDER, Kept, Storage
+from kie_mcp.tasks.storage import PARTS_FOLDER, Kept, Storage, T
 
 try:
     import obstore
@@ -65,7 +66,11 @@ CODE = re.compile(rb"<Code>(\w{1,60})</Code>")
 PROBE = ".kie-mcp-check"
 """Name of the empty object that `check()` writes to test whether objects can be written to the bucket."""
 
+BUCKET_THREADS = 8
+"""Maximum number of threads that wait for buckets; AnyIO's 40 threads stay free for all other work of the server."""
+
 Method = Literal["GET", "PUT", "DELETE"]
+_threads = RunVar[anyio.CapacityLimiter]("threads for buckets")
 
 
 class BucketStorage(Storage):
@@ -181,10 +186,14 @@ class BucketStorage(Storage):
     async def check(self) -> None:
         """Check the bucket: write an empty object, and delete it again if the credentials allow that."""
         await self._put(PROBE, b"", 0, "application/octet-stream")
-        url = await anyio.to_thread.run_sync(self._sign, "DELETE", PROBE, REQUEST_TIME)
+        url = await self._run(self._sign, "DELETE", PROBE, REQUEST_TIME)
         async with httpx2.AsyncClient(timeout=TIMEOUT) as http:
             with suppress(httpx2.HTTPError):
                 await http.delete(url)
+
+    async def _run(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Run a function that uses the storage in one of the threads for buckets."""
+        return await anyio.to_thread.run_sync(function, *arguments, limiter=_find_threads())
 
     def _owns(self, place: str) -> bool:
         return place.startswith(f"{self.address}/")
@@ -204,7 +213,7 @@ class BucketStorage(Storage):
         Raises:
             Unreachable: When the object cannot be written to the bucket.
         """
-        url = await anyio.to_thread.run_sync(self._sign, "PUT", name, REQUEST_TIME)
+        url = await self._run(self._sign, "PUT", name, REQUEST_TIME)
         headers = {"Content-Length": str(size), "Content-Type": mime_type}
         async with httpx2.AsyncClient(timeout=TIMEOUT) as http:
             try:
@@ -238,6 +247,16 @@ class BucketStorage(Storage):
     def _explain(self, fault: str) -> Unreachable:
         # The message leaves out httpx2's text and the URL, because anybody who reads a signed URL can use it.
         return Unreachable(errno.EIO, f"The bucket for results cannot be used ({fault})")
+
+
+def _find_threads() -> anyio.CapacityLimiter:
+    """Return the limit of the threads for buckets, which all tenants of this process share."""
+    try:
+        return _threads.get()
+    except LookupError:
+        threads = anyio.CapacityLimiter(BUCKET_THREADS)
+        _threads.set(threads)
+        return threads
 
 
 def _connect(address: str, credentials: "S3Config | None" = None) -> S3Store:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, nullcontext, suppress
 from datetime import date
 from operator import attrgetter
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple, TypeVar
 
 import anyio.to_thread
 
@@ -19,6 +19,8 @@ from kie_mcp.ledger.task import Result, Task
 from kie_mcp.media import formats, result_types
 from kie_mcp.tasks import partial_files, sidecar
 from kie_mcp.tasks.partial_files import PartialFile
+
+T = TypeVar("T")
 
 PARTS_FOLDER = "parts"
 """Name of the subfolder for the files of parts: tasks whose files are joined to one file of the parent task."""
@@ -129,18 +131,26 @@ class Storage(ABC):
             raise
         return file
 
+    async def open_in_thread(self, result: Result) -> IO[bytes]:
+        """Do the same as `open()` in a thread, because the bucket may have to be waited for.
+
+        Raises:
+            InvalidCall: When the file does not exist, cannot be read, or was replaced.
+        """
+        return await self._run(self.open, result)
+
     @asynccontextmanager
     async def open_if_there(self, result: Result) -> AsyncIterator[IO[bytes] | None]:
         """Open the saved file of a result; yield None if the result is not saved, or its file cannot be opened."""
         file = None
         with suppress(InvalidCall):
-            file = await anyio.to_thread.run_sync(self.open, result)
+            file = await self.open_in_thread(result)
         with file or nullcontext():
             yield file
 
     async def is_there(self, result: Result) -> bool:
         """Return whether the saved file of a result still exists; True as well if it cannot be opened at the moment."""
-        return await anyio.to_thread.run_sync(self._is_there, result)
+        return await self._run(self._is_there, result)
 
     def _is_there(self, result: Result) -> bool:
         try:
@@ -156,6 +166,18 @@ class Storage(ABC):
             OSError: When the file cannot be downloaded from the bucket.
         """
         return Path(place)
+
+    async def locate_in_thread(self, place: str) -> Path:
+        """Do the same as `locate()` in a thread, because the bucket may have to be waited for.
+
+        Raises:
+            OSError: When the file cannot be downloaded from the bucket.
+        """
+        return await self._run(self.locate, place)
+
+    async def _run(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Run a function that uses the storage in a thread."""
+        return await anyio.to_thread.run_sync(function, *arguments)
 
     def _open_place(self, place: str) -> IO[bytes]:
         return disk.open_file(self.locate(place))

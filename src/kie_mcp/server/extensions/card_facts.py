@@ -161,7 +161,7 @@ async def _read_small(storage: Storage, result: Result) -> tuple[bytes, str]:
         OSError: When the file cannot be read.
         InvalidCall: When the file is broken, or is no longer the file that was saved.
     """
-    with await anyio.to_thread.run_sync(storage.open, result) as file:
+    with await storage.open_in_thread(result) as file:
         if 0 < os.fstat(file.fileno()).st_size <= MAX_PREVIEW_BYTES:
             return file.read(), result.mime_type
         picture = await _render_small(file, Path(result.path))
