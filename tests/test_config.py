@@ -215,6 +215,7 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
         ("KIE_MCP_WEBHOOK_KEY", "your-webhook-key"),
         ("KIE_MCP_CALLBACK_SECRET", "change-me"),
         ("KIE_MCP_PUBLIC_URL", "me.example"),
+        ("KIE_MCP_PUBLIC_URL", "https://1.2.3.4.5"),
         ("KIE_MCP_HTTP_TOKEN", "${HTTP_TOKEN}"),
         ("KIE_MCP_HTTP_TOKEN", "your-token"),
         ("KIE_MCP_HTTP_TOKEN", "your-token\n"),
@@ -502,6 +503,22 @@ def test_the_url_of_a_database_is_a_secret_and_the_sandbox_has_a_schema_of_its_o
     assert settings.ledger_schema == "kie_mcp"
     assert settings.model_copy(update={"sandbox": True}).ledger_schema == "kie_mcp_sandbox"
     assert Settings(database_url=None).ledger_url == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "spelled"),
+    [
+        ("https://me.example/", "https://me.example"),
+        ("https://ME.example/Kie/", "https://me.example/Kie"),
+        ("https://me.example:443", "https://me.example"),
+        ("http://me.example:80/kie", "http://me.example/kie"),
+        ("https://me.example:8443", "https://me.example:8443"),
+        ("https://bücher.example", "https://xn--bcher-kva.example"),
+        ("http://[2001:DB8:0:0::5]:8765", "http://[2001:db8::5]:8765"),
+    ],
+)
+def test_the_public_address_is_spelled_as_clients_and_browsers_spell_it(given: str, spelled: str) -> None:
+    assert Settings(public_url=given).public_url == spelled
 
 
 def test_kie_calls_only_one_receiver(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from kie_mcp.api_key import NO_KEY, PLACEHOLDER, find_key_fault, read_keyring
 from kie_mcp.errors import ConfigurationError
-from kie_mcp.setting_types import LIST_SEPARATOR, Credits, ExpandedPath, Url
+from kie_mcp.setting_types import LIST_SEPARATOR, Credits, ExpandedPath, PublicUrl, Url
 
 PREFIX = "KIE_MCP_"
 """Beginning of the names of the environment variables for settings, except those for the API key."""
@@ -63,7 +63,7 @@ class Settings(BaseSettings):
     """Routes on which models run: those in KIE's documentation (`documented`) or in KIE's model list (`service`)."""
     callback_url: Url | Literal[""] = ""
     """URL of another server of the operator, to which KIE sends the callbacks; empty if there is no such server."""
-    public_url: Url | Literal[""] = ""
+    public_url: PublicUrl | Literal[""] = ""
     """Public URL of this server, which KIE calls when a task has ended; if empty, tasks are only polled."""
     callback_secret: SecretStr | None = None
     """Secret from which the URLs for KIE's callbacks are derived; if None, the server makes one in `data_dir`."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
+import pydantic_core
 from pydantic import AfterValidator, Field
 
 VARIABLE = re.compile(r"\$\{(?:env:)?(\w+)\}|%(\w+)%|\$([A-Za-z_]\w*)")
@@ -53,6 +54,22 @@ def _check_url(url: str) -> str:
     return url
 
 
+def _normalise_url(url: str) -> str:
+    """Return a URL as clients and browsers spell it, without a slash at its end.
+
+    `https://KIE.example:443/` becomes `https://kie.example`. Clients compare addresses letter for letter, so a server
+    has to tell and to expect the same spelling.
+
+    Raises:
+        ValueError: When the URL has an impossible host.
+    """
+    try:
+        return str(pydantic_core.Url(url)).rstrip("/")
+    except pydantic_core.ValidationError:
+        raise ValueError("it names no server") from None
+
+
 ExpandedPath = Annotated[Path, AfterValidator(_expand_path)]
 Credits = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Url = Annotated[str, Field(pattern=r"^https?://[^\s/]\S*$"), AfterValidator(_check_url)]
+PublicUrl = Annotated[Url, AfterValidator(_normalise_url)]

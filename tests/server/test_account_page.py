@@ -177,7 +177,7 @@ async def test_the_page_lets_nothing_in_and_its_cookie_is_not_for_scripts(
     assert asked["nonce"]
     assert asked["state"]
     for host in ("evil.example", "127.0.0.1.evil.example"):
-        assert (await browser.get(page.url, headers={"host": host})).status_code == 400
+        assert (await browser.get(page.url, headers={"host": host})).status_code == 421
     assert (await browser.post(page.url, data={"form": "x" * 10_000})).status_code == 413
 
 

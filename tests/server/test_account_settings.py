@@ -45,7 +45,7 @@ def test_settings_that_do_not_fit_together_are_refused(
 @pytest.mark.parametrize("public_url", ["https://kie.example", "https://kie.example/"])
 def test_the_redirect_uri_in_the_refusal_is_the_one_that_is_used(settings: Settings, public_url: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
-        build(settings, public_url=public_url, account_keys="person")
+        build(settings, public_url=Settings(public_url=public_url).public_url, account_keys="person")
     assert refused.value.next_step.endswith(" https://kie.example/account/callback.")
 
 
@@ -62,6 +62,35 @@ def test_an_address_that_others_can_reach_needs_no_token_besides(
     settings: Settings, changed: dict[str, object]
 ) -> None:
     assert build(settings, **changed)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("public_url", "host", "code"),
+    [
+        ("https://kie.example", "kie.example", 303),
+        ("https://kie.example", "KIE.example:443", 303),
+        ("http://[::1]:8765", "[::1]:8765", 303),
+        ("https://[2001:db8::5]", "[2001:db8::5]", 303),
+        ("https://bücher.example", "xn--bcher-kva.example", 303),
+        ("https://kie.example", "localhost", 421),
+        ("https://kie.example", "kie.example.evil.example", 421),
+        ("https://kie.example", "kie.example:evil.example", 421),
+        ("https://kie.example", "kie.example:443@evil.example", 421),
+        ("https://[2001:db8::5]", "[2001:db8::6]", 421),
+        ("https://[2001:db8::5]", "2001:db8::5", 421),
+        ("https://[2001:db8::5]", "[2001", 421),
+        ("https://kie.example", "", 421),
+    ],
+)
+async def test_the_account_page_is_opened_by_the_public_address_alone(
+    settings: Settings, public_url: str, host: str, code: int
+) -> None:
+    known = {"public_url": Settings(public_url=public_url).public_url, "oidc_client_id": "kie-mcp"}
+    app = App(settings.model_copy(update=GOOD | known), local_files=False, clock=JumpingClock())
+    transport = httpx2.ASGITransport(build_http_app(app, host="0.0.0.0"))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://kie.example") as browser:
+        assert (await browser.get("/account", headers={"Host": host})).status_code == code
 
 
 def test_the_logout_at_the_provider_keeps_the_query_of_its_address() -> None:

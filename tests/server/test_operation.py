@@ -3,6 +3,7 @@
 import json
 import re
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -21,13 +22,17 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.metrics.v1.metrics_pb2 import ResourceMetrics
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from support.answers import answer
+from support.clock import PATIENCE_SECONDS
 from support.commands import COMMAND, serve_and_record_command
 from support.kie_server import serve_kie
+from uvicorn.config import STARTUP_FAILURE
 
 from kie_mcp.errors import ConfigurationError
+from kie_mcp.server.http import build_worker
 from kie_mcp.server.operation.extras import need_extra
 from kie_mcp.server.operation.logs import build_formatter
 from kie_mcp.server.operation.metrics import serve_metrics
+from kie_mcp.server.selection import Selection
 
 PROMPT = "a heron that nobody must read of"
 TOKEN = "a long random text"
@@ -262,6 +267,46 @@ def test_a_missing_extra_is_named_with_what_to_install() -> None:
     with wanted as refused, need_extra("otel", "KIE_MCP_TRACES"):
         __import__("no_such_module")
     assert "kie-mcp[otel]" in refused.value.next_step
+
+
+def test_a_wrong_setting_that_only_workers_notice_is_told_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        monkeypatch.setenv("KIE_MCP_METRICS_PORT", str(port))
+        with pytest.raises(SystemExit) as ended:
+            build_worker(Selection(), "127.0.0.1", TOKEN)
+    assert ended.value.code == STARTUP_FAILURE
+    assert f"Port {port} of 127.0.0.1 cannot be opened. Set KIE_MCP_METRICS_PORT" in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+LISTEN = """
+import sys
+from uvicorn.config import STARTUP_FAILURE
+from kie_mcp.errors import ConfigurationError
+from kie_mcp.server.listener import listen
+
+def build():
+    sys.exit(STARTUP_FAILURE)
+
+if __name__ == "__main__":
+    try:
+        listen(build, "127.0.0.1", 0, print, workers=2)
+    except ConfigurationError as error:
+        sys.exit(str(error))
+"""
+
+
+def test_a_worker_that_cannot_start_ends_the_server(tmp_path: Path) -> None:
+    script = tmp_path / "listen.py"
+    script.write_text(LISTEN)
+    ran = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+    )
+    assert ran.returncode == 1
+    assert "A worker of the server cannot start" in ran.stderr
 
 
 def test_a_port_for_metrics_that_is_taken_is_named() -> None:

@@ -5,18 +5,21 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx2
 import pytest
 from pydantic import SecretStr
+from starlette.routing import Router
 from support.clock import JumpingClock, wait_until
 from support.runners import InterceptedKie
 from support.servers import serve_app
 
 from kie_mcp.config import Settings
+from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.server.app import App
 from kie_mcp.server.http import PATH, build_http_app
-from kie_mcp.server.operation.probes import FRESH_SECONDS
+from kie_mcp.server.operation.probes import CHECK_SECONDS, FRESH_SECONDS, Probes
 
 pytestmark = pytest.mark.anyio
 ALL_OK = {"database": "ok", "kie": "ok", "disk": "ok"}
@@ -114,6 +117,39 @@ async def test_a_folder_that_cannot_be_written_is_told(settings: Settings, clock
         assert await it.get("/readyz") == (503, {"status": "failed", "checks": ALL_OK | {"disk": "failed"}})
     async with stage(settings, clock, output_dir=tmp_path / "file" / "out", save=False) as it:
         assert (await it.get("/readyz"))[0] == 200
+
+
+async def test_a_database_that_hangs_holds_up_no_probe_and_is_asked_once(
+    settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock, ledger: Ledger
+) -> None:
+    goes_on, asked = anyio.Event(), 0
+
+    async def open_ledger() -> Ledger:
+        nonlocal asked
+        asked += 1
+        # A transaction cannot be cancelled either.
+        with anyio.CancelScope(shield=True):
+            await goes_on.wait()
+        return ledger
+
+    app = App(settings, local_files=False, transport=transport, clock=clock)
+    async with (
+        anyio.create_task_group() as group,
+        httpx2.AsyncClient(
+            transport=httpx2.ASGITransport(Router(Probes(app, open_ledger, group.start_soon).build_routes())),
+            base_url="http://x",
+        ) as http,
+    ):
+        for _ in range(2):
+            begin = clock.now
+            answer = await http.get("/readyz")
+            assert (answer.status_code, answer.json()["checks"]) == (503, ALL_OK | {"database": "failed"})
+            assert clock.now - begin == CHECK_SECONDS
+        assert asked == 1
+        goes_on.set()
+        with JumpingClock.hold():
+            answer = await http.get("/readyz")
+        assert (answer.status_code, answer.json()["checks"]) == (200, ALL_OK)
 
 
 async def test_a_database_that_cannot_be_opened_is_told(

@@ -23,7 +23,7 @@ from kie_mcp.tasks.bucket import BucketStorage
 from kie_mcp.tasks.file_cache import FileCache
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.runner import Runner
-from kie_mcp.tasks.storage import FolderStorage
+from kie_mcp.tasks.storage import FolderStorage, Storage
 
 pytestmark = [pytest.mark.anyio, needs_s3]
 
@@ -59,6 +59,10 @@ def open_bucket(tmp_path: Path, bucket: str = BUCKET, link_seconds: float = 3600
     return BucketStorage(f"s3://{bucket}/{PREFIX}/", tmp_path / "cache", link_seconds=link_seconds)
 
 
+async def find_link(storage: Storage, result: Result) -> str:
+    return (await storage.sign_links([result]))(result)
+
+
 def files_here(folder: Path) -> list[str]:
     return sorted(str(each.relative_to(folder)) for each in folder.rglob("*") if each.is_file())
 
@@ -88,7 +92,7 @@ async def test_results_and_sidecars_are_in_the_bucket_alone(
         assert (task.saved, task.note, result.is_in_bucket, result.local_path) == (True, "", True, "")
         assert "MP4" in result.facts
         assert task.id in objects[f"{name}.json"].decode()
-        fetched = httpx2.get(runner.storage.find_link(result))
+        fetched = httpx2.get(await find_link(runner.storage, result))
         assert (fetched.content, fetched.headers["content-type"]) == (objects[name], "video/mp4")
         with runner.storage.open(result) as file:
             assert file.read() == objects[name]
@@ -99,7 +103,7 @@ async def test_results_and_sidecars_are_in_the_bucket_alone(
 async def test_a_link_works_only_as_it_was_signed_and_for_its_time(tmp_path: Path) -> None:
     storage = open_bucket(tmp_path, link_seconds=7200)
     await storage.keep_sidecar(f"s3://{BUCKET}/{PREFIX}/a", b"{}", Task("t", "", "", "image", "", {}, 0))
-    link = storage.find_link(Result("", f"s3://{BUCKET}/{PREFIX}/a.json"))
+    link = await find_link(storage, Result("", f"s3://{BUCKET}/{PREFIX}/a.json"))
     assert "X-Amz-Expires=7200" in link
     assert httpx2.get(link).content == b"{}"
     assert httpx2.get(link.replace("Expires=7200", "Expires=9200")).status_code == 403
@@ -113,21 +117,21 @@ async def test_a_result_elsewhere_keeps_its_own_link_and_path(tmp_path: Path) ->
     here.write_bytes(b"a heron")
     with storage.open(Result("", str(here), "text/plain")) as file:
         assert file.read() == b"a heron"
-    assert storage.find_link(other) == "https://kie.test/1"
+    assert await find_link(storage, other) == "https://kie.test/1"
     for place in (storage, FolderStorage(tmp_path)):
         with pytest.raises(InvalidCall, match="is no file"):
             place.open(other)
 
 
-def test_names_that_only_begin_like_its_own_are_another_storage_s(tmp_path: Path) -> None:
+async def test_names_that_only_begin_like_its_own_are_another_storage_s(tmp_path: Path) -> None:
     own, other = (
         BucketStorage(f"s3://{BUCKET}/{PREFIX}/{name}", tmp_path / name, link_seconds=60) for name in ("ann", "anna")
     )
     result = Result("https://kie.test/1", f"{other.address}/2027-01-15-z-image-t_abcdefghjkmn-1.png", "image/png")
-    link = other.find_link(result)
+    link = await find_link(other, result)
     assert other.find_reference(link) == "task:t_abcdefghjkmn#1"
     assert own.find_reference(link) == link
-    assert own.find_link(result) == "https://kie.test/1"
+    assert await find_link(own, result) == "https://kie.test/1"
     assert own.find_constant_name(result) == ""
 
 
@@ -148,13 +152,13 @@ async def test_a_file_is_fetched_again_where_it_is_not_in_the_cache(
     assert files_here(tmp_path / "another machine") == []
 
 
-def test_a_link_is_known_also_if_the_prefix_has_other_letters_than_english(
+async def test_a_link_is_known_also_if_the_prefix_has_other_letters_than_english(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "x")
     storage, id_ = BucketStorage("s3://a-bucket/Bücher", tmp_path, link_seconds=60), new_id("t")
-    link = storage.find_link(Result("", f"s3://a-bucket/Bücher/2026-11-30-model-{id_}-1.png"))
+    link = await find_link(storage, Result("", f"s3://a-bucket/Bücher/2026-11-30-model-{id_}-1.png"))
     assert "B%C3%BCcher" in link
     assert storage.find_reference(link) == f"task:{id_}#1"
 
@@ -220,7 +224,7 @@ async def test_a_task_stays_unsaved_while_the_bucket_takes_nothing_and_is_saved_
         assert (task.state, task.saved, result.path, result.is_damaged) == ("succeeded", False, "", False)
         assert "Not saved: The bucket for results cannot be used (" in task.note
         assert told in task.note
-        assert result.link == runner.storage.find_link(result) != ""
+        assert result.link == await find_link(runner.storage, result) != ""
         end(s3, gate)
         assert s3.read_objects(PREFIX) == {}
         await runner.get(task.id)
@@ -286,7 +290,7 @@ async def test_a_link_to_a_result_stands_for_the_result(
 ) -> None:
     async with running(tmp_path, sandbox, clock) as runner:
         task = await make(runner)
-        link = runner.storage.find_link(task.results[0])
+        link = await find_link(runner.storage, task.results[0])
         named, linked = Image(f"task:{task.id}#1"), Image(link)
         contents = await runner.references.identify([named, linked])
         assert contents[named] == contents[linked]

@@ -87,7 +87,7 @@ async def _find_task(id_: str, seconds: float, settings: "Settings", ledger: "Le
         raise InvalidCall(f"There is no task {name[:100]} here.", "kie-mcp tasks shows the tasks there are.")
     task = await _wait(ledger, task, seconds)
     usual = await estimate_task(ledger, task, settings.sandbox_seconds if settings.sandbox else None)
-    find_link = App(settings).storage.find_link
+    find_link = await App(settings).storage.sign_links(task.results)
     return build_task_result(task, now=time.time(), usual=usual.seconds, find_link=find_link)
 
 

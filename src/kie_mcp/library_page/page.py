@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import anyio.to_thread
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
@@ -241,7 +240,7 @@ class LibraryPage:
 
     async def _send_file(self, request: Request) -> Response:
         _, result = await self._find_result(request)
-        file = await anyio.to_thread.run_sync(self._storage.open, result)
+        file = await self._storage.open_in_thread(result)
         is_shown = descriptions.find_kind(result) != "other" and "download" not in request.query_params
         name = quote(Path(result.path).name, safe="")
         disposition = f"{'inline' if is_shown else 'attachment'}; filename*=utf-8''{name}"

@@ -17,6 +17,7 @@ from mcp_types import CallToolRequestParams
 from kie_mcp.background import Background
 from kie_mcp.clock import Clock
 from kie_mcp.errors import ConfigurationError, KieMcpError
+from kie_mcp.server.opening import Opening
 from kie_mcp.server.roots import Roots
 from kie_mcp.server.selection import Selection
 from kie_mcp.server.tenancy import Tenancy
@@ -78,7 +79,7 @@ class App:
         self._transport = transport
         self.tenancy: Tenancy | None = None
         """The tenant's name and ledgers if this is the app of a tenant; otherwise None."""
-        self._open_lock = anyio.Lock()
+        self._opening = Opening()
         self._runner: Runner | None = None
         self._stack = AsyncExitStack()
         self.observers: list[Change] = []
@@ -144,7 +145,7 @@ class App:
         Raises:
             ConfigurationError: When the API key is missing, or a folder or the ledger cannot be opened.
         """
-        async with self._open_lock:
+        async with self._opening.attempt():
             if self._runner is None:
                 self._runner = await self._open()
         return self._runner

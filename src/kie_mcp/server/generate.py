@@ -126,9 +126,8 @@ async def _wait_and_answer(app: App, call: ToolCall, order: Order, task: Task) -
     if order.call.usual_seconds <= QUICK_SECONDS and not tasks.client_supports_tasks(call.context):
         (task,) = await wait_for_own_tasks(app, call, [task])
     repeats = order if task.id != order.id else None
-    result = answers.build_task_result(
-        task, now=app.clock.time(), usual=usual, find_link=runner.storage.find_link, repeats=repeats
-    )
+    find_link = await runner.storage.sign_links(task.results)
+    result = answers.build_task_result(task, now=app.clock.time(), usual=usual, find_link=find_link, repeats=repeats)
     if changes := runner.references.explain_changes(order.call.references()):
         answers.add_note(result, changes)
     return tasks.StartedTaskResult.of(task, result, usual) if runner.is_busy(task) else result

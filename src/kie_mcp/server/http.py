@@ -1,6 +1,8 @@
 """The streamable HTTP transport: an ASGI application with a bearer token and DNS rebinding protection."""
 
 import ipaddress
+import logging
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -14,6 +16,7 @@ from mcp.server.transport_security import (
 )
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
+from uvicorn.config import STARTUP_FAILURE
 
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.ledger.ledger import Ledger
@@ -41,6 +44,8 @@ if TYPE_CHECKING:
     from kie_mcp.config import Settings
     from kie_mcp.server.accounts.resource_server import ResourceServer
     from kie_mcp.server.operation.metrics import Metrics
+
+logger = logging.getLogger(__name__)
 
 PATH = "/mcp"
 
@@ -99,8 +104,16 @@ def serve_http(
 
 
 def build_worker(selection: Selection, host: str, token: str) -> ASGIApp:
-    """Build the ASGI application of one of several worker processes, which share the settings and the ledger."""
-    return _build_observed_app(App(selection=selection, local_files=False), host, token)
+    """Build the ASGI application of one of several worker processes, which share the settings and the ledger.
+
+    If a setting is wrong, such as a port for metrics that is taken, log the error and end all processes of the server.
+    """
+    try:
+        return _build_observed_app(App(selection=selection, local_files=False), host, token)
+    except ConfigurationError as error:
+        logger.critical("%s %s", error, error.next_step)
+        # With this exit code, no new worker is started in place of this one, which would fail in the same way.
+        sys.exit(STARTUP_FAILURE)
 
 
 def _build_observed_app(app: App, host: str, token: str) -> ASGIApp:
@@ -199,7 +212,7 @@ def build_app_for_tenants(
         library = LibraryOfTenants(tenants, secret, accounts.protect_data, login, accounts.account_page)
     protected = LibraryBeside(asgi, LocalNames(library, host, public_url) if _is_loopback(host) else library)
     receiver = CallbackReceiver(app, metrics.count_callback if metrics else None, tenants)
-    routes = [*receiver.build_routes(), *Probes(app, tenants.open_common_ledger).build_routes()]
+    routes = [*receiver.build_routes(), *Probes(app, tenants.open_common_ledger, tenants.start_soon).build_routes()]
     return ExtraRoutes(protected, [*routes, *(accounts.routes if accounts else ())])
 
 

@@ -113,7 +113,8 @@ def listen(
         workers: Number of processes that answer requests to the port.
 
     Raises:
-        ConfigurationError: When the port cannot be opened, for example because another program uses it.
+        ConfigurationError: When the port cannot be opened, for example because another program uses it, or when a
+            worker cannot start.
     """
     config = configure(application, host, port, workers=workers)
     try:
@@ -128,7 +129,10 @@ def listen(
         announce(f"http://{name}:{bound.getsockname()[1]}")
         with suppress(KeyboardInterrupt):
             if workers > 1:
-                Multiprocess(config, sockets=[bound]).run()
+                supervisor = Multiprocess(config, sockets=[bound])
+                supervisor.run()
+                if any(each.exitcode == uvicorn.config.STARTUP_FAILURE for each in supervisor.processes):
+                    raise ConfigurationError("A worker of the server cannot start.", "Mend what it says above.")
             else:
                 uvicorn.Server(config).run(sockets=[bound])
 

@@ -135,13 +135,14 @@ async def _read_tasks(app: App, id_: str) -> Any:
     runner = await app.runner()
     tasks = [await runner.get(id_)] if id_ else await runner.ledger.page(limit=50)
     now = app.clock.time()
+    find_link = await runner.storage.sign_links(result for task in tasks for result in task.results)
     # In a list of tasks, long text results are cut, because they would make the list too long.
     described = [
         answers.describe_task(
             task,
             now=now,
             usual=(await runner.estimate_duration(task)).seconds,
-            find_link=runner.storage.find_link,
+            find_link=find_link,
             is_remote=not app.local_files,
             whole=bool(id_),
         )
@@ -173,8 +174,6 @@ async def _read_file(app: App, uri: str, place: str) -> BlobResourceContents | N
     Raises:
         InvalidCall: When there is no such file, or the file cannot be read or is too large.
     """
-    import anyio.to_thread
-
     from kie_mcp.catalog.fields import parse_result_number
     from kie_mcp.server.saved_files import find_saved_result
 
@@ -185,17 +184,19 @@ async def _read_file(app: App, uri: str, place: str) -> BlobResourceContents | N
     runner = await app.runner()
     task = await runner.get(id_)
     result = find_saved_result(app, task, number)
-    there = (app.local_files and result.local_path) or runner.storage.find_link(result)
-    content = await anyio.to_thread.run_sync(_read_small_file, runner.storage, result, there)
+    there = (app.local_files and result.local_path) or (await runner.storage.sign_links([result]))(result)
+    content = await _read_small_file(runner.storage, result, there)
     return BlobResourceContents(uri=uri, mime_type=result.mime_type or None, blob=b64encode(content).decode())
 
 
-def _read_small_file(storage: "Storage", result: "Result", there: str) -> bytes:
+async def _read_small_file(storage: "Storage", result: "Result", there: str) -> bytes:
+    import anyio.to_thread
+
     from kie_mcp.media.stills import OPEN_LINK
 
     try:
-        with storage.open(result) as file:
-            content = file.read(MAX_FILE_BYTES + 1)
+        with await storage.open_in_thread(result) as file:
+            content = await anyio.to_thread.run_sync(file.read, MAX_FILE_BYTES + 1)
     except OSError as error:
         raise InvalidCall(f"The saved file cannot be read: {error.strerror}.", OPEN_LINK) from None
     if len(content) > MAX_FILE_BYTES:

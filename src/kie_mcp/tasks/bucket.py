@@ -13,23 +13,25 @@ import errno
 import logging
 import os
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote
 
 import anyio.to_thread
 import httpx2
+from anyio.lowlevel import RunVar
 
 from kie_mcp import disk
-from kie_mcp.clock import to_utc
+from kie_mcp.clock import Clock, to_utc
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.ledger.task import BUCKET_SCHEME, TASK_ID, Result, Task
 from kie_mcp.tasks.file_cache import MAX_BYTES, FileCache
 from kie_mcp.tasks.partial_files import PartialFile, Unreachable
-from kie_mcp.tasks.storage import PARTS_FOLDER, Kept, Storage
+from kie_mcp.tasks.storage import PARTS_FOLDER, Kept, Storage, T
 
 try:
     import obstore
@@ -41,6 +43,9 @@ except ImportError:
         "Install kie-mcp with its extra: pip install 'kie-mcp[s3]'.",
     ) from None
 
+if TYPE_CHECKING:
+    from obstore.store import S3Config
+
 logger = logging.getLogger(__name__)
 
 CHUNK_BYTES = 1 << 20
@@ -50,6 +55,8 @@ TIMEOUT = httpx2.Timeout(30, connect=10)
 """Maximum seconds to connect to the storage, and maximum seconds that a request may go without progress."""
 CREDENTIALS_TIMEOUT = timedelta(seconds=5)
 """Maximum time to get credentials from the metadata service of a cloud machine or container."""
+SIGNING_PAUSE_SECONDS = 30
+"""Seconds after a failure to get credentials in which no link is signed, so that answers do not wait again."""
 ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 """AWS's environment variables for the URL of an S3 server other than AWS's own; an http:// URL turns off encryption."""
 RESULT_NAME = re.compile(rf"(?:.*/)?[^/]+-({TASK_ID})-(\d{{1,4}})\.\w+", re.ASCII)
@@ -59,13 +66,25 @@ CODE = re.compile(rb"<Code>(\w{1,60})</Code>")
 PROBE = ".kie-mcp-check"
 """Name of the empty object that `check()` writes to test whether objects can be written to the bucket."""
 
+BUCKET_THREADS = 8
+"""Maximum number of threads that wait for buckets; AnyIO's 40 threads stay free for all other work of the server."""
+
 Method = Literal["GET", "PUT", "DELETE"]
+_threads = RunVar[anyio.CapacityLimiter]("threads for buckets")
 
 
 class BucketStorage(Storage):
     """Keeps results in a bucket, and keeps copies of the most recently used results on this machine."""
 
-    def __init__(self, address: str, folder: Path, *, link_seconds: float, most_bytes: int = MAX_BYTES) -> None:
+    def __init__(
+        self,
+        address: str,
+        folder: Path,
+        *,
+        link_seconds: float,
+        most_bytes: int = MAX_BYTES,
+        clock: Clock | None = None,
+    ) -> None:
         """Store the arguments; no request is sent.
 
         Args:
@@ -73,6 +92,7 @@ class BucketStorage(Storage):
             folder: The folder on this machine for copies of results and for partial files.
             link_seconds: Seconds for which a link to a result works.
             most_bytes: Maximum total size of all copies, in bytes.
+            clock: The source of time; None for the machine's clock.
 
         Raises:
             ConfigurationError: When environment variables of AWS are not valid.
@@ -83,7 +103,10 @@ class BucketStorage(Storage):
         self._link_time = timedelta(seconds=link_seconds)
         self._cache = FileCache(self.folder / "cache", most_bytes)
         self._store = _connect(self.address)
-        self._base = ""
+        self._clock = clock or Clock()
+        self._signing = anyio.CapacityLimiter(1)
+        self._signs_again = float("-inf")
+        """Monotonic time until which no link is signed, in seconds, because the credentials could not be had."""
 
     async def keep(self, part: PartialFile, task: Task, name: str, extension: str, mime_type: str) -> Kept:
         """Send the file to the bucket, and move it to the cache."""
@@ -101,34 +124,50 @@ class BucketStorage(Storage):
         del task
         await self._put(f"{self._find_name(place)}.json", content, len(content), "application/json")
 
-    def find_link(self, result: Result) -> str:
-        """Return a signed URL of a result, which works for some hours; KIE's URL if the result is not in the bucket."""
-        if not self._owns(result.path):
-            return result.link
+    async def sign_links(self, results: Iterable[Result]) -> Callable[[Result], str]:
+        """Sign a URL for each of these results that is in the bucket; it works for some hours.
+
+        While no URL can be signed, KIE's URLs take their place.
+        """
+        places = {each.path for each in results if self._owns(each.path)}
+        links = await anyio.to_thread.run_sync(self._sign_links, places, limiter=self._signing) if places else {}
+        return lambda result: links.get(result.path) or result.link
+
+    def _sign_links(self, places: Iterable[str]) -> dict[str, str]:
+        """Return signed URLs of results by their places; empty if the credentials cannot be had, now or a moment ago.
+
+        This function runs in only one thread at a time, so that nobody waits for credentials more than once.
+        """
+        if self._clock.monotonic() < self._signs_again:
+            return {}
         try:
-            return self._sign("GET", self._find_name(result.path), self._link_time)
+            return {place: self._sign("GET", self._find_name(place), self._link_time) for place in places}
         except OSError as error:
             logger.warning("No link to a result can be signed: %s", error.strerror)
-            return result.link
+            self._signs_again = self._clock.monotonic() + SIGNING_PAUSE_SECONDS
+            return {}
 
     def find_host(self) -> str:
-        """Return scheme and host of the bucket's URLs, such as `https://host`; empty while no URL can be signed."""
-        return "/".join(self._find_base().split("/")[:3])
+        """Return scheme and host of the bucket's URLs, such as `https://host`."""
+        return "/".join(self._base.split("/")[:3])
 
     def find_reference(self, url: str) -> str:
         """Return `task:<id>#<n>` for a valid or expired URL of a result in this bucket; return other URLs unchanged."""
         if not url.startswith(("https://", "http://")):
             return url
-        base, path = unquote(self._find_base()), unquote(url.partition("?")[0])
-        if base and path.startswith(base) and (found := RESULT_NAME.fullmatch(path[len(base) :])):
+        base, path = unquote(self._base), unquote(url.partition("?")[0])
+        if path.startswith(base) and (found := RESULT_NAME.fullmatch(path[len(base) :])):
             return f"task:{found[1]}#{found[2]}"
         return url
 
-    def _find_base(self) -> str:
-        """Return the beginning of the URLs of all results in this bucket; empty while no link can be signed."""
-        with suppress(OSError):
-            self._base = self._base or self._sign("GET", "x", REQUEST_TIME).partition("?")[0].removesuffix("x")
-        return self._base
+    @cached_property
+    def _base(self) -> str:
+        """The beginning of the URLs of all results in this bucket.
+
+        It does not depend on the credentials, so invented ones are used: the real ones may have to be waited for.
+        """
+        store = _connect(self.address, {"access_key_id": "x", "secret_access_key": "x"})
+        return obstore.sign(store, "GET", "x", REQUEST_TIME).partition("?")[0].removesuffix("x")
 
     def find_constant_name(self, result: Result) -> str:
         """Return a name under which caches may keep a result for ever; empty if the result is not in this bucket.
@@ -147,9 +186,14 @@ class BucketStorage(Storage):
     async def check(self) -> None:
         """Check the bucket: write an empty object, and delete it again if the credentials allow that."""
         await self._put(PROBE, b"", 0, "application/octet-stream")
+        url = await self._run(self._sign, "DELETE", PROBE, REQUEST_TIME)
         async with httpx2.AsyncClient(timeout=TIMEOUT) as http:
             with suppress(httpx2.HTTPError):
-                await http.delete(self._sign("DELETE", PROBE, REQUEST_TIME))
+                await http.delete(url)
+
+    async def _run(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Run a function that uses the storage in one of the threads for buckets."""
+        return await anyio.to_thread.run_sync(function, *arguments, limiter=_find_threads())
 
     def _owns(self, place: str) -> bool:
         return place.startswith(f"{self.address}/")
@@ -169,7 +213,7 @@ class BucketStorage(Storage):
         Raises:
             Unreachable: When the object cannot be written to the bucket.
         """
-        url = await anyio.to_thread.run_sync(self._sign, "PUT", name, REQUEST_TIME)
+        url = await self._run(self._sign, "PUT", name, REQUEST_TIME)
         headers = {"Content-Length": str(size), "Content-Type": mime_type}
         async with httpx2.AsyncClient(timeout=TIMEOUT) as http:
             try:
@@ -205,13 +249,24 @@ class BucketStorage(Storage):
         return Unreachable(errno.EIO, f"The bucket for results cannot be used ({fault})")
 
 
-def _connect(address: str) -> S3Store:
+def _find_threads() -> anyio.CapacityLimiter:
+    """Return the limit of the threads for buckets, which all tenants of this process share."""
+    try:
+        return _threads.get()
+    except LookupError:
+        threads = anyio.CapacityLimiter(BUCKET_THREADS)
+        _threads.set(threads)
+        return threads
+
+
+def _connect(address: str, credentials: "S3Config | None" = None) -> S3Store:
     bucket, _, prefix = address.removeprefix(BUCKET_SCHEME).partition("/")
     is_plain = any(os.environ.get(name, "").startswith("http://") for name in ENDPOINTS)
     try:
         return S3Store(
             bucket,
             prefix=prefix or None,
+            config=credentials,
             client_options={"allow_http": is_plain, "timeout": CREDENTIALS_TIMEOUT},
             retry_config={"max_retries": 1, "retry_timeout": CREDENTIALS_TIMEOUT},
         )

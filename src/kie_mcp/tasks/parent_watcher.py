@@ -348,4 +348,4 @@ async def _locate(downloader: Downloader, places: Sequence[str]) -> list[Path]:
     Raises:
         OSError: When a file cannot be downloaded from the bucket.
     """
-    return [await anyio.to_thread.run_sync(downloader.storage.locate, place) for place in places]
+    return [await downloader.storage.locate_in_thread(place) for place in places]

@@ -311,7 +311,7 @@ class References:
         """
         async with self._storage.open_if_there(result) as file:
             if not file and not result.link:
-                await anyio.to_thread.run_sync(self._storage.open, result)
+                await self._storage.open_in_thread(result)
             yield identify_file(file, Path(result.path).name) if file else None
 
     def _match_result(self, ref: str) -> re.Match[str] | None:

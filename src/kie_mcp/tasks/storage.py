@@ -3,11 +3,12 @@
 import re
 import stat
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, nullcontext, suppress
 from datetime import date
+from operator import attrgetter
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple, TypeVar
 
 import anyio.to_thread
 
@@ -18,6 +19,8 @@ from kie_mcp.ledger.task import Result, Task
 from kie_mcp.media import formats, result_types
 from kie_mcp.tasks import partial_files, sidecar
 from kie_mcp.tasks.partial_files import PartialFile
+
+T = TypeVar("T")
 
 PARTS_FOLDER = "parts"
 """Name of the subfolder for the files of parts: tasks whose files are joined to one file of the parent task."""
@@ -82,19 +85,20 @@ class Storage(ABC):
             OSError: When the sidecar cannot be kept.
         """
 
-    def find_link(self, result: Result) -> str:
-        """Return a new signed URL if a result is in a bucket, else KIE's URL; empty if the result has no URL at all."""
-        return result.link
+    async def sign_links(self, results: Iterable[Result]) -> Callable[[Result], str]:
+        """Return a function that returns the URL of each of these results.
+
+        The URL is a new signed one if a result is in a bucket, else KIE's URL; empty if the result has no URL at all.
+        """
+        del results
+        return attrgetter("link")
 
     def find_host(self) -> str:
-        """Return the web host of the URLs from `find_link()`, such as `https://s3.example`; empty for KIE's URLs.
-
-        The first call may take some seconds, because it may have to get credentials for the bucket.
-        """
+        """Return the web host of the URLs that `sign_links()` signs, such as `https://s3.example`; empty if none."""
         return ""
 
     def find_reference(self, url: str) -> str:
-        """Return `task:<id>#<n>` for a URL that `find_link()` made; any other text is returned unchanged."""
+        """Return `task:<id>#<n>` for a URL that `sign_links()` signed; any other text is returned unchanged."""
         return url
 
     def find_constant_name(self, result: Result) -> str:
@@ -127,18 +131,26 @@ class Storage(ABC):
             raise
         return file
 
+    async def open_in_thread(self, result: Result) -> IO[bytes]:
+        """Do the same as `open()` in a thread, because the bucket may have to be waited for.
+
+        Raises:
+            InvalidCall: When the file does not exist, cannot be read, or was replaced.
+        """
+        return await self._run(self.open, result)
+
     @asynccontextmanager
     async def open_if_there(self, result: Result) -> AsyncIterator[IO[bytes] | None]:
         """Open the saved file of a result; yield None if the result is not saved, or its file cannot be opened."""
         file = None
         with suppress(InvalidCall):
-            file = await anyio.to_thread.run_sync(self.open, result)
+            file = await self.open_in_thread(result)
         with file or nullcontext():
             yield file
 
     async def is_there(self, result: Result) -> bool:
         """Return whether the saved file of a result still exists; True as well if it cannot be opened at the moment."""
-        return await anyio.to_thread.run_sync(self._is_there, result)
+        return await self._run(self._is_there, result)
 
     def _is_there(self, result: Result) -> bool:
         try:
@@ -154,6 +166,18 @@ class Storage(ABC):
             OSError: When the file cannot be downloaded from the bucket.
         """
         return Path(place)
+
+    async def locate_in_thread(self, place: str) -> Path:
+        """Do the same as `locate()` in a thread, because the bucket may have to be waited for.
+
+        Raises:
+            OSError: When the file cannot be downloaded from the bucket.
+        """
+        return await self._run(self.locate, place)
+
+    async def _run(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Run a function that uses the storage in a thread."""
+        return await anyio.to_thread.run_sync(function, *arguments)
 
     def _open_place(self, place: str) -> IO[bytes]:
         return disk.open_file(self.locate(place))

@@ -176,7 +176,7 @@ class MidjourneyExtend(FollowUp):
     legacy = "kling_video"
     usual_seconds = 150
 
-    task_id: Annotated[TaskRef, Source("a Midjourney video task", MAKERS, "video")] = wire(
+    task_id: Annotated[ResultRef, Source("a Midjourney video task", MAKERS, "video")] = wire(
         "taskId", description="Of midjourney_image."
     )
     index: Annotated[int, Field(ge=0, le=3)] = wire("index", description="Result, 0 is the first.")

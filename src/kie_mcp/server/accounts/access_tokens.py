@@ -74,10 +74,10 @@ class AccessTokens(TokenVerifier):
         if not key:
             return None
         try:
-            return jwt.decode(
+            claims = jwt.decode(
                 token,
-                key,
-                algorithms=ALGORITHMS,
+                key.key,
+                algorithms=key.algorithms,
                 audience=self._audience,
                 issuer=self._provider.issuer,
                 leeway=LEEWAY_SECONDS,
@@ -85,6 +85,8 @@ class AccessTokens(TokenVerifier):
             )
         except jwt.PyJWTError:
             return None
+        key.algorithms = (header["alg"],)
+        return claims
 
     def _describe(self, claims: Mapping[str, Any]) -> AccessToken:
         return AccessToken(

@@ -1,9 +1,8 @@
 """The common ledger of all tenants: it has their reservations and leases, the rate limits, and the stored KIE keys."""
 
-import anyio
-
 from kie_mcp.config import Settings
 from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.server.opening import Opening
 
 
 class CommonLedger:
@@ -12,7 +11,7 @@ class CommonLedger:
     def __init__(self, settings: Settings) -> None:
         """Store the settings, which say where the ledger is."""
         self._settings = settings
-        self._lock = anyio.Lock()
+        self._opening = Opening()
         self._opened: Ledger | None = None
 
     async def open(self) -> Ledger:
@@ -21,7 +20,7 @@ class CommonLedger:
         Raises:
             ConfigurationError: When the ledger cannot be opened.
         """
-        async with self._lock:
+        async with self._opening.attempt():
             if not self._opened:
                 settings = self._settings
                 place, url, schema = settings.state_dir, settings.ledger_url, settings.ledger_schema

@@ -85,7 +85,7 @@ class Login:
         self._tokens = tokens
         self._resource = resource
         self._secret = access_token.read_tenant_secret(settings)
-        self.server = settings.public_url.rstrip("/")
+        self.server = settings.public_url
         """Public URL of this server, without a slash at the end."""
         self.page = self.server + PATH
         """Address of the page with the person's account."""

@@ -13,6 +13,7 @@ import anyio
 
 from kie_mcp.clock import Clock
 from kie_mcp.errors import ConfigurationError
+from kie_mcp.server.opening import Opening
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ class _Place(Generic[T]):
     def __init__(self) -> None:
         self.lock = anyio.Lock()
         """Held while the object is opened or closed."""
+        self.opening = Opening()
         self.opened: T | None = None
         self.users = 0
         """Number of requests that use the object or wait for it."""
@@ -73,7 +75,7 @@ class OpenByTenant(Generic[T]):
         place = self._places.setdefault(name, _Place())
         place.users += 1
         try:
-            async with place.lock:
+            async with place.opening.attempt(), place.lock:
                 if place.opened and not fits(place.opened):
                     await self._close(place)
                 if not place.opened:

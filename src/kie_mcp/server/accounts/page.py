@@ -11,7 +11,6 @@ from mcp.server.transport_security import RequestBodyLimitMiddleware
 from starlette.applications import Starlette
 from starlette.datastructures import FormData
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
@@ -26,6 +25,7 @@ from kie_mcp.library_page.descriptions import PREFIX as LIBRARY
 from kie_mcp.server.accounts.login import HEADERS, PATH, Login, Person, find_person
 from kie_mcp.server.accounts.provider import ProviderUnavailable
 from kie_mcp.server.accounts.stored_keys import StoredKeys, UnreadableKey
+from kie_mcp.server.middleware.host_names import HostNames
 
 MAX_BYTES = 8 * 1024
 """Maximum bytes of a form."""
@@ -63,11 +63,7 @@ class AccountPage:
                 *self._login.build_routes(),
             ],
             middleware=[
-                Middleware(
-                    TrustedHostMiddleware,
-                    allowed_hosts=[urlsplit(self._login.page).hostname or ""],
-                    www_redirect=False,
-                ),
+                Middleware(HostNames, names=[urlsplit(self._login.page).hostname or ""]),
                 Middleware(RequestBodyLimitMiddleware, max_body_size=MAX_BYTES),
             ],
             exception_handlers={

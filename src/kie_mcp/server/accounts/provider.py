@@ -1,20 +1,24 @@
 """The OAuth provider: discover its endpoints and public keys from the provider's address in the settings."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import anyio
 import httpx2
-from jwt import PyJWK, PyJWKSet, PyJWTError
+from jwt import PyJWKSet, PyJWTError
 from mcp.client.auth.utils import build_oauth_authorization_server_metadata_discovery_urls
 from starlette.authentication import AuthenticationError
 
 from kie_mcp.clock import Clock
 
-ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+if TYPE_CHECKING:
+    from jwt.algorithms import AllowedPublicKeys
+
+RSA_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
+ALGORITHMS = (*RSA_ALGORITHMS, "ES256", "ES384", "ES512", "EdDSA")
 """Accepted signature algorithms; all of them are asymmetric, so that nobody can sign with a public key."""
 FRESH_SECONDS = 300
 """Seconds after which the provider's keys are read again."""
@@ -32,13 +36,27 @@ class ProviderUnavailable(AuthenticationError):
     """The provider did not answer, so a token cannot be checked."""
 
 
+@dataclass
+class SigningKey:
+    """A public key with which the provider's signatures are checked."""
+
+    key: "AllowedPublicKeys"
+    """The key itself."""
+    algorithms: Sequence[str]
+    """The algorithms of signatures that this key may check.
+
+    A key that the provider publishes without an algorithm (`alg`) has several. The first valid token leaves only its
+    own algorithm here, because a key must be used with exactly one algorithm (RFC 8725, section 3.1).
+    """
+
+
 @dataclass(frozen=True)
 class Description:
     """What a provider publishes about itself."""
 
     metadata: Mapping[str, Any]
     """The metadata of OpenID Connect Discovery or RFC 8414."""
-    keys: Mapping[str, PyJWK]
+    keys: Mapping[str, SigningKey]
     """The provider's public keys for signatures, by key id."""
 
 
@@ -75,7 +93,7 @@ class Provider:
             raise ProviderUnavailable(self._failure)
         return self._known
 
-    async def find_key(self, id_: str) -> PyJWK | None:
+    async def find_key(self, id_: str) -> SigningKey | None:
         """Return the key with this id; None if the provider has no such key.
 
         Raises:
@@ -114,7 +132,7 @@ async def _read_description(issuer: str) -> Description:
     Raises:
         httpx2.HTTPError: When the provider does not answer, or answers with an error.
         ValueError: When an answer is not JSON, or the metadata is missing, wrong or names another issuer.
-        KeyError: When the metadata names no issuer, or has no address of the keys.
+        KeyError: When the metadata has no address of the keys.
         PyJWTError: When the provider publishes no key.
     """
     async with httpx2.AsyncClient(timeout=TIMEOUT_SECONDS) as client:
@@ -124,23 +142,57 @@ async def _read_description(issuer: str) -> Description:
             raise ValueError("jwks_uri is not https")
         answer = await client.get(address)
     answer.raise_for_status()
-    usable = [
-        key
-        for key in PyJWKSet.from_dict(answer.json())
-        if key.key_id and key.public_key_use in ("sig", None) and key.algorithm_name in ALGORITHMS
-    ]
-    return Description(metadata, {str(key.key_id): key for key in usable})
+    return Description(metadata, _read_keys(answer.json()))
+
+
+def _read_keys(key_set: dict[str, Any]) -> dict[str, SigningKey]:
+    """Return the keys for signatures in a JSON Web Key Set, by key id.
+
+    Raises:
+        PyJWTError: When the set has no key that can be read.
+    """
+    with_algorithm = {str(each.get("kid")) for each in key_set["keys"] if isinstance(each, dict) and each.get("alg")}
+    keys = {}
+    for key in PyJWKSet.from_dict(key_set):
+        if key.key_id and key.public_key_use in ("sig", None) and key.algorithm_name in ALGORITHMS:
+            # Keys of other types than RSA have only one algorithm, even if the provider does not name it.
+            is_open = key.key_type == "RSA" and str(key.key_id) not in with_algorithm
+            keys[str(key.key_id)] = SigningKey(key.key, RSA_ALGORITHMS if is_open else (key.algorithm_name,))
+    return keys
 
 
 async def _read_metadata(client: httpx2.AsyncClient, issuer: str) -> dict[str, Any]:
-    """Return the provider's metadata from the first well-known URL that has metadata."""
+    """Return the provider's metadata from the first well-known URL that has metadata.
+
+    Raises:
+        httpx2.HTTPError: When the provider does not answer, or answers with a server error.
+        ValueError: When no URL has metadata, or the metadata names another issuer.
+    """
+    answered = []
     for url in build_oauth_authorization_server_metadata_discovery_urls(issuer, issuer):
         answer = await client.get(url)
-        if answer.status_code == 404:
-            continue
-        answer.raise_for_status()
-        metadata = answer.json()
-        if metadata["issuer"] != issuer:
+        if answer.is_server_error:
+            answer.raise_for_status()
+        metadata = _parse_metadata(answer)
+        if not metadata:
+            answered.append(f"{url} ({answer.status_code})")
+        elif metadata["issuer"] != issuer:
             raise ValueError(f"the provider calls itself {metadata['issuer']}, KIE_MCP_OIDC_ISSUER is {issuer}")
-        return dict(metadata)
-    raise ValueError("it has no metadata at any of the usual places")
+        else:
+            return metadata
+    raise ValueError(f"it has no metadata at {', '.join(answered)}")
+
+
+def _parse_metadata(answer: httpx2.Response) -> dict[str, Any]:
+    """Return the metadata in an answer; empty if the answer is something else.
+
+    At a well-known URL that they do not have, providers answer not only with status 404, but also with other errors,
+    redirects or a web page.
+    """
+    if answer.status_code != 200:
+        return {}
+    try:
+        content = answer.json()
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) and "issuer" in content else {}

@@ -68,7 +68,7 @@ class ResourceServer:
             ConfigurationError: When the settings contradict each other.
         """
         _check_settings(settings)
-        resource = settings.public_url.rstrip("/") + path
+        resource = settings.public_url + path
         provider, audience = Provider(settings.oidc_issuer, clock), settings.oidc_audience or resource
         secret = settings.oidc_client_secret.get_secret_value() if settings.oidc_client_secret else ""
         asks = Introspection(provider, settings.oidc_client_id, secret, audience, clock) if secret else None
@@ -91,7 +91,7 @@ class ResourceServer:
         self._stored: StoredKeys | None = None
         if settings.account_keys == "person":
             self._stored = StoredKeys(settings, clock, open_ledger)
-            self._needs_key = NeedsKey(settings.public_url.rstrip("/") + PAGE)
+            self._needs_key = NeedsKey(settings.public_url + PAGE)
             self.middleware.append(self._needs_key)
         self._login: Login | None = None
         if settings.oidc_client_id:
@@ -274,7 +274,7 @@ def _check_settings(settings: Settings) -> None:
     if settings.oidc_client_secret and not settings.oidc_client_id:
         raise ConfigurationError("KIE_MCP_OIDC_CLIENT_SECRET needs KIE_MCP_OIDC_CLIENT_ID.", "Set both.")
     if settings.account_keys == "person" and not settings.oidc_client_id:
-        redirect_uri = f"{settings.public_url.rstrip('/')}{PAGE}/callback"
+        redirect_uri = f"{settings.public_url}{PAGE}/callback"
         raise ConfigurationError(
             "KIE_MCP_ACCOUNT_KEYS=person needs KIE_MCP_OIDC_CLIENT_ID, with which people log in on the page /account.",
             f"Register this server at the provider, with the redirect URI {redirect_uri}.",

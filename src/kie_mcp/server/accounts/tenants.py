@@ -6,10 +6,11 @@ caller cannot reach the data of another tenant.
 
 import logging
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 from weakref import WeakValueDictionary
 
 import anyio
@@ -18,6 +19,7 @@ from anyio.abc import TaskGroup, TaskStatus
 from mcp_types import SubscriptionsListenRequestParams, SubscriptionsListenResult
 from pydantic import SecretStr
 
+from kie_mcp.background import Background
 from kie_mcp.clock import Clock
 from kie_mcp.errors import ConfigurationError, InvalidCall, KieMcpError
 from kie_mcp.kie.account import name_account
@@ -33,6 +35,7 @@ from kie_mcp.server.accounts.needs_key import UNREADABLE
 from kie_mcp.server.accounts.open_by_tenant import OpenByTenant
 from kie_mcp.server.app import TAKEOVER_SECONDS, App, Context
 from kie_mcp.server.extensions.subscriptions import Subscriptions
+from kie_mcp.server.opening import Opening
 from kie_mcp.server.tenancy import Tenancy
 from kie_mcp.tasks.callbacks import Callbacks
 from kie_mcp.tasks.caps import check_cap_of_all
@@ -120,7 +123,7 @@ class Tenants:
         self._find_caller = find_caller
         self._group: TaskGroup
         self._stack = AsyncExitStack()
-        self._common_lock = anyio.Lock()
+        self._opening = Opening()
         self._common = common or CommonLedger(app.settings)
         self._has_common = False
         """Whether this object uses the common ledger already."""
@@ -169,6 +172,10 @@ class Tenants:
         async with self._open.use(caller.tenant, opening, lambda tenant: tenant.serves(caller)) as tenant:
             with run_as(caller):
                 yield tenant.app
+
+    def start_soon(self, function: Callable[..., Coroutine[Any, Any, None]], *arguments: object) -> None:
+        """Run a function in the background; do nothing if the server is ending."""
+        Background(self._group).start(function, *arguments)
 
     def find_open(self, name: str) -> App | None:
         """Return the app of a tenant if the app is open; otherwise return None."""
@@ -225,7 +232,7 @@ class Tenants:
         Raises:
             ConfigurationError: When the ledger cannot be opened.
         """
-        async with self._common_lock:
+        async with self._opening.attempt():
             ledger = await self._common.open()
             if not self._has_common:
                 self._reservations = Reservations(ledger.database, self._process)

@@ -94,7 +94,7 @@ async def describe_card(runner: Runner, task: Task) -> answers.Answer:
         with suppress(BrokenRow):
             facts["items"] = await _describe_items(runner, task)
         if task.final:
-            facts["media"] = answers.describe_media(task, runner.storage.find_link)
+            facts["media"] = answers.describe_media(task, await runner.storage.sign_links(task.results))
     elif task.kind == "audio" and task.final:
         facts["media"] = await _add_covers(runner.storage, task)
     return facts
@@ -108,14 +108,14 @@ async def _describe_items(runner: Runner, task: Task) -> list[dict[str, Any]]:
         prompt = one_line(str(item.fields.get("prompt", "")))[:LONGEST_PROMPT]
         row: dict[str, Any] = {"n": number, "status": item.state, "prompt": prompt, "task_id": item.task_id}
         if made and made.final:
-            row["media"] = answers.describe_media(made, runner.storage.find_link)
+            row["media"] = answers.describe_media(made, await runner.storage.sign_links(made.results))
         items.append(row)
     return items
 
 
 async def _add_covers(storage: Storage, task: Task) -> list[dict[str, str]]:
     """Return the objects of `answers.describe_media()` for a task's songs; if a song's file has a cover, add it."""
-    media = answers.describe_media(task, storage.find_link)
+    media = answers.describe_media(task, await storage.sign_links(task.results))
     for described, result in zip(media, task.results, strict=True):
         async with storage.open_if_there(result) as file:
             cover = await anyio.to_thread.run_sync(read_cover, file, COVER_SIDE_PX, MAX_COVER_BYTES) if file else b""
@@ -161,7 +161,7 @@ async def _read_small(storage: Storage, result: Result) -> tuple[bytes, str]:
         OSError: When the file cannot be read.
         InvalidCall: When the file is broken, or is no longer the file that was saved.
     """
-    with await anyio.to_thread.run_sync(storage.open, result) as file:
+    with await storage.open_in_thread(result) as file:
         if 0 < os.fstat(file.fileno()).st_size <= MAX_PREVIEW_BYTES:
             return file.read(), result.mime_type
         picture = await _render_small(file, Path(result.path))

@@ -13,7 +13,6 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import anyio.to_thread
 from mcp.server.apps import APP_MIME_TYPE, Apps, ResourceCsp, client_supports_apps
 from mcp.server.streamable_http import MCP_SESSION_ID_HEADER
 from mcp_types import (
@@ -152,14 +151,14 @@ async def add_page_to_resources(app: App, listed: ListResourcesResult) -> ListRe
 
     The argument `listed` is the answer for clients that cannot show the gallery.
     """
-    page = load_page(await _find_bucket(app))
+    page = load_page(_find_bucket(app))
     entry = Resource(uri=URI, name=page.name, description=page.description, mime_type=page.mime_type, _meta=page.meta)
     return listed.model_copy(update={"resources": [*listed.resources, entry]})
 
 
 async def read_page(app: App) -> ReadResourceResult:
     """Return the answer to resources/read for the gallery's page."""
-    page = load_page(await _find_bucket(app))
+    page = load_page(_find_bucket(app))
     content = await page.read()
     if not isinstance(content, str):
         raise TypeError(type(content))
@@ -168,11 +167,11 @@ async def read_page(app: App) -> ReadResourceResult:
     )
 
 
-async def _find_bucket(app: App) -> str:
-    """Return the web host of the bucket with the results; empty if there is no bucket, or it cannot be used."""
+def _find_bucket(app: App) -> str:
+    """Return the web host of the bucket with the results; empty if there is no bucket, or its settings are wrong."""
     with suppress(ConfigurationError):
         if app.settings.storage:
-            return await anyio.to_thread.run_sync(app.storage.find_host)
+            return app.storage.find_host()
     return ""
 
 
@@ -197,9 +196,8 @@ async def call_gallery_task(app: App, arguments: Mapping[str, Any]) -> CallToolR
         (task,) = await runner.wait([task], 10)
     now = app.clock.time()
     usual = (await runner.estimate_duration(task)).seconds
-    answer = answers.describe_task(
-        task, now=now, usual=usual, find_link=runner.storage.find_link, is_remote=not app.local_files
-    )
+    find_link = await runner.storage.sign_links(task.results)
+    answer = answers.describe_task(task, now=now, usual=usual, find_link=find_link, is_remote=not app.local_files)
     answer |= await card_facts.describe_card(runner, task)
     if numbers:
         answer["previews"] = await card_facts.render_previews(runner, task, numbers)

@@ -157,8 +157,9 @@ class TasksExtension(Extension):
         now, usual = app.clock.time(), (await runner.estimate_duration(task)).seconds
         handle = build_handle(task, now=now, usual=usual, busy=runner.is_busy(task))
         if handle["status"] == "completed":
+            find_link = await runner.storage.sign_links(task.results)
             result = answers.build_task_result(
-                task, now=now, usual=usual, find_link=runner.storage.find_link, is_remote=not app.local_files
+                task, now=now, usual=usual, find_link=find_link, is_remote=not app.local_files
             )
             if app.settings.links:
                 answers.add_links(result)

@@ -8,14 +8,16 @@ import os
 import shutil
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
-import anyio
+import anyio.to_thread
 import httpx2
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from kie_mcp.clock import Clock
 from kie_mcp.errors import KieMcpError
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.server.app import App
@@ -27,22 +29,62 @@ FRESH_SECONDS = 15
 LEAST_BYTES = 200_000_000
 """Minimum free bytes on a disk; with less, the disk may be too full for new results, so the check fails."""
 
+StartSoon = Callable[..., object]
+"""The type of a function that runs an asynchronous function with its arguments in the background."""
+
+
+class _Check:
+    """One check; it runs only once at a time, also if several probes wait for it."""
+
+    def __init__(self, function: Callable[[], Awaitable[bool]], clock: Clock, start_soon: StartSoon) -> None:
+        self._function = function
+        self._clock = clock
+        self._start_soon = start_soon
+        self._ended: anyio.Event | None = None
+        self._is_ok = False
+
+    async def passes(self) -> bool:
+        """Return whether the check succeeds within `CHECK_SECONDS`; a check that is not ready by then goes on."""
+        # The check runs in the background, because a transaction of the ledger cannot be cancelled.
+        if not self._ended or self._ended.is_set():
+            self._ended, self._is_ok = anyio.Event(), False
+            self._start_soon(self._run, self._ended)
+        ended = self._ended
+        await self._clock.wait_for_first(ended.wait, partial(self._clock.sleep, CHECK_SECONDS))
+        return ended.is_set() and self._is_ok
+
+    async def _run(self, ended: anyio.Event) -> None:
+        try:
+            with suppress(Exception):
+                self._is_ok = await self._function()
+        finally:
+            ended.set()
+
 
 class Probes:
     """Answers `/healthz` and `/readyz`."""
 
-    def __init__(self, app: App, open_ledger: Callable[[], Awaitable[Ledger]] | None = None) -> None:
+    def __init__(
+        self,
+        app: App,
+        open_ledger: Callable[[], Awaitable[Ledger]] | None = None,
+        start_soon: StartSoon | None = None,
+    ) -> None:
         """Store the arguments.
 
         Args:
             app: The app of the server.
             open_ledger: Returns the ledger that all tenants share; None if there are no tenants.
+            start_soon: Runs the checks in the background; None to run them in that of `app`.
         """
         self._app = app
         self._open_ledger = open_ledger
-        self._asking = anyio.Lock()
         self._asked_at = float("-inf")
         self._answered = False
+        checks = {"database": self._check_database, "kie": self._check_kie, "disk": self._check_disk}
+        self._checks = {
+            name: _Check(function, app.clock, start_soon or app.start_soon) for name, function in checks.items()
+        }
 
     def build_routes(self) -> list[Route]:
         """Return the routes of the probes."""
@@ -54,15 +96,7 @@ class Probes:
 
     async def _tell_readiness(self, _: Request) -> Response:
         """Check the database, KIE and the disk, and answer with status 503 if one of them cannot be used."""
-        checks: dict[str, Callable[[], Awaitable[bool]]] = {
-            "database": self._check_database,
-            "kie": self._check_kie,
-            "disk": self._check_disk,
-        }
-        found = dict.fromkeys(checks, "failed")
-        for name, check in checks.items():
-            with suppress(Exception), anyio.move_on_after(CHECK_SECONDS):
-                found[name] = "ok" if await check() else "failed"
+        found = {name: "ok" if await check.passes() else "failed" for name, check in self._checks.items()}
         is_ready = set(found.values()) == {"ok"}
         return JSONResponse({"status": "ok" if is_ready else "failed", "checks": found}, 200 if is_ready else 503)
 
@@ -74,12 +108,11 @@ class Probes:
     async def _check_kie(self) -> bool:
         """Return whether KIE answers; send a request only if the last result is too old."""
         clock = self._app.clock
-        async with self._asking:
-            if clock.monotonic() - self._asked_at >= FRESH_SECONDS:
-                self._asked_at, self._answered = clock.monotonic(), False
-                with suppress(KieMcpError, httpx2.HTTPError):
-                    await self._ask_kie()
-                    self._answered = True
+        if clock.monotonic() - self._asked_at >= FRESH_SECONDS:
+            self._asked_at, self._answered = clock.monotonic(), False
+            with suppress(KieMcpError, httpx2.HTTPError):
+                await self._ask_kie()
+                self._answered = True
         return self._answered
 
     async def _ask_kie(self) -> None:
@@ -101,7 +134,7 @@ class Probes:
                 await client.read_balance()
 
     async def _check_disk(self) -> bool:
-        return all(map(_is_usable, self._folders()))
+        return await anyio.to_thread.run_sync(lambda: all(map(_is_usable, self._folders())))
 
     def _folders(self) -> Iterator[Path]:
         settings = self._app.settings

@@ -101,11 +101,12 @@ async def build_comparison_result(
         limits: The maximum size of the picture.
     """
     now, storage = app.clock.time(), (await app.runner()).storage
+    tasks = [outcome for outcome in outcomes if isinstance(outcome, Task)]
+    find_link = await storage.sign_links(result for task in tasks for result in task.results)
     rows = [
-        _task_row(order, outcome, now, storage.find_link) if isinstance(outcome, Task) else _error_row(order, outcome)
+        _task_row(order, outcome, now, find_link) if isinstance(outcome, Task) else _error_row(order, outcome)
         for order, outcome in zip(orders, outcomes, strict=True)
     ]
-    tasks = [outcome for outcome in outcomes if isinstance(outcome, Task)]
     open_ = [task for task in tasks if not task.done]
     is_running = bool(open_) or any(isinstance(outcome, NotRecorded) for outcome in outcomes)
     succeeded = any(task.state == "succeeded" for task in tasks)

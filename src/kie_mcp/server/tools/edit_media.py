@@ -44,9 +44,8 @@ async def edit_media(app: App, call: ToolCall, arguments: EditMedia) -> CallTool
     if not tasks.client_supports_tasks(call.context):
         task = await _wait(app, call, task, is_own=task.id == order.id)
     repeats = order if task.id != order.id else None
-    result = answers.build_task_result(
-        task, now=app.clock.time(), usual=usual, find_link=runner.storage.find_link, repeats=repeats
-    )
+    find_link = await runner.storage.sign_links(task.results)
+    result = answers.build_task_result(task, now=app.clock.time(), usual=usual, find_link=find_link, repeats=repeats)
     return tasks.StartedTaskResult.of(task, result, usual) if runner.is_busy(task) else result
 
 

@@ -100,7 +100,8 @@ async def find_made(
 async def build_rows(ledger: Ledger, storage: Storage, tasks: Sequence[Task]) -> list[dict[str, Any]]:
     """Build a JSON object for each task; the object also names the earlier tasks whose results the task used."""
     sources = await ledger.sources_by_task(tasks)
-    return [_row(task, sources[task.id], storage.find_link) for task in tasks]
+    find_link = await storage.sign_links(each for task in tasks for each in task.results[:MAX_FILES])
+    return [_row(task, sources[task.id], find_link) for task in tasks]
 
 
 def _row(task: Task, made_from: Sequence[str], find_link: answers.FindLink) -> dict[str, Any]:

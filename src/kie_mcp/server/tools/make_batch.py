@@ -90,8 +90,9 @@ async def make_batch(app: App, call: ToolCall, arguments: MakeBatch) -> CallTool
     usual = (await runner.estimate_duration(task)).seconds
     if usual <= QUICK_SECONDS and not tasks.client_supports_tasks(call.context):
         (task,) = await wait_for_own_tasks(app, call, [task])
+    find_link = await runner.storage.sign_links(task.results)
     result = answers.build_task_result(
-        task, now=app.clock.time(), usual=usual, find_link=runner.storage.find_link, is_remote=not app.local_files
+        task, now=app.clock.time(), usual=usual, find_link=find_link, is_remote=not app.local_files
     )
     if task.id != batch.id:
         answers.add_note(result, "The same batch was made before: this is it, and nothing more is paid.")

@@ -46,7 +46,8 @@ async def get_task(app: App, call: ToolCall, arguments: GetTask) -> CallToolResu
     if seconds := min(arguments.wait_seconds, time_limits.measure_wait_left(call)):
         report = make_progress_reporter(app, call.context, usual)
         tasks = await runner.wait(tasks, seconds, report, first=arguments.first)
-    now, find_link, is_remote = app.clock.time(), runner.storage.find_link, not app.local_files
+    now, is_remote = app.clock.time(), not app.local_files
+    find_link = await runner.storage.sign_links(result for task in tasks for result in task.results)
     if len(tasks) == 1 and not errors:
         return answers.build_task_result(
             tasks[0], now=now, usual=usual[tasks[0].id], find_link=find_link, is_remote=is_remote
@@ -145,7 +146,8 @@ async def resolve_task(app: App, _: ToolCall, arguments: ResolveTask) -> CallToo
     runner = await app.runner()
     task = await runner.resolve(arguments.task_id, arguments.outcome)
     usual = (await runner.estimate_duration(task)).seconds
-    answer = answers.describe_task(task, now=app.clock.time(), usual=usual, find_link=runner.storage.find_link)
+    find_link = await runner.storage.sign_links(task.results)
+    answer = answers.describe_task(task, now=app.clock.time(), usual=usual, find_link=find_link)
     # The result is never marked as an error, because this call succeeded even if it records that the task failed.
     return answers.build_result(answer, answers.format_task(answer))
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-import anyio.to_thread
 from mcp_types import CallToolResult, ImageContent, TextContent
 from pydantic import Field
 
@@ -59,9 +58,9 @@ async def view_media(app: App, call: ToolCall, arguments: ViewMedia) -> CallTool
         if not task.results[number - 1].is_media:
             kind = task.results[number - 1].mime_type
             raise InvalidCall(f"File {number} of {task.id} is no picture, clip or sound, but {kind}.", "Open the file.")
-        with await anyio.to_thread.run_sync(runner.storage.open, result) as file:
+        with await runner.storage.open_in_thread(result) as file:
             picture = await preview.render_clip(file, Path(result.path), **limits._asdict())
-        place = result.local_path or runner.storage.find_link(result)
+        place = result.local_path or (await runner.storage.sign_links([result]))(result)
         return _picture_result(f"task:{task.id}#{number}, {place}: {picture.note}{limits.note}", picture)
     if not any(each.path for each in task.results):
         # No result is saved, so this call always raises the error that says why there is no file.
