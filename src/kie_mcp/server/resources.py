@@ -155,7 +155,7 @@ async def _read_library(app: App) -> Any:
     from kie_mcp.server.tools import library
 
     runner = await app.runner()
-    newest = await runner.ledger.page(states=("succeeded",), limit=50)
+    newest = await runner.ledger.page(states=("succeeded",), batches=False, limit=50)
     return {"made": await library.build_rows(runner.ledger, runner.storage, newest)}
 
 
