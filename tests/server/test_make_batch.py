@@ -163,7 +163,9 @@ async def test_an_item_of_a_tool_may_be_a_variation_and_repeat_the_defaults(clie
     assert answer(quoted)["status"] == "quoted", read_text(quoted)
 
 
-@pytest.mark.parametrize("named", [{"tool": "z_image"}, {"model": "z-image"}, {"tool": "run_model", "model": "z-image"}])
+@pytest.mark.parametrize(
+    "named", [{"tool": "z_image"}, {"model": "z-image"}, {"tool": "run_model", "model": "z-image"}]
+)
 async def test_an_item_may_be_a_variation_of_an_earlier_one(client: Client, named: dict[str, str]) -> None:
     ids = []
     for more in ({}, {"variation": 1}, {"Variation": "2"}):

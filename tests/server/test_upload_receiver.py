@@ -94,6 +94,15 @@ async def test_what_is_no_media_file_is_refused(
     assert refused.json()["error"]["next_step"]
 
 
+async def test_a_command_with_a_wrong_path_is_told_that_nothing_was_sent(
+    settings: Settings, transport: httpx2.ASGITransport, clock: Clock
+) -> None:
+    async with serve(settings, transport, clock) as url:
+        refused = await send(url, b"")
+    assert refused.json()["error"]["message"] == "No file arrived."
+    assert "path" in refused.json()["error"]["next_step"]
+
+
 async def test_a_file_that_is_too_large_is_refused(
     settings: Settings, transport: httpx2.ASGITransport, clock: Clock
 ) -> None:

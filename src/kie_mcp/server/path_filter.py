@@ -20,6 +20,7 @@ from mcp.shared.exceptions import MCPError
 
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.server.app import App, Context
+from kie_mcp.tasks.upload_command import FILE_AND_ADDRESS
 from kie_mcp.text import write_json
 
 UNREAD_KEYS = frozenset({"blob", "data", "prompt", "whole_prompt"})
@@ -40,6 +41,8 @@ because the slashes after it may belong to a URL or to a path with a drive lette
 """
 URL = r"(?P<url>(?:https?|kie)://[^\s\"'<>(),;|]+)"
 """Regular expression for a URL that callers on other machines can use."""
+OWN_PATH = re.compile(f"({FILE_AND_ADDRESS})")
+"""Matches what has a path of the caller's own machine, which may be equal to a folder of this one, such as `/tmp`."""
 PATH_START = r"(?:(?<![\w.~%\]}-])|(?<=file://localhost))"
 """Regular expression for a place at which an absolute path can begin; in `/mnt/media`, none begins at `/media`."""
 DATABASE_PLACE = re.compile(
@@ -118,8 +121,9 @@ class PathFilter:
         folders = self._folders
         if not folders.needed.search(text) or DATA_URI.fullmatch(text):
             return text
-        text = SAVED_FILE.sub(_tell_address, text)
-        return folders.pattern.sub(lambda found: found["url"] or "…", DATABASE_PLACE.sub("…", text))
+        parts = OWN_PATH.split(text)
+        parts[::2] = (_hide_in_sentence(each, folders) for each in parts[::2])
+        return "".join(parts)
 
     @property
     def _folders(self) -> Folders:
@@ -134,6 +138,11 @@ class PathFilter:
         folders |= {settings.data_dir, *settings.read_dirs, *settings.found_dirs.values()}
         _FOLDERS[self.app] = Folders.compile(chain.from_iterable(map(_locate, folders)))
         return _FOLDERS[self.app]
+
+
+def _hide_in_sentence(text: str, folders: Folders) -> str:
+    text = SAVED_FILE.sub(_tell_address, text)
+    return folders.pattern.sub(lambda found: found["url"] or "…", DATABASE_PLACE.sub("…", text))
 
 
 def _locate(folder: Path) -> Iterator[Path]:

@@ -9,6 +9,9 @@ PATH = "/uploads"
 NO_ADDRESS, NO_FILE = "ADDRESS-OF-THIS-SERVER", "FILE"
 """Placeholders in the command: for a server address that is unknown, and for a path that is empty or too long."""
 LONGEST_PATH = 300
+_ARGUMENT = r"(?:'(?:[^'\n]|'\"'\"')*'|[\w@%+=:,./-]+)"
+FILE_AND_ADDRESS = rf"--data-binary (?=['@]){_ARGUMENT} {_ARGUMENT}"
+"""Regular expression for the end of the command, with the caller's path: it stays as it is wherever answers are changed."""
 
 
 def build_upload_command(path: str, url: str) -> str:
