@@ -147,9 +147,17 @@ def _find_next_step(task: Task, answer: Answer, *, is_remote: bool) -> str:
         return f"view_media with this id shows all files{names}."
     if task.results and not (task.saved or task.note or any(each.path for each in task.results)):
         return "The files are being saved: get_task with this id tells their paths."
+    if is_remote and (without := [n for n, each in enumerate(answer.get("media", ()), start=1) if "url" not in each]):
+        return tell_upload(task.id, *without)
     if any(each.path and each.mime_type.startswith("image/") for each in task.results):
         return "view_media with this id shows it."
     return ""
+
+
+def tell_upload(id_: str, *numbers: int) -> str:
+    """Return the advice for a caller on another machine that wants files without a URL, made on this machine."""
+    files = " and ".join(f"task:{id_}#{number}" for number in numbers)
+    return f"upload_file with {files} makes a link for the user, good for a day."
 
 
 def describe_broken_row(task: Task) -> Answer:

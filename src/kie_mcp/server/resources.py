@@ -176,6 +176,7 @@ async def _read_file(app: App, uri: str, place: str) -> BlobResourceContents | N
     import anyio.to_thread
 
     from kie_mcp.catalog.fields import parse_result_number
+    from kie_mcp.server import answers
     from kie_mcp.server.saved_files import find_saved_result
 
     id_, _, last = place.partition("/media/")
@@ -186,11 +187,12 @@ async def _read_file(app: App, uri: str, place: str) -> BlobResourceContents | N
     task = await runner.get(id_)
     result = find_saved_result(app, task, number)
     there = (app.local_files and result.local_path) or runner.storage.find_link(result)
-    content = await anyio.to_thread.run_sync(_read_small_file, runner.storage, result, there)
+    step = f"Open it at {there}." if there else answers.tell_upload(id_, number)
+    content = await anyio.to_thread.run_sync(_read_small_file, runner.storage, result, step)
     return BlobResourceContents(uri=uri, mime_type=result.mime_type or None, blob=b64encode(content).decode())
 
 
-def _read_small_file(storage: "Storage", result: "Result", there: str) -> bytes:
+def _read_small_file(storage: "Storage", result: "Result", step: str) -> bytes:
     from kie_mcp.media.stills import OPEN_LINK
 
     try:
@@ -199,7 +201,7 @@ def _read_small_file(storage: "Storage", result: "Result", there: str) -> bytes:
     except OSError as error:
         raise InvalidCall(f"The saved file cannot be read: {error.strerror}.", OPEN_LINK) from None
     if len(content) > MAX_FILE_BYTES:
-        raise InvalidCall(f"The file has more than {MAX_FILE_BYTES / 1e6:g} MB.", f"Open it at {there}.")
+        raise InvalidCall(f"The file has more than {MAX_FILE_BYTES / 1e6:g} MB.", step)
     return content
 
 

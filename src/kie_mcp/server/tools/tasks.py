@@ -145,7 +145,9 @@ async def resolve_task(app: App, _: ToolCall, arguments: ResolveTask) -> CallToo
     runner = await app.runner()
     task = await runner.resolve(arguments.task_id, arguments.outcome)
     usual = (await runner.estimate_duration(task)).seconds
-    answer = answers.describe_task(task, now=app.clock.time(), usual=usual, find_link=runner.storage.find_link)
+    answer = answers.describe_task(
+        task, now=app.clock.time(), usual=usual, find_link=runner.storage.find_link, is_remote=not app.local_files
+    )
     # The result is never marked as an error, because this call succeeded even if it records that the task failed.
     return answers.build_result(answer, answers.format_task(answer))
 
