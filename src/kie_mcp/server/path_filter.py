@@ -20,7 +20,6 @@ from mcp.shared.exceptions import MCPError
 
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.server.app import App, Context
-from kie_mcp.tasks.upload_command import FILE_AND_ADDRESS
 from kie_mcp.text import write_json
 
 UNREAD_KEYS = frozenset({"blob", "data", "prompt", "whole_prompt"})
@@ -41,8 +40,12 @@ because the slashes after it may belong to a URL or to a path with a drive lette
 """
 URL = r"(?P<url>(?:https?|kie)://[^\s\"'<>(),;|]+)"
 """Regular expression for a URL that callers on other machines can use."""
-OWN_PATH = re.compile(f"({FILE_AND_ADDRESS})")
-"""Matches what has a path of the caller's own machine, which may be equal to a folder of this one, such as `/tmp`."""
+_ARGUMENT = r"(?:'(?:[^'\n]|'\"'\"')*'|[\w@%+=:,./-]+)"
+OWN_PATH = rf"--data-binary (?=['@]){_ARGUMENT} {_ARGUMENT}"
+"""Regular expression for the end of the command that `tasks/upload_command.py` builds, with a path of the caller.
+
+The path stays as the caller wrote it, although this machine may have a folder of the same name, such as `/tmp`.
+"""
 PATH_START = r"(?:(?<![\w.~%\]}-])|(?<=file://localhost))"
 """Regular expression for a place at which an absolute path can begin; in `/mnt/media`, none begins at `/media`."""
 DATABASE_PLACE = re.compile(
@@ -121,7 +124,7 @@ class PathFilter:
         folders = self._folders
         if not folders.needed.search(text) or DATA_URI.fullmatch(text):
             return text
-        parts = OWN_PATH.split(text)
+        parts = re.split(f"({OWN_PATH})", text)
         parts[::2] = (_hide_in_sentence(each, folders) for each in parts[::2])
         return "".join(parts)
 

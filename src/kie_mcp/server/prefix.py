@@ -12,8 +12,8 @@ from mcp.server.context import CallNext, HandlerResult
 from mcp.shared.exceptions import MCPError
 
 from kie_mcp.server.app import Context
+from kie_mcp.server.path_filter import OWN_PATH
 from kie_mcp.server.selection import load_tool_list
-from kie_mcp.tasks.upload_command import FILE_AND_ADDRESS
 from kie_mcp.text import write_json
 
 FOREIGN_KEYS = frozenset({"path", "url", "uri", "prompt", "texts", "arguments", "label", "blob"})
@@ -34,7 +34,7 @@ class ToolPrefix:
         # next to a slash, a dot or a hyphen gets no prefix, because it is a part of a path, a URL or a model id. Lines
         # that begin with `> ` get no prefix, because they are texts from KIE, nor does the path of a caller's file.
         joined = "|".join(name for name in names if "_" in name)
-        pattern = rf"^> .*|{FILE_AND_ADDRESS}|(?<![\w/\\.:-])(?P<name>{joined})(?![\w/\\-]|\.\w)"
+        pattern = rf"^> .*|{OWN_PATH}|(?<![\w/\\.:-])(?P<name>{joined})(?![\w/\\-]|\.\w)"
         self._in_sentences = re.compile(pattern, re.MULTILINE)
 
     async def __call__(self, ctx: Context, call_next: CallNext) -> HandlerResult:

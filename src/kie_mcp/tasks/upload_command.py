@@ -9,9 +9,6 @@ PATH = "/uploads"
 NO_ADDRESS, NO_FILE = "ADDRESS-OF-THIS-SERVER", "FILE"
 """Placeholders in the command: for a server address that is unknown, and for a path that is empty or too long."""
 LONGEST_PATH = 300
-_ARGUMENT = r"(?:'(?:[^'\n]|'\"'\"')*'|[\w@%+=:,./-]+)"
-FILE_AND_ADDRESS = rf"--data-binary (?=['@]){_ARGUMENT} {_ARGUMENT}"
-"""Regular expression for the end of the command, with the caller's path, which no filter of answers changes."""
 
 
 def build_upload_command(path: str, url: str = "", *, with_key: bool = False) -> str:
