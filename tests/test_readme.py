@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from pathlib import Path
 
 import pytest
 from pydantic import AliasChoices
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 from kie_mcp import __version__, errors
 from kie_mcp.cli.commands import cli
 from kie_mcp.config import Settings
+from kie_mcp.kie import codes
 from kie_mcp.server import elicitation, health
 
 
@@ -52,6 +54,16 @@ def test_the_settings_table_names_every_setting_and_its_default() -> None:
         if isinstance(field.default, (str, int, float)) and field.default != "":
             default = int(field.default) if isinstance(field.default, bool) else field.default
             assert [rows[variable].strip() for variable in variables(name)] == [f"`{default}`"]
+
+
+def test_the_messages_that_the_readme_explains_are_those_that_users_see(settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(errors.ConfigurationError) as keyless:
+        _ = settings.model_copy(update={"api_key": None, "sandbox": False, "data_dir": tmp_path}).key
+    explained = README.partition("| what you see |")[2].partition("\n\n")[0]
+    for message in (str(keyless.value), str(codes.error(401, "You do not have access permissions"))):
+        assert any(message.startswith(quoted) for quoted in re.findall(r'^\| "([^"]+)"', explained, re.MULTILINE)), (
+            message
+        )
 
 
 def test_the_table_of_errors_names_every_category() -> None:

@@ -228,6 +228,7 @@ async def test_texts_are_compared_too(client: Client) -> None:
         ({"max_credits": None}, "max_credits is required"),
         ({"max_credits": -1}, "max_credits: "),
         ({"prompt": ""}, "prompt: "),
+        ({"input": {"variation": 2}}, "an argument of compare_models itself"),
         ({"input": {"nonsense": 1}}, "z-image: z-image does not take nonsense"),
         ({"models": ["z-image", "recraft/crisp-upscale"]}, "recraft/crisp-upscale does not take prompt"),
     ],

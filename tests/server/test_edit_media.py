@@ -2,14 +2,20 @@
 
 from pathlib import Path
 
+import httpx2
 import pytest
 from mcp import Client
+from mcp.shared.exceptions import MCPError
 from support import films
 from support.answers import answer, text, wait_for_end
+from support.clock import JumpingClock
 from support.films import clip
 from support.programs import needs_ffmpeg
 
+from kie_mcp.config import Settings
 from kie_mcp.film.timeline import EDIT_MODEL
+from kie_mcp.server.app import App
+from kie_mcp.server.build import build_server
 from kie_mcp.server.prompts.playbooks import find_playbook
 from kie_mcp.server.selection import Selection
 from kie_mcp.server.tools.edit_media import RARE
@@ -36,6 +42,30 @@ async def test_a_film_is_made_of_results_and_files_and_is_shown_by_the_other_too
     assert not looked.is_error
     repeated = answer(await client.call_tool("get_task", {"task_ids": [film["task_id"]]}))
     assert repeated["media"] == film["media"]
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("spelled", [{"path": "task:{id}#1"}, {"url": "kie://tasks/{id}/media/1"}])
+async def test_a_caller_elsewhere_gets_a_large_film_by_a_link_that_each_answer_names(
+    settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock, spelled: dict[str, str]
+) -> None:
+    app = App(settings, local_files=False, transport=transport, clock=clock)
+    async with Client(build_server(app)) as client, httpx2.AsyncClient(transport=transport) as browser:
+        film = await wait_for_end(
+            client, await client.call_tool("edit_media", {"clips": [{"title": "Hi", "seconds": 1}]})
+        )
+        id_ = answer(film)["task_id"]
+        (path,) = settings.output_dir.glob("*.mp4")
+        path.write_bytes(path.read_bytes().ljust(4_000_001, b"\0"))
+        linked = await client.call_tool("get_download_url", {"file": f"task:{id_}#1"})
+        with pytest.raises(MCPError) as too_large:
+            await client.read_resource(f"kie://tasks/{id_}/media/1")
+        for told in (text(film), answer(film)["next_step"], too_large.value.error.message):
+            assert f"upload_file with task:{id_}#1 makes a link" in told
+        assert "upload_file" in answer(linked)["error"]["next_step"]
+        given = {name: each.format(id=id_) for name, each in spelled.items()}
+        url = answer(await client.call_tool("upload_file", given))["url"]
+        assert (await browser.get(url)).content == path.read_bytes()
 
 
 async def test_a_timeline_that_is_wrong_is_refused_by_name_and_costs_nothing(client: Client) -> None:

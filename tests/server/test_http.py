@@ -1,5 +1,6 @@
 """The HTTP transport: both eras of the protocol, bearer token, DNS rebinding."""
 
+import re
 import socket
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import httpx2
 import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
+from mcp_types import TextContent
 from support.answers import answer
 from support.servers import serve_app
 
@@ -80,6 +82,21 @@ async def test_a_task_outlives_the_connection_that_asked_for_it(remote: App) -> 
         async with Client(url) as client:
             given = {"task_ids": made["task_id"], "wait_seconds": 60}
             assert answer(await client.call_tool("get_task", given))["status"] == "succeeded"
+
+
+async def test_a_caller_elsewhere_gets_each_address_of_a_file_once(remote: App) -> None:
+    compared = {"prompt": "a fox", "models": ["z-image", "nano-banana-2"], "max_credits": 50}
+    async with Client(build_server(remote)) as client:
+        told = [await client.call_tool("nano_banana_image", {"prompt": "a fox"})]
+        told.append(await client.call_tool("compare_models", compared))
+        ids = [row["task_id"] for row in answer(told[1])["models"]]
+        told += [await client.call_tool("get_task", {"task_ids": given}) for given in (ids, ids[0])]
+    for result in told:
+        block = result.content[0]
+        assert isinstance(block, TextContent)
+        addresses = re.findall(r"kie://\S+", block.text)
+        assert addresses
+        assert len(addresses) == len(set(addresses))
 
 
 async def test_files_of_the_server_s_machine_are_not_for_callers_elsewhere(

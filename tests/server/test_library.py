@@ -191,3 +191,13 @@ async def test_the_latest_can_be_read_at_an_address(client: Client, ledger: Ledg
     made = json.loads(content.text)["made"]
     assert [row["task_id"] for row in made] == [f"t_{number}" for number in range(50, 0, -1)]
     assert made[:20] == (await find(client))[:20]
+
+
+async def test_the_items_of_a_batch_are_in_the_latest_and_the_batch_itself_is_not(client: Client) -> None:
+    wanted = {"model": "z-image", "prompts": ["a fox", "a hare"], "max_credits": 100}
+    batch = answer(await wait_for_end(client, await client.call_tool("make_batch", wanted)))
+    (content,) = (await client.read_resource("kie://library")).contents
+    assert isinstance(content, TextResourceContents)
+    latest = [row["task_id"] for row in json.loads(content.text)["made"]]
+    assert latest == [row["task_id"] for row in await find(client)]
+    assert sorted(latest) == sorted(row["task_id"] for row in batch["items"])

@@ -157,7 +157,9 @@ async def test_an_option_of_the_batch_is_refused_in_the_input_of_an_item(
 ) -> None:
     item, everywhere = ({}, option) if shared else (option, {})
     result = await batch(client, items=[{**named, "input": {"prompt": "a fox", **item}}], input=everywhere)
-    assert f"Item 1: {next(iter(option))}: not a field of" in answer(result)["error"]["message"]
+    message = answer(result)["error"]["message"]
+    assert f"Item 1: {next(iter(option))}: not a field of" in message
+    assert "an argument of make_batch itself" in message
     assert sandbox.accepted == []
 
 
@@ -165,6 +167,19 @@ async def test_an_item_of_a_tool_may_be_a_variation_and_repeat_the_defaults(clie
     given = {"prompt": "a fox", "variation": 2, "quote": False, "anyway": False}
     quoted = await batch(client, items=[{"tool": "z_image", "model": None, "input": given}], quote=True)
     assert answer(quoted)["status"] == "quoted", read_text(quoted)
+
+
+@pytest.mark.parametrize(
+    "named", [{"tool": "z_image"}, {"model": "z-image"}, {"tool": "run_model", "model": "z-image"}]
+)
+async def test_an_item_may_be_a_variation_of_an_earlier_one(client: Client, named: dict[str, str]) -> None:
+    ids = []
+    for more in ({}, {"variation": 1}, {"Variation": "2"}):
+        told = answer(await batch(client, items=[{**named, "input": {"prompt": "a fox", **more}}]))
+        ids.append(told["items"][0]["task_id"])
+    assert ids[0] == ids[1] != ids[2]
+    refused = await batch(client, items=[{**named, "input": {"prompt": "a fox", "variation": 0}}])
+    assert "Item 1: variation" in answer(refused)["error"]["message"]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from kie_mcp.config import Settings
 from kie_mcp.server.app import App
 from kie_mcp.server.path_filter import Folders, PathFilter
 from kie_mcp.tasks.storage import LONGEST_MODEL
+from kie_mcp.tasks.upload_command import build_upload_command
 
 
 @pytest.fixture
@@ -66,6 +67,23 @@ def test_urls_prompts_and_longer_paths_stay_as_they_are(image: PathFilter, value
 )
 def test_paths_are_hidden_also_in_file_urls(image: PathFilter, told: str, shown: str) -> None:
     assert image.hide({"message": told}) == {"message": shown}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/media/fox.png",
+        "/media/my fox.png",
+        "/media/it's (1).png",
+        "file:///data/fox.png",
+        "/data/2026-09-30-a-t_1-1.png",
+    ],
+)
+def test_the_command_for_a_file_of_the_caller_keeps_its_path(image: PathFilter, path: str) -> None:
+    command = build_upload_command(path, "")
+    assert "media/" in command or "data/" in command
+    shown = image.hide(f"/media is full. Send it: {command} and pass the `resource`; see /data/fox.png, {command}.")
+    assert shown == f"… is full. Send it: {command} and pass the `resource`; see …/fox.png, {command}."
 
 
 def test_half_a_character_in_a_resource_stays_an_escape(image: PathFilter) -> None:

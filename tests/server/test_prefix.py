@@ -3,7 +3,9 @@
 import json
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 
+import httpx2
 import pytest
 from mcp import Client
 from mcp.shared.exceptions import MCPError
@@ -15,7 +17,10 @@ from support.clock import JumpingClock
 from kie_mcp.config import Settings
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.server.app import App
+from kie_mcp.server.build import build_server
 from kie_mcp.server.selection import Selection, load_tool_list
+from kie_mcp.tasks.upload_command import build_upload_command
 
 pytestmark = pytest.mark.anyio
 
@@ -51,6 +56,16 @@ async def test_the_instructions_and_prompts_name_tools_with_the_prefix(client: C
 async def test_calls_are_understood_with_and_without_the_prefix(client: Client) -> None:
     for name in ("kie_get_credits", "get_credits"):
         assert answer(await client.call_tool(name))["credits"] == 1000
+
+
+async def test_the_command_for_a_file_of_the_caller_keeps_its_path(settings: Settings, sandbox: Sandbox) -> None:
+    transport = httpx2.ASGITransport(sandbox.app)
+    app = App(settings, selection=Selection("all", "kie"), local_files=False, transport=transport)
+    path = f"{Path.home()}/my z_image fox/z_image it's.png"
+    async with Client(build_server(app)) as client:
+        refused = await client.call_tool("kie_recraft_upscale", {"image": path})
+    assert build_upload_command(path, "") in answer(refused)["error"]["next_step"]
+    assert build_upload_command(path, "") in text(refused)
 
 
 async def test_answers_errors_and_models_name_tools_with_the_prefix(client: Client) -> None:

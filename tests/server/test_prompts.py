@@ -136,6 +136,11 @@ def test_every_text_guards_the_user_s_credits(name: str, arguments: dict[str, st
     assert len(said) < 4_000
 
 
+@pytest.mark.parametrize(("name", "arguments"), GIVEN, ids=str)
+def test_no_text_has_two_marks_side_by_side(name: str, arguments: dict[str, str]) -> None:
+    assert re.findall(r".{20}[,;:][.,;:]", render(name, arguments)) == []
+
+
 def test_every_use_is_told_by_some_prompt() -> None:
     everything = "".join(render(name, arguments, "all") for name, arguments in GIVEN)
     assert all(use.describe(TOOLS) in everything for use in TOOL_USES)

@@ -140,6 +140,13 @@ async def test_other_tools_answer_as_ever(client: Client, sandbox: Sandbox) -> N
         assert not said.is_error
 
 
+async def test_models_that_are_compared_are_told_in_one_answer_and_not_by_a_handle(client: Client) -> None:
+    wanted = {"prompt": "a fox", "models": ["z-image", "nano-banana-2"], "max_credits": 100}
+    said = await client.session.call_tool("compare_models", wanted)
+    assert answer(said)["status"] == "succeeded"
+    assert len({row["task_id"] for row in answer(said)["models"]}) == 2
+
+
 async def test_a_task_that_has_ended_before_the_answer_needs_no_handle(
     settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock
 ) -> None:

@@ -1,5 +1,6 @@
 """Tenants: whose app a request gets, when it is opened and closed, and what the tenants have in common."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from starlette.responses import Response
 from support.answers import answer
 from support.clock import JumpingClock, wait_until
 from support.echoing_kie import EchoingKie
+from support.media_files import picture
 from support.runners import InterceptedKie, model_call
 from support.servers import serve_app
 from support.tenants import ANN, ANNS_KEY, BOB, BOBS_KEY, build_app, make_picture, run_tenants
@@ -79,6 +81,20 @@ async def test_each_key_sees_its_own_tasks_also_after_a_restart(
                 assert "fox 0" in await list_prompts(ann)
             async with connect(url, **send(BOBS_KEY)) as bob:
                 assert "fox" not in await list_prompts(bob)
+
+
+@pytest.mark.parametrize("token", ["", TOKEN], ids=["without a token", "beside a token"])
+async def test_the_command_for_a_file_of_a_caller_sends_all_that_the_server_asks_for(
+    settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock, token: str
+) -> None:
+    async with serve_keys(settings, transport, clock, token) as url, httpx2.AsyncClient() as http:
+        async with connect(url, X_KIE_Key=ANNS_KEY, Authorization=f"Bearer {token or 'none'}") as ann:
+            refused = await ann.call_tool("recraft_remove_background", {"image": "/home/ann/fox.png"})
+        command = answer(refused)["error"]["next_step"].removeprefix("Send it: ").partition(" and pass")[0]
+        command = command.replace("TOKEN", token or "none").replace("KIE_KEY", ANNS_KEY)
+        headers = dict(re.findall(r"-H '([\w-]+): (.+?)'", command))
+        sent = await http.post(f"{url.removesuffix(PATH)}/uploads?name=fox.png", content=picture(), headers=headers)
+    assert sent.status_code == 201, sent.text
 
 
 async def test_the_first_call_of_a_new_tenant_waits_for_a_slow_kie_until_its_deadline(

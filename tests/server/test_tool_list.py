@@ -155,6 +155,26 @@ def test_the_instructions_are_short_and_name_only_tools_that_are_shown(settings:
     assert "run_model" in instructions
 
 
+@pytest.mark.parametrize(
+    ("chosen", "says"),
+    [
+        ({}, "on the server's disk: give the user the url, which works for 14 days."),
+        ({"save": False}, "not saved: give the user the url, which works for 14 days."),
+        ({"storage": "s3://b/x", "link_hours": 2.0}, "in a bucket: give the user the url, which works for at most 2 h"),
+        ({"storage": "s3://b/x", "save": False}, "not saved: give the user the url, which works for 14 days."),
+    ],
+    ids=str,
+)
+def test_the_instructions_say_where_results_are_and_how_long_links_work(
+    settings: Settings, chosen: dict[str, Any], says: str
+) -> None:
+    settings = settings.model_copy(update=chosen)
+    assert says in (build_server(App(settings, local_files=False)).instructions or "")
+    here = build_server(App(settings)).instructions or ""
+    assert "saved" not in here
+    assert "path of each result, or, if it has none, its url" in here
+
+
 def test_the_written_tool_list_is_fresh() -> None:
     assert tool_list.TOOL_LIST_PATH.read_text(encoding="utf-8") == tool_list.render(tool_list.TOOL_LIST_PATH)
 

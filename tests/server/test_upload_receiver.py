@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import httpx2
@@ -94,6 +95,15 @@ async def test_what_is_no_media_file_is_refused(
     assert refused.json()["error"]["next_step"]
 
 
+async def test_a_command_with_a_wrong_path_is_told_that_nothing_was_sent(
+    settings: Settings, transport: httpx2.ASGITransport, clock: Clock
+) -> None:
+    async with serve(settings, transport, clock) as url:
+        refused = await send(url, b"")
+    assert refused.json()["error"]["message"] == "No file arrived."
+    assert "path" in refused.json()["error"]["next_step"]
+
+
 async def test_a_file_that_is_too_large_is_refused(
     settings: Settings, transport: httpx2.ASGITransport, clock: Clock
 ) -> None:
@@ -163,7 +173,7 @@ async def test_a_file_that_the_ledger_cannot_record_is_refused_with_a_reason(
     ],
 )
 def test_the_refusal_of_a_local_path_says_how_to_send_the_file(path: str, command: str) -> None:
-    folders = AllowedFolders(server_url="https://me.example/kie/")
+    folders = AllowedFolders(build_command=partial(build_upload_command, url="https://me.example/kie/"))
     with pytest.raises(InvalidCall) as refused, folders.open(path):
         pass
     wanted = f"curl -H 'Authorization: Bearer TOKEN' --data-binary {command} and pass the `resource`"

@@ -508,6 +508,15 @@ async def test_a_result_has_an_address(references: References) -> None:
         await references.find_url("task:t_1#3")
 
 
+@pytest.mark.usefixtures("made")
+async def test_only_a_result_without_an_address_is_uploaded_to_get_one(references: References) -> None:
+    assert await references.upload_result("task:t_1#2") is None
+    assert await references.upload_result("https://a.example/x") is None
+    upload = await references.upload_result("task:t_1#3")
+    assert upload
+    assert upload.name.endswith(".mid")
+
+
 async def test_uploads_by_path_base64_and_url_can_be_referred_to(
     uploader: Uploader, references: References, kie: KieClient, folder: Path, clock: JumpingClock
 ) -> None:

@@ -20,7 +20,7 @@ import PIL.ImageFont
 from kie_mcp.errors import InvalidCall
 from kie_mcp.media import ffmpeg, formats, pictures
 
-OPEN_LINK = "Use the link in get_task's answer."
+OPEN_LINK = "Use the link in get_task's answer, if there is one."
 """Advice in the error message for a file that cannot be read on this machine."""
 NO_FFMPEG = "There is no ffmpeg here, so its {} cannot be shown."
 SHORTEST_SECONDS = 4.0

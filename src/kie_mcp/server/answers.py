@@ -33,7 +33,7 @@ QUESTIONS = ("confirmation_needed", "declined")
 For these errors, the field `status` of an answer is the category, and not `failed`.
 """
 FindLink = Callable[[Result], str]
-"""A function that returns the web address of a result, as `Storage.find_link()` does."""
+"""A function that returns the web address of a result, as `Storage.sign_links()` returns one."""
 
 LONGEST_TEXT = 6_000
 """Maximum characters of each text that a task made, such as lyrics, in an answer; longer texts are cut."""
@@ -147,9 +147,17 @@ def _find_next_step(task: Task, answer: Answer, *, is_remote: bool) -> str:
         return f"view_media with this id shows all files{names}."
     if task.results and not (task.saved or task.note or any(each.path for each in task.results)):
         return "The files are being saved: get_task with this id tells their paths."
+    if is_remote and (without := [n for n, each in enumerate(answer.get("media", ()), start=1) if "url" not in each]):
+        return tell_upload(task.id, *without)
     if any(each.path and each.mime_type.startswith("image/") for each in task.results):
         return "view_media with this id shows it."
     return ""
+
+
+def tell_upload(id_: str, *numbers: int) -> str:
+    """Return the advice for a caller on another machine that wants files without a URL, made on this machine."""
+    files = " and ".join(f"task:{id_}#{number}" for number in numbers)
+    return f"upload_file with {files} makes a link for the user, good for a day."
 
 
 def describe_broken_row(task: Task) -> Answer:
@@ -182,15 +190,15 @@ def describe_media(
     ]
 
 
-def format_task(answer: Mapping[str, Any]) -> str:
-    """Return the object from `describe_task()` as text."""
+def format_task(answer: Mapping[str, Any], *, is_remote: bool = False) -> str:
+    """Return the object from `describe_task()` as text; `is_remote` says whether the caller is on another machine."""
     facts = [*filter(None, (format_cost(answer), answer.get("basis")))]
     if "usd_per_file" in answer:
         facts.append(f"{format_worth(answer['credits'] / len(answer['media']))} a file")
     if "elapsed_seconds" in answer:
         facts.append(f"{answer['elapsed_seconds']} s of usually {answer['usual_seconds']} s")
     lines = [f"{answer['task_id']} {answer['model']} {answer['status']}" + (f" ({', '.join(facts)})" if facts else "")]
-    lines += format_media(answer.get("media", ()))
+    lines += format_media(answer.get("media", ()), is_remote=is_remote)
     # A text such as lyrics keeps its line breaks. The `> ` before each line shows that kie-mcp did not write the line.
     lines += [f"{n}.\n{indent(text, '> ', bool)}" for n, text in enumerate(answer.get("texts", ()), start=1)]
     if "error" in answer:
@@ -229,7 +237,7 @@ def build_task_result(
             # A failed or unknown task gets no such sentence, because the next step in its error says what to do.
             sentences.append(f"{_next_variation(repeats)} makes another.")
         answer["note"] = " ".join(filter(None, (*sentences, answer.get("note"))))
-    return build_result(answer, format_task(answer), is_error=task.error is not None)
+    return build_result(answer, format_task(answer, is_remote=is_remote), is_error=task.error is not None)
 
 
 def add_links(result: CallToolResult) -> CallToolResult:
@@ -296,22 +304,19 @@ def build_quote_result(
     return build_result(answer, f"{text}. {answer['next_step']}")
 
 
-def format_media(media: Sequence[Mapping[str, str]]) -> Iterator[str]:
+def format_media(media: Sequence[Mapping[str, str]], *, is_remote: bool = False) -> Iterator[str]:
     """Yield the lines of text for the files that `describe_media()` returned.
 
     The first line of a file has its number and facts; the next lines have its path, its URL and its resource URI
     (`kie://`). A single file without facts has no first line. Paths are written unchanged, because people click on them
-    and agents use them in later calls.
+    and agents use them in later calls. A caller on another machine gets no path.
     """
+    places = ("url", "resource") if is_remote else ("path", "url", "resource")
     for number, each in enumerate(media, start=1):
         facts = ", ".join(each[name] for name in ("label", "facts") if name in each)
         if facts or len(media) > 1:
             yield f"{number}. {facts}".rstrip()
-        yield from (
-            each[name] if name == "path" else one_line(each[name])
-            for name in ("path", "url", "resource")
-            if name in each
-        )
+        yield from (each[name] if name == "path" else one_line(each[name]) for name in places if name in each)
 
 
 def describe_cost(task: Task) -> Answer:

@@ -223,6 +223,7 @@ class App:
         from kie_mcp.tasks.read_limiter import share_reads
         from kie_mcp.tasks.runner import Runner
         from kie_mcp.tasks.takeover import HEARTBEAT_SECONDS
+        from kie_mcp.tasks.upload_command import build_upload_command
         from kie_mcp.tasks.uploads import Uploader
 
         settings = self.settings
@@ -245,7 +246,8 @@ class App:
             client, settings.live_dir, clock=self.clock, snapshot=snapshot, start_soon=self.start_soon
         )
         callbacks = self._find_callbacks(settings)
-        folders = AllowedFolders(server_url=settings.public_url)
+        build_command = partial(build_upload_command, url=settings.public_url, with_key=settings.caller_keys)
+        folders = AllowedFolders(build_command=build_command)
         if self.local_files:
             folders = AllowedFolders(settings.read_dirs, settings.found_dirs, lambda: self.roots.folders)
         day_cap = settings.find_day_cap(is_tenant=bool(self.tenancy))

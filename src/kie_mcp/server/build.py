@@ -23,6 +23,7 @@ from kie_mcp.server.prompts import completions, prompts
 from kie_mcp.server.tools import dispatcher
 
 if TYPE_CHECKING:
+    from kie_mcp.config import Settings
     from kie_mcp.server.accounts.tenants import Tenants
 
 ICON = (
@@ -48,11 +49,12 @@ anyway (although the model fails often today). """
 
 FILES_HERE = (
     "File arguments take an https URL, a local path, a data URI, or task:<id>#<n>, the n-th result of an earlier task. "
-    "Results are saved on the user's disk; say the path."
+    "Tell the user the path of each result, or, if it has none, its url, which does not work for ever."
 )
+"""This is true for all settings: on stdio, the instructions come from a file, before the settings are read."""
 FILES_ELSEWHERE = (
     "File arguments take an https URL, a data URI, or task:<id>#<n>, the n-th result of an earlier task. "
-    "Results are saved on the server's disk; give the user the url, which is good for 14 days."
+    "Results are {saved}: give the user the url, which works for {time}."
 )
 
 WITH_TOOLS = """\
@@ -100,7 +102,7 @@ def build_server(
         description="Video, images, speech and music with KIE.ai's models.",
         website_url="https://kie.ai",
         icons=[Icon(src=ICON, mime_type="image/svg+xml", sizes=["any"])],
-        instructions=INSTRUCTIONS.replace("{files}", FILES_HERE if app.local_files else FILES_ELSEWHERE)
+        instructions=INSTRUCTIONS.replace("{files}", FILES_HERE if app.local_files else _describe_files(app.settings))
         + (WITHOUT_TOOLS if app.selection.only_utilities else WITH_TOOLS),
         lifespan=run,
         on_list_tools=dispatcher.list_tools,
@@ -128,3 +130,11 @@ def build_server(
     tasks.add_extension(server, tasks.TasksExtension())
     server.extensions[Apps.identifier] = Apps().settings()
     return server
+
+
+def _describe_files(settings: "Settings") -> str:
+    """Return what callers on other machines have to know about files: how to give them, and where results are."""
+    saved, time = "saved on the server's disk" if settings.save else "not saved", "14 days"
+    if settings.save and settings.storage:
+        saved, time = "in a bucket", f"at most {settings.link_hours:g} hours (get_task tells a new one)"
+    return FILES_ELSEWHERE.format(saved=saved, time=time)

@@ -127,7 +127,14 @@ async def _wait_and_answer(app: App, call: ToolCall, order: Order, task: Task) -
         (task,) = await wait_for_own_tasks(app, call, [task])
     repeats = order if task.id != order.id else None
     find_link = await runner.storage.sign_links(task.results)
-    result = answers.build_task_result(task, now=app.clock.time(), usual=usual, find_link=find_link, repeats=repeats)
+    result = answers.build_task_result(
+        task,
+        now=app.clock.time(),
+        usual=usual,
+        find_link=find_link,
+        is_remote=not app.local_files,
+        repeats=repeats,
+    )
     if changes := runner.references.explain_changes(order.call.references()):
         answers.add_note(result, changes)
     return tasks.StartedTaskResult.of(task, result, usual) if runner.is_busy(task) else result

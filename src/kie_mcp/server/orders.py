@@ -37,11 +37,14 @@ async def build_family_order(app: App, family: Family, arguments: Mapping[str, A
         order = await _parse(app, family, arguments)
         order = replace(order, tool=family.tool, variation=options.variation)
         return await keep_shape(app, order), options
-    except ValidationError as error:
-        reason = "; ".join(explain_problem(problem) for problem in list_problems(error))
     except ValueError as error:
-        reason = str(error)
+        reason = _explain(error)
     raise InvalidCall(f"{reason.rstrip('.')}.", "Nothing was sent. Mend the arguments and call again.")
+
+
+def _explain(error: ValueError) -> str:
+    problems = list_problems(error) if isinstance(error, ValidationError) else ()
+    return "; ".join(map(explain_problem, problems)) or str(error)
 
 
 def _find_options(arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,7 +101,15 @@ async def _parse(
         return Order(RUN_MODEL_TOOL, dynamic_model.add_live_fields(call, live.schema, added), live.route, notes=notes)
 
 
-async def build_model_order(app: App, name: str, fields: Mapping[str, Any], *, unchecked: bool) -> Order:
+async def build_model_order(
+    app: App,
+    name: str,
+    fields: Mapping[str, Any],
+    *,
+    unchecked: bool = False,
+    tool: str = RUN_MODEL_TOOL,
+    takes_variation: bool = False,
+) -> Order:
     """Build the order for any model that KIE offers, whether it is built into the catalogue or not.
 
     Args:
@@ -106,6 +117,8 @@ async def build_model_order(app: App, name: str, fields: Mapping[str, Any], *, u
         name: Any id or alias of the model.
         fields: The model's input, with KIE's field names or with this server's field names.
         unchecked: True to accept any input if KIE publishes no usable schema of the model.
+        tool: The name of the called tool; options among the fields are refused as arguments of this tool.
+        takes_variation: Whether the option `variation` may be among the fields of a built-in model.
 
     Raises:
         InvalidCall: When there is no such model, or the fields are wrong.
@@ -114,7 +127,8 @@ async def build_model_order(app: App, name: str, fields: Mapping[str, Any], *, u
     fields = _unpack_body(name, fields)
     if found := await find_named(app, name):
         family, model, route_id = found
-        refuse_options(_find_options(fields), model.id, RUN_MODEL_TOOL)
+        options = _find_options(fields)
+        refuse_options([name for name in options if not takes_variation or name != "variation"], model.id, tool)
         given = leave_out_empty(fields)
         hidden = model.hidden_fields()
         extra = {key: value for key, value in given.items() if key in hidden}
@@ -126,12 +140,13 @@ async def build_model_order(app: App, name: str, fields: Mapping[str, Any], *, u
             alias = "" if route_id else name
             given = {**model.received(shown), "model": alias or model.id}
             order = await _parse(app, family, given, route_id, pasted=True)
+            order = replace(order, extra=extra, variation=Options.model_validate(options).variation)
         except ValueError as error:
             raise _wrong_input(model.id, error) from None
-        return await keep_shape(app, replace(order, extra=extra))
+        return await keep_shape(app, order)
     model = await load_live_model(await app.discovery(), name.strip(), unchecked=unchecked)
     own = {field.alias or name: field for name, field in model.model_fields.items()}
-    refuse_options([name for name in fields if name in OPTIONS and name not in own], model.id, RUN_MODEL_TOOL)
+    refuse_options([name for name in fields if name in OPTIONS and name not in own], model.id, tool)
     required = [name for name, field in own.items() if field.is_required()]
     texts = {name: fields[name] for name in required if isinstance(fields.get(name), str)}
     if blank := [name for name, text in texts.items() if text and is_blank(text)]:
@@ -158,4 +173,4 @@ def _unpack_body(name: str, fields: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _wrong_input(name: str, error: ValueError) -> InvalidCall:
-    return InvalidCall(f"{error}.", f"Nothing was sent. describe_model tells what {name} takes.")
+    return InvalidCall(f"{_explain(error)}.", f"Nothing was sent. describe_model tells what {name} takes.")

@@ -40,6 +40,12 @@ because the slashes after it may belong to a URL or to a path with a drive lette
 """
 URL = r"(?P<url>(?:https?|kie)://[^\s\"'<>(),;|]+)"
 """Regular expression for a URL that callers on other machines can use."""
+_ARGUMENT = r"(?:'(?:[^'\n]|'\"'\"')*'|[\w@%+=:,./-]+)"
+OWN_PATH = rf"--data-binary (?=['@]){_ARGUMENT} {_ARGUMENT}"
+"""Regular expression for the end of the command that `tasks/upload_command.py` builds, with a path of the caller.
+
+The path stays as the caller wrote it, although this machine may have a folder of the same name, such as `/tmp`.
+"""
 PATH_START = r"(?:(?<![\w.~%\]}-])|(?<=file://localhost))"
 """Regular expression for a place at which an absolute path can begin; in `/mnt/media`, none begins at `/media`."""
 DATABASE_PLACE = re.compile(
@@ -118,8 +124,9 @@ class PathFilter:
         folders = self._folders
         if not folders.needed.search(text) or DATA_URI.fullmatch(text):
             return text
-        text = SAVED_FILE.sub(_tell_address, text)
-        return folders.pattern.sub(lambda found: found["url"] or "…", DATABASE_PLACE.sub("…", text))
+        parts = re.split(f"({OWN_PATH})", text)
+        parts[::2] = (_hide_in_sentence(each, folders) for each in parts[::2])
+        return "".join(parts)
 
     @property
     def _folders(self) -> Folders:
@@ -134,6 +141,11 @@ class PathFilter:
         folders |= {settings.data_dir, *settings.read_dirs, *settings.found_dirs.values()}
         _FOLDERS[self.app] = Folders.compile(chain.from_iterable(map(_locate, folders)))
         return _FOLDERS[self.app]
+
+
+def _hide_in_sentence(text: str, folders: Folders) -> str:
+    text = SAVED_FILE.sub(_tell_address, text)
+    return folders.pattern.sub(lambda found: found["url"] or "…", DATABASE_PLACE.sub("…", text))
 
 
 def _locate(folder: Path) -> Iterator[Path]:

@@ -12,6 +12,7 @@ from mcp.server.context import CallNext, HandlerResult
 from mcp.shared.exceptions import MCPError
 
 from kie_mcp.server.app import Context
+from kie_mcp.server.path_filter import OWN_PATH
 from kie_mcp.server.selection import load_tool_list
 from kie_mcp.text import write_json
 
@@ -31,9 +32,9 @@ class ToolPrefix:
         self._names = frozenset(names)
         # In a sentence, only names with an underscore get the prefix, because `library` is also an English word. A name
         # next to a slash, a dot or a hyphen gets no prefix, because it is a part of a path, a URL or a model id. Lines
-        # that begin with `> ` get no prefix, because they are texts from KIE.
+        # that begin with `> ` get no prefix, because they are texts from KIE, nor does the path of a caller's file.
         joined = "|".join(name for name in names if "_" in name)
-        pattern = rf"^> .*|(?<![\w/\\.:-])(?P<name>{joined})(?![\w/\\-]|\.\w)"
+        pattern = rf"^> .*|{OWN_PATH}|(?<![\w/\\.:-])(?P<name>{joined})(?![\w/\\-]|\.\w)"
         self._in_sentences = re.compile(pattern, re.MULTILINE)
 
     async def __call__(self, ctx: Context, call_next: CallNext) -> HandlerResult:

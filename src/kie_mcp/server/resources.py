@@ -156,7 +156,7 @@ async def _read_library(app: App) -> Any:
     from kie_mcp.server.tools import library
 
     runner = await app.runner()
-    newest = await runner.ledger.page(states=("succeeded",), limit=50)
+    newest = await runner.ledger.page(states=("succeeded",), batches=False, limit=50)
     return {"made": await library.build_rows(runner.ledger, runner.storage, newest)}
 
 
@@ -175,6 +175,7 @@ async def _read_file(app: App, uri: str, place: str) -> BlobResourceContents | N
         InvalidCall: When there is no such file, or the file cannot be read or is too large.
     """
     from kie_mcp.catalog.fields import parse_result_number
+    from kie_mcp.server import answers
     from kie_mcp.server.saved_files import find_saved_result
 
     id_, _, last = place.partition("/media/")
@@ -185,11 +186,12 @@ async def _read_file(app: App, uri: str, place: str) -> BlobResourceContents | N
     task = await runner.get(id_)
     result = find_saved_result(app, task, number)
     there = (app.local_files and result.local_path) or (await runner.storage.sign_links([result]))(result)
-    content = await _read_small_file(runner.storage, result, there)
+    step = f"Open it at {there}." if there else answers.tell_upload(id_, number)
+    content = await _read_small_file(runner.storage, result, step)
     return BlobResourceContents(uri=uri, mime_type=result.mime_type or None, blob=b64encode(content).decode())
 
 
-async def _read_small_file(storage: "Storage", result: "Result", there: str) -> bytes:
+async def _read_small_file(storage: "Storage", result: "Result", step: str) -> bytes:
     import anyio.to_thread
 
     from kie_mcp.media.stills import OPEN_LINK
@@ -200,7 +202,7 @@ async def _read_small_file(storage: "Storage", result: "Result", there: str) -> 
     except OSError as error:
         raise InvalidCall(f"The saved file cannot be read: {error.strerror}.", OPEN_LINK) from None
     if len(content) > MAX_FILE_BYTES:
-        raise InvalidCall(f"The file has more than {MAX_FILE_BYTES / 1e6:g} MB.", f"Open it at {there}.")
+        raise InvalidCall(f"The file has more than {MAX_FILE_BYTES / 1e6:g} MB.", step)
     return content
 
 

@@ -68,7 +68,7 @@ async def _store_body(request: Request, file: IO[bytes]) -> None:
     """Write the body of a request to a file while it arrives.
 
     Raises:
-        InvalidCall: When the body is too large.
+        InvalidCall: When the body is empty or too large.
     """
     size = 0
     async for chunk in request.stream():
@@ -78,4 +78,7 @@ async def _store_body(request: Request, file: IO[bytes]) -> None:
                 f"A file has at most {MAX_BYTES // 1_000_000} MB here.", "Give a URL of the file instead."
             )
         await anyio.to_thread.run_sync(file.write, chunk)
+    if not size:
+        step = "Send the file as the body of the request. curl sends nothing if no file is at the path after the @."
+        raise InvalidCall("No file arrived.", step)
     file.seek(0)

@@ -50,7 +50,7 @@ class AllowedFolders:
         named: Iterable[Path] = (),
         found: Mapping[str, Path] | None = None,
         roots: Callable[[], Iterable[Path]] = tuple,
-        server_url: str = "",
+        build_command: Callable[[str], str] = build_upload_command,
     ) -> None:
         """Store the allowed folders, which include their subfolders; without any folder, every local file is refused.
 
@@ -59,9 +59,10 @@ class AllowedFolders:
             found: Other folders; each key is a `Folder.source`. A private place among these folders is not allowed.
             roots: A function that returns the folders that the client declares now. A private place among these folders
                 is not allowed either.
-            server_url: The URL to which callers on other machines upload files; empty if the URL is not known.
+            build_command: A function that returns, for a path, the command with which callers on other machines upload
+                the file.
         """
-        self._server_url = server_url
+        self._build_command = build_command
         named_folders = [Folder(path, NAMED) for path in _resolve(named)]
         found_folders = [
             Folder(path, source, find_fault(path))
@@ -100,7 +101,7 @@ class AllowedFolders:
             InvalidCall: When the file does not exist, is not in an allowed folder, is hidden, or is no media file.
         """
         if not self._fixed:
-            command = build_upload_command(list(unwrap(path))[-1], self._server_url)
+            command = self._build_command(list(unwrap(path))[-1])
             raise InvalidCall(
                 "This server reads no local files.",
                 f"Send it: {command} and pass the `resource` of the answer. Or give a URL, a data URI, or "

@@ -9,6 +9,7 @@ from typing import TypeGuard
 import anyio.to_thread
 
 from kie_mcp.catalog.fields import (
+    AnyFile,
     Limits,
     MadeId,
     MediaRef,
@@ -25,6 +26,7 @@ from kie_mcp.errors import InvalidCall
 from kie_mcp.kie import files
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.task import KEPT_FOR, Result, Task
+from kie_mcp.ledger.uploads import Upload
 from kie_mcp.media.content import Content
 from kie_mcp.tasks import link_types
 from kie_mcp.tasks.fitting import (
@@ -133,9 +135,23 @@ class References:
         if not result.link:
             raise InvalidCall(
                 f"{abbreviate(reference)} was made on this machine, so there is no link to it.",
-                "get_task tells where its file is.",
+                "get_task tells where its file is, and upload_file makes a link to it for a day.",
             )
         return result.link
+
+    async def upload_result(self, reference: str) -> Upload | None:
+        """Upload a result that has no URL, because its file was made on this machine; return None for other references.
+
+        Raises:
+            InvalidCall: When the task has no such result, or its file is gone.
+            ApiError: When KIE refuses the upload.
+        """
+        match = self._match_result(reference)
+        if not match:
+            return None
+        _, result = await self._find_result(AnyFile(reference), match["task"], match["n"] or "1")
+        async with self._open_result(result) as content:
+            return await self._uploader.upload(content) if content and not result.link else None
 
     @asynccontextmanager
     async def open(self, ref: MediaRef) -> AsyncIterator[Content]:

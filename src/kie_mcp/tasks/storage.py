@@ -28,6 +28,7 @@ LONGEST_MODEL = 100
 """Maximum number of characters of a model's id in a file's name; most file systems allow names of 255 bytes."""
 
 _USE_LINK = "Use the link in get_task's answer."
+_MAKE_AGAIN = "There is no other copy: make it again."
 _USE_OTHER = "Use the link in get_task's answer, or the path of the file if it is in a folder that may be read."
 
 
@@ -122,7 +123,7 @@ class Storage(ABC):
             file = self._open_place(result.path)
         except OSError as error:
             fault = "is no file, or not any more" if _is_gone(error, result) else f"cannot be read: {error.strerror}"
-            raise InvalidCall(f"{shown} {fault}.", _USE_LINK) from None
+            raise InvalidCall(f"{shown} {fault}.", _USE_LINK if result.link else _MAKE_AGAIN) from None
         try:
             if not _is_of_kind(file, result):
                 raise InvalidCall(f"{shown} is not what was saved.", _USE_OTHER)

@@ -205,4 +205,4 @@ async def call_gallery_task(app: App, arguments: Mapping[str, Any]) -> CallToolR
         task.id, view, now, here=given.get("here", False)
     ):
         answer["shown_elsewhere"] = True
-    return answers.build_result(answer, answers.format_task(answer))
+    return answers.build_result(answer, answers.format_task(answer, is_remote=not app.local_files))

@@ -59,7 +59,7 @@ SPEECH = ToolUse("elevenlabs_speech", "elevenlabs/text-to-speech-turbo-2-5", ("p
 GEMINI_SPEECH = ToolUse("gemini_speech", "google/gemini-3-1-flash-tts", ("prompt", "speakers"))
 TOOL_USES = (PICTURE, EDIT, GHIBLI, UPSCALE, CLIP, SONG, SONG_VIDEO, COVER, SPEECH, GEMINI_SPEECH)
 
-FREE_EDIT_TOOL = "edit_media, which is free,"
+FREE_EDIT_TOOL = "edit_media (free)"
 """Words with which steps name the tool `edit_media`. Every server lists this tool, so it needs no `ToolUse`."""
 
 ASK_FIRST = (

@@ -76,7 +76,7 @@ async def _build_orders(app: App, arguments: CompareModels) -> list[Order]:
     problems = []
     for name in arguments.models:
         try:
-            order = await build_model_order(app, name, fields, unchecked=False)
+            order = await build_model_order(app, name, fields, tool=TOOL_NAME)
         except KieMcpError as error:
             problems.append(f"{name}: {error}")
             continue

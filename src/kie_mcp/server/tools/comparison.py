@@ -121,7 +121,9 @@ async def build_comparison_result(
     sheet = await render_results(storage, firsts, limits) if firsts else None
     if sheet:
         answer["sheet"] = f"{sheet.note}{limits.note}".splitlines()
-    result = answers.build_result(answer, _format_comparison(answer), is_error=not (is_running or succeeded))
+    result = answers.build_result(
+        answer, _format_comparison(answer, is_remote=not app.local_files), is_error=not (is_running or succeeded)
+    )
     if sheet and sheet.content:
         data = b64encode(sheet.content).decode()
         result.content.append(ImageContent(type="image", data=data, mime_type=sheet.mime_type))
@@ -169,7 +171,7 @@ def _next_step(app: App, open_: Sequence[Task]) -> str:
     return f"{step} Later, what has ended by then would be made and paid anew."
 
 
-def _format_comparison(answer: Mapping[str, Any]) -> str:
+def _format_comparison(answer: Mapping[str, Any], *, is_remote: bool) -> str:
     """Format a comparison as text: a Markdown table, then the text results, notes and errors of each model."""
     lines = [
         ", ".join(filter(None, (answer["status"], answers.format_cost(answer)))),
@@ -181,7 +183,7 @@ def _format_comparison(answer: Mapping[str, Any]) -> str:
         lines.append(_format_table_row((*cells, row.get("task_id", ""))))
     for row in answer["models"]:
         if "media" in row:
-            lines += [f"{row['model']}:", *answers.format_media(row["media"])]
+            lines += [f"{row['model']}:", *answers.format_media(row["media"], is_remote=is_remote)]
         lines += [f"{row['model']}:\n{indent(text, '> ', bool)}" for text in row.get("texts", ())]
         if "note" in row:
             lines.append(f"{row['model']}: {row['note']}")

@@ -45,7 +45,14 @@ async def edit_media(app: App, call: ToolCall, arguments: EditMedia) -> CallTool
         task = await _wait(app, call, task, is_own=task.id == order.id)
     repeats = order if task.id != order.id else None
     find_link = await runner.storage.sign_links(task.results)
-    result = answers.build_task_result(task, now=app.clock.time(), usual=usual, find_link=find_link, repeats=repeats)
+    result = answers.build_task_result(
+        task,
+        now=app.clock.time(),
+        usual=usual,
+        find_link=find_link,
+        is_remote=not app.local_files,
+        repeats=repeats,
+    )
     return tasks.StartedTaskResult.of(task, result, usual) if runner.is_busy(task) else result
 
 

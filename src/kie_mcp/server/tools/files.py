@@ -41,11 +41,14 @@ async def upload_file(app: App, _: ToolCall, arguments: UploadFile) -> CallToolR
     given = [name for name in ("path", "url", "base64") if getattr(arguments, name)]
     if len(given) != 1:
         raise InvalidCall("upload_file takes exactly one of path, url and base64.", "Give one of them.")
-    uploader = (await app.runner()).uploader
+    runner = await app.runner()
+    uploader, reference = runner.uploader, arguments.path or arguments.url or ""
     if arguments.base64:
         upload = await uploader.upload_base64(arguments.base64, arguments.name)
+    elif made_here := await runner.references.upload_result(read_reference(reference)):
+        upload = made_here
     else:
-        upload = await uploader.upload_reference(arguments.path or arguments.url or "", arguments.name)
+        upload = await uploader.upload_reference(reference, arguments.name)
     answer = {
         "upload_id": upload.id,
         "resource": f"kie://uploads/{upload.id}",

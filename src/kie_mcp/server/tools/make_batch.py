@@ -25,6 +25,7 @@ from kie_mcp.tasks.batch import Batch
 from kie_mcp.tasks.order import Order
 from kie_mcp.text import quote_given
 
+TOOL_NAME = "make_batch"
 MAX_ITEMS = 50
 """Maximum number of items in one batch."""
 
@@ -154,11 +155,11 @@ async def _build_order(app: App, wish: Wish) -> Order:
     if family := FAMILIES.find(tool):
         order, options = await build_family_order(app, family, {**given, **({"model": model} if model else {})})
         # Other options, such as `quote`, hold for the whole batch: ignored here, they would let the item be paid.
-        refuse_options([name for name, value in options if value and name != "variation"], tool, "make_batch")
+        refuse_options([name for name, value in options if value and name != "variation"], tool, TOOL_NAME)
     elif tool and tool != live_models.RUN_MODEL_TOOL:
         raise InvalidCall(f"{quote_given(tool)} is no tool that makes something.", "")
     else:
-        order = await build_model_order(app, model, given, unchecked=False)
+        order = await build_model_order(app, model, given, tool=TOOL_NAME, takes_variation=True)
     if order.call.id not in MODELS:
         raise InvalidCall(f"{order.call.id} has no tool of its own, so run_model runs it, one call each.", "")
     if any(ref.startswith("data:") for ref in order.call.references()):
@@ -209,7 +210,7 @@ def _check_budget(batch: Batch) -> None:
 
 
 MAKE_BATCH = Tool(
-    "make_batch",
+    TOOL_NAME,
     "Make up to 50 things at once, with one budget and one task_id for all.",
     MakeBatch,
     make_batch,

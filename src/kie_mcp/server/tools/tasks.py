@@ -57,7 +57,7 @@ async def get_task(app: App, call: ToolCall, arguments: GetTask) -> CallToolResu
         for each in tasks
     ]
     answer: dict[str, Any] = {"tasks": described}
-    lines = [answers.format_task(each) for each in described]
+    lines = [answers.format_task(each, is_remote=is_remote) for each in described]
     if errors:
         answer["errors"] = [{"task_id": id_, "error": error.as_dict()} for id_, error in errors.items()]
         lines += [f"{id_}: {answers.format_error(error.as_dict())}" for id_, error in errors.items()]
@@ -146,10 +146,10 @@ async def resolve_task(app: App, _: ToolCall, arguments: ResolveTask) -> CallToo
     runner = await app.runner()
     task = await runner.resolve(arguments.task_id, arguments.outcome)
     usual = (await runner.estimate_duration(task)).seconds
-    find_link = await runner.storage.sign_links(task.results)
-    answer = answers.describe_task(task, now=app.clock.time(), usual=usual, find_link=find_link)
+    find_link, is_remote = await runner.storage.sign_links(task.results), not app.local_files
+    answer = answers.describe_task(task, now=app.clock.time(), usual=usual, find_link=find_link, is_remote=is_remote)
     # The result is never marked as an error, because this call succeeded even if it records that the task failed.
-    return answers.build_result(answer, answers.format_task(answer))
+    return answers.build_result(answer, answers.format_task(answer, is_remote=is_remote))
 
 
 GET_TASK = Tool(
