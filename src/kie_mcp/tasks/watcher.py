@@ -9,7 +9,6 @@ module `polling` computes when to poll.
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -23,19 +22,17 @@ from kie_mcp.kie.routes import Route
 from kie_mcp.kie.status import Status
 from kie_mcp.ledger.ledger import LedgerError
 from kie_mcp.ledger.task import Result, Task
-from kie_mcp.tasks import adoption, charges, failures, polling, transitions
-from kie_mcp.tasks.base_watcher import BaseWatcher
+from kie_mcp.tasks import adoption, failures, polling, transitions
 from kie_mcp.tasks.downloads import Downloader
 from kie_mcp.tasks.midi_results import MIDI_MODEL, write_notes
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.polling import REPEAT_SECONDS, DurationEstimate
+from kie_mcp.tasks.recorder import Recorder
 from kie_mcp.tasks.services import LONGEST_LEDGER_BACKOFF, Services
-from kie_mcp.tasks.transitions import Times, Transition
+from kie_mcp.tasks.transitions import Times
 
 logger = logging.getLogger(__name__)
 
-CLOCK_TOLERANCE = 1
-"""The time of day counts as set back if it lags behind the monotonic clock by more than this number of seconds."""
 FRESH_SECONDS = 3
 """Seconds after a poll in which `poll_soon()` does not poll again; routes without a status URL use `REPEAT_SECONDS`."""
 CALLBACK_GAP_SECONDS = 1
@@ -50,29 +47,18 @@ The argument of the function maps each reference (a file or earlier task that th
 """
 
 
-class Watcher(BaseWatcher):
+class Watcher(Recorder):
     """Follows one task at KIE to its end: creates and polls it, and downloads its files."""
 
     def __init__(self, task: Task, services: Services, duration: DurationEstimate) -> None:
         super().__init__(task, services, duration)
-        # The age is computed from the time of day only here. Later ages come from the monotonic clock, because somebody
-        # may set the time of day while the task runs.
-        age = max(services.clock.time() - task.created, 0)
         self._last_progress = services.clock.monotonic()
         """Time, by the monotonic clock, at which KIE last said that the task runs.
 
         Before the first such answer, this is the time at which this watcher was made.
         """
-        self._created_at = self._last_progress - age
-        """Time, by the monotonic clock, at which KIE accepted the task; if not known, the time of the tool call."""
-        self._running_at: float | None = None
-        """Time, by the monotonic clock, of KIE's last answer that the task runs; None before such an answer."""
         self._misses = 0
         self._failed_polls = 0
-        self._ledger_error: Exception | None = None
-        """The error of the last attempt to save the task; None if the last attempt was successful."""
-        self._own_notes: dict[str, str] = {}
-        """Maps the note "Not written down: …" of a failed save to the task's earlier note, which is saved instead."""
         self._last_poll = self._last_progress
         self._woken = anyio.Event()
         self._expects_callback = False
@@ -96,11 +82,6 @@ class Watcher(BaseWatcher):
             self._woken.set()
         elif self._services.clock.monotonic() - self._last_poll >= fresh_seconds:
             self._woken.set()
-
-    @property
-    def _age(self) -> float:
-        """Seconds since KIE accepted the task, measured by the monotonic clock."""
-        return self._services.clock.monotonic() - self._created_at
 
     def _reopen(self) -> None:
         """If the event `ended` is set, replace it by a new event, for which callers wait during the next attempt."""
@@ -296,66 +277,6 @@ class Watcher(BaseWatcher):
             task.kind = adoption.find_kind(task)
         if transition.state != task.state:
             await self._finish(transition, answer.impossible_credits)
-
-    def _estimate_seconds(self) -> float | None:
-        """Estimate how many seconds the ended task took; None if this watcher never saw the task running."""
-        if self._running_at is None:
-            return None
-        return polling.estimate_seconds(self._age, self._running_at - self._created_at)
-
-    async def _finish(self, transition: Transition, impossible_charge: str = "") -> None:
-        """Save a task's final state and charge; the charge comes from KIE's answer or, if missing, from the balance."""
-        task, state, error = self.task, transition.state, transition.error
-        if task.state == "running":
-            await self._set_charge(transition, impossible_charge)
-        task.state = state
-        if error and task.credits is not None and error.billed is None and state == "failed":
-            error = replace(error, billed=task.credits > 0)
-        task.error = error.as_dict() if error else None
-        task.finished = self._services.clock.time()
-        has_files = task.results or (task.texts and task.model == MIDI_MODEL)
-        task.saved = state != "succeeded" or self._services.downloader is None or not has_files
-        await self._save_task()
-        self._services.balance.refresh_soon()
-
-    @property
-    def _clock_was_set_back(self) -> bool:
-        """Whether the system clock was set back. If so, the ledger's times do not show which tasks ran in parallel."""
-        return self._services.clock.time() - self.task.created < self._age - CLOCK_TOLERANCE
-
-    async def _set_charge(self, transition: Transition, impossible: str) -> None:
-        """Set the task's charge: KIE's figure or, if that is missing or implausible, the fall of the balance."""
-        task, charged = self.task, transition.charged
-        if charged is not None and not charges.is_plausible(task, charged):
-            charged, impossible = None, f"{charged:,.10g}"
-        if charged is None and not self._clock_was_set_back:
-            charged = await self._services.balance.measure_charge(task, succeeded=transition.state == "succeeded")
-        if charged is not None and charges.is_plausible(task, charged):
-            task.credits = charged
-        elif impossible:
-            charges.keep_reservation(task, impossible)
-
-    async def _save_task(self, **changes: Any) -> None:
-        """Save the task's current state; if this fails, store the error, so that `follow()` tries again.
-
-        Args:
-            **changes: New values of the task's attributes. The task gets them only after the attempt to save, so that
-                callers do not see them earlier.
-        """
-        task = self.task
-        changes["note"] = note = self._own_notes.get(task.note, task.note)
-        try:
-            changed = replace(task, **changes)
-            await self._services.save(changed, self._recorded, as_watcher=True)
-        except LedgerError as error:
-            logger.warning("task %s cannot be written down: %s", task.id, failures.describe_cause(error))
-            self._ledger_error = error
-            changes["note"] = f"Not written down: {failures.describe_cause(error)}."
-            self._own_notes = {changes["note"]: note}
-        else:
-            self._ledger_error, self._recorded = None, changed
-        for name, value in changes.items():
-            setattr(task, name, value)
 
     async def _save_files(self, downloader: Downloader) -> None:
         """Download the task's files; retry after growing pauses until all files are saved or KIE has deleted them."""
