@@ -45,7 +45,7 @@ ROWS = [
     ),
     Row((404,), NotOffered, ADDRESS, "refused", "missing", "missing"),
     Row((405,), NotOffered, ADDRESS, "refused"),
-    Row((408,), ApiError, AGAIN, "retryable failure_retryable", "failed", "failed"),
+    Row((408,), ApiError, AGAIN, "retryable failure_retryable", "request", "failed"),
     Row((409,), ApiError, "Use the one that exists: list_tasks shows the tasks there are.", "refused accepted"),
     Row((422,), flags="refused not_ready", bare="missing"),
     Row((429,), RateLimited, "Wait ten seconds.", "refused retryable", "request", "request"),

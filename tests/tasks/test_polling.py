@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kie_mcp.tasks.polling import (
+    DOUBT_SECONDS,
     FEWEST_DURATIONS,
     NEWEST_DURATIONS,
     REPEAT_SECONDS,
@@ -253,8 +254,8 @@ def test_the_backoff_after_failed_polls_doubles(failed_polls: int, doubted: bool
 
 
 @pytest.mark.parametrize("repeated", [False, True])
-def test_a_task_that_kie_should_know_is_polled_again_after_a_second(repeated: bool) -> None:
-    assert poll_delay(100, DurationEstimate(180), doubted=True, repeated=repeated) == 1
+def test_a_task_that_kie_should_know_is_polled_again_after_five_seconds(repeated: bool) -> None:
+    assert poll_delay(100, DurationEstimate(180), doubted=True, repeated=repeated) == DOUBT_SECONDS
 
 
 @given(seconds, usuals)

@@ -14,7 +14,6 @@ from kie_mcp.ledger.task import FINAL, KEPT_FOR, State
 from kie_mcp.tasks.failures import no_result_note
 from kie_mcp.tasks.transitions import (
     GRACE_SECONDS,
-    MISSES_UNTIL_EXPIRED,
     REPEATED_FOR,
     Times,
     decide,
@@ -37,10 +36,11 @@ ANSWERS = {
     "cover": Status("succeeded", credits=4, possible_media=(Media("https://kie.test/cover.png"),)),
     "failed": Status("failed", error="No herons today.", credits=4),
     "missing": Status("missing", credits=4),
-    "missing again": Status("missing", credits=4),
+    "missing for long": Status("missing", credits=4),
     "running": Status("running", error="almost", credits=4),
 }
-EARLIER_MISSES = {"missing": MISSES_UNTIL_EXPIRED - 2, "missing again": MISSES_UNTIL_EXPIRED - 1}
+MISSING = {"missing": GRACE_SECONDS, "missing for long": GRACE_SECONDS + 1}
+"""Seconds for which KIE has not known the task."""
 LIMITS = (GRACE_SECONDS, REPEATED_FOR, KEPT_FOR)
 AGES = [0, *(age for limit in LIMITS for age in (limit, limit + 1))]
 """New; then at each limit and just after it: grace, an hour, 14 days."""
@@ -68,14 +68,14 @@ TABLE = {
     ("failed", "at once"): "f f f f f f f",
     ("failed", "at once, yes or no"): "f f f f f f f",
     ("failed", "repeated"): "f f f f f f f",
-    ("missing", "polled"): "r r r r r r r",
-    ("missing", "at once"): "r r r r r r r",
-    ("missing", "at once, yes or no"): "r r r r r r r",
-    ("missing", "repeated"): "r r r r r r r",
-    ("missing again", "polled"): "r r g g g g g",
-    ("missing again", "at once"): "r r g g g g g",
-    ("missing again", "at once, yes or no"): "r r g g g g g",
-    ("missing again", "repeated"): "r r g g g g g",
+    ("missing", "polled"): "r r r r r r g",
+    ("missing", "at once"): "r r r r r r g",
+    ("missing", "at once, yes or no"): "r r r r r r g",
+    ("missing", "repeated"): "r r r r r r g",
+    ("missing for long", "polled"): "g g g g g g g",
+    ("missing for long", "at once"): "g g g g g g g",
+    ("missing for long", "at once, yes or no"): "g g g g g g g",
+    ("missing for long", "repeated"): "g g g g g g g",
     ("running", "polled"): "r r r r r r g",
     ("running", "at once"): "r r r r r r g",
     ("running", "at once, yes or no"): "r r r r r r g",
@@ -105,8 +105,8 @@ def test_an_answer_moves_an_open_task(state: State, answer: str, route: str, age
     """Where KIE has never said that it runs; whatever the state is called, an answer shows that KIE has the task."""
     expected, message, kind = OUTCOMES[letter]
     status = ANSWERS[answer]
-    misses = EARLIER_MISSES.get(answer, MISSES_UNTIL_EXPIRED)
-    found = decide(state, routes.find(ROUTES[route]), status, Times(age, silence=age), misses)
+    times = Times(age, silence=age, missing=MISSING.get(answer, 0))
+    found = decide(state, routes.find(ROUTES[route]), status, times)
     assert found.state == expected
     assert (found.media, found.texts, found.note) == {
         "S": (status.media, status.texts, ""),
@@ -114,7 +114,6 @@ def test_an_answer_moves_an_open_task(state: State, answer: str, route: str, age
         "c": (status.possible_media, (), ""),
     }.get(letter, ((), (), ""))
     assert found.progresses == (answer == "running" and letter == "r")
-    assert found.misses == (misses + 1 if status.state == "missing" else 0)
     assert type(found.error) is (kind or type(None))
     assert message in str(found.error or "")
     # What a task is said to have cost before it has ended is not final.
@@ -126,7 +125,8 @@ def test_an_answer_moves_an_open_task(state: State, answer: str, route: str, age
 @pytest.mark.parametrize("answer", ANSWERS)
 @pytest.mark.parametrize("state", sorted(FINAL))
 def test_a_final_state_stays(state: State, answer: str, route: str, age: float) -> None:
-    found = decide(state, routes.find(ROUTES[route]), ANSWERS[answer], Times(age, silence=age), MISSES_UNTIL_EXPIRED)
+    times = Times(age, silence=age, missing=GRACE_SECONDS + 1)
+    found = decide(state, routes.find(ROUTES[route]), ANSWERS[answer], times)
     assert (found.state, found.error, found.media, found.texts) == (state, None, (), ())
 
 
@@ -135,22 +135,6 @@ def test_a_final_state_stays(state: State, answer: str, route: str, age: float) 
 def test_results_may_follow_for_as_long_after_the_last_running_however_old_the_task(route: str, age: float) -> None:
     for silence, expected in ((0, "running"), (GRACE_SECONDS, "running"), (GRACE_SECONDS + 1, "succeeded")):
         assert decide("running", routes.find(ROUTES[route]), ANSWERS["nothing"], Times(age, silence)).state == expected
-
-
-@pytest.mark.parametrize("answer", ["file", "nothing", "running"])
-def test_any_other_answer_ends_a_row_of_misses(answer: str) -> None:
-    old = Times(GRACE_SECONDS + 1, silence=0)
-    assert decide("running", routes.JOBS, ANSWERS[answer], old, misses=MISSES_UNTIL_EXPIRED).misses == 0
-
-
-def test_a_task_is_expired_after_enough_misses_in_a_row() -> None:
-    old, misses = Times(GRACE_SECONDS + 1, silence=0), 0
-    states = []
-    for _ in range(MISSES_UNTIL_EXPIRED):
-        found = decide("running", routes.JOBS, ANSWERS["missing"], old, misses)
-        states.append(found.state)
-        misses = found.misses
-    assert states == [*["running"] * (MISSES_UNTIL_EXPIRED - 1), "expired"]
 
 
 @pytest.mark.parametrize(

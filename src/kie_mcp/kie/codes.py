@@ -105,8 +105,8 @@ CODES: Mapping[int, Code] = {
     404: replace(REFUSED, error=NotOffered, next_step=CHANGE_ADDRESS, without_record="missing", with_record="missing"),
     405: replace(REFUSED, error=NotOffered, next_step=CHANGE_ADDRESS),
     # KIE answers 408 when it has waited too long for the model's vendor. The vendor may have accepted the create
-    # request.
-    408: replace(FAILED, next_step=TRY_AGAIN, retryable=True, failure_retryable=True),
+    # request. As the answer to a status request without the task's record, the 408 says nothing about the task.
+    408: replace(FAILED, next_step=TRY_AGAIN, retryable=True, without_record="request", failure_retryable=True),
     # An answer 409 may have the id of a task that exists already. With an id, it is treated like a success.
     409: replace(REFUSED, next_step="Use the one that exists: list_tasks shows the tasks there are.", accepted=True),
     # A 422 without the task's record ("recordInfo is null") means that KIE does not know the task. A 422 with the

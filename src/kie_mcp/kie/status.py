@@ -5,6 +5,7 @@ code 422. If an answer is empty or not understood, the task is assumed to be run
 documentation counts by what is beside it: a task with its end or its charge, and with results, has succeeded.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -51,6 +52,14 @@ END_WORDS = (
     "timeout rejected"
 )
 """States that probably mean that a task has ended, although KIE's documentation does not list them."""
+NOT_YET = re.compile(
+    r"processing|\bnot (success|ready|finished|completed?)|\bresults?\b.*\b(blank|empty|null|not)\b", re.IGNORECASE
+)
+"""Matches KIE's message with code 422 if KIE knows the task, and has no results of it yet.
+
+For example, Veo's messages are "record status is not success" and "record result data is blank", while "recordInfo is
+null" means that KIE does not know the task.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,8 +245,7 @@ def state_from_code(row: Shape, code: int | None, message: str, *, has_results: 
         return "succeeded"
     meaning = codes.find(code)
     verdict = meaning.verdict(has_record=has_record)
-    # KIE answers 400 or 422 until the larger version of a Veo clip is ready. Such a task is still running.
-    if verdict == "missing" and meaning.not_ready and "processing" in message.lower():
+    if verdict == "missing" and meaning.not_ready and NOT_YET.search(message):
         return "running"
     return "running" if verdict == "request" else verdict
 

@@ -57,7 +57,8 @@ class Watcher(Recorder):
 
         Before the first such answer, this is the time at which this watcher was made.
         """
-        self._misses = 0
+        self._missing_since: float | None = None
+        """Time, by the monotonic clock, of the first answer in a row in which KIE did not know the task, or None."""
         self._failed_polls = 0
         self._last_poll = self._last_progress
         self._woken = anyio.Event()
@@ -209,7 +210,7 @@ class Watcher(Recorder):
             self._age,
             self.duration,
             failed_polls=self._failed_polls,
-            doubted=self._misses > 0 and self._age > transitions.GRACE_SECONDS,
+            doubted=self._missing_since is not None and self._age > transitions.GRACE_SECONDS,
             repeated=route.repeated,
             relaxed=self._expects_callback and self._services.callbacks.arrive,
         )
@@ -241,6 +242,7 @@ class Watcher(Recorder):
             log = logger.warning if isinstance(error, AuthError) else logger.info
             log("task %s cannot be asked after: %s", task.id, error)
             self._failed_polls += 1
+            self._missing_since = None
             if error.retry_after:
                 await self._services.clock.sleep(error.retry_after)
         else:
@@ -258,10 +260,13 @@ class Watcher(Recorder):
         if task.final:
             # A caller has settled the task meanwhile, with `resolve_task`.
             return
-        times = Times(self._age, now - self._last_progress, self.duration.seconds)
-        advice = self._services.client.advice
-        transition = transitions.decide(task.state, route, answer, times, self._misses, advice=advice)
-        self._misses = transition.misses
+        if answer.state != "missing":
+            self._missing_since = None
+        elif self._missing_since is None:
+            self._missing_since = now
+        missing = 0 if self._missing_since is None else now - self._missing_since
+        times = Times(self._age, now - self._last_progress, self.duration.seconds, missing)
+        transition = transitions.decide(task.state, route, answer, times, advice=self._services.client.advice)
         if transition.progresses:
             self._last_progress = now
         if transition.state == "running":
