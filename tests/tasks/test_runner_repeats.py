@@ -16,6 +16,7 @@ from kie_mcp.sandbox.app import Sandbox
 from kie_mcp.tasks.callbacks import Callbacks
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.polling import REPEAT_SECONDS
+from kie_mcp.tasks.repeated_requests import find_body
 from kie_mcp.tasks.transitions import REPEATED_FOR
 
 pytestmark = [pytest.mark.anyio, pytest.mark.on_postgresql]
@@ -61,7 +62,7 @@ async def test_a_larger_clip_is_asked_for_until_it_is_there_and_billed_once(
     async with run_runner(tmp_path, gate, clock) as runner:
         task = await runner.submit(Order("veo_upscale", size.call()))
         assert task_rows(tmp_path) == [(task.id, "running", None, size.way)]
-        assert task.request == {"taskId": "5f0c", "index": 0}
+        assert find_body(task) == {"taskId": "5f0c", "index": 0}
         task = await run_to_end(runner, task)
     assert (task.state, task.saved, task.error) == ("succeeded", True, None)
     assert [Path(result.path).suffix for result in task.results] == [".mp4"]
@@ -122,6 +123,31 @@ async def test_whoever_asks_after_a_larger_clip_does_not_hurry_kie(
         while clock.now < begun + 10 * REPEAT_SECONDS:
             await runner.wait([await runner.get(task.id)], 1)
     assert 5 <= gate.requests.count(size.asked) <= 11
+
+
+@both
+@pytest.mark.parametrize("how", [429, "code:455", 500, "reset-before"])
+async def test_a_larger_clip_is_asked_for_every_half_minute_also_after_failures_and_by_the_next_servers(
+    clock: JumpingClock, tmp_path: Path, size: Size, how: int | str
+) -> None:
+    """As in a host that starts a server for each call."""
+    times: list[float] = []
+
+    async def note(path: str) -> None:
+        if "/veo/" in path:
+            times.append(clock.now)
+
+    sandbox = Sandbox(seconds=400, clock=clock.time)
+    gate = InterceptedKie(sandbox.app, get=note, post=note)
+    async with run_runner(tmp_path, gate, clock) as runner:
+        task = await runner.submit(Order("veo_upscale", size.call()))
+        sandbox.inject_fault("create", how, 4)
+        await runner.wait([task], 4.5 * REPEAT_SECONDS)
+    for _ in range(12):
+        async with run_runner(tmp_path, gate, clock) as runner:
+            await runner.wait([await runner.get(task.id)], 11)
+    assert len(times) > 6
+    assert min(later - earlier for earlier, later in pairwise(times)) >= REPEAT_SECONDS
 
 
 @both

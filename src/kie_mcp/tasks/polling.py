@@ -165,7 +165,9 @@ def poll_delay(
         relaxed: Passed to `next_poll()`, which explains it.
     """
     if failed_polls:
-        return float(min(FIRST_BACKOFF * 2.0 ** min(failed_polls - 1, 7), LONGEST_BACKOFF))
-    if doubted:
-        return DOUBT_SECONDS
-    return max(next_poll(age, duration, relaxed=relaxed), REPEAT_SECONDS if repeated else 0)
+        seconds = float(min(FIRST_BACKOFF * 2.0 ** min(failed_polls - 1, 7), LONGEST_BACKOFF))
+    elif doubted:
+        seconds = DOUBT_SECONDS
+    else:
+        seconds = next_poll(age, duration, relaxed=relaxed)
+    return max(seconds, REPEAT_SECONDS) if repeated else seconds

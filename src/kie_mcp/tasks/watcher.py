@@ -22,7 +22,7 @@ from kie_mcp.kie.routes import Route
 from kie_mcp.kie.status import Status
 from kie_mcp.ledger.ledger import LedgerError
 from kie_mcp.ledger.task import Result, Task
-from kie_mcp.tasks import adoption, failures, polling, transitions
+from kie_mcp.tasks import adoption, failures, polling, repeated_requests, transitions
 from kie_mcp.tasks.downloads import Downloader
 from kie_mcp.tasks.midi_results import MIDI_MODEL, write_notes
 from kie_mcp.tasks.order import Order
@@ -77,7 +77,7 @@ class Watcher(Recorder):
 
     def poll_soon(self) -> None:
         """Poll at once, unless the last poll is very recent; if a download has failed, retry the download at once."""
-        fresh_seconds = REPEAT_SECONDS if self.task.request else FRESH_SECONDS
+        fresh_seconds = REPEAT_SECONDS if repeated_requests.has_request(self.task) else FRESH_SECONDS
         if self.ended.is_set() and not self.task.saved:
             self._reopen()
             self._woken.set()
@@ -122,14 +122,15 @@ class Watcher(Recorder):
         """Poll until the task has ended, then download its files.
 
         Args:
-            poll_now: True to poll at once, for example after a takeover, because the last poll may be long ago.
+            poll_now: True to poll as soon as possible, for example after a takeover, because the last poll may be long
+                ago.
         """
         task = self.task
         try:
             await self._recover()
             while not task.final:
                 route = routes.find(task.route)
-                is_called = await self._wait_for_poll(route, 0 if poll_now else self._poll_delay(route))
+                is_called = await self._wait_for_poll(route, self._poll_delay(route, poll_now=poll_now))
                 poll_now = False
                 if self._ledger_error:
                     await self._save_task()
@@ -196,6 +197,8 @@ class Watcher(Recorder):
         if route.at_once or route.repeated:
             answer = await self._services.client.create_and_read(route, body, task)
             task.state = "running"
+            if route.repeated:
+                self._note_sending()
             await self._apply(route, status.parse_status(route.shape, answer))
             if not task.final:
                 await self._save_task()
@@ -204,8 +207,10 @@ class Watcher(Recorder):
             self._created_at = self._running_at = self._services.clock.monotonic()
             await self._save_task(state="running", kie_id=kie_id)
 
-    def _poll_delay(self, route: Route) -> float:
-        """Return the seconds until the next poll of the task."""
+    def _poll_delay(self, route: Route, *, poll_now: bool) -> float:
+        """Return the seconds until the next poll of the task, or until the soonest possible poll if `poll_now`."""
+        if poll_now:
+            return repeated_requests.find_wait(self.task, self._services.clock.time()) if route.repeated else 0
         return polling.poll_delay(
             self._age,
             self.duration,
@@ -231,13 +236,10 @@ class Watcher(Recorder):
 
     async def _poll(self, route: Route) -> None:
         """Poll KIE once: read the task's status, and update the task."""
-        task, client = self.task, self._services.client
+        task = self.task
         self._last_poll = self._services.clock.monotonic()
         try:
-            if route.repeated:
-                answer = await client.repeat_create(route, task.request or {})
-            else:
-                answer = await client.read_status(route.status, task.kie_id or "")
+            answer = await self._read_status(route)
         except ApiError as error:
             log = logger.warning if isinstance(error, AuthError) else logger.info
             log("task %s cannot be asked after: %s", task.id, error)
@@ -248,6 +250,23 @@ class Watcher(Recorder):
         else:
             self._failed_polls = 0
             await self._apply(route, status.parse_status(route.shape, answer))
+
+    async def _read_status(self, route: Route) -> Any:
+        """Return KIE's status answer; on a route without a status URL, the create request is sent again for it."""
+        client = self._services.client
+        if route.repeated:
+            return await client.repeat_create(route, repeated_requests.find_body(self.task), self._save_sending)
+        return await client.read_status(route.status, self.task.kie_id or "")
+
+    async def _save_sending(self) -> None:
+        """Save the time before a create request is sent again, because this process may die before KIE answers."""
+        self._note_sending()
+        await self._save_task()
+
+    def _note_sending(self) -> None:
+        """Note that the create request of a repeated route is sent now, for this process and for the next one."""
+        self._last_poll = self._services.clock.monotonic()
+        repeated_requests.note_sending(self.task, self._services.clock.time())
 
     async def _apply(self, route: Route, answer: Status) -> None:
         """Update the task from a status answer of KIE; if the task has ended, save it."""
