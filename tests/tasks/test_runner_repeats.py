@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from starlette.responses import Response
 from support.clock import JumpingClock
 from support.runners import InterceptedKie, run_runner, run_to_end, task_rows
 
@@ -13,6 +14,7 @@ from kie_mcp.catalog.registry import MODELS
 from kie_mcp.errors import ApiError, AuthError, InsufficientCredits, UnknownOutcome
 from kie_mcp.kie.routes import PRODUCTS
 from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.sandbox.faults import build_envelope
 from kie_mcp.tasks.callbacks import Callbacks
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.polling import REPEAT_SECONDS
@@ -184,7 +186,14 @@ async def test_a_larger_clip_that_never_comes_is_given_up_with_kies_last_words(
 @both
 @pytest.mark.parametrize(
     ("how", "error"),
-    [("code:422", ApiError), (402, InsufficientCredits), (401, AuthError), ("code:455", ApiError), (505, ApiError)],
+    [
+        ("code:422", ApiError),
+        ("code:400", ApiError),
+        (402, InsufficientCredits),
+        (401, AuthError),
+        ("code:455", ApiError),
+        (505, ApiError),
+    ],
 )
 async def test_a_larger_clip_is_refused_like_anything_else(
     sandbox: Sandbox,
@@ -228,7 +237,23 @@ async def test_a_first_answer_that_got_lost_leaves_a_larger_clip_unknown(
 
 
 @both
-@pytest.mark.parametrize("how", ["code:400", 400, "code:200"])
+async def test_a_larger_clip_that_kie_refuses_later_fails_with_kies_words(
+    clock: JumpingClock, tmp_path: Path, size: Size
+) -> None:
+    begun = clock.now
+
+    async def refuse(_: str) -> Response | None:
+        return build_envelope(400, "This video cannot be upgraded") if clock.now > begun + 1 else None
+
+    sandbox = Sandbox(seconds=600, clock=clock.time)
+    async with run_runner(tmp_path, InterceptedKie(sandbox.app, get=refuse, post=refuse), clock) as runner:
+        task = await run_to_end(runner, await runner.submit(Order("veo_upscale", size.call())))
+    assert (task.state, (task.error or {})["message"]) == ("failed", 'KIE says: "This video cannot be upgraded"')
+    assert 3 * REPEAT_SECONDS < clock.now - begun < 6 * REPEAT_SECONDS
+
+
+@both
+@pytest.mark.parametrize("how", ["code:200"])
 async def test_a_first_answer_that_bids_to_wait_is_no_refusal(
     sandbox: Sandbox,
     clock: JumpingClock,

@@ -35,8 +35,8 @@ ANSWERS = {
     "nothing": Status("succeeded", credits=4, unread='{"birds": 12}'),
     "cover": Status("succeeded", credits=4, possible_media=(Media("https://kie.test/cover.png"),)),
     "failed": Status("failed", error="No herons today.", credits=4),
-    "missing": Status("missing", credits=4),
-    "missing for long": Status("missing", credits=4),
+    "missing": Status("missing", error="No herons here.", credits=4),
+    "missing for long": Status("missing", error="No herons here.", credits=4),
     "running": Status("running", error="almost", credits=4),
 }
 MISSING = {"missing": GRACE_SECONDS, "missing for long": GRACE_SECONDS + 1}
@@ -46,7 +46,7 @@ AGES = [0, *(age for limit in LIMITS for age in (limit, limit + 1))]
 """New; then at each limit and just after it: grace, an hour, 14 days."""
 
 # For each age of AGES. S: succeeded, r: running, f: failed, n: succeeded and KIE names no result, c: succeeded with a
-# cover alone, u: unfinished, g: gone.
+# cover alone, F: refused, u: unfinished, g: gone.
 TABLE = {
     ("file", "polled"): "S S S S S S S",
     ("file", "at once"): "S S S S S S S",
@@ -75,7 +75,7 @@ TABLE = {
     ("missing for long", "polled"): "g g g g g g g",
     ("missing for long", "at once"): "g g g g g g g",
     ("missing for long", "at once, yes or no"): "g g g g g g g",
-    ("missing for long", "repeated"): "g g g g g g g",
+    ("missing for long", "repeated"): "F F F F F F F",
     ("running", "polled"): "r r r r r r g",
     ("running", "at once"): "r r r r r r g",
     ("running", "at once, yes or no"): "r r r r r r g",
@@ -85,6 +85,7 @@ OUTCOMES: dict[str, tuple[State, str, type[KieMcpError] | None]] = {
     "S": ("succeeded", "", None),
     "r": ("running", "", None),
     "f": ("failed", "No herons today.", TaskFailed),
+    "F": ("failed", "No herons here.", TaskFailed),
     "n": ("succeeded", "", None),
     "c": ("succeeded", "", None),
     "u": ("failed", 'within an hour; it says "almost".', TaskFailed),

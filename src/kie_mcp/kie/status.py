@@ -67,7 +67,10 @@ class Status:
     """A parsed status answer: the state and the results of one task."""
 
     state: State
-    """State of the task; `missing` means that KIE does not know the task, or does not know it yet."""
+    """State of the task; `missing` means that KIE does not know the task, or does not know it yet.
+
+    On a `repeated` route, it means that KIE refuses the request.
+    """
     media: tuple[Media, ...] = ()
     texts: tuple[str, ...] = ()
     """The text results: lyrics with their title, a phrase, an id, or JSON such as the notes of a MIDI file."""
@@ -245,6 +248,9 @@ def state_from_code(row: Shape, code: int | None, message: str, *, has_results: 
         return "succeeded"
     meaning = codes.find(code)
     verdict = meaning.verdict(has_record=has_record)
+    if not row.state and meaning.not_ready and message and not has_record:
+        # Until the larger version of a Veo clip is ready, KIE says that it is processing. Other words are a refusal.
+        return "running" if "processing" in message.lower() else "missing"
     if verdict == "missing" and meaning.not_ready and NOT_YET.search(message):
         return "running"
     return "running" if verdict == "request" else verdict

@@ -11,7 +11,7 @@ from kie_mcp.ledger.task import Task
 from kie_mcp.tasks.polling import REPEAT_SECONDS
 
 SENT = "kie-mcp: sent"
-"""Key in `Task.request` of the time when the request was last sent, in seconds since 1970; other keys are its fields."""
+"""Key in `Task.request` of the time when the request was last sent, in seconds since 1970; the rest is its body."""
 
 
 def has_request(task: Task) -> bool:

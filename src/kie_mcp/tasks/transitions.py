@@ -83,6 +83,8 @@ def decide(state: State, route: Route, answer: Status, times: Times, *, advice: 
             return _decide_succeeded(route, answer, times, advice)
         case "failed":
             return Transition("failed", failures.task_failed_error(answer), charged=answer.credits)
+        case "missing" if route.repeated and times.missing > GRACE_SECONDS:
+            return Transition("failed", failures.task_failed_error(answer))
         case "missing" if times.missing > GRACE_SECONDS:
             return Transition("expired", failures.task_gone_error(advice))
         case "running" if route.repeated and times.age > REPEATED_FOR:
