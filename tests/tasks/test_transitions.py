@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 
 from kie_mcp.errors import ApiError, KieMcpError, TaskFailed, UnknownOutcome
-from kie_mcp.kie import routes
+from kie_mcp.kie import codes, routes
 from kie_mcp.kie.advice import KIE
 from kie_mcp.kie.result_readers import Media
 from kie_mcp.kie.status import Status
@@ -17,6 +17,7 @@ from kie_mcp.tasks.transitions import (
     REPEATED_FOR,
     Times,
     decide,
+    explain_silence,
     recover,
     refuse,
     retry_saving,
@@ -168,3 +169,34 @@ def test_files_are_downloaded_again_until_kie_has_deleted_them(age: float, expec
     found = retry_saving(OSError(28, "No space left on device"), age)
     assert found.state == expected
     assert (found.error is None) == (expected == "succeeded")
+
+
+@pytest.mark.parametrize(
+    ("code", "failed_polls", "silence", "expected"),
+    [
+        (401, 1, 0, ""),
+        (401, 2, 1, "Check KIE_API_KEY"),
+        (505, 2, 1, "KIE has switched this off"),
+        (500, 9, GRACE_SECONDS, ""),
+        (500, 9, GRACE_SECONDS + 1, "kie-mcp goes on asking; do not repeat the call"),
+        (429, 9, GRACE_SECONDS + 1, "kie-mcp goes on asking; do not repeat the call"),
+    ],
+)
+def test_a_task_that_kie_cannot_be_asked_about_says_why_and_what_to_do(
+    code: int, failed_polls: int, silence: float, expected: str
+) -> None:
+    note = explain_silence(codes.error(code, "no"), failed_polls, silence, KIE)
+    assert bool(note) == bool(expected)
+    if note:
+        assert note.startswith(f'KIE does not tell the state of the task: KIE says {code}: "no". {expected}')
+        assert "resolve_task takes the link of its file" in note
+
+
+@pytest.mark.parametrize(("state", "error"), [("running", "record status is not success"), ("missing", "null")])
+@pytest.mark.parametrize(("age", "is_late"), [(GRACE_SECONDS, False), (GRACE_SECONDS + 1, True)])
+def test_a_late_task_of_which_kie_says_other_things_than_a_state_tells_them(
+    state: str, error: str, age: float, *, is_late: bool
+) -> None:
+    answer = Status("missing" if state == "missing" else "running", error=error)
+    found = decide("running", routes.JOBS, answer, Times(age, silence=age, usual=4))
+    assert (found.state, error in found.note) == ("running", is_late)

@@ -15,6 +15,7 @@ from kie_mcp.text import quote_words
 
 _NAMES_NO_RESULT = "KIE says that the task has succeeded, and names no result."
 _NEW_WORD = "KIE calls the state of the task"
+_NO_STATE = "KIE does not tell the state of the task"
 
 
 def lacks_result(task: Task) -> bool:
@@ -38,9 +39,21 @@ def new_word_note(word: str, advice: Advice) -> str:
     return f"{_NEW_WORD} {quote_words(word)}, which kie-mcp does not know. {further}"
 
 
-def has_new_word(task: Task) -> bool:
-    """Return True if a task has run too long, in a state whose name kie-mcp does not know."""
-    return task.state == "running" and task.note.startswith(_NEW_WORD)
+def no_state_note(reason: str, next_step: str, advice: Advice) -> str:
+    """Return a sentence for the user about a task whose state KIE has not told for a while.
+
+    Args:
+        reason: KIE's answer, or why there is none.
+        next_step: What the user can do so that KIE tells the state again.
+        advice: The texts for the owner of the account.
+    """
+    further = f"The task may have ended: look at {advice.task_list}. resolve_task takes the link of its file."
+    return f"{_NO_STATE}: {reason.rstrip('.')}. {next_step} {further}"
+
+
+def has_no_known_state(task: Task) -> bool:
+    """Return True if a task runs, but KIE has not told its state for a while, or in a word that is not known."""
+    return task.state == "running" and task.note.startswith((_NEW_WORD, _NO_STATE))
 
 
 def not_sent_error() -> KieMcpError:

@@ -7,7 +7,7 @@ its files before they are saved.
 
 from dataclasses import dataclass
 
-from kie_mcp.errors import KieMcpError, UnknownOutcome
+from kie_mcp.errors import ApiError, KieMcpError, UnknownOutcome
 from kie_mcp.kie import status
 from kie_mcp.kie.advice import KIE, Advice
 from kie_mcp.kie.result_readers import Media
@@ -15,6 +15,7 @@ from kie_mcp.kie.routes import Route
 from kie_mcp.kie.status import Status
 from kie_mcp.ledger.task import FINAL, KEPT_FOR, State
 from kie_mcp.tasks import failures
+from kie_mcp.text import quote_words
 
 GRACE_SECONDS = 90
 """Maximum seconds until KIE's status answers show a new task, or the results of a succeeded task.
@@ -24,6 +25,7 @@ for some seconds although it runs.
 """
 TOO_LONG = 10
 """A task in an unknown state gets a note after this multiple of its usual duration, but not before GRACE_SECONDS."""
+ASK_AGAIN = "kie-mcp goes on asking; do not repeat the call."
 REPEATED_FOR = 3600
 """Seconds after which a running task on a route without a status URL becomes `failed`.
 
@@ -91,12 +93,34 @@ def decide(state: State, route: Route, answer: Status, times: Times, *, advice: 
             return Transition("failed", failures.not_finished_error(answer, advice))
         case "running" | "missing" if times.age > KEPT_FOR:
             return Transition("expired", failures.task_gone_error(advice))
-        case "missing":
-            return Transition("running")
-        case "running":
-            is_late = answer.new_word and times.age > max(TOO_LONG * times.usual, GRACE_SECONDS)
-            note = failures.new_word_note(answer.new_word, advice) if is_late else ""
-            return Transition("running", note=note, progresses=True)
+        case "running" | "missing":
+            note = _explain_delay(route, answer, times, advice)
+            return Transition("running", note=note, progresses=answer.state == "running")
+
+
+def _explain_delay(route: Route, answer: Status, times: Times, advice: Advice) -> str:
+    """Return a note about a task that is late and whose state KIE does not tell in known words; else an empty text."""
+    if times.age <= max(TOO_LONG * times.usual, GRACE_SECONDS):
+        return ""
+    if answer.new_word:
+        return failures.new_word_note(answer.new_word, advice)
+    if answer.error and not route.repeated:
+        return failures.no_state_note(f"KIE says {quote_words(answer.error)}", ASK_AGAIN, advice)
+    return ""
+
+
+def explain_silence(error: ApiError, failed_polls: int, silence: float, advice: Advice) -> str:
+    """Return a note about a task that KIE cannot be asked about; an empty text while this may pass by itself.
+
+    Args:
+        error: The error of the last poll.
+        failed_polls: The number of failed polls in a row.
+        silence: Seconds since KIE's last answer about the task.
+        advice: Texts that tell the account's owner what to do.
+    """
+    if silence <= GRACE_SECONDS and (error.retryable or failed_polls < 2):
+        return ""
+    return failures.no_state_note(str(error), ASK_AGAIN if error.retryable else error.next_step, advice)
 
 
 def _decide_succeeded(route: Route, answer: Status, times: Times, advice: Advice) -> Transition:

@@ -60,6 +60,8 @@ class Watcher(Recorder):
         self._missing_since: float | None = None
         """Time, by the monotonic clock, of the first answer in a row in which KIE did not know the task, or None."""
         self._failed_polls = 0
+        self._last_answer = self._last_progress
+        """Time, by the monotonic clock, of KIE's last answer about the task, or at which this watcher was made."""
         self._last_poll = self._last_progress
         self._woken = anyio.Event()
         self._expects_callback = False
@@ -245,10 +247,15 @@ class Watcher(Recorder):
             log("task %s cannot be asked after: %s", task.id, error)
             self._failed_polls += 1
             self._missing_since = None
+            silence = self._services.clock.monotonic() - self._last_answer
+            if note := transitions.explain_silence(error, self._failed_polls, silence, self._services.client.advice):
+                await self._notice_settling()
+                await self._change_note(note)
             if error.retry_after:
                 await self._services.clock.sleep(error.retry_after)
         else:
             self._failed_polls = 0
+            self._last_answer = self._services.clock.monotonic()
             await self._apply(route, status.parse_status(route.shape, answer))
 
     async def _read_status(self, route: Route) -> Any:
@@ -260,6 +267,7 @@ class Watcher(Recorder):
 
     async def _save_sending(self) -> None:
         """Save the time before a create request is sent again, because this process may die before KIE answers."""
+        await self._notice_settling()
         self._note_sending()
         await self._save_task()
 
@@ -271,13 +279,8 @@ class Watcher(Recorder):
     async def _apply(self, route: Route, answer: Status) -> None:
         """Update the task from a status answer of KIE; if the task has ended, save it."""
         task, now = self.task, self._services.clock.monotonic()
-        if failures.has_new_word(task):
-            with suppress(LedgerError):
-                row = await self._services.ledger.find(task.id)
-                if row and row.final:
-                    self.note_settled(row)
+        await self._notice_settling()
         if task.final:
-            # A caller has settled the task meanwhile, with `resolve_task`.
             return
         if answer.state != "missing":
             self._missing_since = None
@@ -290,9 +293,8 @@ class Watcher(Recorder):
             self._last_progress = now
         if transition.state == "running":
             self._running_at = now
-            if transition.note != task.note and (transition.note or failures.has_new_word(task)):
-                task.note = transition.note
-                await self._save_task()
+            if transition.note or failures.has_no_known_state(task):
+                await self._change_note(transition.note)
         else:
             task.seconds, task.note = answer.seconds or self._estimate_seconds(), transition.note
         if transition.state == "succeeded":
@@ -301,6 +303,20 @@ class Watcher(Recorder):
             task.kind = adoption.find_kind(task)
         if transition.state != task.state:
             await self._finish(transition, answer.impossible_credits)
+
+    async def _notice_settling(self) -> None:
+        """Take over the end of the task if a caller has settled it with `resolve_task`, here or in another process."""
+        if failures.has_no_known_state(self.task):
+            with suppress(LedgerError):
+                row = await self._services.ledger.find(self.task.id)
+                if row and row.final:
+                    self.note_settled(row)
+
+    async def _change_note(self, note: str) -> None:
+        """Save a note about the running task."""
+        if note != self.task.note and not self.task.final:
+            self.task.note = note
+            await self._save_task()
 
     async def _save_files(self, downloader: Downloader) -> None:
         """Download the task's files; retry after growing pauses until all files are saved or KIE has deleted them."""
