@@ -12,7 +12,7 @@ from support.paths import FACTS
 
 from kie_mcp.kie import routes
 from kie_mcp.kie.result_readers import LONGEST_LINE, Media
-from kie_mcp.kie.status import EXPIRED, SHAPES, Status, parse_status
+from kie_mcp.kie.status import SHAPES, Status, parse_status
 
 SHAPES_FACTS = FACTS / "status_shapes.json"
 
@@ -454,7 +454,7 @@ def test_sung_words_come_a_line_at_a_time_with_the_second_it_begins_at() -> None
 
 def test_a_file_that_kie_has_deleted_comes_with_a_warning() -> None:
     data = {"state": "success", "videoInfo": {"videoUrl": "https://k/1.mp4"}, "expireFlag": 1}
-    assert parse_status("runway", answer(data)) == Status("succeeded", (Media("https://k/1.mp4"),), error=EXPIRED)
+    assert parse_status("runway", answer(data)) == Status("succeeded", (Media("https://k/1.mp4"),), is_gone=True)
 
 
 @pytest.mark.parametrize(

@@ -200,3 +200,29 @@ def test_a_late_task_of_which_kie_says_other_things_than_a_state_tells_them(
     answer = Status("missing" if state == "missing" else "running", error=error)
     found = decide("running", routes.JOBS, answer, Times(age, silence=age, usual=4))
     assert (found.state, error in found.note) == ("running", is_late)
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "retryable", "next_step"),
+    [
+        (429, "Too many concurrent tasks", True, "the same call may work later"),
+        (455, "maintenance", True, "the same call may work later"),
+        (503, "Service unavailable", True, "the same call may work later"),
+        (400, "Concurrency limit reached, try later", True, "the same call may work later"),
+        (402, "Insufficient credits", False, "Top up"),
+        (451, "Failed to fetch file", False, "upload it with upload_file"),
+        (413, "matches existing work of art", False, "Change what the message names"),
+        (None, "", False, "The same call may work later, or another model"),
+    ],
+)
+def test_a_failed_task_says_what_helps(code: int | None, error: str, *, retryable: bool, next_step: str) -> None:
+    found = decide("running", routes.JOBS, Status("failed", error=error, code=code), Times(9, silence=9)).error
+    assert found
+    assert (found.retryable, next_step in found.next_step) == (retryable, True)
+
+
+def test_a_success_whose_file_kie_has_deleted_is_expired() -> None:
+    answer = Status("succeeded", media=(Media("https://kie.test/heron.mp4"),), is_gone=True)
+    found = decide("running", routes.JOBS, answer, Times(9, silence=9))
+    assert (found.state, found.media, found.error and found.error.billed) == ("expired", (), True)
+    assert "has deleted the file" in str(found.error)

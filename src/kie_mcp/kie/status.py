@@ -41,7 +41,6 @@ LONGEST_CHARGE = 40
 """Maximum length of `Status.impossible_credits`, in characters; the rest is cut off."""
 LONGEST_TASK = 24 * 3600
 """Longest plausible duration of a task, in seconds."""
-EXPIRED = "KIE has deleted this file: it keeps results for 14 days."
 RUNNING_WORDS = (
     "0 2 false wait waiting queued queuing queueing pending submitted starting running processing in_progress "
     "generating text_success first_success wait_processing processing_validate wait_validating"
@@ -79,7 +78,7 @@ class Status:
     unread: str = ""
     """KIE's record of the task as JSON; only set if the task succeeded but both `media` and `texts` are empty."""
     error: str = ""
-    """KIE's error message on one line; if the task succeeded, this is only a warning, such as `EXPIRED`."""
+    """KIE's error message on one line; if the task succeeded, this is only a warning."""
     code: int | None = None
     """KIE's code of the error; None when there is no error, or when the error has no code."""
     credits: float | None = None
@@ -90,6 +89,8 @@ class Status:
     """Progress of the task from 0 to 1; None when KIE does not state it."""
     seconds: float | None = None
     """Seconds from the task's creation to its end, by KIE's clock; None if KIE does not state both times."""
+    is_gone: bool = False
+    """Whether the task succeeded, and KIE has deleted its files since."""
     new_word: str = ""
     """KIE's word for the state if its meaning is unknown, so that the task counts as running; otherwise empty."""
 
@@ -177,7 +178,7 @@ def parse_status(shape: str, answer: Any) -> Status:
     done = state == "succeeded"
     if done:
         # A finished 4K clip may come with the code 422. If the task succeeded, the code is no error, so it is removed.
-        code, message = None, EXPIRED if parse_integer(record.get("expireFlag")) == 1 else ""
+        code, message = None, ""
     progress = parse_number(record.get("progress"))
     return Status(
         state,
@@ -192,6 +193,7 @@ def parse_status(shape: str, answer: Any) -> Status:
         impossible_credits=impossible,
         progress=None if progress is None else min(max(progress / row.full_progress, 0), 1),
         seconds=measure_duration(record),
+        is_gone=done and parse_integer(record.get("expireFlag")) == 1,
         new_word=as_line(word) if is_new and state == "running" else "",
     )
 

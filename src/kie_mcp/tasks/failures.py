@@ -1,5 +1,6 @@
 """Failures: build the errors of failed tasks; each error says why, whether KIE billed the task, and what to do next."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -14,6 +15,8 @@ from kie_mcp.ledger.task import PENDING, Task
 from kie_mcp.text import quote_words
 
 _NAMES_NO_RESULT = "KIE says that the task has succeeded, and names no result."
+_TROUBLE = re.compile(r"\btry (again|later)\b|\bbusy\b|concurren|overload|rate limit", re.IGNORECASE)
+"""Matches KIE's reason for a failed task if the same call may work later; some of these have the code 400."""
 _NEW_WORD = "KIE calls the state of the task"
 _NO_STATE = "KIE does not tell the state of the task"
 
@@ -105,6 +108,15 @@ def files_gone_error(error: Exception) -> ApiError:
     )
 
 
+def deleted_error() -> ApiError:
+    """Build the error for a task that succeeded, and whose files KIE had deleted before this server knew the task."""
+    return ApiError(
+        "KIE made this and has deleted the file: it keeps results for 14 days.",
+        "Make it again if it is still wanted.",
+        billed=True,
+    )
+
+
 def file_lost_error(paths: str) -> ApiError:
     """Build the error for one part of a task if the part's saved file is gone, on this machine and at KIE."""
     what = f"{paths} is gone, and KIE has no copy any more."
@@ -168,13 +180,18 @@ def _mend_ledger(error: Exception) -> str:
     return "Make room on the disk, or end what holds the ledger"
 
 
-def task_failed_error(answer: Status) -> KieMcpError:
+def task_failed_error(answer: Status, advice: Advice) -> KieMcpError:
     """Build the error for a task that KIE accepted and later reported as failed."""
-    message = f"KIE says: {quote_words(answer.error)}" if answer.error else "KIE says no and gives no reason."
     billed = None if answer.credits is None else answer.credits > 0
-    if codes.find(answer.code).failure_retryable or "try again" in message.casefold():
+    if not answer.error:
+        step = "The same call may work later, or another model."
+        return TaskFailed("KIE says no and gives no reason.", step, billed=billed)
+    message, code = f"KIE says: {quote_words(answer.error)}", codes.find(answer.code)
+    if code.failure_retryable or code.retryable or _TROUBLE.search(answer.error):
         return TaskFailed(message, "KIE had trouble: the same call may work later.", retryable=True, billed=billed)
-    return TaskFailed(message, "Change what the message names, then call again.", billed=billed)
+    is_about_account = code.with_record == "request" or code.upload_gone
+    next_step = code.advise(advice) if is_about_account else "Change what the message names, then call again."
+    return TaskFailed(message, next_step, billed=billed)
 
 
 def not_finished_error(answer: Status, advice: Advice) -> KieMcpError:

@@ -84,9 +84,9 @@ def decide(state: State, route: Route, answer: Status, times: Times, *, advice: 
         case "succeeded":
             return _decide_succeeded(route, answer, times, advice)
         case "failed":
-            return Transition("failed", failures.task_failed_error(answer), charged=answer.credits)
+            return Transition("failed", failures.task_failed_error(answer, advice), charged=answer.credits)
         case "missing" if route.repeated and times.missing > GRACE_SECONDS:
-            return Transition("failed", failures.task_failed_error(answer))
+            return Transition("failed", failures.task_failed_error(answer, advice))
         case "missing" if times.missing > GRACE_SECONDS:
             return Transition("expired", failures.task_gone_error(advice))
         case "running" if route.repeated and times.age > REPEATED_FOR:
@@ -125,6 +125,8 @@ def explain_silence(error: ApiError, failed_polls: int, silence: float, advice: 
 
 def _decide_succeeded(route: Route, answer: Status, times: Times, advice: Advice) -> Transition:
     # On some routes, status answers never contain a result. A task on such a route succeeds without a result.
+    if answer.is_gone:
+        return Transition("expired", failures.deleted_error(), charged=answer.credits)
     if answer.media or answer.texts or not status.SHAPES[route.shape].makes_results:
         return Transition("succeeded", media=answer.media, texts=answer.texts, charged=answer.credits)
     # A result is missing. A later status answer may contain it, but a route that answers at once has no later status
