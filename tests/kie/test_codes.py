@@ -126,6 +126,30 @@ def test_an_error_without_a_reason_says_so() -> None:
     assert str(codes.error(500, "")) == "KIE says 500: no reason"
 
 
+@pytest.mark.parametrize(
+    ("code", "message", "expected"),
+    [
+        (404, "The task does not exist", ApiError),
+        (404, "Record not found", ApiError),
+        (404, "Not Found", NotOffered),
+        (404, "No such endpoint", NotOffered),
+        (422, "With this model, images in WebP are not supported", ApiError),
+        (422, "The model could not be run: duration 8 is not valid", ApiError),
+        (422, "For model veo3_fast the aspect ratio 1:1 is not supported", ApiError),
+        (422, "model V5: personaModel is not available in non-custom mode", ApiError),
+        (422, "model V4 is not supported with personaModel", ApiError),
+        (422, "The model does not support 1080p; this combination is not supported", ApiError),
+        (422, "The model kling/v2-1 is not supported", NotOffered),
+        (422, "Model veo3 does not exist.", NotOffered),
+        (422, "The model name you specified is not supported", NotOffered),
+    ],
+)
+def test_a_refusal_of_the_source_or_of_arguments_is_none_of_the_model(
+    code: int, message: str, expected: type[ApiError]
+) -> None:
+    assert type(codes.error(code, message)) is expected
+
+
 @pytest.mark.parametrize("code", [400, 404, 422])
 def test_only_a_422_that_names_the_model_is_about_the_model(code: int) -> None:
     error = codes.error(code, "The model x is no longer available")

@@ -34,10 +34,17 @@ TRY_AGAIN = "Try again in a moment."
 
 UNKNOWN_MODEL = re.compile(
     r"\b(no such|unknown|invalid|unsupported) model\b"
-    r"|\bmodel\b.{0,120}\b(not (found|exist|available|supported|offered|valid)|no longer|unknown|unavailable)\b",
+    r"|\bmodel:?( (name|id)( you \w+)?)? *[^\s,:;]* +((is|does|has been|can) +)?"
+    r"(not +(be +)?(found|exist|available|supported|offered|valid)|no longer|unknown|unavailable)\b"
+    r"(?! +(with|in|for)\b)",
     re.IGNORECASE,
 )
-"""Matches KIE's message with code 422 if KIE refuses the model's id; with other messages, KIE refuses the arguments."""
+"""Matches KIE's message with code 422 if KIE refuses the model's id; with other messages, KIE refuses the arguments.
+
+In "With this model, WebP is not supported" and "model V4 is not supported with personaModel", the model is no problem.
+"""
+UNKNOWN_SOURCE = re.compile(r"\b(task|record|audio|video|music|song|image)s?\b.*\b(not|no|null)\b", re.IGNORECASE)
+"""Matches KIE's message with code 404 if KIE does not know the earlier task that the request names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,5 +171,7 @@ def error(code: int, message: str, retry_after: float | None = None, *, advice: 
     kind, next_step = row.error, row.advise(advice)
     if code == 422 and UNKNOWN_MODEL.search(message):
         kind, next_step = NotOffered, CHANGE_MODEL
+    if code == 404 and UNKNOWN_SOURCE.search(message):
+        kind, next_step = ApiError, CHANGE_ARGUMENTS
     text = f"KIE says {code}: {quote_words(message) if message else 'no reason'}"
     return kind(text, next_step, retryable=row.retryable, code=code, retry_after=retry_after)
