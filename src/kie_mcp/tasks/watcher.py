@@ -7,7 +7,7 @@ module `polling` computes when to poll.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -28,6 +28,7 @@ from kie_mcp.tasks.midi_results import MIDI_MODEL, write_notes
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.polling import REPEAT_SECONDS, DurationEstimate
 from kie_mcp.tasks.recorder import Recorder
+from kie_mcp.tasks.sent_files import find_files, note_files
 from kie_mcp.tasks.services import LONGEST_LEDGER_BACKOFF, Services
 from kie_mcp.tasks.transitions import Times
 
@@ -169,19 +170,25 @@ class Watcher(Recorder):
         states_charge = all(routes.find(route_id).states_charge for route_id in sent)
         await balance.note_before(task, states_charge=states_charge)
         try:
-            await self._try_routes(sent)
+            await self._try_routes(sent, resolved.values())
         except ApiError as error:
             if not codes.find(error.code).upload_gone or not await self._services.uploader.forget(resolved.values()):
                 raise
             logger.info("task %s: %s", task.id, error)
-            await self._try_routes(bodies(await self._services.references.resolve(refs)))
+            resolved = await self._services.references.resolve(refs)
+            await self._try_routes(bodies(resolved), resolved.values())
 
-    async def _try_routes(self, bodies: Mapping[str, dict[str, Any]]) -> None:
-        """Send the create request on one route after the other, until a route offers the model."""
+    async def _try_routes(self, bodies: Mapping[str, dict[str, Any]], sources: Iterable[str]) -> None:
+        """Send the create request on one route after the other, until a route offers the model.
+
+        Args:
+            bodies: The body of the create request for the id of each route.
+            sources: KIE's URLs and ids of the files and tasks that the call names.
+        """
         task = self.task
         for number, (route_id, body) in enumerate(bodies.items(), start=1):
             route = routes.find(route_id)
-            task.route, task.request = route_id, body if route.repeated else None
+            task.route, task.request = route_id, body if route.repeated else note_files(sources)
             try:
                 await self._create_on(route, body)
             except NotOffered:
@@ -301,6 +308,9 @@ class Watcher(Recorder):
             task.results = [Result(media.url, id=media.id, label=media.label) for media in transition.media]
             task.texts = list(transition.texts)
             task.kind = adoption.find_kind(task)
+        if transition.state == "failed" and codes.find(answer.code).upload_gone:
+            with suppress(LedgerError):
+                await self._services.uploader.forget(find_files(task))
         if transition.state != task.state:
             await self._finish(transition, answer.impossible_credits)
 
