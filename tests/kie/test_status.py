@@ -112,6 +112,9 @@ def test_the_documented_success_is_read_with_all_that_it_made(family: str) -> No
 def test_the_documented_failure_is_read_with_its_reason(family: str) -> None:
     shape = NAMES.get(family, family)
     example = DOCUMENTED[family]["example_failed_response"]
+    if shape in NOT_YET:
+        # The copy of the documents leaves out the words.
+        example = {**example, "msg": "1080P still processing"}
     status = parse_status(shape, example)
     assert status.state == ("running" if shape in NOT_YET else "failed")
     assert (status.media, status.texts) == ((), ())
