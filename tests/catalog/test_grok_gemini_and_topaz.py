@@ -393,3 +393,9 @@ def test_a_model_is_known_by_what_people_call_it(
     family: Family, name: str, arguments: dict[str, Any], id_: str
 ) -> None:
     assert family.parse({"model": name, **arguments}).id == id_
+
+
+@pytest.mark.parametrize("images", ["null", " None", "", [], ["null"], [""], None])
+def test_a_placeholder_for_pictures_does_not_hide_the_earlier_task(images: Any) -> None:
+    given = grok.ImageToVideo.received({"task_id": "kie-1", "image_urls": images})
+    assert given["image_task"] == "kie-1"

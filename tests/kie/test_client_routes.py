@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from anyio.lowlevel import checkpoint
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from support.fake_kie import ScriptedKie, client_for, envelope
 
@@ -26,7 +27,7 @@ async def test_the_body_goes_where_the_method_has_room(way: str, method: str, *,
     answer = envelope(200, data={"successFlag": 1, "result": "slow", "resultUrl": "https://f.example/1.mp4"})
     told = ScriptedKie(answer)
     async with client_for(told) as kie:
-        given = await (kie.repeat_create(route, BODY) if again else kie.create_and_read(route, BODY))
+        given = await (kie.repeat_create(route, BODY, checkpoint) if again else kie.create_and_read(route, BODY))
     assert given["data"]["result"] == "slow"
     (asked,) = told.requests
     assert (asked.method, asked.url.path) == (method, route.create)
@@ -125,5 +126,5 @@ async def test_asking_again_is_one_attempt(answer: Response | Exception) -> None
     told = ScriptedKie(answer)
     async with client_for(told) as kie:
         with pytest.raises(ApiError):
-            await kie.repeat_create(PRODUCTS["veo-4k"], BODY)
+            await kie.repeat_create(PRODUCTS["veo-4k"], BODY, checkpoint)
     assert len(told.requests) == 1

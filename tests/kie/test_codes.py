@@ -45,7 +45,7 @@ ROWS = [
     ),
     Row((404,), NotOffered, ADDRESS, "refused", "missing", "missing"),
     Row((405,), NotOffered, ADDRESS, "refused"),
-    Row((408,), ApiError, AGAIN, "retryable failure_retryable", "failed", "failed"),
+    Row((408,), ApiError, AGAIN, "retryable failure_retryable", "request", "failed"),
     Row((409,), ApiError, "Use the one that exists: list_tasks shows the tasks there are.", "refused accepted"),
     Row((422,), flags="refused not_ready", bare="missing"),
     Row((429,), RateLimited, "Wait ten seconds.", "refused retryable", "request", "request"),
@@ -124,6 +124,30 @@ def test_no_code_at_all_says_nothing_as_an_unknown_one() -> None:
 
 def test_an_error_without_a_reason_says_so() -> None:
     assert str(codes.error(500, "")) == "KIE says 500: no reason"
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "expected"),
+    [
+        (404, "The task does not exist", ApiError),
+        (404, "Record not found", ApiError),
+        (404, "Not Found", NotOffered),
+        (404, "No such endpoint", NotOffered),
+        (422, "With this model, images in WebP are not supported", ApiError),
+        (422, "The model could not be run: duration 8 is not valid", ApiError),
+        (422, "For model veo3_fast the aspect ratio 1:1 is not supported", ApiError),
+        (422, "model V5: personaModel is not available in non-custom mode", ApiError),
+        (422, "model V4 is not supported with personaModel", ApiError),
+        (422, "The model does not support 1080p; this combination is not supported", ApiError),
+        (422, "The model kling/v2-1 is not supported", NotOffered),
+        (422, "Model veo3 does not exist.", NotOffered),
+        (422, "The model name you specified is not supported", NotOffered),
+    ],
+)
+def test_a_refusal_of_the_source_or_of_arguments_is_none_of_the_model(
+    code: int, message: str, expected: type[ApiError]
+) -> None:
+    assert type(codes.error(code, message)) is expected
 
 
 @pytest.mark.parametrize("code", [400, 404, 422])

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kie_mcp.tasks.polling import (
+    DOUBT_SECONDS,
     FEWEST_DURATIONS,
     NEWEST_DURATIONS,
     REPEAT_SECONDS,
@@ -248,13 +249,14 @@ def test_a_wrong_figure_is_outgrown(usual: float, built_in: float) -> None:
 @pytest.mark.parametrize("doubted", [False, True])
 def test_the_backoff_after_failed_polls_doubles(failed_polls: int, doubted: bool, expected: float) -> None:
     estimate = DurationEstimate(180)
+    assert poll_delay(0, estimate, failed_polls=failed_polls, doubted=doubted) == expected
     found = poll_delay(0, estimate, failed_polls=failed_polls, doubted=doubted, repeated=True)
-    assert found == expected
+    assert found == max(expected, REPEAT_SECONDS)
 
 
-@pytest.mark.parametrize("repeated", [False, True])
-def test_a_task_that_kie_should_know_is_polled_again_after_a_second(repeated: bool) -> None:
-    assert poll_delay(100, DurationEstimate(180), doubted=True, repeated=repeated) == 1
+def test_a_task_that_kie_should_know_is_polled_again_after_five_seconds() -> None:
+    assert poll_delay(100, DurationEstimate(180), doubted=True) == DOUBT_SECONDS
+    assert poll_delay(100, DurationEstimate(180), doubted=True, repeated=True) == REPEAT_SECONDS
 
 
 @given(seconds, usuals)

@@ -393,6 +393,21 @@ async def test_what_expired_may_be_asked_for_again_at_once(
         assert (await run_to_end(runner, again)).state == "succeeded"
 
 
+async def test_a_task_that_kie_lost_is_not_paid_again_at_once(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
+) -> None:
+    async with run_runner(tmp_path, sandbox.app, clock, rules=Rules()) as runner:
+        sandbox.inject_fault("status", "null-record", 1000)
+        task = await run_to_end(runner, await runner.submit(Order("veo_video", model_call("veo_video"))))
+        assert (task.state, (task.error or {})["billed"]) == ("expired", None)
+        again = await runner.submit(Order("veo_video", model_call("veo_video")))
+        assert again.id == task.id
+        assert "Do not repeat the call" in (again.error or {})["next_step"]
+        clock.now = task.created + WINDOW + 1
+        assert (await runner.submit(Order("veo_video", model_call("veo_video")))).id != task.id
+    assert len(sandbox.accepted) == 2
+
+
 async def test_a_file_that_could_not_be_uploaded_is_tried_again_with_the_next_call(
     client: Client, sandbox: Sandbox, folder: Path
 ) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from starlette.responses import Response
 from support.clock import JumpingClock
 from support.runners import InterceptedKie, run_runner, run_to_end, task_rows
 
@@ -13,9 +14,11 @@ from kie_mcp.catalog.registry import MODELS
 from kie_mcp.errors import ApiError, AuthError, InsufficientCredits, UnknownOutcome
 from kie_mcp.kie.routes import PRODUCTS
 from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.sandbox.faults import build_envelope
 from kie_mcp.tasks.callbacks import Callbacks
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.polling import REPEAT_SECONDS
+from kie_mcp.tasks.repeated_requests import find_body
 from kie_mcp.tasks.transitions import REPEATED_FOR
 
 pytestmark = [pytest.mark.anyio, pytest.mark.on_postgresql]
@@ -61,7 +64,7 @@ async def test_a_larger_clip_is_asked_for_until_it_is_there_and_billed_once(
     async with run_runner(tmp_path, gate, clock) as runner:
         task = await runner.submit(Order("veo_upscale", size.call()))
         assert task_rows(tmp_path) == [(task.id, "running", None, size.way)]
-        assert task.request == {"taskId": "5f0c", "index": 0}
+        assert find_body(task) == {"taskId": "5f0c", "index": 0}
         task = await run_to_end(runner, task)
     assert (task.state, task.saved, task.error) == ("succeeded", True, None)
     assert [Path(result.path).suffix for result in task.results] == [".mp4"]
@@ -125,6 +128,31 @@ async def test_whoever_asks_after_a_larger_clip_does_not_hurry_kie(
 
 
 @both
+@pytest.mark.parametrize("how", [429, "code:455", 500, "reset-before"])
+async def test_a_larger_clip_is_asked_for_every_half_minute_also_after_failures_and_by_the_next_servers(
+    clock: JumpingClock, tmp_path: Path, size: Size, how: int | str
+) -> None:
+    """As in a host that starts a server for each call."""
+    times: list[float] = []
+
+    async def note(path: str) -> None:
+        if "/veo/" in path:
+            times.append(clock.now)
+
+    sandbox = Sandbox(seconds=400, clock=clock.time)
+    gate = InterceptedKie(sandbox.app, get=note, post=note)
+    async with run_runner(tmp_path, gate, clock) as runner:
+        task = await runner.submit(Order("veo_upscale", size.call()))
+        sandbox.inject_fault("create", how, 4)
+        await runner.wait([task], 4.5 * REPEAT_SECONDS)
+    for _ in range(12):
+        async with run_runner(tmp_path, gate, clock) as runner:
+            await runner.wait([await runner.get(task.id)], 11)
+    assert len(times) > 6
+    assert min(later - earlier for earlier, later in pairwise(times)) >= REPEAT_SECONDS
+
+
+@both
 async def test_a_larger_clip_that_fails_says_why(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, size: Size
 ) -> None:
@@ -158,7 +186,14 @@ async def test_a_larger_clip_that_never_comes_is_given_up_with_kies_last_words(
 @both
 @pytest.mark.parametrize(
     ("how", "error"),
-    [("code:422", ApiError), (402, InsufficientCredits), (401, AuthError), ("code:455", ApiError), (505, ApiError)],
+    [
+        ("code:422", ApiError),
+        ("code:400", ApiError),
+        (402, InsufficientCredits),
+        (401, AuthError),
+        ("code:455", ApiError),
+        (505, ApiError),
+    ],
 )
 async def test_a_larger_clip_is_refused_like_anything_else(
     sandbox: Sandbox,
@@ -202,7 +237,23 @@ async def test_a_first_answer_that_got_lost_leaves_a_larger_clip_unknown(
 
 
 @both
-@pytest.mark.parametrize("how", ["code:400", 400, "code:200"])
+async def test_a_larger_clip_that_kie_refuses_later_fails_with_kies_words(
+    clock: JumpingClock, tmp_path: Path, size: Size
+) -> None:
+    begun = clock.now
+
+    async def refuse(_: str) -> Response | None:
+        return build_envelope(400, "This video cannot be upgraded") if clock.now > begun + 1 else None
+
+    sandbox = Sandbox(seconds=600, clock=clock.time)
+    async with run_runner(tmp_path, InterceptedKie(sandbox.app, get=refuse, post=refuse), clock) as runner:
+        task = await run_to_end(runner, await runner.submit(Order("veo_upscale", size.call())))
+    assert (task.state, (task.error or {})["message"]) == ("failed", 'KIE says: "This video cannot be upgraded"')
+    assert 3 * REPEAT_SECONDS < clock.now - begun < 6 * REPEAT_SECONDS
+
+
+@both
+@pytest.mark.parametrize("how", ["code:200"])
 async def test_a_first_answer_that_bids_to_wait_is_no_refusal(
     sandbox: Sandbox,
     clock: JumpingClock,

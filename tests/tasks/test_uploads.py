@@ -131,6 +131,31 @@ async def test_a_file_that_kie_has_lost_is_sent_again_and_the_task_made_without_
     assert sandbox.balance == 1000 - 3 * 4
 
 
+@pytest.mark.parametrize("restart", [False, True])
+async def test_a_file_that_a_running_task_could_not_fetch_is_sent_again_with_the_next_call(
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, *, restart: bool
+) -> None:
+    failed = {"taskId": "", "state": "fail", "failCode": "451", "failMsg": "Failed to fetch the image"}
+    is_gone = False
+
+    async def fail(path: str) -> Response | None:
+        body = {"code": 200, "msg": "success", "data": failed}
+        return JSONResponse(body) if path == JOBS.status and is_gone else None
+
+    gate = InterceptedKie(sandbox.app, get=fail)
+    async with run_runner(tmp_path, gate, clock) as runner:
+        task = await runner.submit(draw(tmp_path))
+        is_gone = True
+        if not restart:
+            task = await run_to_end(runner, task)
+    async with run_runner(tmp_path, gate, clock) as runner:
+        task = await run_to_end(runner, await runner.get(task.id))
+        assert (task.state, "upload it with upload_file" in (task.error or {})["next_step"]) == ("failed", True)
+        is_gone = False
+        assert (await run_to_end(runner, await runner.submit(draw(tmp_path)))).state == "succeeded"
+    assert gate.requests.count(UPLOAD) == 2
+
+
 async def test_a_file_that_kie_does_not_find_twice_ends_the_task_at_no_cost(
     sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:

@@ -100,10 +100,10 @@ def read_arguments(arguments: Mapping[str, Any], schema: Schema) -> dict[str, An
 def keep_given(arguments: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
     """Return the arguments that have a value: neither empty nor a text such as "null" that means "not given"."""
     fields = schema["properties"]
-    return {name: value for name, value in arguments.items() if _is_given(value, fields.get(name, {}))}
+    return {name: value for name, value in arguments.items() if is_given(value, fields.get(name, {}))}
 
 
-def _is_given(value: Any, schema: Schema) -> bool:
+def is_given(value: Any, schema: Schema) -> bool:
     """Tell whether a value is given.
 
     Empty values, texts such as "null" and lists of only such values are not given. A text with a JSON list or object is

@@ -150,15 +150,16 @@ class KieClient:
         bodies.check_encodable(body)
         return await self._with_create_slot(task, lambda: self._create_and_read_once(route, body))
 
-    async def repeat_create(self, route: Route, body: Mapping[str, Any]) -> Any:
+    async def repeat_create(self, route: Route, body: Mapping[str, Any], before: Callable[[], Awaitable[None]]) -> Any:
         """Send the create request of a `repeated` route again, and return KIE's answer; KIE does not bill it again.
 
-        The client makes only one attempt, because KIE requires a pause between two attempts.
+        There is only one attempt, as KIE requires a pause between two. The function `before` is called just before it.
 
         Raises:
             ApiError: When the answer says nothing about the task; `read_status` lists the reasons.
         """
         await self._read_limiter.acquire(route.create)
+        await before()
         url = self.base_url + route.create
         return await self._read_once(route.method, url, is_status=True, **_body_arguments(route.method, body))
 

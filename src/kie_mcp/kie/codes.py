@@ -34,10 +34,17 @@ TRY_AGAIN = "Try again in a moment."
 
 UNKNOWN_MODEL = re.compile(
     r"\b(no such|unknown|invalid|unsupported) model\b"
-    r"|\bmodel\b.{0,120}\b(not (found|exist|available|supported|offered|valid)|no longer|unknown|unavailable)\b",
+    r"|\bmodel:?( (name|id)( you \w+)?)? *[^\s,:;]* +((is|does|has been|can) +)?"
+    r"(not +(be +)?(found|exist|available|supported|offered|valid)|no longer|unknown|unavailable)\b"
+    r"(?! +(with|in|for)\b)",
     re.IGNORECASE,
 )
-"""Matches KIE's message with code 422 if KIE refuses the model's id; with other messages, KIE refuses the arguments."""
+"""Matches KIE's message with code 422 if KIE refuses the model's id; with other messages, KIE refuses the arguments.
+
+In "With this model, WebP is not supported" and "model V4 is not supported with personaModel", the model is no problem.
+"""
+UNKNOWN_SOURCE = re.compile(r"\b(task|record|audio|video|music|song|image)s?\b.*\b(not|no|null)\b", re.IGNORECASE)
+"""Matches KIE's message with code 404 if KIE does not know the earlier task that the request names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +112,8 @@ CODES: Mapping[int, Code] = {
     404: replace(REFUSED, error=NotOffered, next_step=CHANGE_ADDRESS, without_record="missing", with_record="missing"),
     405: replace(REFUSED, error=NotOffered, next_step=CHANGE_ADDRESS),
     # KIE answers 408 when it has waited too long for the model's vendor. The vendor may have accepted the create
-    # request.
-    408: replace(FAILED, next_step=TRY_AGAIN, retryable=True, failure_retryable=True),
+    # request. As the answer to a status request without the task's record, the 408 says nothing about the task.
+    408: replace(FAILED, next_step=TRY_AGAIN, retryable=True, without_record="request", failure_retryable=True),
     # An answer 409 may have the id of a task that exists already. With an id, it is treated like a success.
     409: replace(REFUSED, next_step="Use the one that exists: list_tasks shows the tasks there are.", accepted=True),
     # A 422 without the task's record ("recordInfo is null") means that KIE does not know the task. A 422 with the
@@ -164,5 +171,7 @@ def error(code: int, message: str, retry_after: float | None = None, *, advice: 
     kind, next_step = row.error, row.advise(advice)
     if code == 422 and UNKNOWN_MODEL.search(message):
         kind, next_step = NotOffered, CHANGE_MODEL
+    if code == 404 and UNKNOWN_SOURCE.search(message):
+        kind, next_step = ApiError, CHANGE_ARGUMENTS
     text = f"KIE says {code}: {quote_words(message) if message else 'no reason'}"
     return kind(text, next_step, retryable=row.retryable, code=code, retry_after=retry_after)

@@ -5,6 +5,7 @@ code 422. If an answer is empty or not understood, the task is assumed to be run
 documentation counts by what is beside it: a task with its end or its charge, and with results, has succeeded.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -40,7 +41,6 @@ LONGEST_CHARGE = 40
 """Maximum length of `Status.impossible_credits`, in characters; the rest is cut off."""
 LONGEST_TASK = 24 * 3600
 """Longest plausible duration of a task, in seconds."""
-EXPIRED = "KIE has deleted this file: it keeps results for 14 days."
 RUNNING_WORDS = (
     "0 2 false wait waiting queued queuing queueing pending submitted starting running processing in_progress "
     "generating text_success first_success wait_processing processing_validate wait_validating"
@@ -51,6 +51,14 @@ END_WORDS = (
     "timeout rejected"
 )
 """States that probably mean that a task has ended, although KIE's documentation does not list them."""
+NOT_YET = re.compile(
+    r"processing|\bnot (success|ready|finished|completed?)|\bresults?\b.*\b(blank|empty|null|not)\b", re.IGNORECASE
+)
+"""Matches KIE's message with code 422 if KIE knows the task, and has no results of it yet.
+
+For example, Veo's messages are "record status is not success" and "record result data is blank", while "recordInfo is
+null" means that KIE does not know the task.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +66,10 @@ class Status:
     """A parsed status answer: the state and the results of one task."""
 
     state: State
-    """State of the task; `missing` means that KIE does not know the task, or does not know it yet."""
+    """State of the task; `missing` means that KIE does not know the task, or does not know it yet.
+
+    On a `repeated` route, it means that KIE refuses the request.
+    """
     media: tuple[Media, ...] = ()
     texts: tuple[str, ...] = ()
     """The text results: lyrics with their title, a phrase, an id, or JSON such as the notes of a MIDI file."""
@@ -67,7 +78,7 @@ class Status:
     unread: str = ""
     """KIE's record of the task as JSON; only set if the task succeeded but both `media` and `texts` are empty."""
     error: str = ""
-    """KIE's error message on one line; if the task succeeded, this is only a warning, such as `EXPIRED`."""
+    """KIE's error message on one line; if the task succeeded, this is only a warning."""
     code: int | None = None
     """KIE's code of the error; None when there is no error, or when the error has no code."""
     credits: float | None = None
@@ -78,6 +89,8 @@ class Status:
     """Progress of the task from 0 to 1; None when KIE does not state it."""
     seconds: float | None = None
     """Seconds from the task's creation to its end, by KIE's clock; None if KIE does not state both times."""
+    is_gone: bool = False
+    """Whether the task succeeded, and KIE has deleted its files since."""
     new_word: str = ""
     """KIE's word for the state if its meaning is unknown, so that the task counts as running; otherwise empty."""
 
@@ -165,7 +178,7 @@ def parse_status(shape: str, answer: Any) -> Status:
     done = state == "succeeded"
     if done:
         # A finished 4K clip may come with the code 422. If the task succeeded, the code is no error, so it is removed.
-        code, message = None, EXPIRED if parse_integer(record.get("expireFlag")) == 1 else ""
+        code, message = None, ""
     progress = parse_number(record.get("progress"))
     return Status(
         state,
@@ -180,6 +193,7 @@ def parse_status(shape: str, answer: Any) -> Status:
         impossible_credits=impossible,
         progress=None if progress is None else min(max(progress / row.full_progress, 0), 1),
         seconds=measure_duration(record),
+        is_gone=done and parse_integer(record.get("expireFlag")) == 1,
         new_word=as_line(word) if is_new and state == "running" else "",
     )
 
@@ -236,8 +250,10 @@ def state_from_code(row: Shape, code: int | None, message: str, *, has_results: 
         return "succeeded"
     meaning = codes.find(code)
     verdict = meaning.verdict(has_record=has_record)
-    # KIE answers 400 or 422 until the larger version of a Veo clip is ready. Such a task is still running.
-    if verdict == "missing" and meaning.not_ready and "processing" in message.lower():
+    if not row.state and meaning.not_ready and message and not has_record:
+        # Until the larger version of a Veo clip is ready, KIE says that it is processing. Other words are a refusal.
+        return "running" if "processing" in message.lower() else "missing"
+    if verdict == "missing" and meaning.not_ready and NOT_YET.search(message):
         return "running"
     return "running" if verdict == "request" else verdict
 

@@ -24,7 +24,7 @@ from kie_mcp.ledger.marks import Marks, is_marked
 from kie_mcp.ledger.migrations import REVISIONS, Revisions
 from kie_mcp.ledger.rate_limit import CreateSlots, ReadSlots
 from kie_mcp.ledger.recent import Recent
-from kie_mcp.ledger.rows import MAX_CREDITS, NEVER_BILLED, row_from_task, task_from_row, update_task
+from kie_mcp.ledger.rows import IS_LOST, MAX_CREDITS, NEVER_BILLED, row_from_task, task_from_row, update_task
 from kie_mcp.ledger.spending import Moment
 from kie_mcp.ledger.sqlite import SqliteDatabase
 from kie_mcp.ledger.statistics import Statistics
@@ -33,7 +33,7 @@ from kie_mcp.ledger.task import BATCH, FINAL, Result, State, Task
 from kie_mcp.ledger.uploads import Uploads
 
 WITHOUT_RESULT: tuple[State, ...] = ("failed", "expired")
-"""States of tasks that ended without a result; a repeated call creates a new task instead of returning such a task."""
+"""States of tasks that ended without a result; a repeated call creates a new task unless `IS_LOST` is true."""
 
 LedgerError = sa.exc.SQLAlchemyError
 """The error that all methods of the ledger raise when the database fails."""
@@ -189,7 +189,7 @@ class Ledger:
             since: Start of the repeat window, in seconds since 1970. Tasks that are still running may be older.
 
         Returns:
-            The newest task with this idempotency key that neither failed nor expired; None if there is no such task.
+            The newest task with this idempotency key that neither failed nor expired, or that KIE lost; else None.
         """
         async with self.database.reading() as connection:
             return await _find_repeated(connection, idempotency_key, since)
@@ -361,7 +361,8 @@ def _select_parts(id_: str) -> sa.Select[Any]:
 async def _find_repeated(connection: AsyncConnection, idempotency_key: str, since: float) -> Task | None:
     # A task that still runs is found even if it was created before the repeat window.
     in_window = sa.or_(tasks.c.created >= since, tasks.c.state.not_in(FINAL))
-    same = (tasks.c.fingerprint == idempotency_key, in_window, tasks.c.state.not_in(WITHOUT_RESULT))
+    may_have_result = sa.or_(tasks.c.state.not_in(WITHOUT_RESULT), IS_LOST)
+    same = (tasks.c.fingerprint == idempotency_key, in_window, may_have_result)
     order = (tasks.c.created.desc(), tasks.c.number.desc())
     rows = await fetch_rows(connection, sa.select(tasks).where(*same).order_by(*order).limit(1))
     return task_from_row(rows[0]) if rows else None

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from kie_mcp.catalog.fields import Kind
 from kie_mcp.errors import BrokenRow
 from kie_mcp.ledger.expressions import LocalDay, contains
-from kie_mcp.ledger.tables import LATEST, tasks
-from kie_mcp.ledger.task import Result, State, Task
+from kie_mcp.ledger.tables import IS_NO_PART, LATEST, tasks
+from kie_mcp.ledger.task import KEPT_FOR, Result, State, Task
 
 COLUMN_NAMES = {"idempotency_key": "fingerprint", "price_key": "tariff"}
 """The attributes of `Task` whose column has a different name: the key is the attribute, the value is the column."""
@@ -28,6 +28,16 @@ NEVER_BILLED = contains(tasks.c.error, '"billed": false')
 """An SQL condition for tasks whose error says that KIE did not charge them.
 
 A message inside the JSON cannot contain this text, because JSON escapes quotation marks inside texts.
+"""
+IS_LOST = sa.and_(
+    tasks.c.state == "expired",
+    contains(tasks.c.error, '"billed": null'),
+    tasks.c.finished - tasks.c.created < KEPT_FOR,
+    IS_NO_PART,
+)
+"""An SQL condition for tasks that KIE did not know although it should have had them still, so KIE may have billed them.
+
+Parts are left out: a parent task would otherwise never get the missing part, since its parts may have any age.
 """
 
 

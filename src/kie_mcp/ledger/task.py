@@ -142,8 +142,9 @@ class Task:
     request: dict[str, Any] | None = None
     """Data that are needed to continue the task; None on routes that need no such data.
 
-    On a `repeated` route, this is the body of the create request, which polling sends again. For a parent task, it
-    is the plan of its parts. For a batch, it has the items and their states.
+    On a `repeated` route, this is the body of the create request, which polling sends again, and the time when it was
+    last sent. On other routes, it has the URLs of the files that the create request names. For a parent task, it is the
+    plan of its parts. For a batch, it has the items and their states.
     """
     idempotency_key: str = ""
     """Key that is equal for all calls that ask for the same result; the database column is `fingerprint`."""

@@ -94,7 +94,7 @@ async def settle(client: KieClient, ledger: Ledger, task: Task, outcome: str, *,
 
     The results of a task are missing if KIE's answer had none, or if the task is `expired`, for example because KIE did
     not know it. KIE may know an expired task after all, for example with the API key of the right account. A task may
-    also have ended if it has run for too long in a state that kie-mcp does not know.
+    also have ended if it has run for too long in a state that kie-mcp does not know, or if KIE does not tell its state.
 
     Args:
         client: The client of KIE's API.
@@ -108,7 +108,7 @@ async def settle(client: KieClient, ledger: Ledger, task: Task, outcome: str, *,
         ApiError: When KIE does not answer, or the answer does not say whether KIE knows the id.
     """
     is_unknown = task.state == "unknown"
-    if not (is_unknown or task.state == "expired" or failures.lacks_result(task) or failures.has_new_word(task)):
+    if not (is_unknown or task.state == "expired" or failures.lacks_result(task) or failures.has_no_known_state(task)):
         raise InvalidCall(f"Task {task.id} is {task.state}: there is nothing to settle.", "Ask get_task.")
     if " ".join(re.findall(r"\w+", outcome.casefold().replace("_", " "))) == NOT_CREATED:
         if not is_unknown:

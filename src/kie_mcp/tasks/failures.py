@@ -1,5 +1,6 @@
 """Failures: build the errors of failed tasks; each error says why, whether KIE billed the task, and what to do next."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -14,7 +15,10 @@ from kie_mcp.ledger.task import PENDING, Task
 from kie_mcp.text import quote_words
 
 _NAMES_NO_RESULT = "KIE says that the task has succeeded, and names no result."
+_TROUBLE = re.compile(r"\btry (again|later)\b|\bbusy\b|concurren|overload|rate limit", re.IGNORECASE)
+"""Matches KIE's reason for a failed task if the same call may work later; some of these have the code 400."""
 _NEW_WORD = "KIE calls the state of the task"
+_NO_STATE = "KIE does not tell the state of the task"
 
 
 def lacks_result(task: Task) -> bool:
@@ -38,9 +42,21 @@ def new_word_note(word: str, advice: Advice) -> str:
     return f"{_NEW_WORD} {quote_words(word)}, which kie-mcp does not know. {further}"
 
 
-def has_new_word(task: Task) -> bool:
-    """Return True if a task has run too long, in a state whose name kie-mcp does not know."""
-    return task.state == "running" and task.note.startswith(_NEW_WORD)
+def no_state_note(reason: str, next_step: str, advice: Advice) -> str:
+    """Return a sentence for the user about a task whose state KIE has not told for a while.
+
+    Args:
+        reason: KIE's answer, or why there is none.
+        next_step: What the user can do so that KIE tells the state again.
+        advice: The texts for the owner of the account.
+    """
+    further = f"The task may have ended: look at {advice.task_list}. resolve_task takes the link of its file."
+    return f"{_NO_STATE}: {reason.rstrip('.')}. {next_step} {further}"
+
+
+def has_no_known_state(task: Task) -> bool:
+    """Return True if a task runs, but KIE has not told its state for a while, or in a word that is not known."""
+    return task.state == "running" and task.note.startswith((_NEW_WORD, _NO_STATE))
 
 
 def not_sent_error() -> KieMcpError:
@@ -87,6 +103,15 @@ def files_gone_error(error: Exception) -> ApiError:
     """Build the error for a task whose files KIE deleted before they were downloaded."""
     return ApiError(
         f"The files were not saved while KIE had them, which is 14 days ({describe_cause(error)}).",
+        "Make it again if it is still wanted.",
+        billed=True,
+    )
+
+
+def deleted_error() -> ApiError:
+    """Build the error for a task that succeeded, and whose files KIE had deleted before this server knew the task."""
+    return ApiError(
+        "KIE made this and has deleted the file: it keeps results for 14 days.",
         "Make it again if it is still wanted.",
         billed=True,
     )
@@ -155,13 +180,18 @@ def _mend_ledger(error: Exception) -> str:
     return "Make room on the disk, or end what holds the ledger"
 
 
-def task_failed_error(answer: Status) -> KieMcpError:
+def task_failed_error(answer: Status, advice: Advice) -> KieMcpError:
     """Build the error for a task that KIE accepted and later reported as failed."""
-    message = f"KIE says: {quote_words(answer.error)}" if answer.error else "KIE says no and gives no reason."
     billed = None if answer.credits is None else answer.credits > 0
-    if codes.find(answer.code).failure_retryable or "try again" in message.casefold():
+    if not answer.error:
+        step = "The same call may work later, or another model."
+        return TaskFailed("KIE says no and gives no reason.", step, billed=billed)
+    message, code = f"KIE says: {quote_words(answer.error)}", codes.find(answer.code)
+    if code.failure_retryable or code.retryable or _TROUBLE.search(answer.error):
         return TaskFailed(message, "KIE had trouble: the same call may work later.", retryable=True, billed=billed)
-    return TaskFailed(message, "Change what the message names, then call again.", billed=billed)
+    is_about_account = code.with_record == "request" or code.upload_gone
+    next_step = code.advise(advice) if is_about_account else "Change what the message names, then call again."
+    return TaskFailed(message, next_step, billed=billed)
 
 
 def not_finished_error(answer: Status, advice: Advice) -> KieMcpError:

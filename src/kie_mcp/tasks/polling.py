@@ -51,7 +51,7 @@ With this factor, nearly every task's callback arrives before the next poll.
 """
 REPEAT_SECONDS = 30
 """Minimum seconds between two equal create requests, on routes where a repeated request reads the status."""
-DOUBT_SECONDS = 1.0
+DOUBT_SECONDS = 5.0
 """Seconds until the next poll if KIE did not know the task, although KIE should know the task by now."""
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 60.0
 """Seconds to wait after the first failed poll, and maximum seconds; the wait doubles with each further failed poll."""
@@ -165,7 +165,9 @@ def poll_delay(
         relaxed: Passed to `next_poll()`, which explains it.
     """
     if failed_polls:
-        return float(min(FIRST_BACKOFF * 2.0 ** min(failed_polls - 1, 7), LONGEST_BACKOFF))
-    if doubted:
-        return DOUBT_SECONDS
-    return max(next_poll(age, duration, relaxed=relaxed), REPEAT_SECONDS if repeated else 0)
+        seconds = float(min(FIRST_BACKOFF * 2.0 ** min(failed_polls - 1, 7), LONGEST_BACKOFF))
+    elif doubted:
+        seconds = DOUBT_SECONDS
+    else:
+        seconds = next_poll(age, duration, relaxed=relaxed)
+    return max(seconds, REPEAT_SECONDS) if repeated else seconds

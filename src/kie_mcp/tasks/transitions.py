@@ -7,7 +7,7 @@ its files before they are saved.
 
 from dataclasses import dataclass
 
-from kie_mcp.errors import KieMcpError, UnknownOutcome
+from kie_mcp.errors import ApiError, KieMcpError, UnknownOutcome
 from kie_mcp.kie import status
 from kie_mcp.kie.advice import KIE, Advice
 from kie_mcp.kie.result_readers import Media
@@ -15,13 +15,17 @@ from kie_mcp.kie.routes import Route
 from kie_mcp.kie.status import Status
 from kie_mcp.ledger.task import FINAL, KEPT_FOR, State
 from kie_mcp.tasks import failures
+from kie_mcp.text import quote_words
 
 GRACE_SECONDS = 90
-"""Maximum seconds until KIE's status answers show a new task, or the results of a succeeded task."""
-MISSES_UNTIL_EXPIRED = 3
-"""A task becomes `expired` after this number of status answers in a row in which KIE does not know the task."""
+"""Maximum seconds until KIE's status answers show a new task, or the results of a succeeded task.
+
+A task becomes `expired` if KIE's answers do not know it for longer than this. After an outage, KIE may not know a task
+for some seconds although it runs.
+"""
 TOO_LONG = 10
 """A task in an unknown state gets a note after this multiple of its usual duration, but not before GRACE_SECONDS."""
+ASK_AGAIN = "kie-mcp goes on asking; do not repeat the call."
 REPEATED_FOR = 3600
 """Seconds after which a running task on a route without a status URL becomes `failed`.
 
@@ -40,6 +44,8 @@ class Times:
     """Seconds since KIE last said that the task runs; at first, seconds since this process began to watch the task."""
     usual: float = KEPT_FOR
     """Seconds that such a task usually takes."""
+    missing: float = 0
+    """Seconds since the first of the status answers in a row in which KIE did not know the task; 0 if it did now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,47 +66,67 @@ class Transition:
     """Credits that KIE charged for the task; None if KIE's answer has no charge or the task still runs."""
     progresses: bool = False
     """True if KIE said that the task runs; the next `Times.silence` is measured from this answer."""
-    misses: int = 0
-    """Number of status answers in a row, up to this one, in which KIE did not know the task."""
 
 
-def decide(
-    state: State, route: Route, answer: Status, times: Times, misses: int = 0, *, advice: Advice = KIE
-) -> Transition:
+def decide(state: State, route: Route, answer: Status, times: Times, *, advice: Advice = KIE) -> Transition:
     """Return the next state of a task after a status answer from KIE.
 
     Args:
         state: The current state; a final state does not change.
         route: The route on which the task was created.
         answer: KIE's status answer.
-        times: Seconds since the task's creation, and seconds since KIE last said that the task runs.
-        misses: Number of status answers in a row, before this one, in which KIE did not know the task.
+        times: Seconds since the task's creation, and since KIE last said that the task runs.
         advice: Texts for error messages; they tell the account's owner what to do.
     """
     if state in FINAL:
         return Transition(state)
-    misses = misses + 1 if answer.state == "missing" else 0
     match answer.state:
         case "succeeded":
             return _decide_succeeded(route, answer, times, advice)
         case "failed":
-            return Transition("failed", failures.task_failed_error(answer), charged=answer.credits)
-        case "missing" if times.age > GRACE_SECONDS and misses >= MISSES_UNTIL_EXPIRED:
-            return Transition("expired", failures.task_gone_error(advice), misses=misses)
-        case "missing":
-            return Transition("running", misses=misses)
+            return Transition("failed", failures.task_failed_error(answer, advice), charged=answer.credits)
+        case "missing" if route.repeated and times.missing > GRACE_SECONDS:
+            return Transition("failed", failures.task_failed_error(answer, advice))
+        case "missing" if times.missing > GRACE_SECONDS:
+            return Transition("expired", failures.task_gone_error(advice))
         case "running" if route.repeated and times.age > REPEATED_FOR:
             return Transition("failed", failures.not_finished_error(answer, advice))
-        case "running" if times.age > KEPT_FOR:
+        case "running" | "missing" if times.age > KEPT_FOR:
             return Transition("expired", failures.task_gone_error(advice))
-        case "running":
-            is_late = answer.new_word and times.age > max(TOO_LONG * times.usual, GRACE_SECONDS)
-            note = failures.new_word_note(answer.new_word, advice) if is_late else ""
-            return Transition("running", note=note, progresses=True)
+        case "running" | "missing":
+            note = _explain_delay(route, answer, times, advice)
+            return Transition("running", note=note, progresses=answer.state == "running")
+
+
+def _explain_delay(route: Route, answer: Status, times: Times, advice: Advice) -> str:
+    """Return a note about a task that is late and whose state KIE does not tell in known words; else an empty text."""
+    if times.age <= max(TOO_LONG * times.usual, GRACE_SECONDS):
+        return ""
+    if answer.new_word:
+        return failures.new_word_note(answer.new_word, advice)
+    if answer.error and not route.repeated:
+        return failures.no_state_note(f"KIE says {quote_words(answer.error)}", ASK_AGAIN, advice)
+    return ""
+
+
+def explain_silence(error: ApiError, failed_polls: int, silence: float, advice: Advice) -> str:
+    """Return a note about a task that KIE cannot be asked about; an empty text while this may pass by itself.
+
+    Args:
+        error: The error of the last poll.
+        failed_polls: The number of failed polls in a row.
+        silence: Seconds since KIE's last answer about the task.
+        advice: Texts that tell the account's owner what to do.
+    """
+    if silence <= GRACE_SECONDS and (error.retryable or failed_polls < 2):
+        return ""
+    return failures.no_state_note(str(error), ASK_AGAIN if error.retryable else error.next_step, advice)
 
 
 def _decide_succeeded(route: Route, answer: Status, times: Times, advice: Advice) -> Transition:
     # On some routes, status answers never contain a result. A task on such a route succeeds without a result.
+    if answer.is_gone:
+        return Transition("expired", failures.deleted_error(), charged=answer.credits)
     if answer.media or answer.texts or not status.SHAPES[route.shape].makes_results:
         return Transition("succeeded", media=answer.media, texts=answer.texts, charged=answer.credits)
     # A result is missing. A later status answer may contain it, but a route that answers at once has no later status

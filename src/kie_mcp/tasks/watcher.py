@@ -7,9 +7,8 @@ module `polling` computes when to poll.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -23,19 +22,18 @@ from kie_mcp.kie.routes import Route
 from kie_mcp.kie.status import Status
 from kie_mcp.ledger.ledger import LedgerError
 from kie_mcp.ledger.task import Result, Task
-from kie_mcp.tasks import adoption, charges, failures, polling, transitions
-from kie_mcp.tasks.base_watcher import BaseWatcher
+from kie_mcp.tasks import adoption, failures, polling, repeated_requests, transitions
 from kie_mcp.tasks.downloads import Downloader
 from kie_mcp.tasks.midi_results import MIDI_MODEL, write_notes
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.polling import REPEAT_SECONDS, DurationEstimate
+from kie_mcp.tasks.recorder import Recorder
+from kie_mcp.tasks.sent_files import find_files, note_files
 from kie_mcp.tasks.services import LONGEST_LEDGER_BACKOFF, Services
-from kie_mcp.tasks.transitions import Times, Transition
+from kie_mcp.tasks.transitions import Times
 
 logger = logging.getLogger(__name__)
 
-CLOCK_TOLERANCE = 1
-"""The time of day counts as set back if it lags behind the monotonic clock by more than this number of seconds."""
 FRESH_SECONDS = 3
 """Seconds after a poll in which `poll_soon()` does not poll again; routes without a status URL use `REPEAT_SECONDS`."""
 CALLBACK_GAP_SECONDS = 1
@@ -50,29 +48,21 @@ The argument of the function maps each reference (a file or earlier task that th
 """
 
 
-class Watcher(BaseWatcher):
+class Watcher(Recorder):
     """Follows one task at KIE to its end: creates and polls it, and downloads its files."""
 
     def __init__(self, task: Task, services: Services, duration: DurationEstimate) -> None:
         super().__init__(task, services, duration)
-        # The age is computed from the time of day only here. Later ages come from the monotonic clock, because somebody
-        # may set the time of day while the task runs.
-        age = max(services.clock.time() - task.created, 0)
         self._last_progress = services.clock.monotonic()
         """Time, by the monotonic clock, at which KIE last said that the task runs.
 
         Before the first such answer, this is the time at which this watcher was made.
         """
-        self._created_at = self._last_progress - age
-        """Time, by the monotonic clock, at which KIE accepted the task; if not known, the time of the tool call."""
-        self._running_at: float | None = None
-        """Time, by the monotonic clock, of KIE's last answer that the task runs; None before such an answer."""
-        self._misses = 0
+        self._missing_since: float | None = None
+        """Time, by the monotonic clock, of the first answer in a row in which KIE did not know the task, or None."""
         self._failed_polls = 0
-        self._ledger_error: Exception | None = None
-        """The error of the last attempt to save the task; None if the last attempt was successful."""
-        self._own_notes: dict[str, str] = {}
-        """Maps the note "Not written down: …" of a failed save to the task's earlier note, which is saved instead."""
+        self._last_answer = self._last_progress
+        """Time, by the monotonic clock, of KIE's last answer about the task, or at which this watcher was made."""
         self._last_poll = self._last_progress
         self._woken = anyio.Event()
         self._expects_callback = False
@@ -90,17 +80,12 @@ class Watcher(BaseWatcher):
 
     def poll_soon(self) -> None:
         """Poll at once, unless the last poll is very recent; if a download has failed, retry the download at once."""
-        fresh_seconds = REPEAT_SECONDS if self.task.request else FRESH_SECONDS
+        fresh_seconds = REPEAT_SECONDS if repeated_requests.has_request(self.task) else FRESH_SECONDS
         if self.ended.is_set() and not self.task.saved:
             self._reopen()
             self._woken.set()
         elif self._services.clock.monotonic() - self._last_poll >= fresh_seconds:
             self._woken.set()
-
-    @property
-    def _age(self) -> float:
-        """Seconds since KIE accepted the task, measured by the monotonic clock."""
-        return self._services.clock.monotonic() - self._created_at
 
     def _reopen(self) -> None:
         """If the event `ended` is set, replace it by a new event, for which callers wait during the next attempt."""
@@ -140,14 +125,15 @@ class Watcher(BaseWatcher):
         """Poll until the task has ended, then download its files.
 
         Args:
-            poll_now: True to poll at once, for example after a takeover, because the last poll may be long ago.
+            poll_now: True to poll as soon as possible, for example after a takeover, because the last poll may be long
+                ago.
         """
         task = self.task
         try:
             await self._recover()
             while not task.final:
                 route = routes.find(task.route)
-                is_called = await self._wait_for_poll(route, 0 if poll_now else self._poll_delay(route))
+                is_called = await self._wait_for_poll(route, self._poll_delay(route, poll_now=poll_now))
                 poll_now = False
                 if self._ledger_error:
                     await self._save_task()
@@ -184,19 +170,25 @@ class Watcher(BaseWatcher):
         states_charge = all(routes.find(route_id).states_charge for route_id in sent)
         await balance.note_before(task, states_charge=states_charge)
         try:
-            await self._try_routes(sent)
+            await self._try_routes(sent, resolved.values())
         except ApiError as error:
             if not codes.find(error.code).upload_gone or not await self._services.uploader.forget(resolved.values()):
                 raise
             logger.info("task %s: %s", task.id, error)
-            await self._try_routes(bodies(await self._services.references.resolve(refs)))
+            resolved = await self._services.references.resolve(refs)
+            await self._try_routes(bodies(resolved), resolved.values())
 
-    async def _try_routes(self, bodies: Mapping[str, dict[str, Any]]) -> None:
-        """Send the create request on one route after the other, until a route offers the model."""
+    async def _try_routes(self, bodies: Mapping[str, dict[str, Any]], sources: Iterable[str]) -> None:
+        """Send the create request on one route after the other, until a route offers the model.
+
+        Args:
+            bodies: The body of the create request for the id of each route.
+            sources: KIE's URLs and ids of the files and tasks that the call names.
+        """
         task = self.task
         for number, (route_id, body) in enumerate(bodies.items(), start=1):
             route = routes.find(route_id)
-            task.route, task.request = route_id, body if route.repeated else None
+            task.route, task.request = route_id, body if route.repeated else note_files(sources)
             try:
                 await self._create_on(route, body)
             except NotOffered:
@@ -214,6 +206,8 @@ class Watcher(BaseWatcher):
         if route.at_once or route.repeated:
             answer = await self._services.client.create_and_read(route, body, task)
             task.state = "running"
+            if route.repeated:
+                self._note_sending()
             await self._apply(route, status.parse_status(route.shape, answer))
             if not task.final:
                 await self._save_task()
@@ -222,13 +216,15 @@ class Watcher(BaseWatcher):
             self._created_at = self._running_at = self._services.clock.monotonic()
             await self._save_task(state="running", kie_id=kie_id)
 
-    def _poll_delay(self, route: Route) -> float:
-        """Return the seconds until the next poll of the task."""
+    def _poll_delay(self, route: Route, *, poll_now: bool) -> float:
+        """Return the seconds until the next poll of the task, or until the soonest possible poll if `poll_now`."""
+        if poll_now:
+            return repeated_requests.find_wait(self.task, self._services.clock.time()) if route.repeated else 0
         return polling.poll_delay(
             self._age,
             self.duration,
             failed_polls=self._failed_polls,
-            doubted=self._misses > 0 and self._age > transitions.GRACE_SECONDS,
+            doubted=self._missing_since is not None and self._age > transitions.GRACE_SECONDS,
             repeated=route.repeated,
             relaxed=self._expects_callback and self._services.callbacks.arrive,
         )
@@ -249,113 +245,88 @@ class Watcher(BaseWatcher):
 
     async def _poll(self, route: Route) -> None:
         """Poll KIE once: read the task's status, and update the task."""
-        task, client = self.task, self._services.client
+        task = self.task
         self._last_poll = self._services.clock.monotonic()
         try:
-            if route.repeated:
-                answer = await client.repeat_create(route, task.request or {})
-            else:
-                answer = await client.read_status(route.status, task.kie_id or "")
+            answer = await self._read_status(route)
         except ApiError as error:
             log = logger.warning if isinstance(error, AuthError) else logger.info
             log("task %s cannot be asked after: %s", task.id, error)
             self._failed_polls += 1
+            self._missing_since = None
+            silence = self._services.clock.monotonic() - self._last_answer
+            if note := transitions.explain_silence(error, self._failed_polls, silence, self._services.client.advice):
+                await self._notice_settling()
+                await self._change_note(note)
             if error.retry_after:
                 await self._services.clock.sleep(error.retry_after)
         else:
             self._failed_polls = 0
+            self._last_answer = self._services.clock.monotonic()
             await self._apply(route, status.parse_status(route.shape, answer))
+
+    async def _read_status(self, route: Route) -> Any:
+        """Return KIE's status answer; on a route without a status URL, the create request is sent again for it."""
+        client = self._services.client
+        if route.repeated:
+            return await client.repeat_create(route, repeated_requests.find_body(self.task), self._save_sending)
+        return await client.read_status(route.status, self.task.kie_id or "")
+
+    async def _save_sending(self) -> None:
+        """Save the time before a create request is sent again, because this process may die before KIE answers."""
+        await self._notice_settling()
+        self._note_sending()
+        await self._save_task()
+
+    def _note_sending(self) -> None:
+        """Note that the create request of a repeated route is sent now, for this process and for the next one."""
+        self._last_poll = self._services.clock.monotonic()
+        repeated_requests.note_sending(self.task, self._services.clock.time())
 
     async def _apply(self, route: Route, answer: Status) -> None:
         """Update the task from a status answer of KIE; if the task has ended, save it."""
         task, now = self.task, self._services.clock.monotonic()
-        if failures.has_new_word(task):
-            with suppress(LedgerError):
-                row = await self._services.ledger.find(task.id)
-                if row and row.final:
-                    self.note_settled(row)
+        await self._notice_settling()
         if task.final:
-            # A caller has settled the task meanwhile, with `resolve_task`.
             return
-        times = Times(self._age, now - self._last_progress, self.duration.seconds)
-        advice = self._services.client.advice
-        transition = transitions.decide(task.state, route, answer, times, self._misses, advice=advice)
-        self._misses = transition.misses
+        if answer.state != "missing":
+            self._missing_since = None
+        elif self._missing_since is None:
+            self._missing_since = now
+        missing = 0 if self._missing_since is None else now - self._missing_since
+        times = Times(self._age, now - self._last_progress, self.duration.seconds, missing)
+        transition = transitions.decide(task.state, route, answer, times, advice=self._services.client.advice)
         if transition.progresses:
             self._last_progress = now
         if transition.state == "running":
             self._running_at = now
-            if transition.note != task.note and (transition.note or failures.has_new_word(task)):
-                task.note = transition.note
-                await self._save_task()
+            if transition.note or failures.has_no_known_state(task):
+                await self._change_note(transition.note)
         else:
             task.seconds, task.note = answer.seconds or self._estimate_seconds(), transition.note
         if transition.state == "succeeded":
             task.results = [Result(media.url, id=media.id, label=media.label) for media in transition.media]
             task.texts = list(transition.texts)
             task.kind = adoption.find_kind(task)
+        if transition.state == "failed" and codes.find(answer.code).upload_gone:
+            with suppress(LedgerError):
+                await self._services.uploader.forget(find_files(task))
         if transition.state != task.state:
             await self._finish(transition, answer.impossible_credits)
 
-    def _estimate_seconds(self) -> float | None:
-        """Estimate how many seconds the ended task took; None if this watcher never saw the task running."""
-        if self._running_at is None:
-            return None
-        return polling.estimate_seconds(self._age, self._running_at - self._created_at)
+    async def _notice_settling(self) -> None:
+        """Take over the end of the task if a caller has settled it with `resolve_task`, here or in another process."""
+        if failures.has_no_known_state(self.task):
+            with suppress(LedgerError):
+                row = await self._services.ledger.find(self.task.id)
+                if row and row.final:
+                    self.note_settled(row)
 
-    async def _finish(self, transition: Transition, impossible_charge: str = "") -> None:
-        """Save a task's final state and charge; the charge comes from KIE's answer or, if missing, from the balance."""
-        task, state, error = self.task, transition.state, transition.error
-        if task.state == "running":
-            await self._set_charge(transition, impossible_charge)
-        task.state = state
-        if error and task.credits is not None and error.billed is None and state == "failed":
-            error = replace(error, billed=task.credits > 0)
-        task.error = error.as_dict() if error else None
-        task.finished = self._services.clock.time()
-        has_files = task.results or (task.texts and task.model == MIDI_MODEL)
-        task.saved = state != "succeeded" or self._services.downloader is None or not has_files
-        await self._save_task()
-        self._services.balance.refresh_soon()
-
-    @property
-    def _clock_was_set_back(self) -> bool:
-        """Whether the system clock was set back. If so, the ledger's times do not show which tasks ran in parallel."""
-        return self._services.clock.time() - self.task.created < self._age - CLOCK_TOLERANCE
-
-    async def _set_charge(self, transition: Transition, impossible: str) -> None:
-        """Set the task's charge: KIE's figure or, if that is missing or implausible, the fall of the balance."""
-        task, charged = self.task, transition.charged
-        if charged is not None and not charges.is_plausible(task, charged):
-            charged, impossible = None, f"{charged:,.10g}"
-        if charged is None and not self._clock_was_set_back:
-            charged = await self._services.balance.measure_charge(task, succeeded=transition.state == "succeeded")
-        if charged is not None and charges.is_plausible(task, charged):
-            task.credits = charged
-        elif impossible:
-            charges.keep_reservation(task, impossible)
-
-    async def _save_task(self, **changes: Any) -> None:
-        """Save the task's current state; if this fails, store the error, so that `follow()` tries again.
-
-        Args:
-            **changes: New values of the task's attributes. The task gets them only after the attempt to save, so that
-                callers do not see them earlier.
-        """
-        task = self.task
-        changes["note"] = note = self._own_notes.get(task.note, task.note)
-        try:
-            changed = replace(task, **changes)
-            await self._services.save(changed, self._recorded, as_watcher=True)
-        except LedgerError as error:
-            logger.warning("task %s cannot be written down: %s", task.id, failures.describe_cause(error))
-            self._ledger_error = error
-            changes["note"] = f"Not written down: {failures.describe_cause(error)}."
-            self._own_notes = {changes["note"]: note}
-        else:
-            self._ledger_error, self._recorded = None, changed
-        for name, value in changes.items():
-            setattr(task, name, value)
+    async def _change_note(self, note: str) -> None:
+        """Save a note about the running task."""
+        if note != self.task.note and not self.task.final:
+            self.task.note = note
+            await self._save_task()
 
     async def _save_files(self, downloader: Downloader) -> None:
         """Download the task's files; retry after growing pauses until all files are saved or KIE has deleted them."""

@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from kie_mcp.catalog.arguments import is_given
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import AsText, Image, Kind, Limits, Number, Prompt, ResultRef, Source, TaskRef, wire
 from kie_mcp.catalog.joined_arguments import fill_index
@@ -106,7 +107,7 @@ class ImageToVideo(FromImages):
     def received(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
         """KIE's example has a task beside the pictures, of which its page says that they exclude each other."""
         given = super().received(fields)
-        if given.get("images"):
+        if is_given(given.get("images"), {}):
             return {name: value for name, value in given.items() if name not in ("image_task", "image_index")}
         return given
 
