@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from manifests import build_registry_entry, list_variables
+from manifests import OUTPUT_DIR, build_registry_entry, list_variables
 from project import ROOT, Project, read_project
 
 MCPB = ROOT / ".node" / "node_modules" / ".bin" / "mcpb"
@@ -64,13 +64,28 @@ def complete_registry_entry(project: Project, bundle: Path, image: str) -> dict[
                 "registryType": "oci",
                 "identifier": f"{image}:{project.version}",
                 "runtimeHint": "docker",
+                "runtimeArguments": list_mounts(),
                 # In place of the image's command, which serves HTTP.
                 "packageArguments": [{"type": "positional", "value": "serve"}],
                 "transport": {"type": "stdio"},
-                "environmentVariables": list_variables(),
+                "environmentVariables": [each for each in list_variables() if each["name"] != OUTPUT_DIR],
             }
         )
     return entry
+
+
+def list_mounts() -> list[dict[str, Any]]:
+    """Return what Docker mounts at the folders that the image writes to, which otherwise end with the container."""
+    folder = {
+        "description": "Folder that results are saved to. On Linux, the user 10001 must be allowed to write to it",
+        "format": "filepath",
+        "isRequired": True,
+    }
+    results = {"value": "type=bind,src={output_dir},dst=/media", "variables": {"output_dir": folder}}
+    return [
+        {"type": "named", "name": "--mount", **mount}
+        for mount in ({"value": "type=volume,src=kie-mcp,dst=/data"}, results)
+    ]
 
 
 def main() -> None:

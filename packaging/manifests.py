@@ -20,6 +20,8 @@ TITLE = "KIE.ai media"
 SERVER = "kie"
 """Name of the server in a client's configuration; clients put it before the names of the tools."""
 KEY_PAGE = "https://kie.ai/api-key"
+OUTPUT_DIR = "KIE_MCP_OUTPUT_DIR"
+"""The setting for the folder that results are saved to."""
 LINKS = re.compile(r"(<!-- install links: scripts/packages -->\n).*?(<!-- /install links -->)", re.DOTALL)
 """Matches the block in the README that contains the install links."""
 Manifest = dict[str, Any]
@@ -64,7 +66,7 @@ def list_variables() -> list[Manifest]:
             "placeholder": "1000",
         },
         {
-            "name": "KIE_MCP_OUTPUT_DIR",
+            "name": OUTPUT_DIR,
             "description": "Folder that results are saved to; kie-mcp in your Downloads folder if nothing is given",
             "format": "filepath",
         },

@@ -142,6 +142,20 @@ def test_a_release_tells_the_registry_the_bundle_and_the_image(bundle: Path) -> 
     assert [each["value"] for each in kinds["oci"]["packageArguments"]] == ["serve"]
 
 
+def test_the_registry_gives_the_image_a_place_for_all_that_it_keeps(tmp_path: Path) -> None:
+    """Clients run the image with `--rm`: what is in no mount, such as the ledger with the caps, ends with it."""
+    schema = json.loads((Path(__file__).parent / "server.schema.json").read_text(encoding="utf-8"))
+    (bundle := tmp_path / "kie-mcp.mcpb").touch()
+    entry = build.complete_registry_entry(PROJECT, bundle, "images.example/kie-mcp/kie-mcp")
+    jsonschema.Draft7Validator(schema).validate(entry)
+    (image,) = [each for each in entry["packages"] if each["registryType"] == "oci"]
+    (volumes,) = re.findall(r"^VOLUME (.+)$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    mounted = [each["value"].rpartition("dst=")[2] for each in image["runtimeArguments"]]
+    assert mounted == json.loads(volumes)
+    # A path of the user's machine means nothing inside of the container.
+    assert "KIE_MCP_OUTPUT_DIR" not in {each["name"] for each in image["environmentVariables"]}
+
+
 async def test_uvx_starts_the_wheel_as_the_plugin_asks(tmp_path: Path) -> None:
     build.build_python_packages(ROOT, tmp_path / "dist")
     plugin = ROOT / "packaging" / "claude-plugin" / ".claude-plugin" / "plugin.json"
