@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ from typing import Any
 import build
 import jsonschema
 import pytest
+from manifests import write_all
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
-from project import read_project
+from project import read_constraints, read_project
 from support.paths import ROOT
 
 from kie_mcp.server.selection import Selection
@@ -109,9 +111,22 @@ def test_the_bundle_has_the_server_and_nothing_else(unpacked: Path) -> None:
     assert list_files(unpacked) == {Path(each) for each in beside} | package
 
 
+def test_the_bundle_installs_the_versions_of_constraints_txt_and_no_file_of_the_checkout_repeats_them(
+    tmp_path: Path,
+) -> None:
+    """A pull request of Dependabot changes constraints.txt alone."""
+    tested = read_constraints()
+    staged = build.stage_bundle(tmp_path / "bundle", PROJECT) / "pyproject.toml"
+    written = tomllib.loads(staged.read_text(encoding="utf-8"))
+    assert written["tool"]["uv"]["constraint-dependencies"] == tested
+    assert written["project"]["dependencies"] == PROJECT.dependencies
+    manifests = write_all(PROJECT)
+    assert [place for place, text in manifests.items() if any(each in text for each in tested)] == []
+
+
 @needs_mcpb
 def test_the_official_tool_refuses_a_manifest_without_a_server(tmp_path: Path) -> None:
-    folder = build.stage_bundle(tmp_path / "bundle")
+    folder = build.stage_bundle(tmp_path / "bundle", PROJECT)
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     del manifest["server"]
     (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
