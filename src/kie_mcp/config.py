@@ -161,12 +161,14 @@ class Settings(BaseSettings):
             raise ValueError("KIE calls only one address; leave KIE_MCP_CALLBACK_URL out")
         return value
 
-    @field_validator("budget_claim")
+    @field_validator("oidc_audience", "oidc_client_id", "oidc_client_secret", "budget_claim", "account_keys")
     @classmethod
-    def _check_budget_claim(cls, value: str, info: ValidationInfo) -> str:
-        if value.strip() and info.data.get("oidc_issuer") == "":
-            raise ValueError("needs KIE_MCP_OIDC_ISSUER, because only the access tokens of a provider have claims")
-        return value.strip()
+    def _check_provider(cls, value: object, info: ValidationInfo) -> object:
+        given = value.strip() if isinstance(value, str) else value
+        is_set = given != cls.model_fields[str(info.field_name)].default
+        if is_set and info.data.get("oidc_issuer") == "":
+            raise ValueError("needs KIE_MCP_OIDC_ISSUER, the OpenID provider at which people log in")
+        return given
 
     @field_validator("http_token", "callback_secret", "webhook_key", "tenant_secret")
     @classmethod

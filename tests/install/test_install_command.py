@@ -110,7 +110,7 @@ def test_folders_of_this_shell_are_copied_as_whole_paths(home: Path) -> None:
 def test_no_secret_of_this_shell_is_copied_or_shown(home: Path) -> None:
     values = {"KIE_MCP_DATABASE_URL": "postgresql://kie:some-password@localhost/kie"}
     secrets = {name: values.get(name, f"{n}-{KEY}") for n, name in enumerate(list_secret_names())}
-    ran = run(home, "cursor", **secrets)
+    ran = run(home, "cursor", KIE_MCP_OIDC_ISSUER="https://login.example", **secrets)
     assert (ran.returncode, ran.stderr) == (0, "")
     written = (home / ".cursor/mcp.json").read_text(encoding="utf-8")
     assert [value for value in secrets.values() if value in written or value in ran.stdout] == []
