@@ -157,6 +157,23 @@ def test_a_snippet_is_printed_alone_on_stdout(client: str, home: Path) -> None:
     assert everything(home) == {}
 
 
+def test_a_snippet_whose_key_is_nowhere_yet_says_so(home: Path) -> None:
+    hint = run(home, "--print", "cursor", KIE_API_KEY=KEY).stderr
+    assert f"There is no key in {home / '.local/share/kie-mcp/api-key'} yet." in hint
+    assert "install cursor` stores it there" in hint
+    run(home, "cursor", KIE_API_KEY=KEY)
+    assert "There is no key" not in run(home, "--print", "cursor").stderr
+    assert "There is no key" not in run(home, "--print", "cursor", "--sandbox").stderr
+
+
+def test_a_file_of_the_user_is_named_when_the_entry_that_reads_it_is_removed(home: Path) -> None:
+    theirs = home / "secrets-key"
+    theirs.write_text(KEY, encoding="utf-8")
+    run(home, "cursor", KIE_API_KEY_FILE=str(theirs))
+    removed = run(home, "--remove", "cursor")
+    assert f"is still in {theirs}; " in removed.stdout.replace("\n", "")
+
+
 @pytest.mark.parametrize(
     ("arguments", "settings", "words"),
     [
