@@ -316,3 +316,6 @@ def test_in_a_terminal_a_high_cost_is_asked_about(
     assert code == ends_with, shown
     assert "250 credits" in " ".join(shown.split())
     assert len(saved_files(tmp_path / "out") if files else []) == files
+    # Who answers at once is no program, and is not told to ask somebody else.
+    assert ("Nothing was made, and nothing was charged." in shown) == (not files)
+    assert "Nobody was asked" not in shown

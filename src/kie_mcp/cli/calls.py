@@ -100,6 +100,7 @@ async def _call(tool: str, arguments: dict[str, Any]) -> "CallToolResult":
     # The progress bar is shown only in a terminal, because it consists of control sequences for terminals.
     bar.disable = not bar.console.is_terminal
     server = build_server(App(selection=Selection("all")))
+    declined = False
     with bar:
         step = bar.add_task("working", total=1)
 
@@ -107,9 +108,11 @@ async def _call(tool: str, arguments: dict[str, Any]) -> "CallToolResult":
             bar.update(step, completed=progress, total=total, description=message or "working")
 
         async def ask(context: "ClientRequestContext", params: "ElicitRequestParams") -> "ElicitResult":
+            nonlocal declined
             del context
             bar.stop()
             answer = await _ask(params.message)
+            declined = answer.action == "decline"
             bar.start()
             return answer
 
@@ -118,7 +121,11 @@ async def _call(tool: str, arguments: dict[str, Any]) -> "CallToolResult":
             while tool == "run_model" and (task := _find_unfinished(result)):
                 again = {"task_ids": [task], "wait_seconds": WAIT_SECONDS}
                 result = await client.call_tool("get_task", again, progress_callback=show)
-            return _keep_note(first, result)
+    if declined:
+        # The server's error is for an agent, and takes an answer within a second for that of a program.
+        show_error("Nothing was made, and nothing was charged.")
+        raise typer.Exit(1)
+    return _keep_note(first, result)
 
 
 def _keep_note(first: "CallToolResult", last: "CallToolResult") -> "CallToolResult":
