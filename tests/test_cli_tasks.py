@@ -99,7 +99,38 @@ def test_errors_name_what_a_person_types(settings: dict[str, str]) -> None:
     assert "kie-mcp models tells what" in fail("run", "z-image", "promt=x")
     assert "kie-mcp models lists the models" in fail("run", "nano-bana", "prompt=x")
     assert "kie-mcp tasks shows" in fail("task", "t_abc")
+    assert "Write it as --anyway." in fail("run", "z-image", "prompt=x", "anyway=true")
     assert "--confirm c_" in fail("run", "z-image", "prompt=x", KIE_MCP_CONFIRM_ABOVE="0")
+
+
+def test_a_model_that_fails_often_and_one_without_a_schema_can_be_run_all_the_same(settings: dict[str, str]) -> None:
+    with serve_kie() as kie:
+        kie.sandbox.discovery.success_rates["z-image"] = 10.0
+        kie.sandbox.discovery.add_model("new/model", None)
+        mine = {**settings, **kie.environment}
+        # Where KIE has not yet been asked how often a model fails, the first call is sent meanwhile.
+        run(mine, "run", "z-image", "prompt=a fox")
+        for model, option in (("z-image", "add --anyway"), ("new/model", "Add --unchecked")):
+            told = " ".join(run(mine, "run", model, "prompt=a hare", ends_with=1).stderr.split())
+            assert option in told
+            assert "succeeded" in run(mine, "run", model, "prompt=a hare", option.split()[-1]).stdout
+
+
+def test_a_task_of_unknown_outcome_is_settled_as_its_error_says(settings: dict[str, str]) -> None:
+    with serve_kie() as kie:
+        kie.sandbox.inject_fault("create", "after:502")
+        mine = {**settings, **kie.environment}
+        told = run(mine, "run", "z-image", "prompt=x", ends_with=1).stderr
+        assert "then settle it with kie-mcp settle." in " ".join(told.split())
+        (row,) = (line for line in run(mine, "tasks").stdout.splitlines() if "unknown" in line)
+        task = row.split()[0]
+        settled = run(mine, "settle", task, "not created").stdout
+        assert settled.startswith(f"{task} failed")
+        assert "unknown" not in run(mine, "tasks").stdout
+
+
+def test_what_has_no_command_is_said_to_be_in_an_mcp_client(settings: dict[str, str]) -> None:
+    assert "find_voices, in an MCP client, finds" in " ".join(run(settings, "models", "voiceover").stdout.split())
 
 
 def test_a_repeated_call_says_so_and_how_to_make_another(settings: dict[str, str], tmp_path: Path) -> None:

@@ -27,7 +27,12 @@ COMMAND_WORDS = {
     r"\blist_tasks\b": "kie-mcp tasks",
     r"\bspend_report\b": "kie-mcp spend",
     r"\bview_media\b": "kie-mcp open",
+    r"\bresolve_task\b": "kie-mcp settle",
+    r"\b(find_voices|edit_media)\b": r"\1, in an MCP client,",
     r"\bvariation: ": "variation=",
+    r"\brepeat the call with anyway: true\b": "add --anyway",
+    r"\bSet unchecked to true\b": "Add --unchecked",
+    r"\bPut it beside input: \{model, input, (\w+)\}": r"Write it as --\1",
     r"\bconfirm: '(\w+)'": r"--confirm \1",
 }
 """What a person types in a terminal for words in errors, notes and next steps, which are written for agents."""

@@ -120,7 +120,7 @@ def find_models(words: Words = None, page: Annotated[int, typer.Option(min=1, he
     columns = (Column("model", no_wrap=True), Column("credits"), Column("what it does", ratio=1))
     rows = [(each["model"], each.get("credits", ""), each.get("about", "")) for each in answer["models"]]
     if note := answer.get("note"):
-        make_console().print(Text(note))
+        make_console().print(Text(write_for_terminal(note)))
     _print_table(columns, rows, "No model was found.")
     if page < answer.get("pages", 1):
         typer.echo(f"More: kie-mcp models {_join(words) or ''} --page {page + 1}".replace("  ", " "))
@@ -133,6 +133,10 @@ def run(
     ] = None,
     quote: Annotated[bool, typer.Option("--quote", help="Only show what it would cost.")] = False,
     confirm: Annotated[str, typer.Option(help="The id that says that somebody has agreed to the cost.")] = "",
+    anyway: Annotated[bool, typer.Option("--anyway", help="Run it although it fails often today.")] = False,
+    unchecked: Annotated[
+        bool, typer.Option("--unchecked", help="Take any arguments of a model without a published schema.")
+    ] = False,
     pictures: Pictures = "auto",
 ) -> None:
     """Run a model, and pay for it, within the spending caps; you have to confirm a high cost.
@@ -143,13 +147,36 @@ def run(
     # `variation` is an argument of run_model itself: it makes another result, where an equal call gets the same task.
     variation = given.pop("variation", None)
     answer = call_tool(
-        "run_model", model=model, input=given, variation=variation, quote=quote or None, confirm=confirm or None
+        "run_model",
+        model=model,
+        input=given,
+        variation=variation,
+        quote=quote or None,
+        confirm=confirm or None,
+        anyway=anyway or None,
+        unchecked=unchecked or None,
     )
     _print_task(answer)
     if answer.get("status") == "failed":
         raise typer.Exit(1)
     if "task_id" in answer:
         show_results([answer["task_id"]], pictures)
+
+
+def settle_task(
+    task_id: Annotated[str, typer.Argument(metavar="ID", help="The task's id.")],
+    outcome: Annotated[
+        str, typer.Argument(help="KIE's id of it or its result's link, from KIE's log, or: not created.")
+    ],
+    pictures: Pictures = "auto",
+) -> None:
+    """Settle a task whose outcome is unknown, once you have looked at KIE's log.
+
+    For example: kie-mcp settle t_1234567890ab "not created"
+    """
+    answer = call_tool("resolve_task", task_id=task_id, outcome=outcome)
+    _print_task(answer)
+    show_results([answer["task_id"]], pictures)
 
 
 def _read_arguments(pairs: Sequence[str]) -> dict[str, Any]:
