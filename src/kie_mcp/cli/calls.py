@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from kie_mcp.cli.options import is_terminal
+from kie_mcp.cli.options import is_terminal, write_commands
 
 if TYPE_CHECKING:
     from mcp.client import ClientRequestContext
@@ -79,10 +79,10 @@ def fail(error: Mapping[str, Any]) -> typer.Exit:
 
 
 def write_for_terminal(sentence: str, task_id: str = "ID") -> str:
-    """Return an agent's sentence for a person: with `kie-mcp open ID` in place of `view_media with this id`."""
+    """Return an agent's sentence for a person: with `uvx kie-mcp open ID` in place of `view_media with this id`."""
     for word, typed in COMMAND_WORDS.items():
         sentence = re.sub(word, typed, sentence)
-    return sentence.replace("with this id", task_id)
+    return write_commands(sentence.replace("with this id", task_id))
 
 
 def show_error(*lines: str) -> None:

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from kie_mcp.cli.options import is_terminal, refuse
+from kie_mcp.cli.options import is_terminal, refuse, write_commands
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -187,7 +187,7 @@ class _Run:
     def _refuse(self, client: "Client", error: "ConfigurationError") -> None:
         self.refused += 1
         self.say(f"{client.title}: {error}", "red")
-        self.say(f"  {error.next_step}")
+        self.say(f"  {write_commands(error.next_step)}")
 
     def _keep_key(self, changes: "Sequence[Change]") -> None:
         from kie_mcp.install.key import keep_key
