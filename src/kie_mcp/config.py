@@ -95,7 +95,7 @@ class Settings(BaseSettings):
     max_credits_per_day: Credits | None = None
     """Maximum credits that all server processes with this ledger may spend in 24 hours; None means no limit."""
     max_credits_per_session: Credits | None = None
-    """Maximum number of credits that this server process may spend from its start to its end; None means no limit."""
+    """Maximum number of credits that this server may spend from its start to its end; None means no limit."""
     max_credits_per_day_all: Credits | None = None
     """Maximum credits that all tenants together may spend in 24 hours; None for no limit. Other caps are per tenant."""
     usd_per_credit: Credits = 0.005
