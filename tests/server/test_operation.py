@@ -3,10 +3,11 @@
 import json
 import re
 import socket
+import sqlite3
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from support.commands import COMMAND, serve_and_record_command
 from support.kie_server import serve_kie
 
 from kie_mcp.errors import ConfigurationError
+from kie_mcp.ledger.sqlite import FILE_NAME
 from kie_mcp.server.operation.extras import need_extra
 from kie_mcp.server.operation.logs import build_formatter
 from kie_mcp.server.operation.metrics import serve_metrics
@@ -121,6 +123,8 @@ class Observed:
         self.raw_spans = b""
         self.collector = Collector()
         self.accepted = 0
+        self.sessions: list[str] = []
+        """The sessions of all tasks in the ledger, each once."""
 
     def sum(self, name: str) -> float:
         """Return the sum of a number with these labels over the workers."""
@@ -169,11 +173,15 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Observed:
         seen.spans, seen.raw_spans = collector.spans, b"".join(collector.bodies)
         seen.collector = collector
         seen.accepted = len(kie.sandbox.accepted)
+        with closing(sqlite3.connect(folder / "data" / FILE_NAME)) as ledger:
+            seen.sessions = [row[0] for row in ledger.execute("SELECT DISTINCT session FROM tasks")]
     return seen
 
 
-def test_two_workers_share_one_port_and_one_ledger(observed: Observed) -> None:
+def test_two_workers_share_one_port_one_ledger_and_one_session(observed: Observed) -> None:
     assert observed.accepted == CALLS
+    # A cap of credits for a session is one for the server.
+    assert len(observed.sessions) == 1
     assert observed.sum(r'kie_mcp_tool_call_seconds_count\{outcome="ok",tool="nano_banana_image"\}') == CALLS
 
 
