@@ -21,7 +21,8 @@ USER 10001:10001
 WORKDIR /data
 VOLUME ["/data", "/media"]
 EXPOSE 8765 9464
+# Without the proxy of the environment, which cannot reach this container's own address.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
-    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8765/healthz', timeout=2)"]
+    CMD ["python", "-c", "import urllib.request as r; r.build_opener(r.ProxyHandler({})).open('http://127.0.0.1:8765/healthz', timeout=2)"]
 ENTRYPOINT ["kie-mcp"]
 CMD ["serve", "--http", "--host", "0.0.0.0", "--port", "8765"]

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from evals.asking import Model, judge_situation, judge_wish, open_client, write_report
+from evals.asking import Model, Verdict, judge_situation, judge_wish, open_client, write_report
 from evals.data import read_situations, read_wishes
 from evals.ranking import FIRST, rank
 from kie_mcp.server.app import App
@@ -34,17 +34,23 @@ def rank_tools(tools: list[dict[str, Any]]) -> int:
 
 
 def ask_model(options: argparse.Namespace, tools: list[dict[str, Any]]) -> int:
-    """Ask a model for its calls, and print or write the report."""
+    """Ask a model for its calls, and print or write the report; return 1 if a question was not answered."""
     instructions = build_server(App(selection=Selection(options.tools))).instructions or ""
     with open_client(os.environ.get("EVALS_KEY", "")) as client:
         model = Model(options.url, options.name, options.api, client, instructions, tools)
-        verdicts = [judge_wish(model, wish) for wish in read_wishes()]
-        verdicts += [judge_situation(model, situation) for situation in read_situations()]
-    report = write_report(model, verdicts)
-    print(report)
-    if options.write:
-        options.write.write_text(report, encoding="utf-8")
-    return 0
+        verdicts: list[Verdict] = []
+        try:
+            for wish in read_wishes():
+                verdicts += [judge_wish(model, wish)]
+            for situation in read_situations():
+                verdicts += [judge_situation(model, situation)]
+        finally:
+            # The answers so far may have been paid for.
+            report = write_report(model, verdicts)
+            print(report)
+            if options.write:
+                options.write.write_text(report, encoding="utf-8")
+    return int(any(each.verdict == "no answer" for each in verdicts))
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -6,12 +6,17 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import httpx2
+import stamina
 
 from evals.data import Situation, Wish
 
 SEARCHES = frozenset({"find_models", "describe_model", "find_voices"})
 """Tools that a model may call first; they make no media and cost nothing."""
 SECONDS = 120
+BUSY = frozenset({429, 503, 529})
+"""HTTP statuses with which an API asks for a pause."""
+ATTEMPTS = 5
+"""How often a question is asked that the API refuses because it is busy."""
 Api = Literal["openai", "anthropic"]
 
 
@@ -21,6 +26,17 @@ class Call:
 
     tool: str
     arguments: dict[str, Any]
+    unreadable: str = ""
+    """The arguments as the model wrote them, if they are no JSON object."""
+
+    @property
+    def said(self) -> str:
+        """The call as a report shows it."""
+        return f"{self.tool} {self.unreadable or json.dumps(self.arguments, ensure_ascii=False)}"
+
+
+class NoAnswerError(Exception):
+    """The model's API gave no answer, or one that is not of its form."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +44,17 @@ class Verdict:
     """The result of one wish or situation."""
 
     name: str
-    verdict: Literal["right", "searches", "talks", "wrong tool", "wrong model", "wrong arguments"]
+    verdict: Literal["right", "searches", "talks", "wrong tool", "wrong model", "wrong arguments", "no answer"]
     said: str
     """The model's answer: a tool call or a text."""
+
+
+def _find_wait(error: Exception) -> float | bool:
+    """Tell the library stamina whether to ask again; a number is the seconds to wait before."""
+    if not isinstance(error, httpx2.HTTPStatusError) or error.response.status_code not in BUSY:
+        return False
+    seconds = error.response.headers.get("retry-after", "")
+    return float(seconds) if seconds.isdecimal() else True
 
 
 @dataclass(frozen=True)
@@ -54,11 +78,18 @@ class Model:
             history: The conversation: the user's first message, a tool call, its answer, and the user's next message.
 
         Raises:
-            httpx2.HTTPError: When the model does not answer.
+            NoAnswerError: When the model does not answer.
         """
         build, read, path = DIALECTS[self.api]
-        answer = self.client.post(f"{self.url.rstrip('/')}{path}", json={"model": self.name, **build(self, history)})
-        return read(answer.raise_for_status().json())
+        try:
+            answer = self._post(f"{self.url.rstrip('/')}{path}", {"model": self.name, **build(self, history)})
+            return read(answer.json())
+        except (httpx2.HTTPError, LookupError, TypeError, ValueError) as error:
+            raise NoAnswerError(f"{type(error).__name__}: {error}") from error
+
+    @stamina.retry(on=_find_wait, attempts=ATTEMPTS, timeout=None)
+    def _post(self, url: str, body: dict[str, Any]) -> httpx2.Response:
+        return self.client.post(url, json=body).raise_for_status()
 
 
 def open_client(key: str) -> httpx2.Client:
@@ -71,30 +102,36 @@ def open_client(key: str) -> httpx2.Client:
 
 def judge_wish(model: Model, wish: Wish) -> Verdict:
     """Ask the model for the first call for a wish, and judge the call."""
-    call = model.ask([wish.say])
+    try:
+        call = model.ask([wish.say])
+    except NoAnswerError as error:
+        return Verdict(wish.say, "no answer", str(error))
     if isinstance(call, str):
         return Verdict(wish.say, "talks", call)
-    said = f"{call.tool} {json.dumps(call.arguments, ensure_ascii=False)}"
+    said = call.said
     if call.tool not in wish.tools:
         return Verdict(wish.say, "searches" if call.tool in SEARCHES else "wrong tool", said)
     if wish.models and (chosen := call.arguments.get("model")) and chosen not in wish.models:
         return Verdict(wish.say, "wrong model", said)
     # A tool that only searches does not have the arguments of the tool that makes media.
-    right = call.tool in SEARCHES or _has(call.arguments, wish.arguments)
+    right = not call.unreadable and (call.tool in SEARCHES or _has(call.arguments, wish.arguments))
     return Verdict(wish.say, "right" if right else "wrong arguments", said)
 
 
 def judge_situation(model: Model, situation: Situation) -> Verdict:
     """Ask the model for the next call in a situation, and judge the call."""
     first = Call(situation.call["tool"], situation.call["arguments"])
-    call = model.ask([situation.say, first, situation.answer, *filter(None, [situation.then])])
+    try:
+        call = model.ask([situation.say, first, situation.answer, *filter(None, [situation.then])])
+    except NoAnswerError as error:
+        return Verdict(situation.name, "no answer", str(error))
     if isinstance(call, str):
         return Verdict(situation.name, "right" if situation.may_talk else "talks", call)
-    said = f"{call.tool} {json.dumps(call.arguments, ensure_ascii=False)}"
+    said = call.said
     named = [each for each in situation.next if each["tool"] == call.tool]
     if not named:
         return Verdict(situation.name, "wrong tool", said)
-    right = any(_has(call.arguments, each["arguments"]) for each in named)
+    right = not call.unreadable and any(_has(call.arguments, each["arguments"]) for each in named)
     return Verdict(situation.name, "right" if right else "wrong arguments", said)
 
 
@@ -156,7 +193,7 @@ def _read_completion(answer: dict[str, Any]) -> Call | str:
     message = answer["choices"][0]["message"]
     for call in message.get("tool_calls") or []:
         function = call["function"]
-        return Call(function["name"], json.loads(function["arguments"] or "{}"))
+        return _read_call(function["name"], function["arguments"] or {})
     return message.get("content") or ""
 
 
@@ -187,8 +224,19 @@ def _build_message(model: Model, history: Sequence[str | Call]) -> dict[str, Any
 def _read_message(answer: dict[str, Any]) -> Call | str:
     for part in answer["content"]:
         if part["type"] == "tool_use":
-            return Call(part["name"], part["input"])
+            return _read_call(part["name"], part["input"])
     return "".join(part["text"] for part in answer["content"] if part["type"] == "text")
+
+
+def _read_call(tool: str, written: Any) -> Call:
+    """Return a tool call with the arguments that a model wrote, as an object or as its JSON text."""
+    try:
+        arguments = json.loads(written) if isinstance(written, str) else written
+    except ValueError:
+        arguments = None
+    if isinstance(arguments, dict):
+        return Call(tool, arguments)
+    return Call(tool, {}, written if isinstance(written, str) else json.dumps(written))
 
 
 Build = Callable[[Model, Sequence[str | Call]], dict[str, Any]]

@@ -13,8 +13,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from manifests import build_registry_entry, list_variables
-from project import ROOT, Project, read_project
+from manifests import OUTPUT_DIR, build_registry_entry, list_variables
+from project import ROOT, Project, read_constraints, read_project
 
 MCPB = ROOT / ".node" / "node_modules" / ".bin" / "mcpb"
 """The official tool for MCP bundles, which scripts/node installs."""
@@ -28,19 +28,41 @@ def build_python_packages(root: Path, into: Path) -> list[Path]:
     return sorted([*into.glob("*.whl"), *into.glob("*.tar.gz")])
 
 
-def stage_bundle(folder: Path) -> Path:
-    """Copy everything that belongs into the MCP bundle to a new folder, and return the folder."""
+def stage_bundle(folder: Path, project: Project) -> Path:
+    """Put everything that belongs into the MCP bundle into a new folder, and return the folder."""
     shutil.copytree(ROOT / "packaging" / "mcpb", folder, ignore=LEFT_BEHIND)
     shutil.copytree(ROOT / "src" / "kie_mcp", folder / "src" / "kie_mcp", ignore=LEFT_BEHIND)
     shutil.copy(ROOT / "LICENSE", folder)
+    (folder / "pyproject.toml").write_text(write_bundle_project(project), encoding="utf-8")
     return folder
+
+
+def write_bundle_project(project: Project) -> str:
+    """Return pyproject.toml of the bundle: the server's dependencies, limited to the versions that were tested."""
+    lists = {"dependencies": project.dependencies, "constraint-dependencies": read_constraints()}
+    shown = {
+        name: "\n".join([f"{name} = [", *(f"  {json.dumps(each)}," for each in values), "]"])
+        for name, values in lists.items()
+    }
+    return f"""\
+[project]
+name = "{project.name}-bundle"
+version = "{project.version}"
+description = "{project.description}"
+requires-python = "{project.python}"
+{shown["dependencies"]}
+
+[tool.uv]
+package = false
+{shown["constraint-dependencies"]}
+"""
 
 
 def pack_bundle(into: Path, project: Project) -> Path:
     """Validate and pack the MCP bundle with the official tool, and return its path."""
     bundle = into / f"{project.name}.mcpb"
     with tempfile.TemporaryDirectory() as folder:
-        staged = stage_bundle(Path(folder) / "bundle")
+        staged = stage_bundle(Path(folder) / "bundle", project)
         for command in (["validate", str(staged / "manifest.json")], ["pack", str(staged), str(bundle)]):
             subprocess.run([str(MCPB), *command], check=True, capture_output=True)
     return bundle
@@ -64,13 +86,28 @@ def complete_registry_entry(project: Project, bundle: Path, image: str) -> dict[
                 "registryType": "oci",
                 "identifier": f"{image}:{project.version}",
                 "runtimeHint": "docker",
+                "runtimeArguments": list_mounts(),
                 # In place of the image's command, which serves HTTP.
                 "packageArguments": [{"type": "positional", "value": "serve"}],
                 "transport": {"type": "stdio"},
-                "environmentVariables": list_variables(),
+                "environmentVariables": [each for each in list_variables() if each["name"] != OUTPUT_DIR],
             }
         )
     return entry
+
+
+def list_mounts() -> list[dict[str, Any]]:
+    """Return what Docker mounts at the folders that the image writes to, which otherwise end with the container."""
+    folder = {
+        "description": "Folder that results are saved to. On Linux, the user 10001 must be allowed to write to it",
+        "format": "filepath",
+        "isRequired": True,
+    }
+    results = {"value": "type=bind,src={output_dir},dst=/media", "variables": {"output_dir": folder}}
+    return [
+        {"type": "named", "name": "--mount", **mount}
+        for mount in ({"value": "type=volume,src=kie-mcp,dst=/data"}, results)
+    ]
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from project import ROOT, Project, read_constraints, read_project
+from project import ROOT, Project, read_project
 from snippets import write_snippets
 
 TITLE = "KIE.ai media"
@@ -20,6 +20,8 @@ TITLE = "KIE.ai media"
 SERVER = "kie"
 """Name of the server in a client's configuration; clients put it before the names of the tools."""
 KEY_PAGE = "https://kie.ai/api-key"
+OUTPUT_DIR = "KIE_MCP_OUTPUT_DIR"
+"""The setting for the folder that results are saved to."""
 LINKS = re.compile(r"(<!-- install links: scripts/packages -->\n).*?(<!-- /install links -->)", re.DOTALL)
 """Matches the block in the README that contains the install links."""
 Manifest = dict[str, Any]
@@ -64,7 +66,7 @@ def list_variables() -> list[Manifest]:
             "placeholder": "1000",
         },
         {
-            "name": "KIE_MCP_OUTPUT_DIR",
+            "name": OUTPUT_DIR,
             "description": "Folder that results are saved to; kie-mcp in your Downloads folder if nothing is given",
             "format": "filepath",
         },
@@ -281,28 +283,6 @@ Once a version is published, these add the server as well:
     return LINKS.sub(lambda block: f"{block[1]}{links}\n{block[2]}", page)
 
 
-def write_bundle_project(project: Project) -> str:
-    """Return pyproject.toml of the bundle: the server's dependencies, limited to the versions that were tested."""
-    lists = {"dependencies": project.dependencies, "constraint-dependencies": read_constraints()}
-    shown = {
-        name: "\n".join([f"{name} = [", *(f"  {json.dumps(each)}," for each in values), "]"])
-        for name, values in lists.items()
-    }
-    return f"""\
-# Written by scripts/packages.
-[project]
-name = "{project.name}-bundle"
-version = "{project.version}"
-description = "{project.description}"
-requires-python = "{project.python}"
-{shown["dependencies"]}
-
-[tool.uv]
-package = false
-{shown["constraint-dependencies"]}
-"""
-
-
 MANIFESTS: dict[str, Callable[[Project], Manifest]] = {
     "server.json": build_registry_entry,
     "packaging/mcpb/manifest.json": build_bundle_manifest,
@@ -320,7 +300,6 @@ def write_all(project: Project) -> dict[str, str]:
     files = {
         place: json.dumps(build(project), indent=2, ensure_ascii=False) + "\n" for place, build in MANIFESTS.items()
     }
-    files["packaging/mcpb/pyproject.toml"] = write_bundle_project(project)
     readme, hosts = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/hosts.md"))
     files |= {"README.md": write_links(readme, project), "docs/hosts.md": write_snippets(hosts, build_vscode_file())}
     return files

@@ -136,6 +136,13 @@ def test_the_tools_are_told_with_what_they_take() -> None:
     assert "kling_video" not in run.stdout
 
 
+@pytest.mark.parametrize("shows", [(), ("--tokens",)])
+def test_the_tools_have_the_names_that_a_client_sees(shows: tuple[str, ...]) -> None:
+    for ran in (run_command("tools", *shows, KIE_MCP_PREFIX="kie"), run_command("tools", *shows, "--prefix", "kie")):
+        assert "  kie_get_task " in ran.stdout
+        assert "  get_task " not in ran.stdout
+
+
 def test_the_sizes_are_told_tool_by_tool_against_what_they_may_take() -> None:
     every = run_command("tools", "--tokens").stdout
     lines = {line.split()[0]: line.split()[1:] for line in every.splitlines() if line.strip()}

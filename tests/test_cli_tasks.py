@@ -25,9 +25,11 @@ from typer.testing import CliRunner, Result
 
 from kie_mcp import __version__
 from kie_mcp.cli import calls
-from kie_mcp.cli.commands import cli
+from kie_mcp.cli.commands import COMMANDS, cli
+from kie_mcp.cli.options import COMMAND_IN_TEXT
 from kie_mcp.config import Settings
 from kie_mcp.errors import InvalidCall
+from kie_mcp.install.command import find_command, write_command
 from kie_mcp.kie.routes import JOBS
 from kie_mcp.ledger import task as ledger_task
 from kie_mcp.ledger.ledger import Ledger
@@ -52,6 +54,8 @@ def settings(tmp_path: Path) -> dict[str, str]:
 
 def run(settings: dict[str, str], *arguments: str, ends_with: int = 0) -> Result:
     unset = {name: None for name in os.environ if name.startswith("KIE_")}
+    # Where a shell finds kie-mcp by its name, commands are told with the name alone.
+    settings = {"PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])), **settings}
     with contextlib.chdir(Path(settings["KIE_MCP_DATA_DIR"]).parent):
         ran = CliRunner().invoke(cli, arguments, env={**unset, **settings, "COLUMNS": "200"})
     assert ran.exit_code == ends_with, ran.output
@@ -99,7 +103,44 @@ def test_errors_name_what_a_person_types(settings: dict[str, str]) -> None:
     assert "kie-mcp models tells what" in fail("run", "z-image", "promt=x")
     assert "kie-mcp models lists the models" in fail("run", "nano-bana", "prompt=x")
     assert "kie-mcp tasks shows" in fail("task", "t_abc")
+    assert "Write it as --anyway." in fail("run", "z-image", "prompt=x", "anyway=true")
     assert "--confirm c_" in fail("run", "z-image", "prompt=x", KIE_MCP_CONFIRM_ABOVE="0")
+
+
+def test_a_model_that_fails_often_and_one_without_a_schema_can_be_run_all_the_same(settings: dict[str, str]) -> None:
+    with serve_kie() as kie:
+        kie.sandbox.discovery.success_rates["z-image"] = 10.0
+        kie.sandbox.discovery.add_model("new/model", None)
+        mine = {**settings, **kie.environment}
+        # Where KIE has not yet been asked how often a model fails, the first call is sent meanwhile.
+        run(mine, "run", "z-image", "prompt=a fox")
+        for model, option in (("z-image", "add --anyway"), ("new/model", "Add --unchecked")):
+            told = " ".join(run(mine, "run", model, "prompt=a hare", ends_with=1).stderr.split())
+            assert option in told
+            assert "succeeded" in run(mine, "run", model, "prompt=a hare", option.split()[-1]).stdout
+
+
+def test_a_task_of_unknown_outcome_is_settled_as_its_error_says(settings: dict[str, str]) -> None:
+    with serve_kie() as kie:
+        kie.sandbox.inject_fault("create", "after:502")
+        mine = {**settings, **kie.environment}
+        told = run(mine, "run", "z-image", "prompt=x", ends_with=1).stderr
+        assert "then settle it with kie-mcp settle." in " ".join(told.split())
+        (row,) = (line for line in run(mine, "tasks").stdout.splitlines() if "unknown" in line)
+        task = row.split()[0]
+        settled = run(mine, "settle", task, "not created").stdout
+        assert settled.startswith(f"{task} failed")
+        assert "unknown" not in run(mine, "tasks").stdout
+
+
+@pytest.mark.parametrize("name", [*COMMANDS, "catalog"])
+def test_every_command_is_known_in_a_sentence(name: str) -> None:
+    assert COMMAND_IN_TEXT.search(f"To go on, kie-mcp {name} is there.")
+    assert not COMMAND_IN_TEXT.search(f"To go on, kie-mcp needs {name}.")
+
+
+def test_what_has_no_command_is_said_to_be_in_an_mcp_client(settings: dict[str, str]) -> None:
+    assert "find_voices, in an MCP client, finds" in " ".join(run(settings, "models", "voiceover").stdout.split())
 
 
 def test_a_repeated_call_says_so_and_how_to_make_another(settings: dict[str, str], tmp_path: Path) -> None:
@@ -307,6 +348,31 @@ def test_no_command_is_broken_by_the_width_of_the_terminal(settings: dict[str, s
         assert f"{python} -m kie_mcp {command}" in shown
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("models", "video"), "More: {} models video --page 2"),
+        (("task", "t_none"), "{} tasks shows the tasks there are."),
+        (("doctor", "--no-update"), "{} install CLIENT sets one up"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_what_to_do_next_is_told_as_uvx_runs_it(
+    arguments: tuple[str, ...], told: str, settings: dict[str, str], tmp_path: Path
+) -> None:
+    folder, program = tmp_path / "archive-v0" / "x", tmp_path / "bin" / "uvx"
+    venv.create(folder, symlinks=True)
+    program.parent.mkdir()
+    program.touch(mode=0o755)
+    places = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": "", "PATH": str(program.parent), "COLUMNS": "200"}
+    env = environment(**settings, **places, PYTHONPATH=os.pathsep.join(sys.path))
+    command = [str(folder / "bin" / "python"), "-m", "kie_mcp", *arguments]
+    ran = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    uvx, *words = find_command(str(folder), {"PATH": str(program.parent)})
+    assert uvx == str(program)
+    assert told.format(write_command(("uvx", *words), {})) in " ".join((ran.stdout + ran.stderr).split())
+
+
 @IN_A_TERMINAL
 @pytest.mark.parametrize(("answer", "ends_with", "files"), [("y", 0, 1), ("n", 1, 0)])
 def test_in_a_terminal_a_high_cost_is_asked_about(
@@ -316,3 +382,6 @@ def test_in_a_terminal_a_high_cost_is_asked_about(
     assert code == ends_with, shown
     assert "250 credits" in " ".join(shown.split())
     assert len(saved_files(tmp_path / "out") if files else []) == files
+    # Who answers at once is no program, and is not told to ask somebody else.
+    assert ("Nothing was made, and nothing was charged." in shown) == (not files)
+    assert "Nobody was asked" not in shown

@@ -376,12 +376,29 @@ def test_a_setting_that_there_is_not_is_told(name: str, meant: str, monkeypatch:
     assert "hush" not in str(raised.value)
 
 
-def test_a_budget_claim_needs_a_provider_that_issues_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KIE_MCP_BUDGET_CLAIM", " kie_credits_per_day ")
-    with pytest.raises(ConfigurationError, match="KIE_MCP_BUDGET_CLAIM: needs KIE_MCP_OIDC_ISSUER"):
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("budget_claim", " kie_credits_per_day "),
+        ("account_keys", "person"),
+        ("oidc_audience", "https://kie.example/mcp"),
+        ("oidc_client_id", "kie-mcp"),
+    ],
+)
+def test_a_setting_about_people_needs_a_provider_at_which_they_log_in(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variable = f"KIE_MCP_{name.upper()}"
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigurationError, match=f"{variable}: needs KIE_MCP_OIDC_ISSUER"):
         load()
     monkeypatch.setenv("KIE_MCP_OIDC_ISSUER", "https://login.example")
-    assert load().budget_claim == "kie_credits_per_day"
+    assert getattr(load(), name) == value.strip()
+
+
+def test_without_a_provider_the_key_may_be_called_the_operators(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KIE_MCP_ACCOUNT_KEYS", "operator")
+    assert load().account_keys == "operator"
 
 
 def test_folders_can_be_given_as_they_are() -> None:

@@ -30,6 +30,7 @@ def main() -> None:
 def run_command() -> None:
     """Run the command line; if the settings are wrong, print a message to stderr and exit with status 2."""
     from kie_mcp.cli.commands import cli
+    from kie_mcp.cli.options import write_commands
     from kie_mcp.errors import ConfigurationError
 
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
@@ -43,7 +44,7 @@ def run_command() -> None:
     try:
         cli()
     except ConfigurationError as error:
-        sys.stderr.write(f"kie-mcp: {error}\n{error.next_step}\n")
+        sys.stderr.write(f"kie-mcp: {error}\n{write_commands(error.next_step)}\n")
         sys.exit(2)
 
 

@@ -95,7 +95,7 @@ class Settings(BaseSettings):
     max_credits_per_day: Credits | None = None
     """Maximum credits that all server processes with this ledger may spend in 24 hours; None means no limit."""
     max_credits_per_session: Credits | None = None
-    """Maximum number of credits that this server process may spend from its start to its end; None means no limit."""
+    """Maximum number of credits that this server may spend from its start to its end; None means no limit."""
     max_credits_per_day_all: Credits | None = None
     """Maximum credits that all tenants together may spend in 24 hours; None for no limit. Other caps are per tenant."""
     usd_per_credit: Credits = 0.005
@@ -161,12 +161,14 @@ class Settings(BaseSettings):
             raise ValueError("KIE calls only one address; leave KIE_MCP_CALLBACK_URL out")
         return value
 
-    @field_validator("budget_claim")
+    @field_validator("oidc_audience", "oidc_client_id", "oidc_client_secret", "budget_claim", "account_keys")
     @classmethod
-    def _check_budget_claim(cls, value: str, info: ValidationInfo) -> str:
-        if value.strip() and info.data.get("oidc_issuer") == "":
-            raise ValueError("needs KIE_MCP_OIDC_ISSUER, because only the access tokens of a provider have claims")
-        return value.strip()
+    def _check_provider(cls, value: object, info: ValidationInfo) -> object:
+        given = value.strip() if isinstance(value, str) else value
+        is_set = given != cls.model_fields[str(info.field_name)].default
+        if is_set and info.data.get("oidc_issuer") == "":
+            raise ValueError("needs KIE_MCP_OIDC_ISSUER, the OpenID provider at which people log in")
+        return given
 
     @field_validator("http_token", "callback_secret", "webhook_key", "tenant_secret")
     @classmethod

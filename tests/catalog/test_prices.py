@@ -225,6 +225,8 @@ def test_the_list_of_prices_has_every_model_and_the_bound_of_its_dearest_call() 
     assert rows["bytedance/seedance-2"].endswith("| video of unknown length counts as 15 s | 3,840 |")
     assert rows["z-image"] == "| Z-Image | `z-image` | 0.8 per image. | - | 0.8 |"
     assert rows["ideogram/v3-remix"] == "| Ideogram 3 | `ideogram/v3-remix` | KIE publishes no figure. | - | ? |"
+    # The caps count a call in 1080p as the highest estimate of a similar model, which is more than 67.5.
+    assert rows["grok-imagine-video-1-5-preview"].endswith("| 67.5, 1080p: ? |")
     assert "55 (no sound, 5 s), 110 (no sound, 10 s)" in rows["kling-2.6/text-to-video"]
     assert describe_open_lengths(MODELS["pixverse-v6/image-to-video"]) == "KIE chooses the length, 15 s at most"
     for id_, model in MODELS.items():

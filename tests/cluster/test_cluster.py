@@ -1,18 +1,25 @@
 """Replicas behind a proxy, as compose.yaml runs them: one of them ends while a task runs."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from string import Template
 from typing import Any
 
+import anyio
 import httpx2
 import pytest
 from ruamel.yaml import YAML
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
 from support.accounts import log_in, needs_provider
 from support.paths import ROOT
+from support.servers import serve_at
 
 from cluster.cluster import NO_NGINX, TOKEN, find_nginx, run_cluster
 from cluster.visit import follow, make
@@ -113,3 +120,17 @@ def test_the_image_runs_without_root_and_copies_only_what_it_needs() -> None:
     assert ignored[0] == "*"
     settings: Any = " ".join(word for words in instructions for word in words)
     assert "KIE_MCP_DATA_DIR=/data" in settings
+
+
+async def test_the_image_asks_itself_for_its_health_and_no_proxy() -> None:
+    """Docker gives the proxy of its own settings to every container."""
+    (check,) = [words for words in read_instructions() if words[0] == "HEALTHCHECK"]
+    _, *arguments = json.loads(" ".join(check[check.index("CMD") + 1 :]))
+    app = Starlette(routes=[Route("/healthz", lambda _: Response())])
+    async with serve_at(lambda _: app) as url:
+        ran = await anyio.run_process(
+            [sys.executable, *(each.replace("http://127.0.0.1:8765", url) for each in arguments)],
+            env={**os.environ, "HTTP_PROXY": "http://proxy.example:3128", "http_proxy": "http://proxy.example:3128"},
+            check=False,
+        )
+    assert ran.returncode == 0, ran.stderr

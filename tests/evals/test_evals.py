@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dialects import Call, Reply, Turn
+from dialects import BusyError, Call, RefusedError, Reply, Turn
 from model import serve_model
 from support.paths import ROOT
 
@@ -114,6 +114,39 @@ def test_the_report_says_how_a_model_does(api: str, script: Callable[[int], Repl
     # A wish is one question; a situation has one answer of a tool in it.
     assert asked == [0] * 60 + [1] * 12
     assert told in report.read_text(encoding="utf-8")
+
+
+class BrokenCall(Call):
+    """A call whose arguments are no JSON, as small models write them."""
+
+    @property
+    def as_text(self) -> str:
+        return '{"prompt": "a fox", }'
+
+
+def test_an_odd_answer_costs_no_other(tmp_path: Path) -> None:
+    tool = min(WISHES[9].tools & STANDARD)
+    odd: dict[int, Reply | RefusedError] = {9: BrokenCall(tool, {}), 20: BusyError(), 30: RefusedError()}
+    asked: list[Turn] = []
+
+    def reply(turn: Turn) -> Reply:
+        # A question that the API was too busy for is asked again.
+        number = len(asked) - (len(asked) > 20)
+        asked.append(turn)
+        answer = odd.pop(number, None) or answer_well(number)
+        if isinstance(answer, RefusedError):
+            raise answer
+        return answer
+
+    report = tmp_path / "report.md"
+    with serve_model(reply) as model:
+        arguments = ["--url", f"{model.url}/v1", "--name", "scripted", "--write", str(report)]
+        assert main(["model", *arguments]) == 1
+    assert len(asked) == 73
+    text = report.read_text(encoding="utf-8")
+    assert "70 of 72 right" in text
+    assert f'wrong arguments | {tool} {{"prompt": "a fox", }}' in text
+    assert "no answer | HTTPStatusError" in text
 
 
 def test_the_ranking_ends_well_on_the_command_line() -> None:

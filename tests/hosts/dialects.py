@@ -77,6 +77,14 @@ def parts_of(content: Any) -> list[Json]:
 class RefusedError(ValueError):
     """A request that every vendor's API refuses."""
 
+    status = 400
+
+
+class BusyError(RefusedError):
+    """A request that the API refuses for now; it may be repeated at once."""
+
+    status = 429
+
 
 def read_parts(content: Any) -> Result:
     """Return what the parts of a tool's result say; a part of unknown type counts as its JSON text.

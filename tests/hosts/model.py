@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
-from dialects import DIALECTS, Dialect, RefusedError, Reply, Turn
+from dialects import DIALECTS, BusyError, Dialect, RefusedError, Reply, Turn
 
 Script = Callable[[Turn], Reply]
 
@@ -60,7 +60,7 @@ class Handler(BaseHTTPRequestHandler):
             self._send(self._answer(dialect, body, streams=streams), streams=streams)
         except RefusedError as error:
             refusal = {"error": {"type": "invalid_request_error", "message": str(error)}}
-            self._send(json.dumps(refusal).encode(), streams=False, status=400)
+            self._send(json.dumps(refusal).encode(), streams=False, status=error.status)
 
     def _answer(self, dialect: Dialect, body: dict[str, object], *, streams: bool) -> bytes:
         turn = dialect.read(body)
@@ -71,6 +71,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", "text/event-stream" if streams else "application/json")
         self.send_header("Content-Length", str(len(content)))
+        if status == BusyError.status:
+            self.send_header("Retry-After", "0")
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(content)

@@ -110,7 +110,7 @@ def test_folders_of_this_shell_are_copied_as_whole_paths(home: Path) -> None:
 def test_no_secret_of_this_shell_is_copied_or_shown(home: Path) -> None:
     values = {"KIE_MCP_DATABASE_URL": "postgresql://kie:some-password@localhost/kie"}
     secrets = {name: values.get(name, f"{n}-{KEY}") for n, name in enumerate(list_secret_names())}
-    ran = run(home, "cursor", **secrets)
+    ran = run(home, "cursor", KIE_MCP_OIDC_ISSUER="https://login.example", **secrets)
     assert (ran.returncode, ran.stderr) == (0, "")
     written = (home / ".cursor/mcp.json").read_text(encoding="utf-8")
     assert [value for value in secrets.values() if value in written or value in ran.stdout] == []
@@ -155,6 +155,23 @@ def test_a_snippet_is_printed_alone_on_stdout(client: str, home: Path) -> None:
     if BY_NAME[client].format == "json":
         assert BY_NAME[client].servers in json.loads(ran.stdout)
     assert everything(home) == {}
+
+
+def test_a_snippet_whose_key_is_nowhere_yet_says_so(home: Path) -> None:
+    hint = run(home, "--print", "cursor", KIE_API_KEY=KEY).stderr
+    assert f"There is no key in {home / '.local/share/kie-mcp/api-key'} yet." in hint
+    assert "install cursor` stores it there" in hint
+    run(home, "cursor", KIE_API_KEY=KEY)
+    assert "There is no key" not in run(home, "--print", "cursor").stderr
+    assert "There is no key" not in run(home, "--print", "cursor", "--sandbox").stderr
+
+
+def test_a_file_of_the_user_is_named_when_the_entry_that_reads_it_is_removed(home: Path) -> None:
+    theirs = home / "secrets-key"
+    theirs.write_text(KEY, encoding="utf-8")
+    run(home, "cursor", KIE_API_KEY_FILE=str(theirs))
+    removed = run(home, "--remove", "cursor")
+    assert f"is still in {theirs}; " in removed.stdout.replace("\n", "")
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,12 @@ def test_the_key_goes_into_the_keyring_and_the_server_takes_it_from_there(
     assert (key["status"], key["text"]) == ("ok", "It is in the keyring and has 32 characters.")
 
 
+def test_who_removes_an_entry_is_told_that_the_key_stays_in_the_keyring(settings: dict[str, str]) -> None:
+    run(settings, "install", "cursor", "--keyring", KIE_API_KEY=KEY)
+    removed = run(settings, "install", "--remove")
+    assert "The key is still in the system's keyring (kie-mcp, api-key)" in removed.stdout
+
+
 def test_a_key_that_is_in_the_keyring_is_not_asked_for(settings: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "keys.json").write_text(json.dumps({"kie-mcp/api-key": KEY}), encoding="utf-8")
     ran = run(settings, "install", "cursor", "--keyring")

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ from typing import Any
 import build
 import jsonschema
 import pytest
+from manifests import write_all
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
-from project import read_project
+from project import read_constraints, read_project
 from support.paths import ROOT
 
 from kie_mcp.server.selection import Selection
@@ -109,9 +111,22 @@ def test_the_bundle_has_the_server_and_nothing_else(unpacked: Path) -> None:
     assert list_files(unpacked) == {Path(each) for each in beside} | package
 
 
+def test_the_bundle_installs_the_versions_of_constraints_txt_and_no_file_of_the_checkout_repeats_them(
+    tmp_path: Path,
+) -> None:
+    """A pull request of Dependabot changes constraints.txt alone."""
+    tested = read_constraints()
+    staged = build.stage_bundle(tmp_path / "bundle", PROJECT) / "pyproject.toml"
+    written = tomllib.loads(staged.read_text(encoding="utf-8"))
+    assert written["tool"]["uv"]["constraint-dependencies"] == tested
+    assert written["project"]["dependencies"] == PROJECT.dependencies
+    manifests = write_all(PROJECT)
+    assert [place for place, text in manifests.items() if any(each in text for each in tested)] == []
+
+
 @needs_mcpb
 def test_the_official_tool_refuses_a_manifest_without_a_server(tmp_path: Path) -> None:
-    folder = build.stage_bundle(tmp_path / "bundle")
+    folder = build.stage_bundle(tmp_path / "bundle", PROJECT)
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     del manifest["server"]
     (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
@@ -140,6 +155,20 @@ def test_a_release_tells_the_registry_the_bundle_and_the_image(bundle: Path) -> 
     assert kinds["oci"]["identifier"].endswith(f":{PROJECT.version}")
     # The image's own command serves HTTP, and what starts it by this entry speaks over stdin.
     assert [each["value"] for each in kinds["oci"]["packageArguments"]] == ["serve"]
+
+
+def test_the_registry_gives_the_image_a_place_for_all_that_it_keeps(tmp_path: Path) -> None:
+    """Clients run the image with `--rm`: what is in no mount, such as the ledger with the caps, ends with it."""
+    schema = json.loads((Path(__file__).parent / "server.schema.json").read_text(encoding="utf-8"))
+    (bundle := tmp_path / "kie-mcp.mcpb").touch()
+    entry = build.complete_registry_entry(PROJECT, bundle, "images.example/kie-mcp/kie-mcp")
+    jsonschema.Draft7Validator(schema).validate(entry)
+    (image,) = [each for each in entry["packages"] if each["registryType"] == "oci"]
+    (volumes,) = re.findall(r"^VOLUME (.+)$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    mounted = [each["value"].rpartition("dst=")[2] for each in image["runtimeArguments"]]
+    assert mounted == json.loads(volumes)
+    # A path of the user's machine means nothing inside of the container.
+    assert "KIE_MCP_OUTPUT_DIR" not in {each["name"] for each in image["environmentVariables"]}
 
 
 async def test_uvx_starts_the_wheel_as_the_plugin_asks(tmp_path: Path) -> None:

@@ -3,11 +3,12 @@
 import json
 import re
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from support.kie_server import serve_kie
 from uvicorn.config import STARTUP_FAILURE
 
 from kie_mcp.errors import ConfigurationError
+from kie_mcp.ledger.sqlite import FILE_NAME
 from kie_mcp.server.http import build_worker
 from kie_mcp.server.operation.extras import need_extra
 from kie_mcp.server.operation.logs import build_formatter
@@ -126,6 +128,8 @@ class Observed:
         self.raw_spans = b""
         self.collector = Collector()
         self.accepted = 0
+        self.sessions: list[str] = []
+        """The sessions of all tasks in the ledger, each once."""
 
     def sum(self, name: str) -> float:
         """Return the sum of a number with these labels over the workers."""
@@ -174,11 +178,15 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Observed:
         seen.spans, seen.raw_spans = collector.spans, b"".join(collector.bodies)
         seen.collector = collector
         seen.accepted = len(kie.sandbox.accepted)
+        with closing(sqlite3.connect(folder / "data" / FILE_NAME)) as ledger:
+            seen.sessions = [row[0] for row in ledger.execute("SELECT DISTINCT session FROM tasks")]
     return seen
 
 
-def test_two_workers_share_one_port_and_one_ledger(observed: Observed) -> None:
+def test_two_workers_share_one_port_one_ledger_and_one_session(observed: Observed) -> None:
     assert observed.accepted == CALLS
+    # A cap of credits for a session is one for the server.
+    assert len(observed.sessions) == 1
     assert observed.sum(r'kie_mcp_tool_call_seconds_count\{outcome="ok",tool="nano_banana_image"\}') == CALLS
 
 
@@ -276,7 +284,7 @@ def test_a_wrong_setting_that_only_workers_notice_is_told_in_a_sentence(
         port = other.getsockname()[1]
         monkeypatch.setenv("KIE_MCP_METRICS_PORT", str(port))
         with pytest.raises(SystemExit) as ended:
-            build_worker(Selection(), "127.0.0.1", TOKEN)
+            build_worker(Selection(), "127.0.0.1", TOKEN, "s_1")
     assert ended.value.code == STARTUP_FAILURE
     assert f"Port {port} of 127.0.0.1 cannot be opened. Set KIE_MCP_METRICS_PORT" in caplog.text
     assert "Traceback" not in caplog.text

@@ -86,6 +86,7 @@ async def run_runner(
     create_seconds: float = CREATE_SECONDS,
     busy_seconds: float = BUSY_SECONDS,
     crash: bool = False,
+    process: str = "",
     on_change: Change | None = None,
     wrap_limiter: Callable[[CreateLimiter], CreateLimiter] = lambda limiter: limiter,
     wrap_ledger: Callable[[Ledger], Ledger] = lambda ledger: ledger,
@@ -107,6 +108,7 @@ async def run_runner(
         create_seconds: Timeout of a create in seconds, by the machine's clock.
         busy_seconds: Seconds, by the machine's clock, to wait for another process's write transaction.
         crash: True to end without releasing the tasks, as a killed process does.
+        process: The id of the runner's process in the ledger; empty to make one.
         on_change: A function that is called each time a task's new state is saved.
         wrap_limiter: A function that gets the usual create limiter, and returns the one to use.
         wrap_ledger: A function that gets the usual ledger, and returns the one to use.
@@ -141,6 +143,7 @@ async def run_runner(
                 usual_seconds=usual_seconds,
                 on_change=on_change,
                 clock=clock,
+                process=process,
             )
             await runner.resume()
             yield runner

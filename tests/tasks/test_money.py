@@ -444,6 +444,16 @@ async def test_a_session_ends_with_its_server_and_a_day_does_not(
             await runner.submit(draw())
 
 
+async def test_all_workers_of_a_server_share_its_session(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
+    for process, is_capped in (("s_one-w_a", False), ("s_one-w_b", True), ("s_two-w_a", False)):
+        async with run_runner(tmp_path, sandbox.app, clock, rules=capped(session=5), process=process) as runner:
+            if is_capped:
+                with pytest.raises(CapReached, match="1 of the 5 credits a session are left"):
+                    await runner.submit(draw())
+            else:
+                await run_to_end(runner, await runner.submit(draw()))
+
+
 async def test_the_day_is_the_last_24_hours(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
     async with run_runner(tmp_path, sandbox.app, clock, rules=capped(day=7)) as runner:
         task = await run_to_end(runner, await runner.submit(draw()))

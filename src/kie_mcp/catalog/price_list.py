@@ -35,6 +35,8 @@ def format_prices() -> str:
     for model in sorted(MODELS.values(), key=lambda each: bool(each.legacy)):
         price, dearest = model.price, estimate_dearest_call(model)
         high = "?" if dearest.high is None else f"{dearest.high:,.10g}"
+        if dearest.high is not None and (unpriced := list_unpriced(model)):
+            high += f", {' and '.join(unpriced)}: ?"
         credits_ = " ".join(filter(None, (_format_rates(price), price.note)))
         lines.append(f"| {name_model(model)} | `{model.id}` | {credits_} | {describe_open_lengths(model)} | {high} |")
     return "\n".join(lines)
@@ -72,8 +74,28 @@ def estimate_dearest_call(model: type[KieModel]) -> Estimate:
     return max(_estimates(model), key=lambda each: each.high or 0)
 
 
+def list_unpriced(model: type[KieModel]) -> list[str]:
+    """Return the values, such as `1080p`, of the fields in the rates for which KIE publishes no figure."""
+    conditions = dict.fromkeys(field for rate in model.price.rates for field, _ in rate.when)
+    calls = list(_calls(model))
+    unpriced = []
+    for field in filter(model.model_fields.__contains__, conditions):
+        priced = {getattr(call, field) for call in calls if _estimate(call).high is not None}
+        values = dict.fromkeys(getattr(call, field) for call in calls)
+        unpriced += [_format_condition(field, value) for value in values if value not in priced]
+    return unpriced
+
+
 def _estimates(model: type[KieModel]) -> list[Estimate]:
-    """Return an estimate for each combination of extreme values of the fields that may change the price.
+    return [_estimate(call) for call in _calls(model)]
+
+
+def _estimate(call: KieModel) -> Estimate:
+    return add_estimates(part.estimate() for part in call.split())
+
+
+def _calls(model: type[KieModel]) -> Iterator[KieModel]:
+    """Yield a call for each combination of extreme values of the fields that may change the price.
 
     The extreme values of a field are its default, no value, its smallest and largest value, and each value of an
     `enum`.
@@ -84,8 +106,8 @@ def _estimates(model: type[KieModel]) -> list[Estimate]:
     choices = [tuple(_extreme_values(model, name, schemas[name])) for name in names]
     # Some of these calls are forbidden by the model. They do not change the result, because they have no rate, or the
     # same rate as an allowed call.
-    calls = (model.model_construct(**dict(zip(names, values, strict=True))) for values in product(*choices))
-    return [add_estimates(part.estimate() for part in call.split()) for call in calls]
+    for values in product(*choices):
+        yield model.model_construct(**dict(zip(names, values, strict=True)))
 
 
 def _extreme_values(model: type[KieModel], name: str, schema: Mapping[str, Any]) -> Iterator[Any]:

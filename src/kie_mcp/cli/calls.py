@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from kie_mcp.cli.options import is_terminal
+from kie_mcp.cli.options import is_terminal, write_commands
 
 if TYPE_CHECKING:
     from mcp.client import ClientRequestContext
@@ -27,7 +27,12 @@ COMMAND_WORDS = {
     r"\blist_tasks\b": "kie-mcp tasks",
     r"\bspend_report\b": "kie-mcp spend",
     r"\bview_media\b": "kie-mcp open",
+    r"\bresolve_task\b": "kie-mcp settle",
+    r"\b(find_voices|edit_media)\b": r"\1, in an MCP client,",
     r"\bvariation: ": "variation=",
+    r"\brepeat the call with anyway: true\b": "add --anyway",
+    r"\bSet unchecked to true\b": "Add --unchecked",
+    r"\bPut it beside input: \{model, input, (\w+)\}": r"Write it as --\1",
     r"\bconfirm: '(\w+)'": r"--confirm \1",
 }
 """What a person types in a terminal for words in errors, notes and next steps, which are written for agents."""
@@ -74,10 +79,10 @@ def fail(error: Mapping[str, Any]) -> typer.Exit:
 
 
 def write_for_terminal(sentence: str, task_id: str = "ID") -> str:
-    """Return an agent's sentence for a person: with `kie-mcp open ID` in place of `view_media with this id`."""
+    """Return an agent's sentence for a person: with `uvx kie-mcp open ID` in place of `view_media with this id`."""
     for word, typed in COMMAND_WORDS.items():
         sentence = re.sub(word, typed, sentence)
-    return sentence.replace("with this id", task_id)
+    return write_commands(sentence.replace("with this id", task_id))
 
 
 def show_error(*lines: str) -> None:
@@ -100,6 +105,7 @@ async def _call(tool: str, arguments: dict[str, Any]) -> "CallToolResult":
     # The progress bar is shown only in a terminal, because it consists of control sequences for terminals.
     bar.disable = not bar.console.is_terminal
     server = build_server(App(selection=Selection("all")))
+    declined = False
     with bar:
         step = bar.add_task("working", total=1)
 
@@ -107,9 +113,11 @@ async def _call(tool: str, arguments: dict[str, Any]) -> "CallToolResult":
             bar.update(step, completed=progress, total=total, description=message or "working")
 
         async def ask(context: "ClientRequestContext", params: "ElicitRequestParams") -> "ElicitResult":
+            nonlocal declined
             del context
             bar.stop()
             answer = await _ask(params.message)
+            declined = answer.action == "decline"
             bar.start()
             return answer
 
@@ -118,7 +126,11 @@ async def _call(tool: str, arguments: dict[str, Any]) -> "CallToolResult":
             while tool == "run_model" and (task := _find_unfinished(result)):
                 again = {"task_ids": [task], "wait_seconds": WAIT_SECONDS}
                 result = await client.call_tool("get_task", again, progress_callback=show)
-            return _keep_note(first, result)
+    if declined:
+        # The server's error is for an agent, and takes an answer within a second for that of a program.
+        show_error("Nothing was made, and nothing was charged.")
+        raise typer.Exit(1)
+    return _keep_note(first, result)
 
 
 def _keep_note(first: "CallToolResult", last: "CallToolResult") -> "CallToolResult":

@@ -12,7 +12,16 @@ from kie_mcp.cli.install import install
 from kie_mcp.cli.options import PREFIX_HELP, TOOLS_HELP, is_terminal
 from kie_mcp.cli.serving import demo, rotate_keys, sandbox, serve
 from kie_mcp.cli.spending import spend
-from kie_mcp.cli.tasks import find_models, list_tasks, open_result, run, search_library, show_credits, show_task
+from kie_mcp.cli.tasks import (
+    find_models,
+    list_tasks,
+    open_result,
+    run,
+    search_library,
+    settle_task,
+    show_credits,
+    show_task,
+)
 from kie_mcp.cli.tools import list_tools
 from kie_mcp.cli.welcome import welcome
 
@@ -25,6 +34,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "run": run,
     "tasks": list_tasks,
     "task": show_task,
+    "settle": settle_task,
     "library": search_library,
     "open": open_result,
     "spend": spend,

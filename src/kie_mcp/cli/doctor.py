@@ -2,11 +2,14 @@
 
 import logging
 import sys
+from dataclasses import replace
 from functools import partial
 from typing import Annotated
 
 import typer
 from rich.console import Console
+
+from kie_mcp.cli.options import write_commands
 
 
 def doctor(
@@ -23,6 +26,7 @@ def doctor(
     from kie_mcp.doctor.report import print_json, print_table, works
 
     logging.basicConfig(stream=sys.stderr, level=logging.ERROR)
-    findings = anyio.run(partial(examine, asks_for_update=update))
+    found = anyio.run(partial(examine, asks_for_update=update))
+    findings = [replace(each, next_step=write_commands(each.next_step)) for each in found]
     (print_json if as_json else print_table)(findings, Console(highlight=False))
     raise typer.Exit(0 if works(findings) else 1)

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from kie_mcp.cli.options import is_terminal, refuse
+from kie_mcp.cli.options import is_terminal, refuse, write_commands
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,9 +47,9 @@ def install(
     from kie_mcp import config
     from kie_mcp.install.change import make_snippet
     from kie_mcp.install.clients import find_folders
-    from kie_mcp.install.command import find_command
+    from kie_mcp.install.command import find_command, name_command
     from kie_mcp.install.entry import Server
-    from kie_mcp.install.key import copy_settings, describe_source
+    from kie_mcp.install.key import copy_settings, describe_source, tell_missing_key
 
     settings = config.load()
     if sandbox:
@@ -62,6 +62,9 @@ def install(
         file = client.find_file(find_folders())
         typer.echo(f"In {file}:\n", err=True)
         console.print(Text(make_snippet(client, server).rstrip("\n")), soft_wrap=True)
+        if missing := tell_missing_key(server):
+            command = name_command(server.command, "install", client.name)
+            typer.echo(f"\n{missing} `{command}` stores it there.", err=True)
         return
     chosen = [_find_client(name) for name in clients or ()] or _list_clients()
     if not remove:
@@ -133,10 +136,13 @@ class _Run:
     def remove(self, clients: "Sequence[Client]") -> bool:
         """Remove kie-mcp from clients, and return whether this succeeded in all clients."""
         from kie_mcp.install.change import plan_removal
+        from kie_mcp.install.key import list_key_places
 
-        removed = self._apply(self._plan(clients, plan_removal), "is not in it")
-        if removed and (file := self.settings.key_file):
-            self.say(f"The key is still in {file}; delete this file if nothing else uses it.")
+        changes = self._plan(clients, plan_removal)
+        removed = self._apply(changes, "is not in it")
+        servers = [server for change in changes if change.client in removed for server in change.before]
+        for place in list_key_places(self.settings, servers) if removed else ():
+            self.say(f"The key is still in {place}; delete it there if nothing else uses it.")
         return not self.refused
 
     def say(self, text: str, style: str = "") -> None:
@@ -181,7 +187,7 @@ class _Run:
     def _refuse(self, client: "Client", error: "ConfigurationError") -> None:
         self.refused += 1
         self.say(f"{client.title}: {error}", "red")
-        self.say(f"  {error.next_step}")
+        self.say(f"  {write_commands(error.next_step)}")
 
     def _keep_key(self, changes: "Sequence[Change]") -> None:
         from kie_mcp.install.key import keep_key

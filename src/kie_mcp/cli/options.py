@@ -1,5 +1,6 @@
 """Options that several commands have, and functions that print messages to stderr."""
 
+import re
 import sys
 from typing import Annotated
 
@@ -15,6 +16,11 @@ Legacy = Annotated[
     bool,
     typer.Option("--legacy", envvar="KIE_MCP_SANDBOX_LEGACY", help="Offer the models that KIE no longer documents."),
 ]
+COMMAND_IN_TEXT = re.compile(
+    r"\bkie-mcp(?= (install|doctor|demo|credits|models|run|tasks?|settle|library|open|spend|tools|serve|sandbox"
+    r"|rotate-keys|catalog)\b)"
+)
+"""Matches the program's name in a command that a text names, and not in a sentence such as `kie-mcp is here`."""
 PREFIX_HELP = "A word before the names of all tools: kie makes kie_get_task."
 TOOLS_HELP = "standard, compact, all, or a comma list of tools and kinds (video, image, audio, text)."
 
@@ -41,6 +47,14 @@ def is_terminal() -> bool:
 def print_to_stderr(text: str) -> None:
     """Print a message for the user to stderr, because stdout may be used for MCP messages."""
     typer.echo(text.removesuffix("\n"), err=True)
+
+
+def write_commands(text: str) -> str:
+    """Return a text with commands such as `kie-mcp doctor` as a person types them, such as `uvx kie-mcp doctor`."""
+    from kie_mcp.install.command import find_command, name_command
+
+    program = name_command(find_command())
+    return COMMAND_IN_TEXT.sub(lambda _: program, text)
 
 
 def refuse(what: str, next_step: str) -> typer.Exit:

@@ -1,6 +1,7 @@
 """The commands about tasks and their results, such as `tasks`, `library` and `run`."""
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +13,7 @@ from rich.text import Text
 
 from kie_mcp.cli.calls import UNFINISHED, call_tool, make_console, read_answer, show_error, write_for_terminal
 from kie_mcp.cli.ledger import read_ledger, read_task
+from kie_mcp.cli.options import write_commands
 from kie_mcp.cli.pictures import Pictures, show_results
 
 FIELD_LABELS = {
@@ -96,7 +98,10 @@ def open_result(
     answer = read_task(task_id)
     media = answer.get("media", [])
     if number > len(media):
-        show_error(f"{task_id} has {len(media)} files, so there is no number {number}.", f"See kie-mcp task {task_id}.")
+        show_error(
+            f"{task_id} has {len(media)} files, so there is no number {number}.",
+            write_commands(f"See kie-mcp task {task_id}."),
+        )
         raise typer.Exit(1)
     path = media[number - 1].get("path", "")
     place = path if Path(path).is_file() else media[number - 1].get("url")
@@ -106,7 +111,7 @@ def open_result(
         items = "|".join(re.escape(each["task_id"]) for each in answer.get("items", ()) if "task_id" in each)
         own = re.search(rf"-({items})-(\d+)", Path(path).name) if items else None
         step = f"kie-mcp open {own[1]} {own[2]} opens its web link." if own else "It has no web link."
-        show_error(f"{path or 'The file'} is not there any more.", step)
+        show_error(f"{path or 'The file'} is not there any more.", write_commands(step))
         raise typer.Exit(1)
     typer.echo(place)
     if typer.launch(place):
@@ -120,10 +125,10 @@ def find_models(words: Words = None, page: Annotated[int, typer.Option(min=1, he
     columns = (Column("model", no_wrap=True), Column("credits"), Column("what it does", ratio=1))
     rows = [(each["model"], each.get("credits", ""), each.get("about", "")) for each in answer["models"]]
     if note := answer.get("note"):
-        make_console().print(Text(note))
+        make_console().print(Text(write_for_terminal(note)))
     _print_table(columns, rows, "No model was found.")
     if page < answer.get("pages", 1):
-        typer.echo(f"More: kie-mcp models {_join(words) or ''} --page {page + 1}".replace("  ", " "))
+        _print_more("models", *(words or ()), "--page", str(page + 1))
 
 
 def run(
@@ -133,6 +138,10 @@ def run(
     ] = None,
     quote: Annotated[bool, typer.Option("--quote", help="Only show what it would cost.")] = False,
     confirm: Annotated[str, typer.Option(help="The id that says that somebody has agreed to the cost.")] = "",
+    anyway: Annotated[bool, typer.Option("--anyway", help="Run it although it fails often today.")] = False,
+    unchecked: Annotated[
+        bool, typer.Option("--unchecked", help="Take any arguments of a model without a published schema.")
+    ] = False,
     pictures: Pictures = "auto",
 ) -> None:
     """Run a model, and pay for it, within the spending caps; you have to confirm a high cost.
@@ -143,13 +152,36 @@ def run(
     # `variation` is an argument of run_model itself: it makes another result, where an equal call gets the same task.
     variation = given.pop("variation", None)
     answer = call_tool(
-        "run_model", model=model, input=given, variation=variation, quote=quote or None, confirm=confirm or None
+        "run_model",
+        model=model,
+        input=given,
+        variation=variation,
+        quote=quote or None,
+        confirm=confirm or None,
+        anyway=anyway or None,
+        unchecked=unchecked or None,
     )
     _print_task(answer)
     if answer.get("status") == "failed":
         raise typer.Exit(1)
     if "task_id" in answer:
         show_results([answer["task_id"]], pictures)
+
+
+def settle_task(
+    task_id: Annotated[str, typer.Argument(metavar="ID", help="The task's id.")],
+    outcome: Annotated[
+        str, typer.Argument(help="KIE's id of it or its result's link, from KIE's log, or: not created.")
+    ],
+    pictures: Pictures = "auto",
+) -> None:
+    """Settle a task whose outcome is unknown, once you have looked at KIE's log.
+
+    For example: kie-mcp settle t_1234567890ab "not created"
+    """
+    answer = call_tool("resolve_task", task_id=task_id, outcome=outcome)
+    _print_task(answer)
+    show_results([answer["task_id"]], pictures)
 
 
 def _read_arguments(pairs: Sequence[str]) -> dict[str, Any]:
@@ -203,7 +235,12 @@ def _print_table(columns: Sequence[Column | str], rows: Sequence[Sequence[str]],
 
 def _print_next(command: str, words: Sequence[str] | None, answer: Mapping[str, Any]) -> None:
     if cursor := answer.get("next_cursor"):
-        typer.echo(" ".join(["More: kie-mcp", command, *(words or ()), "--cursor", str(cursor)]))
+        _print_more(command, *(words or ()), "--cursor", str(cursor))
+
+
+def _print_more(*command: str) -> None:
+    """Print the command that shows the next page."""
+    typer.echo(write_commands(f"More: kie-mcp {shlex.join(command)}"))
 
 
 def _join(words: Sequence[str] | None) -> str | None:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from kie_mcp.cli.options import Tools
+from kie_mcp.cli.options import Prefix, Tools
 
 if TYPE_CHECKING:
     from kie_mcp.server.selection import Selection
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 def list_tools(
     tools: Tools = "",
+    prefix: Prefix = "",
     tokens: Annotated[
         bool, typer.Option("--tokens", help="Show what each size takes of a client's context, and what it may take.")
     ] = False,
@@ -26,10 +27,10 @@ def list_tools(
 
     if tokens:
         table = _sizes_table(
-            {size: Selection(size) for size in ((tools,) if tools else ("standard", "compact", "all"))}
+            {size: Selection(size, prefix) for size in ((tools,) if tools else ("standard", "compact", "all"))}
         )
     else:
-        table = _tools_table(Selection(tools))
+        table = _tools_table(Selection(tools, prefix))
     Console(highlight=False).print(table)
 
 
@@ -38,7 +39,7 @@ def _tools_table(selection: "Selection") -> Table:
 
     table = Table("tool", "what it does", Column("tokens", justify="right"), box=box.SIMPLE_HEAD)
     for tool in selection.tools:
-        table.add_row(tool["name"], Text(tool["description"]), f"{count_tokens(tool):,.0f}")
+        table.add_row(selection.prefix + tool["name"], Text(tool["description"]), f"{count_tokens(tool):,.0f}")
     table.add_section()
     table.add_row(str(len(selection.tools)), "", f"{sum(map(count_tokens, selection.tools)):,.0f}")
     return table
@@ -48,9 +49,11 @@ def _sizes_table(sizes: "Mapping[str, Selection]") -> Table:
     from kie_mcp.server.tools.tool_list import BUDGETS, count_tokens
 
     table = Table("tokens", *(Column(size, justify="right") for size in sizes), box=box.SIMPLE_HEAD)
-    shown = {tool["name"]: count_tokens(tool) for selection in sizes.values() for tool in selection.tools}
-    for name, taken in shown.items():
-        table.add_row(name, *(f"{taken:,.0f}" if name in each.names else "" for each in sizes.values()))
+    shown = {
+        tool["name"]: (selection.prefix, count_tokens(tool)) for selection in sizes.values() for tool in selection.tools
+    }
+    for name, (prefix, taken) in shown.items():
+        table.add_row(prefix + name, *(f"{taken:,.0f}" if name in each.names else "" for each in sizes.values()))
     table.add_section()
     table.add_row("total", *(f"{sum(map(count_tokens, each.tools)):,.0f}" for each in sizes.values()))
     table.add_row("at most", *(f"{BUDGETS[size]:,}" if size in BUDGETS else "" for size in sizes))

@@ -29,7 +29,7 @@ class Change:
     secrets: tuple[str, ...]
     """Texts that the diff must not show."""
     before: tuple[Server, ...] = ()
-    """The servers in the old entries of kie-mcp; empty if there is no old entry, or if the change removes them."""
+    """The servers in the old entries of kie-mcp; empty if there is no old entry."""
 
     @property
     def is_needed(self) -> bool:
@@ -89,7 +89,8 @@ def plan_removal(client: Client, folders: Mapping[str, Path]) -> Change:
         after = after.remove(found.place)
     # A file that does not exist is not created.
     text = after.text if document.found else document.file.text
-    return Change(client, document.file, text, find_secrets(document.data, others=document.others))
+    before = tuple(found.server for found in document.found)
+    return Change(client, document.file, text, find_secrets(document.data, others=document.others), before)
 
 
 def find_servers(client: Client, folders: Mapping[str, Path]) -> list[Server]:

@@ -45,7 +45,15 @@ class Server:
     @property
     def is_free(self) -> bool:
         """Whether kie-mcp uses its sandbox, and so spends no credits."""
-        return self.env.get("KIE_MCP_SANDBOX", "").lower() in {"1", "true", "on", "yes", "y", "t"}
+        return self._is_on("KIE_MCP_SANDBOX")
+
+    @property
+    def uses_keyring(self) -> bool:
+        """Whether kie-mcp reads the API key from the system's keyring."""
+        return self._is_on("KIE_MCP_KEYRING")
+
+    def _is_on(self, setting: str) -> bool:
+        return self.env.get(setting, "").lower() in {"1", "true", "on", "yes", "y", "t"}
 
     @property
     def options(self) -> dict[str, str]:

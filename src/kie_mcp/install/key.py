@@ -11,6 +11,7 @@ from kie_mcp.api_key import KEY_PAGE, KEYRING_NAMES, find_key_fault, read_keyrin
 from kie_mcp.config import KEY_FILE, KEY_NAMES, PREFIX, Settings, list_secret_names, list_variables
 from kie_mcp.disk import create_folder, replace_file
 from kie_mcp.errors import ConfigurationError
+from kie_mcp.install.entry import Server
 
 KEY_SETTINGS = KEY_NAMES | {"KIE_MCP_KEYRING"}
 """Settings that are or name the API key; `describe_source` writes another one into a client's configuration."""
@@ -47,6 +48,23 @@ def describe_source(settings: Settings, *, keyring: bool) -> dict[str, str]:
     # `keep_key` stores the key from KIE_API_KEY in our own file, and leaves a file of the user as it is.
     file = None if _read_given_key(settings) else settings.api_key_file
     return {"KIE_API_KEY_FILE": str((file or settings.data_dir / KEY_FILE).absolute())}
+
+
+def tell_missing_key(server: Server) -> str:
+    """Return a sentence if there is no key yet where a server looks for it; otherwise an empty text."""
+    if server.uses_keyring:
+        return "" if read_keyring() else "The system's keyring has no key yet."
+    file = server.env.get("KIE_API_KEY_FILE", "")
+    return f"There is no key in {file} yet." if file and not os.path.lexists(file) else ""
+
+
+def list_key_places(settings: Settings, servers: Iterable[Server]) -> list[str]:
+    """Return the places in which the key stays when the servers are removed from the clients."""
+    servers = list(servers)
+    files = [Path(server.env.get("KIE_API_KEY_FILE", "")) for server in servers]
+    places = [str(file) for file in (*files, settings.key_file) if file and file.is_file()]
+    keyring = [f"the system's keyring ({', '.join(KEYRING_NAMES)})"]
+    return list(dict.fromkeys(places)) + keyring * any(server.uses_keyring for server in servers)
 
 
 def keep_key(settings: Settings, earlier: Iterable[Mapping[str, str]], ask: Callable[[], str], *, keyring: bool) -> str:

@@ -29,7 +29,7 @@ from kie_mcp.ledger.spending import Moment
 from kie_mcp.ledger.sqlite import SqliteDatabase
 from kie_mcp.ledger.statistics import Statistics
 from kie_mcp.ledger.tables import IS_NO_PART, tasks
-from kie_mcp.ledger.task import BATCH, FINAL, Result, State, Task
+from kie_mcp.ledger.task import BATCH, FINAL, Result, State, Task, find_session
 from kie_mcp.ledger.uploads import Uploads
 
 WITHOUT_RESULT: tuple[State, ...] = ("failed", "expired")
@@ -53,7 +53,7 @@ class Spent:
     day: float
     """Credits charged or reserved for tasks of the last 24 hours, in all sessions."""
     session: float
-    """Credits charged or reserved for all tasks of one session (one server process)."""
+    """Credits charged or reserved for all tasks of one session (one server with all its workers)."""
     hour: float = 0
     """Credits charged or reserved since the last confirmed task, but at most in the last hour, in all sessions."""
 
@@ -381,7 +381,8 @@ async def _sum_spent(connection: AsyncConnection, at: Task | Moment) -> Spent:
     # An impossible value of a broken row is treated as 0. Otherwise, a value below 0 would allow more spending than the
     # caps, and a huge value would block paid tasks for a day.
     cost = sa.case((counted.between(0, MAX_CREDITS), counted), else_=0)
-    in_session = sa.case((tasks.c.session == at.session, cost), else_=0)
+    is_in_session = tasks.c.session == find_session(at.session)
+    in_session = sa.case((is_in_session, cost), else_=0)
     in_day = tasks.c.created > at.created - 24 * 3600
     in_hour = tasks.c.created > at.created - 3600
     # The last confirmed task is the one with the highest number, because tasks are numbered in the order in which they
@@ -394,6 +395,6 @@ async def _sum_spent(connection: AsyncConnection, at: Task | Moment) -> Spent:
         sa.func.coalesce(sa.func.sum(sa.case((in_day, cost), else_=0)), 0).label("day"),
         sa.func.coalesce(sa.func.sum(in_session), 0).label("session"),
         sa.func.coalesce(sa.func.sum(sa.case((unasked, cost), else_=0)), 0).label("hour"),
-    ).where(sa.or_(in_day, tasks.c.session == at.session), IS_NO_PART)
+    ).where(sa.or_(in_day, is_in_session), IS_NO_PART)
     (row,) = await fetch_rows(connection, query)
     return Spent(**row)

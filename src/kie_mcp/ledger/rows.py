@@ -11,7 +11,7 @@ from kie_mcp.catalog.fields import Kind
 from kie_mcp.errors import BrokenRow
 from kie_mcp.ledger.expressions import LocalDay, contains
 from kie_mcp.ledger.tables import IS_NO_PART, LATEST, tasks
-from kie_mcp.ledger.task import KEPT_FOR, Result, State, Task
+from kie_mcp.ledger.task import KEPT_FOR, Result, State, Task, find_session
 
 COLUMN_NAMES = {"idempotency_key": "fingerprint", "price_key": "tariff"}
 """The attributes of `Task` whose column has a different name: the key is the attribute, the value is the column."""
@@ -57,7 +57,8 @@ def is_number(value: object, least: float, most: float) -> TypeGuard[float]:
 
 def row_from_task(task: Task) -> dict[str, Any]:
     """Return the row of a task as column names and values; the columns in `NOT_IN_TASK` are missing."""
-    return {COLUMN_NAMES.get(name, name): value for name, value in dataclasses.asdict(task).items()}
+    row = {COLUMN_NAMES.get(name, name): value for name, value in dataclasses.asdict(task).items()}
+    return row | {"session": find_session(task.session)}
 
 
 def task_from_row(row: Mapping[str, Any]) -> Task:

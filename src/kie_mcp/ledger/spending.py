@@ -12,7 +12,7 @@ class Moment(NamedTuple):
     """A session and a time; `Ledger.spent()` sums up what was spent in the session, and in the day before the time."""
 
     session: str
-    """Id of the session (of one server process)."""
+    """Id of the session (of one server with all its workers), or of one of its processes."""
     created: float
     """The time, in seconds since 1970; `Ledger.spent()` sums up the 24 hours and the hour before it."""
 

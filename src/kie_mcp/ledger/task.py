@@ -149,7 +149,7 @@ class Task:
     idempotency_key: str = ""
     """Key that is equal for all calls that ask for the same result; the database column is `fingerprint`."""
     session: str = ""
-    """Id of the server process that received the tool call."""
+    """Id of the server process that received the call; in the ledger, its session (see `find_session()`)."""
     cancelled: float | None = None
     """Time when the caller cancelled the call and stopped waiting for the task; None if not cancelled.
 
@@ -224,6 +224,11 @@ class Task:
     def prompt(self) -> str:
         """The prompt among the task's arguments; empty when the task has no prompt."""
         return str(self.arguments.get("prompt", ""))
+
+
+def find_session(process: str) -> str:
+    """Return the session of a process, to which a cap may apply: the first part of its id, which all workers share."""
+    return process.partition("-")[0]
 
 
 def new_id(prefix: str) -> str:

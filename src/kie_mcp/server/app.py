@@ -79,6 +79,8 @@ class App:
         self._transport = transport
         self.tenancy: Tenancy | None = None
         """The tenant's name and ledgers if this is the app of a tenant; otherwise None."""
+        self.process = ""
+        """Id of this process in the ledger if it is a worker, which begins with the server's; otherwise empty."""
         self._opening = Opening()
         self._runner: Runner | None = None
         self._stack = AsyncExitStack()
@@ -267,7 +269,7 @@ class App:
             on_change=self._tell_observers,
             find_kind=self._discovery.find_kind,
             clock=self.clock,
-            process=self.tenancy.session if self.tenancy else "",
+            process=self.tenancy.session if self.tenancy else self.process,
         )
         opened.push_async_callback(runner.release_lease)
         # Unfinished tasks are taken over in the background, because this takes seconds for a thousand tasks.

@@ -20,6 +20,7 @@ from uvicorn.config import STARTUP_FAILURE
 
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.ledger.task import new_id
 from kie_mcp.library_page.page import LibraryBeside, LibraryPage
 from kie_mcp.library_page.signed_links import SignedLinks
 from kie_mcp.library_page.thumbnails import FOLDER
@@ -100,16 +101,19 @@ def serve_http(
     else:
         # This application is built only to report wrong settings before the port is opened; it answers no request.
         build_http_app(app, host=host, token=token)
-        listen(partial(build_worker, selection, host, token), host, port, tell, workers=workers)
+        build = partial(build_worker, selection, host, token, new_id("s"))
+        listen(build, host, port, tell, workers=workers)
 
 
-def build_worker(selection: Selection, host: str, token: str) -> ASGIApp:
-    """Build the ASGI application of one of several worker processes, which share the settings and the ledger.
+def build_worker(selection: Selection, host: str, token: str, session: str) -> ASGIApp:
+    """Build the ASGI application of one of several worker processes, which share settings, ledger and session.
 
     If a setting is wrong, such as a port for metrics that is taken, log the error and end all processes of the server.
     """
     try:
-        return _build_observed_app(App(selection=selection, local_files=False), host, token)
+        app = App(selection=selection, local_files=False)
+        app.process = f"{session}-{new_id('w')}"
+        return _build_observed_app(app, host, token)
     except ConfigurationError as error:
         logger.critical("%s %s", error, error.next_step)
         # With this exit code, no new worker is started in place of this one, which would fail in the same way.

@@ -129,7 +129,7 @@ class Tenants:
         """Whether this object uses the common ledger already."""
         self._reservations: Reservations
         self._read_limiters: ReadLimiters
-        self._process = new_id("s")
+        self._process = app.process or new_id("s")
         self._has_lease = anyio.Event()
         """Set when this process has its first lease."""
         self._open = OpenByTenant[_OpenTenant](app.clock, _OpenTenant.close, lambda each: each.is_idle)
