@@ -45,7 +45,7 @@ async def test_tools_that_make_nothing_know_the_name(client: Client) -> None:
     assert {row["tool"] for row in answer(voices)["voices"]} == {"elevenlabs_dialogue"}
 
 
-@pytest.mark.parametrize("tool", ["nano_banana_image", "run_model"])
+@pytest.mark.parametrize("tool", list_calls(PRO))
 async def test_each_tool_that_makes_something_tells_what_a_wrong_name_may_mean(
     client: Client, sandbox: Sandbox, tool: str
 ) -> None:

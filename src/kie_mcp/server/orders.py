@@ -13,13 +13,16 @@ from kie_mcp.catalog.family import Family, UnknownFields, UnknownModel
 from kie_mcp.catalog.fields import snake_case
 from kie_mcp.catalog.names import find_called
 from kie_mcp.catalog.spellings import CALLBACK_NAMES
-from kie_mcp.errors import InvalidCall
+from kie_mcp.errors import InvalidCall, KieMcpError
 from kie_mcp.server.app import App
 from kie_mcp.server.live_fields import find_live_fields, keep_known_hidden
 from kie_mcp.server.live_models import RUN_MODEL_TOOL, BuiltIn, find_named, list_built_in, load_live_model
 from kie_mcp.server.picture_shape import keep_shape
 from kie_mcp.tasks.order import Order
 from kie_mcp.text import is_blank, quote_given
+
+NOTHING_SENT = "Nothing was sent."
+MEND_ARGUMENTS = "Mend the arguments and call again."
 
 
 async def build_family_order(app: App, family: Family, arguments: Mapping[str, Any]) -> tuple[Order, Options]:
@@ -45,7 +48,13 @@ async def build_family_order(app: App, family: Family, arguments: Mapping[str, A
         reason = f"{quote_given(error.name)} is a model of {' and '.join(tools)}" if tools else str(error)
     except ValueError as error:
         reason = str(error)
-    raise InvalidCall(f"{reason.rstrip('.')}.", "Nothing was sent. Mend the arguments and call again.")
+    raise InvalidCall(f"{reason.rstrip('.')}.", f"{NOTHING_SENT} {MEND_ARGUMENTS}")
+
+
+def explain_item(error: KieMcpError) -> str:
+    """Return what is wrong with one of several calls, and what helps, such as the names that the caller may mean."""
+    advice = error.next_step.removeprefix(NOTHING_SENT).lstrip()
+    return f"{error} {'' if advice == MEND_ARGUMENTS else advice}".rstrip()
 
 
 def _find_options(arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from kie_mcp.server import answers, elicitation, live_models
 from kie_mcp.server.app import App, ToolCall
 from kie_mcp.server.extensions import tasks
 from kie_mcp.server.generate import QUICK_SECONDS, check_health, wait_for_own_tasks
-from kie_mcp.server.orders import build_family_order, build_model_order, refuse_options
+from kie_mcp.server.orders import build_family_order, build_model_order, explain_item, refuse_options
 from kie_mcp.server.tools import comparison
 from kie_mcp.server.tools.free_input import FreeInput
 from kie_mcp.server.tools.tool import Tool
@@ -111,16 +111,14 @@ async def _read_orders(app: App, arguments: MakeBatch) -> list[Order]:
             with failures.explain_ledger_errors():
                 contents = await references.identify(order.call.references())
         except KieMcpError as error:
-            problems.append(f"Item {number}: {error}")
+            problems.append(f"Item {number}: {explain_item(error)}")
             continue
         order = replace(order, variation=order.variation + arguments.variation - 1)
         while (key := order.idempotency_key(contents)) in orders:
             order = replace(order, variation=order.variation + 1)
         orders[key] = order
     if problems:
-        raise InvalidCall(
-            " ".join(problems), "Nothing was sent, and nothing was charged. Mend or leave out these items."
-        )
+        raise InvalidCall(" ".join(problems), "Nothing was sent. Mend or leave out these items.")
     return list(orders.values())
 
 
