@@ -280,7 +280,7 @@ class Family:
         (given,) = problem["loc"]
         name = shorten(given, LONGEST_GIVEN)
         holders = [each for each in self.models if given in each.model_fields]
-        meant = find_meant(given, self.input_schema["properties"], self._kie_names)
+        meant = find_meant(given, self.input_schema["properties"], self._kie_names, problem["input"])
         if not holders and meant != given:
             return f"{name} means {meant}, which is given as well: give one of them"
         if not holders and not pasted and len(self.models) > 1:
