@@ -589,3 +589,19 @@ def test_a_size_is_a_resolution_or_a_shape_by_its_value(
     assert family
     call = family.parse({"prompt": "a fox", **given})
     assert {name: getattr(call, name) for name in meant} == meant
+
+
+@pytest.mark.parametrize(
+    ("tool", "given", "id_"),
+    [
+        ("grok_image", {"prompt": "add snow"}, "grok-imagine/image-to-image"),
+        ("qwen_image", {"prompt": "add snow", "model": "Qwen Image 3"}, "qwen3/image-to-image"),
+        ("grok_image", {}, "grok-imagine-image-2-0/segment-map"),
+    ],
+)
+def test_a_picture_to_edit_is_taken_as_one_of_several_where_no_model_takes_one(
+    tool: str, given: dict[str, Any], id_: str
+) -> None:
+    family = FAMILIES.find(tool)
+    assert family
+    assert family.parse({"image": "fox.png", **given}).id == id_

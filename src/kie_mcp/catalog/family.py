@@ -164,6 +164,7 @@ class Family:
             given.setdefault("version", name)
             name = None
         named = find_called(str(name), self.models) if name is not None else []
+        given = self._use_images(given, named)
         idle = {each for each, value in given.items() if self._has_no_effect(each, value, given, named)}
         model = self._choose(name, given, idle | (given.keys() - self.input_schema["properties"].keys()))
         schema = self._schemas[model.id]
@@ -201,6 +202,24 @@ class Family:
     @cached_property
     def _kie_names(self) -> dict[str, str]:
         return names_at_kie(self.models)
+
+    def _use_images(self, given: dict[str, Any], named: Collection[type[KieModel]]) -> dict[str, Any]:
+        """Return the arguments; a picture to edit gets the name `images` if no model has `image` and all others.
+
+        Args:
+            given: The arguments of the call.
+            named: The models with the name in the call; only these and their other modes count.
+        """
+        if self.kind != "image" or "image" not in given or "images" in given:
+            return given
+        modes = {strip_mode(model) for model in named or self.models}
+        others = (given.keys() & self.input_schema["properties"]) - {"image"}
+        fields = [model.model_fields.keys() for model in self.models if strip_mode(model) in modes]
+        if any({"image", *others} <= each for each in fields) or not any(
+            {"images", *others} <= each for each in fields
+        ):
+            return given
+        return {"images" if name == "image" else name: value for name, value in given.items()}
 
     def _has_no_effect(
         self, name: str, value: object, given: Collection[str], named: Collection[type[KieModel]]
