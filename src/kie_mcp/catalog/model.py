@@ -7,16 +7,19 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
 
 from kie_mcp.catalog.amount import LONGEST_UNKNOWN, NOT_MEASURED, SHORTEST_UNKNOWN, Amount, Lengths, add, exactly, limit
 from kie_mcp.catalog.argument_names import rename_arguments
 from kie_mcp.catalog.argument_values import read_value
+from kie_mcp.catalog.arguments import list_arguments
 from kie_mcp.catalog.fields import Image, InList, Kind, Limits, MediaRef, Ref, find_file_type, snake_case
 from kie_mcp.catalog.hidden_fields import HIDDEN_FIELDS
 from kie_mcp.catalog.price import UNKNOWN, Estimate, Price
 from kie_mcp.catalog.schema import plain_schema, walk_annotation
 from kie_mcp.catalog.spellings import CALLBACK_NAMES
 from kie_mcp.catalog.voices import Voice
+from kie_mcp.text import LONGEST_GIVEN, shorten
 
 PRICE_KEY_FIELDS = ("duration", "resolution", "quality", "size", "mode", "speed", "version", "sound", "count")
 """Fields that are always in the price key of `tariff()`: the price may depend on them even if no `Rate` names them."""
@@ -36,11 +39,21 @@ class Part(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _rename(cls, given: Any) -> Any:
-        """Give fields the names in this class, if the caller used other names for them, such as KIE's names."""
-        if not isinstance(given, Mapping):
+        """Give fields the names in this class, if the caller used other names for them, such as KIE's names.
+
+        Raises:
+            PydanticCustomError: The value is no object, or has an unknown field; the message lists the known ones.
+        """
+        if isinstance(given, cls):
             return given
         known = [field.alias or name for name, field in cls.model_fields.items()]
-        return rename_arguments(given, known, names_at_kie([cls]))
+        if not isinstance(given, Mapping):
+            raise PydanticCustomError("no_object", "takes an object with {fields}", {"fields": ", ".join(known)})
+        fields = rename_arguments(given, known, names_at_kie([cls]))
+        if unknown := [name for name in fields if name not in known]:
+            told = {"name": shorten(unknown[0], LONGEST_GIVEN), "others": list_arguments(known, unknown[0])}
+            raise PydanticCustomError("unknown_field", "there is no {name}. {others}", told)
+        return fields
 
 
 class KieModel(BaseModel):
