@@ -82,7 +82,7 @@ NEAR_NAMES: dict[str, frozenset[str]] = {
         "start": "start_time",
         "end": "end_time",
         "at": "start start_time begin from",
-        "until": "end end_time to",
+        "until": "end end_time to end_date",
         # Names of arguments that take the ids of tasks and of their results
         "task_id": f"{_TASK} id track job_id",
         "task_ids": f"{_TASK} id ids job_id job_ids",
@@ -96,7 +96,6 @@ NEAR_NAMES: dict[str, frozenset[str]] = {
         "kind": "media_type type",
         "limit": "max_results page_size",
         "after": "since from start_date",
-        "before": "until to end_date",
         "cursor": "next_cursor",
         "path": "file file_path local_path",
         "url": "file_url",
