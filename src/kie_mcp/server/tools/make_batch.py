@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from kie_mcp.catalog.credits import format_credits, format_number
 from kie_mcp.catalog.registry import FAMILIES, MODELS
 from kie_mcp.errors import BrokenRow, CapReached, InvalidCall, KieMcpError
+from kie_mcp.film.timeline import EDIT_TOOL
 from kie_mcp.ledger.task import Task
 from kie_mcp.server import answers, elicitation, live_models
 from kie_mcp.server.app import App, ToolCall
@@ -149,6 +150,8 @@ async def _build_order(app: App, wish: Wish) -> Order:
         order, options = await build_family_order(app, family, {**given, **({"model": model} if model else {})})
         # Other options, such as `quote`, hold for the whole batch: ignored here, they would let the item be paid.
         refuse_options([name for name, value in options if value and name != "variation"], tool, "make_batch")
+    elif tool == EDIT_TOOL:
+        raise InvalidCall(f"{EDIT_TOOL} is free and takes no part in a budget: call it by itself.", "")
     elif tool and tool != live_models.RUN_MODEL_TOOL:
         raise InvalidCall(f"{quote_given(tool)} is no tool that makes something.", "")
     else:
