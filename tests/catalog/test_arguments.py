@@ -116,7 +116,7 @@ def test_what_is_needed_and_empty_is_refused(id_: str, arguments: dict[str, Any]
         (
             "elevenlabs_dialogue",
             {"lines": [{"prompt": "hi", "voice": "Adam", "tone": "x"}]},
-            "there is no argument lines.0.tone",
+            "there is no argument lines.0.tone. It takes voice, prompt",
         ),
     ],
 )

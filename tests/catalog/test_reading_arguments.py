@@ -657,3 +657,42 @@ def test_a_default_in_the_schema_of_a_tool_holds_for_all_of_its_models() -> None
 def test_a_duration_of_nothing_is_left_out_where_a_clip_has_its_own(nothing: object) -> None:
     (family,) = (each for each in FAMILIES if each.tool == "happyhorse_video")
     assert family.parse(WORDS | {"video": "a.mp4", "duration": nothing}).id == "happyhorse/video-edit"
+
+
+@pytest.mark.parametrize(
+    ("tool", "given", "meant"),
+    [
+        ("seedream_image", {"model": "seedream-4.5", "size": "1024x1024"}, {"aspect_ratio": "1:1"}),
+        ("seedream_image", {"model": "seedream-4.5", "size": "4K"}, {"resolution": "4K"}),
+        ("seedream_image", {"size": "landscape"}, {"aspect_ratio": "16:9"}),
+        (
+            "nano_banana_image",
+            {"image_size": "2K", "aspect_ratio": "16:9"},
+            {"resolution": "2K", "aspect_ratio": "16:9"},
+        ),
+        ("wan_video", {"size": "720p"}, {"resolution": "720p"}),
+    ],
+)
+def test_a_size_is_a_resolution_or_a_shape_by_its_value(
+    tool: str, given: dict[str, Any], meant: dict[str, str]
+) -> None:
+    family = FAMILIES.find(tool)
+    assert family
+    call = family.parse({"prompt": "a fox", **given})
+    assert {name: getattr(call, name) for name in meant} == meant
+
+
+@pytest.mark.parametrize(
+    ("tool", "given", "id_"),
+    [
+        ("grok_image", {"prompt": "add snow"}, "grok-imagine/image-to-image"),
+        ("qwen_image", {"prompt": "add snow", "model": "Qwen Image 3"}, "qwen3/image-to-image"),
+        ("grok_image", {}, "grok-imagine-image-2-0/segment-map"),
+    ],
+)
+def test_a_picture_to_edit_is_taken_as_one_of_several_where_no_model_takes_one(
+    tool: str, given: dict[str, Any], id_: str
+) -> None:
+    family = FAMILIES.find(tool)
+    assert family
+    assert family.parse({"image": "fox.png", **given}).id == id_

@@ -12,13 +12,15 @@ from support.clock import JumpingClock
 from support.films import clip
 from support.programs import needs_ffmpeg
 
+from kie_mcp.catalog.arguments import OPTIONS
 from kie_mcp.config import Settings
+from kie_mcp.errors import InvalidCall
 from kie_mcp.film.timeline import EDIT_MODEL
 from kie_mcp.server.app import App
 from kie_mcp.server.build import build_server
 from kie_mcp.server.prompts.playbooks import find_playbook
 from kie_mcp.server.selection import Selection
-from kie_mcp.server.tools.edit_media import RARE
+from kie_mcp.server.tools.edit_media import EDIT_MEDIA, RARE
 
 pytestmark = pytest.mark.anyio
 
@@ -75,11 +77,59 @@ async def test_a_timeline_that_is_wrong_is_refused_by_name_and_costs_nothing(cli
     assert "Nothing was charged" in text(result)
 
 
+async def test_a_quote_tells_that_a_film_is_free_and_makes_none(client: Client) -> None:
+    options = {"quote": True, "anyway": False, "confirm": ""}
+    told = answer(await client.call_tool("edit_media", {"clips": [{"title": "The end"}], **options}))
+    assert told["status"] == "quoted"
+    assert told["estimated_credits"] == [0, 0]
+    assert told["balance_after"] == told["balance"]
+    assert answer(await client.call_tool("library", {}))["made"] == []
+
+
+@pytest.mark.parametrize(
+    ("said", "shape"),
+    [("16x9", "16:9"), ("portrait", "9:16"), ("vertical", "9:16"), ("square", "1:1"), ("1080x1920", "9:16")],
+)
+def test_a_shape_is_read_as_in_every_other_tool(said: str, shape: str) -> None:
+    assert EDIT_MEDIA.check({"clips": ["a.mp4"], "aspect_ratio": said}).aspect_ratio == shape
+
+
+def test_jpeg_is_a_name_of_the_format_jpg() -> None:
+    assert EDIT_MEDIA.check({"clips": ["a.mp4"], "format": "JPEG"}).format == "jpg"
+
+
+def test_times_in_a_film_have_other_names_too() -> None:
+    film = EDIT_MEDIA.check(
+        {
+            "clips": [{"source": "a.png", "duration": 3}, {"source": "a.mp4", "start_time": 1, "end_time": 2}],
+            "sounds": [{"source": "a.mp3", "start": 4}],
+            "texts": [{"text": "x", "start": 1, "end": 2}],
+        }
+    )
+    assert film.clips[0].seconds == 3
+    assert (film.clips[1].start, film.clips[1].end) == (1, 2)
+    assert (film.sounds[0].at, film.sounds[0].start) == (0, 4)
+    assert (film.texts[0].at, film.texts[0].until) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"clips": [{"text": "The end"}]}, "there is no argument clips.0.text. It takes title, "),
+        ({"sounds": [5]}, "sounds.0: takes an object with source, role, at, "),
+    ],
+)
+def test_a_wrong_piece_is_answered_with_the_fields_that_it_has(given: dict[str, object], words: str) -> None:
+    with pytest.raises(InvalidCall) as refused:
+        EDIT_MEDIA.check(given)
+    assert words in str(refused.value)
+
+
 @pytest.mark.parametrize("name", ["edit_media", EDIT_MODEL])
 async def test_the_fields_that_the_list_leaves_out_are_described(name: str, client: Client) -> None:
     described = text(await client.call_tool("describe_model", {"model": name}))
     listed = next(tool for tool in Selection("standard").tools if tool["name"] == "edit_media")["inputSchema"]
-    for path in RARE - {"variation"}:
+    for path in RARE - OPTIONS.keys():
         owner, _, field = path.rpartition(".")
         assert field in described
         fields = listed["properties"][owner]["items"]["properties"] if owner else listed["properties"]

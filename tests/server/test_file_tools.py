@@ -43,6 +43,21 @@ async def test_a_file_is_uploaded_from_wherever_it_is(
     assert way == "url" or fetched.content == PICTURE
 
 
+@pytest.mark.parametrize("way", ["path", "url", "data URI"])
+async def test_an_upload_gets_the_name_that_is_given(client: Client, tmp_path: Path, way: str) -> None:
+    (tmp_path / "fox.png").write_bytes(PICTURE)
+    plain = answer(await client.call_tool("upload_file", {"path": str(tmp_path / "fox.png")}))
+    given = {
+        "path": str(tmp_path / "fox.png"),
+        "url": "https://pictures.example/fox.png",
+        "data URI": f"data:image/png;base64,{b64encode(PICTURE).decode()}",
+    }[way]
+    named = answer(await client.call_tool("upload_file", {"path": given, "name": "hero.png"}))
+    assert plain["name"].startswith("fox-")
+    assert named["name"].startswith("hero-")
+    assert named["name"].endswith(".png")
+
+
 async def test_a_file_is_uploaded_once_however_often_it_is_needed(
     client: Client, sandbox: Sandbox, tmp_path: Path
 ) -> None:

@@ -128,6 +128,10 @@ async def test_it_is_found_by_words_model_kind_date_cost_and_origin(client: Clie
     assert await ids(client, after="2027-01-16T12:00:00Z") == everything[:2]
     assert await ids(client, before="2027-01-16T12:00:00+00:00") == everything[2:]
     assert await ids(client, after=" 2027-01-16 ", before="2027-01-17") == everything[1:2]
+    for name in ("until", "to", "end_date"):
+        assert await ids(client, **{"from": "2027-01-16", name: "2027-01-16"}) == everything[1:2]
+        assert await ids(client, **{name: "2027-01-16T12:00:00+00:00"}) == everything[2:]
+    assert await ids(client, until="2027-01-16", before="2027-01-16") == everything[2:]
     assert await ids(client, min_credits="5") == [everything[0], everything[2]]
     assert await ids(client, max_credits=9) == everything[:2]
     assert await ids(client, min_credits=0, max_credits=0) == []

@@ -137,7 +137,7 @@ async def test_every_wrong_item_is_named_before_anything_is_sent(client: Client,
     items = [
         {"model": "z-image", "input": {"prompt": "a fox"}},
         {"model": "z-image", "input": {"prompt": "a fox", "aspect_ratio": "7:1"}},
-        {"tool": "get_credits", "input": {}},
+        {"tool": "edit_media", "input": {"clips": ["a.mp4"]}},
         {"model": "nano-banana-2", "prompt": "a fox"},
         {"model": "recraft/remove-background", "input": {"image": "data:image/png;base64,iVBORw0KGgo="}},
     ]
@@ -146,6 +146,7 @@ async def test_every_wrong_item_is_named_before_anything_is_sent(client: Client,
     told = answer(result)["error"]
     assert [f"Item {n}: " in told["message"] for n in range(1, 6)] == [False, True, True, True, True]
     assert told["billed"] is False
+    assert "edit_media is free and takes no part in a budget: call it by itself" in told["message"]
     assert sandbox.accepted == []
 
 

@@ -26,6 +26,29 @@ async def test_the_pages_of_models_are_small_and_together_hold_every_model(clien
     assert sorted(seen) == sorted(LISTED)
 
 
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("i2v", "image-to-video"),
+        ("image2video", "image-to-video"),
+        ("img2img", "image-to-image"),
+        ("text2image", "text-to-image"),
+        ("R2V", "reference-to-video"),
+    ],
+)
+async def test_a_mode_has_short_names(client: Client, said: str, meant: str) -> None:
+    found = answer(await client.call_tool("find_models", {"mode": said}))
+    assert found == answer(await client.call_tool("find_models", {"mode": meant}))
+    assert {row["mode"] for row in found["models"]} == {meant}
+
+
+@pytest.mark.parametrize(("said", "words"), [("tts", "tts"), ("lip-sync", "lip sync"), ("lipsync", "lipsync")])
+async def test_a_mode_that_no_model_has_counts_as_words(client: Client, said: str, words: str) -> None:
+    found = answer(await client.call_tool("find_models", {"mode": said}))
+    assert found["models"]
+    assert found == answer(await client.call_tool("find_models", {"words": words}))
+
+
 async def test_models_are_found_by_words_kind_mode_and_price(client: Client) -> None:
     given = {"words": "Kling image", "kind": "VIDEO", "mode": "image-to-video", "max_credits": "30"}
     result = await client.call_tool("find_models", given)

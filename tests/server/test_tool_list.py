@@ -145,6 +145,15 @@ async def test_a_tool_that_does_not_exist_is_answered_with_the_nearest(settings:
     assert "find_models" in refused.structured_content["error"]["next_step"]
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", ["cancel_task", "stop_task"])
+async def test_whoever_wants_to_stop_a_task_is_told_that_it_goes_on(settings: Settings, name: str) -> None:
+    async with Client(build_server(App(settings))) as client:
+        refused = await client.call_tool(name, {"task_id": "t_222222222222"})
+    assert refused.structured_content
+    assert refused.structured_content["error"]["next_step"].startswith("A task that KIE has taken cannot be stopped")
+
+
 @pytest.mark.parametrize("words", ["standard", "compact", "all", "audio"])
 def test_the_instructions_are_short_and_name_only_tools_that_are_shown(settings: Settings, words: str) -> None:
     instructions = build_server(App(settings, selection=Selection(words))).instructions

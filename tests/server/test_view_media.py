@@ -319,3 +319,15 @@ async def test_an_edit_of_a_file_of_this_machine_stands_beside_it(client: Client
 
 def name_lines(*names: str) -> list[str]:
     return [f"{number}. {name}" for number, name in enumerate(names, start=1)]
+
+
+@pytest.mark.parametrize(
+    "reference", ["kie://tasks/{id}/media/2", "{id}#2", "task:{id}#2"], ids=["address", "id", "reference"]
+)
+async def test_one_result_is_named_as_in_arguments_that_take_files(client: Client, reference: str) -> None:
+    made = await make(client, "z_image")
+    again = await make(client, "seedream_image", count=2)
+    shown = read_picture(await view(client, reference.format(id=again["task_id"])))[1]
+    assert shown.startswith(f"task:{again['task_id']}#2, ")
+    result = await client.call_tool("view_media", {"task_ids": [made["task_id"], again["task_id"]]})
+    assert f"{again['task_id']}#2" in read_picture(result)[1]

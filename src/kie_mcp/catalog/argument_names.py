@@ -1,14 +1,22 @@
 """Correct the names of arguments: if a caller writes `image_url`, find the tool's argument `image`."""
 
 import difflib
+import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
+
+from pydantic import BaseModel
 
 from kie_mcp.catalog.argument_values import is_empty
 from kie_mcp.catalog.fields import snake_case
 from kie_mcp.catalog.spellings import HOST_ARGUMENTS, NEAR_NAMES, PLACEHOLDERS, RELATED_NAMES
 
 Names = Mapping[str, str]
+
+SIZE_NAMES = frozenset({"size", "image_size"})
+"""Names, in snake case, that some APIs use for the resolution of a picture, and others for its shape."""
+RESOLUTION = re.compile(r"\s*\d+(\.\d+)?\s*[kp]\s*", re.IGNORECASE)
+"""Matches a resolution, such as 2K or 720p."""
 
 
 def rename_arguments(
@@ -30,7 +38,7 @@ def rename_arguments(
     for name, value in given.items():
         if name in renamed or name in HOST_ARGUMENTS:
             continue
-        meant = find_meant(name, known, kie_names)
+        meant = find_meant(name, known, kie_names, value)
         if says_nothing(renamed.get(meant)):
             renamed[meant] = value
         elif renamed[meant] != value:
@@ -49,11 +57,22 @@ def sort_by_likeness(names: Iterable[str], wanted: str) -> list[str]:
     return sorted(names, key=likeness, reverse=True)
 
 
-def find_meant(name: str, known: Collection[str], kie_names: Names | None = None) -> str:
-    """Return the known argument that `name` means, if exactly one argument fits; otherwise return `name` unchanged."""
+def find_meant(name: str, known: Collection[str], kie_names: Names | None = None, value: Any = None) -> str:
+    """Return the known argument that `name` means, if exactly one argument fits; otherwise return `name` unchanged.
+
+    Args:
+        name: The name that the caller wrote.
+        known: The names of the tool's arguments.
+        kie_names: For each field name in KIE's API, the name of the tool's argument.
+        value: The value of the argument; `size` means `resolution` or `aspect_ratio`, depending on the value.
+    """
     plain = _plain(name)
     if plain in known:
         return plain
+    if plain in SIZE_NAMES and isinstance(value, str):
+        meant_by_value = "resolution" if RESOLUTION.fullmatch(value) else "aspect_ratio"
+        if meant_by_value in known:
+            return meant_by_value
     if kie_names and plain in kie_names:
         return kie_names[plain]
     meant = [each for each in known if plain in NEAR_NAMES.get(each, ())]
@@ -73,3 +92,15 @@ def says_nothing(value: Any) -> bool:
 
 def _plain(name: str) -> str:
     return snake_case(name.strip()).replace("-", "_").replace(" ", "_")
+
+
+def names_at_kie(models: Iterable[type[BaseModel]]) -> dict[str, str]:
+    """Map KIE's field names, in snake case, to the names of arguments, such as `image_urls` to `images`.
+
+    A field name that means different arguments in different models is left out.
+    """
+    meanings: dict[str, set[str]] = {}
+    for model in models:
+        for name, field in model.model_fields.items():
+            meanings.setdefault(snake_case(field.serialization_alias or name), set()).add(field.alias or name)
+    return {kie_name: names.pop() for kie_name, names in meanings.items() if len(names) == 1}

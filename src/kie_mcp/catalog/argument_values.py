@@ -73,6 +73,11 @@ def leaves_shape_open(name: str, value: Any, schema: Schema) -> bool:
     return "enum" in field and read_value(value, field) not in field["enum"]
 
 
+def read_shape(text: str) -> str:
+    """Return the aspect ratio that a text means: 16:9 for `16x9`, `1920x1080` and `landscape`; else the text itself."""
+    return next((each for each in _spellings(text) if re.fullmatch(r"\d{1,2}:\d{1,2}", each)), text)
+
+
 def parse_json(text: str) -> Any:
     """Parse a JSON text, such as `"[1, 2]" -> [1, 2]`; return a text that is not JSON unchanged.
 

@@ -218,6 +218,8 @@ def explain_problem(problem: Any) -> str:
             return f"{path} is required"
         case "extra_forbidden":
             return f"there is no argument {path}"
+        case "unknown_field":
+            return f"there is no argument {path}.{problem['ctx']['name']}. {problem['ctx']['others']}"
         case "string_type" if isinstance(problem["input"], list):
             return f"{path}: takes one value, not a list of {len(problem['input'])}"
         case _:

@@ -4,7 +4,6 @@ MCP clients see one flat input schema for all models of the family. For each cal
 and this model validates the arguments.
 """
 
-import difflib
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from kie_mcp.catalog.argument_names import find_meant, rename_arguments
+from kie_mcp.catalog.argument_names import find_meant, names_at_kie, rename_arguments
 from kie_mcp.catalog.argument_values import leaves_shape_open, read_value
 from kie_mcp.catalog.arguments import (
     OPTIONS,
@@ -27,7 +26,9 @@ from kie_mcp.catalog.arguments import (
     tidy,
 )
 from kie_mcp.catalog.fields import Audio, Kind, MediaRef, TaskRef, Video
-from kie_mcp.catalog.model import KieModel, names_at_kie
+from kie_mcp.catalog.joined_arguments import use_images
+from kie_mcp.catalog.model import KieModel
+from kie_mcp.catalog.names import UnknownModel, find_called, says_mode, strip_mode, tell_similar, tell_to_choose
 from kie_mcp.catalog.price import Estimate
 from kie_mcp.catalog.schema_text import describe_constraint, name_models, widen
 from kie_mcp.text import LONGEST_GIVEN, quote_given, shorten
@@ -36,9 +37,6 @@ Schema = dict[str, Any]
 
 VERSION_PATTERN = re.compile(r"(suno[ _-]?)?(v|niji)? ?\d", re.IGNORECASE)
 """Matches the beginning of a version (`v5`, `niji 6`, `suno-v5`, `4.5`), but not the beginning of a model's id."""
-
-MODE_PATTERN = re.compile(r"(text|image|reference)-to-(video|image)|(image-)?edit\b|\bremix\b|\breframe\b")
-"""Matches the part of a model's id that is its mode, such as `text-to-video` in `kling-2.6/text-to-video`."""
 
 ANY_SEEDS = (0, -1)
 """Seeds that do not influence the choice of a model: many clients send 0 by default, and -1 means a random seed."""
@@ -157,7 +155,9 @@ class Family:
             # Callers often write a version of Suno or Midjourney, such as `v5`, into the argument `model`.
             given.setdefault("version", name)
             name = None
-        named = self._choose(name) if name is not None else None
+        named = find_called(str(name), self.models) if name is not None else []
+        if self.kind == "image":
+            given = use_images(given, self.input_schema["properties"], self.models, named)
         idle = {each for each, value in given.items() if self._has_no_effect(each, value, given, named)}
         model = self._choose(name, given, idle | (given.keys() - self.input_schema["properties"].keys()))
         schema = self._schemas[model.id]
@@ -201,14 +201,17 @@ class Family:
     def _kie_names(self) -> dict[str, str]:
         return names_at_kie(self.models)
 
-    def _has_no_effect(self, name: str, value: object, given: Collection[str], named: type[KieModel] | None) -> bool:
+    def _has_no_effect(
+        self, name: str, value: object, given: Collection[str], named: Collection[type[KieModel]]
+    ) -> bool:
         """Tell whether an argument has no effect: its value is 0, False, the model's default, or one of `ANY_SEEDS`.
 
         If models have different defaults for an argument, the first model that can run with the given arguments
         decides. If no model can, the model with the fewest missing required arguments decides.
 
-        If the call names a model, the value has to be the default of all models that differ from this model only in
-        their mode; if these do not have the argument, the default of all models. Any other value is a wish.
+        If the call names a model (`named`: the models with its name), the value has to be the default of all models
+        that differ from this model only in their mode; if these do not have the argument, the default of all models.
+        Any other value is a wish.
         """
         holders = [
             each for each in self.models if name in each.model_fields and not each.model_fields[name].is_required()
@@ -220,44 +223,49 @@ class Family:
         is_any_seed = name == "seed" and read in ANY_SEEDS
         if read is False or is_any_seed or leaves_shape_open(name, value, holder.plain_schema()):
             return True
-        if named is None:
+        if not named:
             # Some clients fill numbers with 0. A model that has the argument gets the 0, but no model is chosen for it.
             return holder.is_default(name, read) or (type(read) in (int, float) and read == 0)
-        sisters = [each for each in holders if _strip_mode(each) == _strip_mode(named)]
+        sisters = [each for each in holders if strip_mode(each) in map(strip_mode, named)]
         return all(each.is_default(name, each.read(name, value)) for each in sisters or holders)
 
-    def _choose(self, name: object, given: Collection[str] = (), idle: Collection[str] = frozenset()) -> type[KieModel]:
+    def _choose(self, name: object, given: Collection[str], idle: Collection[str] = frozenset()) -> type[KieModel]:
         """Choose the model that runs for a tool call.
 
         Args:
-            name: The id or an alias of the model; None if the call names no model.
+            name: Any name of the model (`find_called()`); None if the call names no model.
             given: The names of all arguments of the call.
             idle: The names of the arguments that must not influence the choice.
 
         Returns:
-            If `name` is given, the model with this id or alias. There is one exception: if `name` is an alias without
-            a mode, and its model does not have all of the arguments, a model that has them and differs only in its
-            mode is preferred.
-            If `name` is None, the first model that has all of the arguments, or else the first model of the family.
+            If `name` is given, the model with this name; if several models share it, the only one of them that has all
+            of the arguments. If `name` is no id and says no mode, and its model does not have all of the arguments, a
+            model that has them and differs only in its mode is preferred. If `name` is None, the first model that has
+            all of the arguments, or else the first model of the family.
 
         Raises:
-            ValueError: No model has this name.
+            UnknownModel: No model has this name.
+            ValueError: Several models have this name, and not exactly one of them has all of the arguments.
         """
         wishes = {each for each in given if each not in idle}
         if name is None:
             return next((model for model in self.models if _accepts(model, wishes, given)), self.models[0])
-        named = {alias.casefold(): model for model in self.models for alias in (model.id, *model.aliases)}
-        wanted = str(name).strip().casefold()
-        if model := named.get(wanted):
-            names_mode = wanted == model.id.casefold() or MODE_PATTERN.search(wanted)
-            if names_mode or wishes <= model.model_fields.keys():
+        called = find_called(str(name), self.models)
+        fitting = [model for model in called if _accepts(model, wishes, given)]
+        if len(called) > 1:
+            if len(fitting) == 1:
+                return fitting[0]
+            raise ValueError(tell_to_choose(str(name), fitting or called))
+        if called:
+            (model,) = called
+            if says_mode(str(name), model) or wishes <= model.model_fields.keys():
                 return model
-            sisters = (each for each in self.models if _strip_mode(each) == _strip_mode(model))
+            sisters = (each for each in self.models if strip_mode(each) == strip_mode(model))
             return next((each for each in sisters if _accepts(each, wishes, given)), model)
-        near = difflib.get_close_matches(wanted, named, n=3)
-        hint = f" Did you mean {' or '.join(dict.fromkeys(named[each].id for each in near))}?" if near else ""
+        fits = {model.id for model in self.models if _accepts(model, wishes, given)}
+        hint = tell_similar(str(name), [model for model in self.models if not model.unlisted], fits)
         listed = ", ".join(id_ for ids in self.names.values() for id_ in ids)
-        raise ValueError(f"{self.tool} has no model {quote_given(name)}.{hint} It has {listed}.")
+        raise UnknownModel(str(name), f"{self.tool} has no model {quote_given(name)}.{hint} It has {listed}.")
 
     def _explain(self, model: type[KieModel], problem: Any, *, pasted: bool) -> str:
         if problem["type"] == "missing":
@@ -269,7 +277,7 @@ class Family:
         (given,) = problem["loc"]
         name = shorten(given, LONGEST_GIVEN)
         holders = [each for each in self.models if given in each.model_fields]
-        meant = find_meant(given, self.input_schema["properties"], self._kie_names)
+        meant = find_meant(given, self.input_schema["properties"], self._kie_names, problem["input"])
         if not holders and meant != given:
             return f"{name} means {meant}, which is given as well: give one of them"
         if not holders and not pasted and len(self.models) > 1:
@@ -278,7 +286,7 @@ class Family:
         if holders:
             those = name_models([each.id for each in holders], list(self._schemas), whole=True)
             words += f" {name} works with {those}."
-        if sister := next((each.id for each in holders if _strip_mode(each) == _strip_mode(model)), ""):
+        if sister := next((each.id for each in holders if strip_mode(each) == strip_mode(model)), ""):
             words += f" The same with {name} is {sister}."
         return f"{words} {list_arguments(model.model_fields, name)}"
 
@@ -326,7 +334,7 @@ class Family:
         modes: dict[str, list[type[KieModel]]] = {}
         for model in self.models:
             if not model.unlisted:
-                modes.setdefault(_strip_mode(model), []).append(model)
+                modes.setdefault(strip_mode(model), []).append(model)
         if len(modes) == 1:
             return {model.id: [model.id] for models in modes.values() for model in models}
         return {_name_together(models): [model.id for model in models] for models in modes.values()}
@@ -386,8 +394,3 @@ def _accepts(model: type[KieModel], wishes: Collection[str], given: Collection[s
 def _count_missing(model: type[KieModel], given: Collection[str]) -> int:
     """Count the arguments that a model requires but that are missing in `given`."""
     return sum(field.is_required() and name not in given for name, field in model.model_fields.items())
-
-
-def _strip_mode(model: type[KieModel]) -> str:
-    """Return a model's id without the part that is its mode: `kling-2.6/text-to-video -> kling-2.6`."""
-    return "-".join(part for part in re.split(r"[-/]", MODE_PATTERN.sub("", model.id)) if part)

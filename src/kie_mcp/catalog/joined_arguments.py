@@ -1,11 +1,13 @@
-"""Join arguments of a call that mean one thing: a task and its song, or a result's number and its index at KIE."""
+"""Change arguments that mean one thing together: a task and its song, a result and its index, a picture to edit."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from kie_mcp.catalog.argument_names import says_nothing
 from kie_mcp.catalog.argument_values import read_value
 from kie_mcp.catalog.fields import parse_result_number
+from kie_mcp.catalog.model import KieModel
+from kie_mcp.catalog.names import strip_mode
 from kie_mcp.catalog.reference_spellings import name_task
 
 
@@ -55,3 +57,27 @@ def fill_index(given: Mapping[str, Any], task: str, index: str) -> dict[str, Any
     if not says_nothing(stated) and stated != number - 1:
         raise ValueError(f"{index} {stated} is not result {number} ({index} {number - 1}), which {task} names")
     return {**given, index: number - 1}
+
+
+def use_images(
+    given: dict[str, Any],
+    known: Collection[str],
+    models: Sequence[type[KieModel]],
+    named: Collection[type[KieModel]],
+) -> dict[str, Any]:
+    """Give a picture to edit the name `images` if no model has `image` and all other arguments of the call.
+
+    Args:
+        given: The arguments of the call.
+        known: The names of all arguments of the tool.
+        models: The models of the tool.
+        named: The models with the name in the call; only these and their other modes count.
+    """
+    if "image" not in given or "images" in given:
+        return given
+    modes = {strip_mode(model) for model in named or models}
+    others = (given.keys() & known) - {"image"}
+    fields = [model.model_fields.keys() for model in models if strip_mode(model) in modes]
+    if any({"image", *others} <= each for each in fields) or not any({"images", *others} <= each for each in fields):
+        return given
+    return {"images" if name == "image" else name: value for name, value in given.items()}

@@ -5,14 +5,13 @@ import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
-from pydantic.fields import FieldInfo
+from pydantic import BaseModel, ConfigDict
 
 from kie_mcp.catalog.amount import LONGEST_UNKNOWN, NOT_MEASURED, SHORTEST_UNKNOWN, Amount, Lengths, add, exactly, limit
-from kie_mcp.catalog.argument_names import rename_arguments
 from kie_mcp.catalog.argument_values import read_value
-from kie_mcp.catalog.fields import Image, InList, Kind, Limits, MediaRef, Ref, find_file_type, snake_case
+from kie_mcp.catalog.fields import Image, Kind, Limits, MediaRef, Ref, find_file_type, snake_case
 from kie_mcp.catalog.hidden_fields import HIDDEN_FIELDS
+from kie_mcp.catalog.part import arguments_from_wire
 from kie_mcp.catalog.price import UNKNOWN, Estimate, Price
 from kie_mcp.catalog.schema import plain_schema, walk_annotation
 from kie_mcp.catalog.spellings import CALLBACK_NAMES
@@ -26,21 +25,6 @@ FREE_TEXTS = frozenset({"prompt", "negative_prompt", "negativePrompt", "text", "
 
 Resolve = Callable[[Ref], str]
 """A function that returns the text to send to KIE for a file, task or song: a public URL or KIE's id."""
-
-
-class Part(BaseModel):
-    """An object with fields: the value of an argument, or one item of a list argument, such as a line of a dialogue."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True, allow_inf_nan=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _rename(cls, given: Any) -> Any:
-        """Give fields the names in this class, if the caller used other names for them, such as KIE's names."""
-        if not isinstance(given, Mapping):
-            return given
-        known = [field.alias or name for name, field in cls.model_fields.items()]
-        return rename_arguments(given, known, names_at_kie([cls]))
 
 
 class KieModel(BaseModel):
@@ -357,44 +341,3 @@ class TwoFrames(KieModel):
                 return {**others, "image": first, "last_image": last}
             case given:
                 return given
-
-
-def names_at_kie(models: Iterable[type[BaseModel]]) -> dict[str, str]:
-    """Map KIE's field names, in snake case, to the names of arguments, such as `image_urls` to `images`.
-
-    A field name that means different arguments in different models is left out.
-    """
-    meanings: dict[str, set[str]] = {}
-    for model in models:
-        for name, field in model.model_fields.items():
-            meanings.setdefault(snake_case(field.serialization_alias or name), set()).add(field.alias or name)
-    return {kie_name: names.pop() for kie_name, names in meanings.items() if len(names) == 1}
-
-
-def arguments_from_wire(model: type[BaseModel], fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Convert the fields of a KIE request into tool arguments: rename fields at any depth, unpack `InList` lists.
-
-    Args:
-        model: The class whose field names the arguments get.
-        fields: Fields under KIE's names, in camel or snake case, or under the names in the class. Fields with unknown
-            names are returned unchanged.
-    """
-    known: dict[str, str] = {}
-    for name, field in model.model_fields.items():
-        known |= {snake_case(field.serialization_alias or name): name, name: name}
-    arguments = {}
-    for key, value in fields.items():
-        name = known.get(key) or known.get(snake_case(key), key)
-        arguments[name] = _argument_value(model.model_fields[name], value) if name in model.model_fields else value
-    return arguments
-
-
-def _argument_value(field: FieldInfo, value: Any) -> Any:
-    """Convert the value of a field in the request to KIE back into the value of the argument."""
-    parts = [part for each in (field.annotation, *field.metadata) for part in walk_annotation(each)]
-    if InList in parts and isinstance(value, list) and len(value) == 1:
-        return value[0]
-    structured = [part for part in parts if isinstance(part, type) and issubclass(part, Part)]
-    if structured and isinstance(value, list):
-        return [arguments_from_wire(structured[0], each) if isinstance(each, Mapping) else each for each in value]
-    return value

@@ -8,8 +8,9 @@ from typing import Any, get_args
 from pydantic.fields import FieldInfo
 
 from kie_mcp.catalog.fields import find_file_type
-from kie_mcp.catalog.model import KieModel, Part
+from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.names import name_model
+from kie_mcp.catalog.part import Part
 from kie_mcp.catalog.price import AS_OF, Estimate, Price, Rate, add_estimates
 from kie_mcp.catalog.registry import MODELS
 from kie_mcp.catalog.schema import plain_schema, walk_annotation

@@ -1,6 +1,5 @@
 """Search for models in the built-in catalogue, and describe models for agents."""
 
-import difflib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +13,7 @@ from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import Kind, Limits, find_file_type
 from kie_mcp.catalog.foreign_words import translate
 from kie_mcp.catalog.model import KieModel
+from kie_mcp.catalog.names import find_called, find_similar
 from kie_mcp.catalog.needs import (
     FILLER_WORDS,
     Need,
@@ -287,11 +287,19 @@ def _describe_in_short(model: type[KieModel]) -> str:
     return (f"Legacy, prefer {model.legacy}. " if model.legacy else "") + read_summary(model)
 
 
+def list_by_name(name: str) -> list[Entry]:
+    """Return the models that have a name (`find_called()`), each of them once; empty if no model has it."""
+    called = find_called(name, (entry.model for entry in list_entries()))
+    return [entry for entry in list_entries() if entry.model in called]
+
+
 def find_by_name(name: str) -> Entry | None:
-    """Find a model by its id or an alias; case is ignored."""
-    wanted = name.strip().casefold()
-    named = (each for each in list_entries() if wanted in {n.casefold() for n in (each.model.id, *each.model.aliases)})
-    return next(named, None)
+    """Find a model by its name; return None if no model has this name, or if several have it."""
+    match list_by_name(name):
+        case [entry]:
+            return entry
+        case _:
+            return None
 
 
 def suggest_ids(name: str, live_ids: Iterable[str] = ()) -> list[str]:
@@ -301,10 +309,8 @@ def suggest_ids(name: str, live_ids: Iterable[str] = ()) -> list[str]:
         name: The wrong name.
         live_ids: More ids to choose from, such as those in KIE's live catalogue.
     """
-    known = {alias: entry.model.id for entry in list_entries() for alias in (entry.model.id, *entry.model.aliases)}
-    known |= {id_: id_ for id_ in live_ids}
-    close = difflib.get_close_matches(name, known, n=4)
-    return list(dict.fromkeys(known[each] for each in close))
+    listed = {id_: model for id_, model in MODELS.items() if not model.unlisted}
+    return find_similar(name, {**dict.fromkeys(live_ids), **listed})[:4]
 
 
 def describe_model(model: type[KieModel], tool: str) -> Description:

@@ -79,6 +79,12 @@ NEAR_NAMES: dict[str, frozenset[str]] = {
         "prompt_expansion": "expand_prompt enhance_prompt prompt_extend prompt_optimizer prompt_upsampling "
         "prompt_enhancement enable_prompt_expansion",
         "translate": "enable_translation translation",
+        # Names of arguments for times in a film
+        "seconds": "duration length",
+        "start": "start_time",
+        "end": "end_time",
+        "at": "start start_time begin from",
+        "until": "end end_time to end_date",
         # Names of arguments that take the ids of tasks and of their results
         "task_id": f"{_TASK} id track job_id",
         "task_ids": f"{_TASK} id ids job_id job_ids",
@@ -92,7 +98,6 @@ NEAR_NAMES: dict[str, frozenset[str]] = {
         "kind": "media_type type",
         "limit": "max_results page_size",
         "after": "since from start_date",
-        "before": "until to end_date",
         "cursor": "next_cursor",
         "path": "file file_path local_path",
         "url": "file_url",
@@ -116,6 +121,7 @@ RELATED_NAMES: dict[str, frozenset[str]] = {
     "last_image": frozenset({"images", "frames"}),
     "speakers": NEAR_NAMES["voice"] | {"voice", "voices"},
     "sound": frozenset({"audio", "voice", "music"}),
+    "title": frozenset({"text"}),
 }
 """For an argument, names that may mean it, but not surely; the error about such a name lists the argument first."""
 
@@ -130,6 +136,8 @@ CHOICE_WORDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(TALL[:1], ("portrait",)),
     **dict.fromkeys(AUTOMATIC, ("auto", "adaptive")),
     "square": ("1:1", "square"),
+    "jpeg": ("jpg",),
+    "jpg": ("jpeg",),
     **dict.fromkeys(("fullhd", "full hd", "fhd"), ("1080p",)),
     **dict.fromkeys(("uhd", "ultra hd", "2160p", "2160"), ("4K",)),
 }

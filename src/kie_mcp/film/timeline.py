@@ -13,8 +13,10 @@ from pydantic import (
     model_validator,
 )
 
+from kie_mcp.catalog.argument_values import read_shape
 from kie_mcp.catalog.fields import AnyFile, Image, Ref, TaskRef
-from kie_mcp.catalog.model import KieModel, Part
+from kie_mcp.catalog.model import KieModel
+from kie_mcp.catalog.part import Part
 from kie_mcp.catalog.price import FREE
 
 EDIT_TOOL, EDIT_MODEL = "edit_media", "kie-mcp/edit"
@@ -43,6 +45,7 @@ FadeSeconds = Annotated[float, Field(ge=0, le=30), AsNumber]
 
 
 def _check_ratio(text: str) -> str:
+    text = read_shape(text)
     found = re.fullmatch(r"(\d{1,2}):(\d{1,2})", text)
     if not found or not 0.25 <= int(found[1]) / max(int(found[2]), 1) <= 4:
         raise ValueError("takes width:height, such as 16:9, 9:16 or 1:1")

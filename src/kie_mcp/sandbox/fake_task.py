@@ -14,6 +14,8 @@ State = Literal["waiting", "queuing", "generating", "success", "fail"]
 FAILURE = 500, "This failure was injected into the sandbox"
 COVER_NAME = "cover.jpg"
 USUAL_CLIP_SECONDS = 5.0
+MOST_FILES = 12
+"""Maximum number of result files of a task."""
 STEMS = (
     *("drums", "bass", "guitar", "piano", "keyboard", "percussion"),
     *("strings", "synth", "fx", "brass", "woodwinds", "backingVocals"),
@@ -93,7 +95,8 @@ class FakeTask:
                 return tuple(f"{n}.jpg" for n in range(1, 5))
             case _:
                 ending = _extension(model.kind, str(arguments.get("format") or ""))
-                return tuple(f"{n}.{ending}" for n in range(1, _count_results(arguments) + 1))
+                count = min(self.offers[0].count_pictures(self.body), MOST_FILES)
+                return tuple(f"{n}.{ending}" for n in range(1, count + 1))
 
     def describe_content(self, name: str) -> MediaContent:
         """Return the text, unique mark, aspect ratio and length of a result file, for rendering the file."""
@@ -129,11 +132,6 @@ def _extension(kind: str, wanted: str) -> str:
             return "txt"
         case _:
             return "mp4"
-
-
-def _count_results(arguments: dict[str, Any]) -> int:
-    count = str(arguments.get("count") or 1)
-    return min(int(count), 10) if count.isdecimal() else 1
 
 
 @dataclass(frozen=True, slots=True)

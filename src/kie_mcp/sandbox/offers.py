@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from kie_mcp.catalog.amount import exactly
-from kie_mcp.catalog.fields import TaskRef, Track
+from kie_mcp.catalog.fields import TaskRef, Track, find_file_type
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import Estimate, Unit
 from kie_mcp.catalog.registry import MODELS
@@ -28,9 +28,6 @@ FALLBACK_CREDITS = 1.0
 
 CHECKED = ("type", "enum", "minimum", "maximum")
 """The keywords of a field's JSON Schema that the sandbox checks in create requests."""
-
-TEXT_UNITS: tuple[Unit, ...] = ("1000 characters", "million tokens")
-"""The price units of speech models; with these units, the price depends only on the text."""
 
 
 @dataclass(frozen=True)
@@ -171,14 +168,24 @@ class Offer:
             # The model class may refuse what KIE accepts.
             return fields
 
+    def count_pictures(self, body: Json) -> int:
+        """Return how many pictures a create request gets, which are those that it pays for; 1 for other results."""
+        if self.model.kind == "image" and self.model.price.unit == "image":
+            with contextlib.suppress(ValidationError):
+                return int(self.model.model_validate(self._received(body)).count_units().low)
+        count = str(self.parse_arguments(body).get("count") or 1)
+        return int(count) if count.isdecimal() else 1
+
     def price(self, body: Json) -> float:
         """Return the price, in credits, of the task that a create request with this body starts."""
         estimate = self._estimate(body)
         return FALLBACK_CREDITS if estimate.low is None else estimate.low
 
     def _estimate(self, body: Json) -> Estimate:
-        if self.model.price.unit in TEXT_UNITS:
-            # Only the model class knows which characters KIE counts: the text of a dialogue is in several fields.
+        price, fields = self.model.price, self.model.model_fields
+        if price.unit != "second" or not any(find_file_type(fields[name]) for name in price.of if name in fields):
+            # Only the model class knows what KIE counts: the text of a dialogue is in several fields, and some models
+            # make several pictures unless told. The seconds of files are not measured here.
             with contextlib.suppress(ValidationError):
                 return self.model.model_validate(self._received(body)).estimate()
         call = SimpleNamespace(**self.parse_arguments(body))

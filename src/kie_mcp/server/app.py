@@ -80,7 +80,7 @@ class App:
         self.tenancy: Tenancy | None = None
         """The tenant's name and ledgers if this is the app of a tenant; otherwise None."""
         self.process = ""
-        """Id of this process in the ledger if it is a worker, which begins with the server's; otherwise empty."""
+        """A worker's id in the ledger, which begins with the server's; empty if there are no workers."""
         self._opening = Opening()
         self._runner: Runner | None = None
         self._stack = AsyncExitStack()
@@ -121,8 +121,8 @@ class App:
         """Run background work, such as watching tasks, until the `async with` block ends, and then close all parts.
 
         Args:
-            on_change: A function that is called each time a task's new state has been written to the ledger; for its
-                arguments, see `Change`. The function must neither raise an error nor wait for a client.
+            on_change: A function that is called each time a task's new state has been written to the ledger. It must
+                neither raise an error nor wait for a client.
         """
         if on_change:
             self.observers.append(on_change)
@@ -283,9 +283,7 @@ class App:
     async def _open_ledger(
         self, settings: "Settings", key: str, transport: "httpx2.AsyncBaseTransport | None"
     ) -> "Ledger":
-        """Open the ledger; create a ledger for a new tenant only if KIE accepts the tenant's key.
-
-        Without this check, callers with invented keys could fill the disk with ledgers.
+        """Open the ledger; create one for a new tenant only if KIE accepts its key, so that invented keys fill no disk.
 
         Raises:
             KieMcpError: When KIE refuses the key of a new tenant, or the ledger cannot be opened.

@@ -58,18 +58,25 @@ async def _run_order(app: App, call: ToolCall, order: Order, options: Options) -
     """
     runner = await app.runner()
     with failures.explain_ledger_errors():
-        earlier = await runner.find_repeated(order)
         if options.quote:
             await _refresh_health_soon(app, order)
-            cost, balance = await runner.quote(order), await runner.balance.read()
-            advice = runner.client.advice
-            return answers.build_quote_result(order, earlier, cost, balance, now=app.clock.time(), advice=advice)
+            return await quote_order(app, order)
+        earlier = await runner.find_repeated(order)
     if not earlier and not options.anyway:
         await check_health(app, call, order)
     task = await elicitation.run_confirmed(call, options.confirm, lambda confirm: submit(app, call, order, confirm))
     if isinstance(task, InputRequiredResult):
         return task
     return await _wait_and_answer(app, call, order, task)
+
+
+async def quote_order(app: App, order: Order) -> CallToolResult:
+    """Return a result that tells what an order would cost, and whether it would be an earlier task again."""
+    runner = await app.runner()
+    with failures.explain_ledger_errors():
+        earlier, cost = await runner.find_repeated(order), await runner.quote(order)
+    balance, advice = await runner.balance.read(), runner.client.advice
+    return answers.build_quote_result(order, earlier, cost, balance, now=app.clock.time(), advice=advice)
 
 
 async def check_health(app: App, call: ToolCall, order: Order) -> None:

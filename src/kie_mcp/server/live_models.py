@@ -1,7 +1,7 @@
 """Use KIE's current list of models: its prices, and its models that are not in the built-in catalogue."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from kie_mcp.catalog.credits import usd_field
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import Kind
 from kie_mcp.catalog.model import KieModel
+from kie_mcp.catalog.names import tell_to_choose
 from kie_mcp.catalog.published_schema import UnusableSchema
 from kie_mcp.catalog.registry import MODELS
 from kie_mcp.errors import ApiError, InvalidCall, KieMcpError
@@ -38,34 +39,55 @@ LONGEST_IN_LIST = 60
 MAX_DESCRIPTION_BYTES = 2300
 """Maximum bytes of the JSON form of an answer of `describe_model`, and maximum bytes of its text form."""
 
+BuiltIn = tuple[Family, type[KieModel], str]
+"""A model with its family and the id of the only route that its name allows; the id is empty for any route."""
+
 OfferedModels = Mapping[str, OfferedModel]
 """For each model id in KIE's list of models, the model's data in this list; empty if KIE did not answer."""
 
 
-def find_built_in(name: str) -> tuple[Family, type[KieModel], str] | None:
-    """Find a built-in model by its id, by an alias, or by the id that KIE uses for the model on one route.
+def list_built_in(name: str) -> list[BuiltIn]:
+    """Return the built-in models with this id, alias or title, or with this id on one route; empty if there is none."""
+    route_id = f"jobs:{name.strip()}"
+    for entry in search.list_entries():
+        if route_id in entry.model.routes and name.strip() not in MODELS:
+            return [(entry.family, entry.model, route_id)]
+    return [(entry.family, entry.model, "") for entry in search.list_by_name(name)]
+
+
+def find_built_in(name: str, fits: Callable[[BuiltIn], bool] | None = None) -> BuiltIn | None:
+    """Find a built-in model by its id, by another name, or by the id that KIE uses for the model on one route.
+
+    Args:
+        name: The name that the caller wrote.
+        fits: Tells whether a model can run the call; of several models with this name, the only one that can is meant.
 
     Returns:
         The model's family, the model's class and a route id; None if no built-in model has this name. The route id is
         empty, except if the name is KIE's id of the model on one route.
+
+    Raises:
+        InvalidCall: When several models have this name, and not exactly one of them can run the call.
     """
-    route_id = f"jobs:{name.strip()}"
-    for entry in search.list_entries():
-        if route_id in entry.model.routes and name.strip() not in MODELS:
-            return entry.family, entry.model, route_id
-    found = search.find_by_name(name)
-    return (found.family, found.model, "") if found else None
+    named = list_built_in(name)
+    fitting = [each for each in named if fits and fits(each)] if len(named) > 1 else named
+    if named and len(fitting) != 1:
+        raise InvalidCall(f"{tell_to_choose(name, [model for _, model, _ in fitting or named])}.", "Nothing was sent.")
+    return next(iter(fitting), None)
 
 
-async def find_named(app: "App", name: str) -> tuple[Family, type[KieModel], str] | None:
+async def find_named(app: "App", name: str, fits: Callable[[BuiltIn], bool] | None = None) -> BuiltIn | None:
     """Find a built-in model as `find_built_in()` does; an alias does not count if KIE has a new model with this id.
 
     No request is sent to KIE: its list is from the cache or from the snapshot.
+
+    Raises:
+        InvalidCall: When several models have this name, and not exactly one of them can run the call.
     """
-    found, id_ = find_built_in(name), name.strip()
-    if not found or id_ in list_built_in_ids():
-        return found
-    return None if id_ in await (await app.discovery()).recall_models() else found
+    id_ = name.strip()
+    if id_ not in list_built_in_ids() and list_built_in(name) and id_ in await (await app.discovery()).recall_models():
+        return None
+    return find_built_in(name, fits)
 
 
 async def load_live_model(
@@ -115,6 +137,13 @@ def _no_such_model(name: str, offered: OfferedModels) -> KieMcpError:
             retryable=True,
         )
     return InvalidCall(f"KIE offers no model {quote_given(name)}.", f"{hint}find_models lists the models.")
+
+
+def no_such_model(name: str) -> InvalidCall:
+    """Return the error for a name that no built-in model has, where KIE's list cannot be asked."""
+    return InvalidCall(
+        f"There is no model {quote_given(name)} here.", f"{_did_you_mean(name)}find_models lists the models."
+    )
 
 
 def snapshot_date(offered: OfferedModels) -> str:
@@ -175,9 +204,7 @@ async def describe_model(app: "App", name: str) -> dict[str, Any]:
         changes = await describe_changes(app, model, only_route)
         return search.describe_model(model, family.tool) | worth | read_live_status(model, offered) | changes
     if not offered:
-        raise InvalidCall(
-            f"There is no model {quote_given(name)} here.", f"{_did_you_mean(name)}find_models lists the models."
-        )
+        raise no_such_model(name)
     discovery, name = await app.discovery(), name.strip()
     model = await load_live_model(discovery, name, unchecked=True)
     return _shorten_description(

@@ -11,14 +11,18 @@ from kie_mcp.catalog.argument_values import parse_json
 from kie_mcp.catalog.arguments import OPTIONS, Options, explain_problem, leave_out_empty, list_problems, read_arguments
 from kie_mcp.catalog.family import Family, UnknownFields
 from kie_mcp.catalog.fields import snake_case
+from kie_mcp.catalog.names import UnknownModel, find_called
 from kie_mcp.catalog.spellings import CALLBACK_NAMES
-from kie_mcp.errors import InvalidCall
+from kie_mcp.errors import InvalidCall, KieMcpError
 from kie_mcp.server.app import App
 from kie_mcp.server.live_fields import find_live_fields, keep_known_hidden
-from kie_mcp.server.live_models import RUN_MODEL_TOOL, find_built_in, find_named, load_live_model
+from kie_mcp.server.live_models import RUN_MODEL_TOOL, BuiltIn, find_named, list_built_in, load_live_model
 from kie_mcp.server.picture_shape import keep_shape
 from kie_mcp.tasks.order import Order
-from kie_mcp.text import is_blank
+from kie_mcp.text import is_blank, quote_given
+
+NOTHING_SENT = "Nothing was sent."
+MEND_ARGUMENTS = "Mend the arguments and call again."
 
 
 async def build_family_order(app: App, family: Family, arguments: Mapping[str, Any]) -> tuple[Order, Options]:
@@ -37,9 +41,18 @@ async def build_family_order(app: App, family: Family, arguments: Mapping[str, A
         order = await _parse(app, family, arguments)
         order = replace(order, tool=family.tool, variation=options.variation)
         return await keep_shape(app, order), options
+    except UnknownModel as error:
+        tools = dict.fromkeys(other.tool for other, *_ in list_built_in(error.name))
+        reason = f"{quote_given(error.name)} is a model of {' and '.join(tools)}" if tools else str(error)
     except ValueError as error:
         reason = _explain(error)
-    raise InvalidCall(f"{reason.rstrip('.')}.", "Nothing was sent. Mend the arguments and call again.")
+    raise InvalidCall(f"{reason.rstrip('.')}.", f"{NOTHING_SENT} {MEND_ARGUMENTS}")
+
+
+def explain_item(error: KieMcpError) -> str:
+    """Return what is wrong with one of several calls, and what helps, such as the names that the caller may mean."""
+    advice = error.next_step.removeprefix(NOTHING_SENT).lstrip()
+    return f"{error} {'' if advice == MEND_ARGUMENTS else advice}".rstrip()
 
 
 def _explain(error: ValueError) -> str:
@@ -125,7 +138,7 @@ async def build_model_order(
         ApiError: When the model is not built in, and KIE does not answer.
     """
     fields = _unpack_body(name, fields)
-    if found := await find_named(app, name):
+    if found := await find_named(app, name, lambda each: _fits(each, fields)):
         family, model, route_id = found
         options = _find_options(fields)
         refuse_options([name for name in options if not takes_variation or name != "variation"], model.id, tool)
@@ -137,8 +150,9 @@ async def build_model_order(
             if extra:
                 extra = dynamic_model.check_fields(extra, {key: hidden[key] for key in extra})
                 extra = await keep_known_hidden(app, model, extra, route_id)
-            alias = "" if route_id else name
-            given = {**model.received(shown), "model": alias or model.id}
+            # A name that means only this model may also mean its other modes, as it does in the family's own tool.
+            is_alias = not route_id and find_called(name, family.models) == [model]
+            given = {**model.received(shown), "model": name if is_alias else model.id}
             order = await _parse(app, family, given, route_id, pasted=True)
             order = replace(order, extra=extra, variation=Options.model_validate(options).variation)
         except ValueError as error:
@@ -168,8 +182,20 @@ def _unpack_body(name: str, fields: Mapping[str, Any]) -> Mapping[str, Any]:
     inner = parse_json(inner) if isinstance(inner, str) else inner
     others = {each for each in fields if each != "input" and snake_case(each) not in CALLBACK_NAMES}
     named = str(fields.get("model", name)).strip()
-    is_same = named.casefold() == name.strip().casefold() or (find_built_in(named) or ()) == find_built_in(name)
+    is_same = named.casefold() == name.strip().casefold() or [] != list_built_in(named) == list_built_in(name)
     return inner if isinstance(inner, Mapping) and others <= {"model"} and is_same else fields
+
+
+def _fits(found: BuiltIn, fields: Mapping[str, Any]) -> bool:
+    """Tell whether a model can run with what a caller gave as its input."""
+    family, model, _ = found
+    hidden = model.hidden_fields()
+    shown = {key: value for key, value in leave_out_empty(fields).items() if key not in hidden}
+    try:
+        family.parse({**model.received(shown), "model": model.id}, pasted=True)
+    except ValueError:
+        return False
+    return True
 
 
 def _wrong_input(name: str, error: ValueError) -> InvalidCall:

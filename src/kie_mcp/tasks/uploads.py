@@ -91,7 +91,7 @@ class Uploader:
 
         Args:
             text: The text from the caller.
-            name: The file's name, which is used only if the text is a URL; it may be empty.
+            name: The name that the upload gets; if empty, the file's own name.
 
         Raises:
             InvalidCall: The text names no file, or a file that KIE has already.
@@ -100,19 +100,23 @@ class Uploader:
         if given.startswith(("https://", "http://")):
             return await self.upload_url(given, name)
         if given.startswith("data:"):
-            return await self._upload_fitted(decode_data_uri(given), "The data", self.upload)
+            return await self._upload_named(decode_data_uri(given), "The data", name)
         if given.startswith(("task:", "kie://")):
             raise InvalidCall(f"{given} needs no upload.", "Pass it as it is to the tool that takes the file.")
-        return await self.upload_path(given)
+        return await self.upload_path(given, name)
 
-    async def upload_path(self, path: str) -> Upload:
+    async def upload_path(self, path: str, name: str = "") -> Upload:
         """Upload a local file.
+
+        Args:
+            path: The path of the file.
+            name: The name that the upload gets; if empty, the file's own name.
 
         Raises:
             InvalidCall: The file is in a folder that may not be read, is broken, or is no media file.
         """
         with self.folders.open(path) as content:
-            return await self._upload_fitted(content, path, self.upload)
+            return await self._upload_named(content, path, name)
 
     async def upload_file(self, file: IO[bytes], name: str) -> Upload:
         """Upload an open media file that a caller has sent.
@@ -173,6 +177,25 @@ class Uploader:
     async def forget(self, urls: Iterable[str]) -> bool:
         """Mark uploads as expired, because KIE has deleted them; return False if none has one of these URLs."""
         return bool(await self._ledger.uploads.expire([url for url in urls if url]))
+
+    async def _upload_named(self, content: Content, label: str, name: str) -> Upload:
+        """Upload a file under a name that the caller chose, with the extension of its content; or under its own name.
+
+        Args:
+            content: The open file.
+            label: What errors call the file.
+            name: The name that the upload gets; if empty, the file's own name.
+        """
+        if not name:
+            return await self._upload_fitted(content, label, self.upload)
+
+        # An equal file may be at KIE under another name, so the file is uploaded even if there is one.
+        async def send(fitted: Content) -> Upload:
+            unique, mime_type = unique_name(name, extension(fitted.mime_type)), fitted.mime_type
+            sha256 = await anyio.to_thread.run_sync(hash_file, fitted.file)
+            return await self._record(await files.upload_stream(self._client, fitted.file, unique, mime_type), sha256)
+
+        return await self._upload_fitted(content, label, send)
 
     async def _upload_fitted(self, content: Content, name: str, send: Callable[[Content], Awaitable[Upload]]) -> Upload:
         """Upload a file whose model is unknown yet: a picture in a common format, a clip or sound in its own format."""

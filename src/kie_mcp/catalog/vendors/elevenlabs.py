@@ -9,7 +9,8 @@ from pydantic import Field, field_validator, model_validator
 from kie_mcp.catalog.amount import Amount, exactly
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import Audio, LanguageCode, Limits, LongestRequest, Prompt, wire
-from kie_mcp.catalog.model import KieModel, Part
+from kie_mcp.catalog.model import KieModel
+from kie_mcp.catalog.part import Part
 from kie_mcp.catalog.price import per
 from kie_mcp.catalog.sentences import LONGEST_SPEECH, split_items, split_text, trim_texts
 from kie_mcp.catalog.voices import ELEVENLABS, describe_unlisted

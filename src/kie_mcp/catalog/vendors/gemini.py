@@ -8,7 +8,8 @@ from pydantic import Field, PlainSerializer, field_validator, model_validator
 from kie_mcp.catalog.amount import Amount
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import AsText, Image, InList, Limits, MadeId, Number, Prompt, Seed, Video, aliases, wire
-from kie_mcp.catalog.model import KieModel, Part, Resolve
+from kie_mcp.catalog.model import KieModel, Resolve
+from kie_mcp.catalog.part import Part
 from kie_mcp.catalog.price import UNPUBLISHED, per, rate
 from kie_mcp.catalog.sentences import LONGEST_SPEECH, split_items, split_text, trim_texts
 from kie_mcp.catalog.voices import GOOGLE, GOOGLE_WIDE

@@ -9,7 +9,8 @@ from pydantic import Field, PlainSerializer, model_validator
 
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import AsText, Audio, Image, InList, Limits, Number, Prompt, Video, aliases, wire
-from kie_mcp.catalog.model import KieModel, Part, Resolve, TwoFrames
+from kie_mcp.catalog.model import KieModel, Resolve, TwoFrames
+from kie_mcp.catalog.part import Part
 from kie_mcp.catalog.price import per, rate
 
 Picture = Annotated[Image, Limits("jpeg png", mb=10)]

@@ -7,7 +7,8 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import AsText, Image, InList, Limits, Prompt, Video, snake_case, wire
-from kie_mcp.catalog.model import Part, Resolve, TwoFrames
+from kie_mcp.catalog.model import Resolve, TwoFrames
+from kie_mcp.catalog.part import Part
 from kie_mcp.catalog.price import per, rate
 from kie_mcp.catalog.vendors.kling import ClipElement, Element, Kling, Ratio
 

@@ -7,7 +7,8 @@ from pydantic import Field, model_validator
 
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import Image, InList, Limits, Seed, Source, TaskRef, Video, wire
-from kie_mcp.catalog.model import KieModel, Part, Resolve
+from kie_mcp.catalog.model import KieModel, Resolve
+from kie_mcp.catalog.part import Part
 from kie_mcp.catalog.price import per, rate
 
 Picture = Annotated[Image, Limits("jpeg png webp", mb=20)]

@@ -6,7 +6,8 @@ from pydantic import Field, model_validator
 
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import AsText, Image, InList, Limits, Number, Prompt, aliases, wire
-from kie_mcp.catalog.model import KieModel, Part
+from kie_mcp.catalog.model import KieModel
+from kie_mcp.catalog.part import Part
 
 Picture = Annotated[Image, Limits("jpeg png webp", mb=10), InList]
 Orientation = Annotated[Literal["landscape", "portrait"], aliases({"16:9": "landscape", "9:16": "portrait"})]

@@ -8,7 +8,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, mo
 from kie_mcp.catalog.amount import Amount, exactly
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import AnySeed, AsText, Audio, Image, InList, Limits, Number, Prompt, Seed, Video, wire
-from kie_mcp.catalog.model import KieModel, Part
+from kie_mcp.catalog.model import KieModel
+from kie_mcp.catalog.part import Part
 from kie_mcp.catalog.price import per, rate
 
 Picture = Annotated[Image, Limits("jpeg png webp", mb=10)]

@@ -14,7 +14,7 @@ from kie_mcp.ledger.task import Task
 from kie_mcp.server import elicitation, live_models
 from kie_mcp.server.app import App, ToolCall
 from kie_mcp.server.generate import QUICK_SECONDS, check_health, submit, wait_for_own_tasks
-from kie_mcp.server.orders import build_model_order
+from kie_mcp.server.orders import build_model_order, explain_item
 from kie_mcp.server.preview_limits import find_preview_limits
 from kie_mcp.server.tools import comparison
 from kie_mcp.server.tools.comparison import Cost
@@ -78,15 +78,13 @@ async def _build_orders(app: App, arguments: CompareModels) -> list[Order]:
         try:
             order = await build_model_order(app, name, fields, tool=TOOL_NAME)
         except KieMcpError as error:
-            problems.append(f"{name}: {error}")
+            problems.append(f"{name}: {explain_item(error)}")
             continue
         if (order.call.id, order.route) in orders:
             problems.append(f"{name}: {order.call.id} is named twice.")
         orders[order.call.id, order.route] = replace(order, tool=TOOL_NAME, variation=arguments.variation)
     if problems:
-        raise InvalidCall(
-            " ".join(problems), "Nothing was sent. Leave these models out, or mend what they do not take."
-        )
+        raise InvalidCall(" ".join(problems), "Nothing was sent. Mend these models and their input, or leave them out.")
     return list(orders.values())
 
 

@@ -96,6 +96,11 @@ async def _call(app: App, call: ToolCall) -> CallToolResult | InputRequiredResul
     for tool in (*TOOLS, *UNLISTED):
         if tool.name == name:
             return await tool(app, call, arguments)
+    if any(word in name for word in ("cancel", "stop", "abort")):
+        raise InvalidCall(
+            f"There is no tool {quote_given(name)}.",
+            "A task that KIE has taken cannot be stopped: it goes on and is billed. get_task shows it.",
+        )
     raise InvalidCall(
         f"There is no tool {quote_given(name)}.",
         f"{selection.suggest_tools(name)}find_models tells which tool makes what.",

@@ -1,22 +1,20 @@
 """The tool `edit_media`, which joins clips, pictures, sounds and texts into one file on this machine."""
 
-from typing import Annotated
-
 import anyio
 from mcp_types import CallToolResult
-from pydantic import Field
 
+from kie_mcp.catalog.arguments import OPTIONS, Options
 from kie_mcp.film.timeline import EDIT_MODEL, EDIT_TOOL, Timeline
 from kie_mcp.ledger.task import Task
 from kie_mcp.server import answers, time_limits
 from kie_mcp.server.app import App, ToolCall
 from kie_mcp.server.extensions import tasks
-from kie_mcp.server.generate import wait_for_own_tasks
+from kie_mcp.server.generate import quote_order, wait_for_own_tasks
 from kie_mcp.server.tools.tool import Tool
 from kie_mcp.tasks.order import Order
 
 RARE = frozenset(
-    {"height", "loudness", "cover", "lyrics", "subtitles", "variation"}
+    {"height", "loudness", "cover", "lyrics", "subtitles", *OPTIONS}
     | {f"clips.{name}" for name in ("speed", "volume", "fit", "zoom")}
     | {f"sounds.{name}" for name in ("start", "end", "volume", "fade_in", "fade_out", "loop")}
     | {"texts.place"}
@@ -24,21 +22,23 @@ RARE = frozenset(
 """Names of rarely used arguments, which tools/list leaves out to save room in a client's context."""
 
 
-class EditMedia(Timeline):
-    """Arguments of edit_media."""
-
-    variation: Annotated[int, Field(ge=1)] = 1
+class EditMedia(Timeline, Options):
+    """Arguments of edit_media; `confirm` and `anyway` change nothing, because an edit is free and needs no model."""
 
 
 async def edit_media(app: App, call: ToolCall, arguments: EditMedia) -> CallToolResult:
     """Start an edit, and wait for it until the call's time limit; if the client cancels the call, stop the edit.
 
+    If the options ask for a quote, only tell that the edit is free.
+
     Raises:
         InvalidCall: When the timeline does not fit the sources.
     """
     runner = await app.runner()
-    timeline = Timeline.model_validate(arguments.model_dump(mode="json", exclude={"variation"}, exclude_none=True))
+    timeline = Timeline.model_validate(arguments.model_dump(mode="json", exclude={*OPTIONS}, exclude_none=True))
     order = Order(EDIT_TOOL, timeline, variation=arguments.variation)
+    if arguments.quote:
+        return await quote_order(app, order)
     task = await runner.submit(order, seconds=time_limits.measure_create_left(call))
     usual = (await runner.estimate_duration(task)).seconds
     if not tasks.client_supports_tasks(call.context):

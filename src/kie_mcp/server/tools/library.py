@@ -1,8 +1,9 @@
 """The tool `library`: search for earlier tasks by prompt, model, kind, date, credits or the task that they build on."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from mcp_types import CallToolResult
@@ -25,6 +26,8 @@ MAX_PAGE_BYTES = 5_600
 """Maximum bytes of one page in JSON, and maximum bytes of the same page as text."""
 MAX_FILES = 4
 """Maximum number of result files that the row of a task lists; `get_task` lists all files of a task."""
+DAY = re.compile(r"\d{4}-?\d{2}-?\d{2}")
+"""Matches a date without a time in ISO 8601."""
 LONGEST_PROMPT = 100
 """Maximum number of characters of the prompt in the row of a task."""
 
@@ -37,6 +40,7 @@ class Library(Arguments):
     kind: Kind | None = None
     after: str = Field("", description="ISO date or time.")
     before: str = ""
+    until: str = Field("", description="A day counts to its end.")
     min_credits: float | None = None
     max_credits: float | None = None
     made_from: str = Field("", description="A task_id.")
@@ -86,7 +90,7 @@ async def find_made(
         model=arguments.model,
         words=arguments.words,
         since=_parse_time(arguments.after),
-        until=_parse_time(arguments.before),
+        until=_find_end(arguments),
         credits_range=(arguments.min_credits, arguments.max_credits),
         made_from=await _task_names(ledger, arguments.made_from),
         batches=False,
@@ -142,6 +146,18 @@ async def _task_names(ledger: Ledger, id_: str) -> Sequence[str]:
     return [name for name in ((task.id, task.kie_id) if task else (id_,)) if name]
 
 
+def _find_end(arguments: Library) -> float | None:
+    """Return the time before which tasks are searched for; None for no limit.
+
+    People say `until` and `to` of a day and mean the whole day, while `before` a day leaves it out.
+    """
+    text, ends = arguments.until.strip(), [_parse_time(arguments.before), _parse_time(arguments.until)]
+    if DAY.fullmatch(text):
+        day = datetime.fromisoformat(text)
+        ends[1] = (day + timedelta(days=1)).timestamp()
+    return min((end for end in ends if end is not None), default=None)
+
+
 def _parse_time(text: str) -> float | None:
     """Convert a date or time in ISO 8601, such as `2026-07-28`, to seconds since 1970; return None for an empty text.
 
@@ -164,4 +180,5 @@ LIBRARY = Tool(
     Library,
     library,
     open_world=False,
+    unlisted=frozenset({"until"}),
 )

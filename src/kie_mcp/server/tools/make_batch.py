@@ -11,12 +11,13 @@ from kie_mcp.catalog.argument_values import PROSE
 from kie_mcp.catalog.credits import format_credits, format_number
 from kie_mcp.catalog.registry import FAMILIES, MODELS
 from kie_mcp.errors import BrokenRow, CapReached, InvalidCall, KieMcpError
+from kie_mcp.film.timeline import EDIT_TOOL
 from kie_mcp.ledger.task import Task
 from kie_mcp.server import answers, elicitation, live_models
 from kie_mcp.server.app import App, ToolCall
 from kie_mcp.server.extensions import tasks
 from kie_mcp.server.generate import QUICK_SECONDS, check_health, wait_for_own_tasks
-from kie_mcp.server.orders import build_family_order, build_model_order, refuse_options
+from kie_mcp.server.orders import build_family_order, build_model_order, explain_item, refuse_options
 from kie_mcp.server.tools import comparison
 from kie_mcp.server.tools.free_input import FreeInput
 from kie_mcp.server.tools.tool import Tool
@@ -116,16 +117,14 @@ async def _read_orders(app: App, arguments: MakeBatch) -> list[Order]:
             with failures.explain_ledger_errors():
                 contents = await references.identify(order.call.references())
         except KieMcpError as error:
-            problems.append(f"Item {number}: {error}")
+            problems.append(f"Item {number}: {explain_item(error)}")
             continue
         order = replace(order, variation=order.variation + arguments.variation - 1)
         while (key := order.idempotency_key(contents)) in orders:
             order = replace(order, variation=order.variation + 1)
         orders[key] = order
     if problems:
-        raise InvalidCall(
-            " ".join(problems), "Nothing was sent, and nothing was charged. Mend or leave out these items."
-        )
+        raise InvalidCall(" ".join(problems), "Nothing was sent. Mend or leave out these items.")
     return list(orders.values())
 
 
@@ -156,6 +155,8 @@ async def _build_order(app: App, wish: Wish) -> Order:
         order, options = await build_family_order(app, family, {**given, **({"model": model} if model else {})})
         # Other options, such as `quote`, hold for the whole batch: ignored here, they would let the item be paid.
         refuse_options([name for name, value in options if value and name != "variation"], tool, TOOL_NAME)
+    elif tool == EDIT_TOOL:
+        raise InvalidCall(f"{EDIT_TOOL} is free and takes no part in a budget: call it by itself.", "")
     elif tool and tool != live_models.RUN_MODEL_TOOL:
         raise InvalidCall(f"{quote_given(tool)} is no tool that makes something.", "")
     else:

@@ -1,6 +1,7 @@
 """The tools `find_models` and `describe_model`, which show the built-in models and the models in KIE's list today."""
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -21,6 +22,10 @@ PAGE_SIZE = 12
 """Maximum number of models on one page."""
 LONGEST_SEARCH = 500
 """Maximum number of characters in the words of a search: each misspelt word takes a moment of the server's time."""
+MEDIA = {"t": "text", "i": "image", "v": "video", "a": "audio", "r": "reference"}
+MEDIUM = r"(t|i|v|a|r|te?xt|ima?ge?|vid(?:eo)?|audio|ref(?:erence)?)"
+SHORT_MODE = re.compile(f"{MEDIUM}2{MEDIUM}")
+"""Matches a mode that is written with a 2, such as `i2v`, `img2img` and `text2image`."""
 VOICES_NOTE = "find_voices finds a voice for speech, by words such as: calm British man."
 WITHOUT_LIMITS = "No model fits with this kind, mode and max_credits. Without them:"
 NOTHING_FITS = "No model fits. Say in other English words what to make, or leave out kind, mode and max_credits."
@@ -46,19 +51,24 @@ class FindModels(Arguments):
     @field_validator("mode")
     @classmethod
     def _spell_mode(cls, mode: str) -> str:
-        return spell_mode(mode)
+        found = SHORT_MODE.fullmatch(mode.strip().casefold())
+        return "-to-".join(MEDIA[each[0]] for each in found.groups()) if found else spell_mode(mode)
 
 
 async def find_models(app: App, _: ToolCall, arguments: FindModels) -> CallToolResult:
     """Find models by words, kind, mode and price, and return a result with one page of them; legacy models come last.
 
-    If the words describe the work of a tool without a model, such as joining clips, the result's note names this tool.
+    A mode that no model has counts as words, for example `lipsync` and `tts`. If the words describe the work of a tool
+    without a model, such as joining clips, the result's note names this tool.
 
     The search covers the built-in models and the other models in KIE's list. If the call limits the price, only
     built-in models are found, because the price of other models is not known as a number. Built-in models that match
     the words only roughly are left out if another model in KIE's list matches all words.
     """
     offered = await live_models.fetch_offered_models(app)
+    if arguments.mode and not _is_mode(arguments.mode, offered):
+        words = f"{arguments.words} {arguments.mode.replace('-', ' ')}".strip()
+        arguments = arguments.model_copy(update={"words": words, "mode": ""})
     rows, note = _search(arguments, offered)
     if not rows and arguments.words:
         # Some hosts make all arguments required, so the agent has to invent a kind, a mode and a price. If no model
@@ -78,6 +88,15 @@ async def find_models(app: App, _: ToolCall, arguments: FindModels) -> CallToolR
     if pages > 1:
         lines.append(f"Page {arguments.page} of {pages}.")
     return _result_with_key_note(app, answer, "\n".join(lines))
+
+
+def _is_mode(text: str, offered: live_models.OfferedModels) -> bool:
+    """Tell whether a text is the mode of a model, or a part of one."""
+    modes = (
+        *(model.task_type for model in MODELS.values()),
+        *(mode for each in offered.values() for mode in each.modes),
+    )
+    return any(text in mode for mode in modes)
 
 
 def _search(arguments: FindModels, offered: live_models.OfferedModels) -> tuple[list[dict[str, str]], str]:

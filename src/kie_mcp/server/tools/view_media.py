@@ -5,12 +5,13 @@ import re
 from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from mcp_types import CallToolResult, ImageContent, TextContent
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from kie_mcp.catalog.fields import AnyFile, MediaRef, parse_result_number
+from kie_mcp.catalog.reference_spellings import name_task
 from kie_mcp.errors import InvalidCall
 from kie_mcp.ledger import lineage
 from kie_mcp.ledger.task import Result, Task
@@ -23,10 +24,15 @@ from kie_mcp.server.saved_files import find_saved_result
 from kie_mcp.server.tools.tool import Arguments, Tool
 
 
+def _join_ids(given: Any) -> Any:
+    """Join a list of task ids, as get_task takes it, to one text."""
+    return " ".join(map(str, given)) if isinstance(given, list) else given
+
+
 class ViewMedia(Arguments):
     """Arguments of view_media."""
 
-    task_id: str = Field(description="Several: with blanks between them.")
+    task_id: Annotated[str, BeforeValidator(_join_ids)] = Field(description="Several: with blanks between them.")
     n: Annotated[int, Field(ge=1)] | None = Field(None, description="One result, from 1; default all.")
     size: Literal["small", "large"] = Field("small", description="large: more detail, 200 kB, not 45.")
     with_sources: bool = False
@@ -41,14 +47,15 @@ async def view_media(app: App, call: ToolCall, arguments: ViewMedia) -> CallTool
         InvalidCall: When the task has no such result, or the result is not saved.
     """
     limits = PreviewLimits(preview.MAX_LARGE_BYTES) if arguments.size == "large" else find_preview_limits(call.context)
-    ids = arguments.task_id.replace(",", " ").split()
+    ids = [name_task(each) for each in arguments.task_id.replace(",", " ").split()]
     if len(ids) > 1 or arguments.with_sources:
         named = [f"{id_}#{arguments.n}" if arguments.n and "#" not in id_ else id_ for id_ in ids]
         return await _view_several(app, limits, named, with_sources=arguments.with_sources)
     runner = await app.runner()
-    task = await runner.get(arguments.task_id)
+    (id_,) = ids or [arguments.task_id]
+    task = await runner.get(id_)
     # The caller may also write the number of the result in task_id: `task:<id>#<n>`, as in arguments that take files.
-    number = arguments.n or _find_number(arguments.task_id)
+    number = arguments.n or _find_number(id_)
     if not task.results and task.texts:
         return _picture_result(f"{task.id} made text, which get_task shows. There is no picture to show.")
     if number is None and len(task.results) == 1:

@@ -8,9 +8,8 @@ from kie_mcp.catalog.voices import Voice, find_voices
 from kie_mcp.errors import InvalidCall
 from kie_mcp.server import answers
 from kie_mcp.server.app import App, ToolCall
-from kie_mcp.server.live_models import find_built_in
+from kie_mcp.server.live_models import find_built_in, no_such_model
 from kie_mcp.server.tools.tool import Arguments, Tool
-from kie_mcp.text import LONGEST_GIVEN, shorten
 
 MAX_VOICES = 12
 """Maximum number of voices of one tool in an answer."""
@@ -28,7 +27,7 @@ async def run_find_voices(_: App, __: ToolCall, arguments: FindVoices) -> CallTo
     """Return a result with the voices that match the words best, grouped by tool; send nothing to KIE.
 
     Raises:
-        InvalidCall: When the model has no list of voices.
+        InvalidCall: When there is no such model, or it has no list of voices.
     """
     rows: list[dict[str, str]] = []
     more: list[str] = []
@@ -55,15 +54,16 @@ def _voices_by_tool(name: str) -> dict[str, tuple[Voice, ...]]:
     """Return, for each tool, the voices of its first model; if a model is named, return only the voices of this model.
 
     Raises:
-        InvalidCall: When the model has no list of voices.
+        InvalidCall: When there is no such model, or it has no list of voices.
     """
     if name:
-        found = find_built_in(name)
-        if not found or not found[1].voice_list:
-            raise InvalidCall(
-                f"{shorten(name, LONGEST_GIVEN)} has no list of voices.", "Leave out model, or name a speech model."
-            )
-        return {found[0].tool: found[1].voice_list}
+        found = find_built_in(name, lambda each: bool(each[1].voice_list))
+        if not found:
+            raise no_such_model(name)
+        family, model, _ = found
+        if not model.voice_list:
+            raise InvalidCall(f"{model.id} has no list of voices.", "Leave out model, or name a speech model.")
+        return {family.tool: model.voice_list}
     return {family.tool: family.models[0].voice_list for family in FAMILIES if family.models[0].voice_list}
 
 
