@@ -130,7 +130,7 @@ def fields_sent(id_: str, way: str, schema: dict[str, Any]) -> set[str]:
             reached.update(body)
 
     @given(arguments(plain_schema(MODELS[id_])))
-    @settings(max_examples=examples(40), database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(80), database=None, derandomize=True, suppress_health_check=list(HealthCheck))
     def every_accepted_call_is_documented(given: dict[str, Any]) -> None:
         with contextlib.suppress(ValueError):
             check(given)

@@ -63,8 +63,7 @@ class App:
 
         Args:
             settings: The settings. If None, the settings are read from environment variables.
-            selection: The tools to list. If None, `settings` names the tools; without settings, the set `standard` is
-                listed.
+            selection: The tools to list. If None, those that `settings` names; without settings, the set `standard`.
             local_files: True if callers run on this machine, so that the server may read local paths in arguments.
             transport: The HTTP transport to KIE. If None, requests go to the network, or to a sandbox if
                 `settings.sandbox` is true.
