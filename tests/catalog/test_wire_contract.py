@@ -116,8 +116,8 @@ def sent(call: KieModel, way: str) -> dict[str, Any]:
     return fields
 
 
-def fields_sent(id_: str, way: str, schema: dict[str, Any]) -> set[str]:
-    """What a model's calls put into their bodies, each of which the schema admits."""
+def fields_sent(id_: str, way: str, schema: dict[str, Any], tried: int) -> set[str]:
+    """What this number of random calls of a model put into their bodies, each of which the schema admits."""
     (family,) = (family for family in FAMILIES if MODELS[id_] in family.models)
     validator = jsonschema.Draft202012Validator(schema)
     reached: set[str] = set()
@@ -130,7 +130,7 @@ def fields_sent(id_: str, way: str, schema: dict[str, Any]) -> set[str]:
             reached.update(body)
 
     @given(arguments(plain_schema(MODELS[id_])))
-    @settings(max_examples=examples(80), database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=tried, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
     def every_accepted_call_is_documented(given: dict[str, Any]) -> None:
         with contextlib.suppress(ValueError):
             check(given)
@@ -157,10 +157,16 @@ def test_every_call_makes_a_body_that_kie_documents_and_reaches_every_field_of_i
     parts = [schema, *schema.get("oneOf", ()), *schema.get("anyOf", ())]
     properties = {name: field for part in parts for name, field in part.get("properties", {}).items()}
     fields = {name for name, field in properties.items() if not field.get("deprecated")}
-    reached = {name for id_ in ids for name in fields_sent(id_, way, schema)}
     fields |= set(SHOWN_ELSEWHERE.get(ids[0], ()))
-    assert reached - fields == set(), "KIE ignores unknown fields and bills all the same"
-    assert fields - reached - set(LEFT_OUT) - set(LEFT_OUT_OF.get(ids[0], ())) == set()
+    unreached = fields - set(LEFT_OUT) - set(LEFT_OUT_OF.get(ids[0], ()))
+    # Some fields stand in few calls, and only where such a field is still to be found, many calls are tried.
+    for tried in (examples(25), examples(400)):
+        reached = {name for id_ in ids for name in fields_sent(id_, way, schema, tried)}
+        assert reached - fields == set(), "KIE ignores unknown fields and bills all the same"
+        unreached -= reached
+        if not unreached:
+            break
+    assert unreached == set()
 
 
 def values(field: dict[str, Any]) -> list[Any]:
