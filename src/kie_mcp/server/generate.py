@@ -132,16 +132,29 @@ async def _wait_and_answer(app: App, call: ToolCall, order: Order, task: Task) -
     usual = (await runner.estimate_duration(task)).seconds
     if order.call.usual_seconds <= QUICK_SECONDS and not tasks.client_supports_tasks(call.context):
         (task,) = await wait_for_own_tasks(app, call, [task])
-    repeats = order if task.id != order.id else None
-    find_link = await runner.storage.sign_links(task.results)
+    changes = runner.references.explain_changes(order.call.references())
+    return await answer_with_task(app, order, task, usual, note=changes)
+
+
+async def answer_with_task(app: App, order: Order, task: Task, usual: float, *, note: str = "") -> CallToolResult:
+    """Return the result of a call that submitted an order.
+
+    Args:
+        app: The running server.
+        order: The order.
+        task: The order's task, or the earlier task that an equal call has started.
+        usual: How long such a task usually takes, in seconds.
+        note: More that the result says; empty if there is nothing more.
+    """
+    runner = await app.runner()
     result = answers.build_task_result(
         task,
         now=app.clock.time(),
         usual=usual,
-        find_link=find_link,
+        find_link=await runner.storage.sign_links(task.results),
         is_remote=not app.local_files,
-        repeats=repeats,
+        repeats=order if task.id != order.id else None,
     )
-    if changes := runner.references.explain_changes(order.call.references()):
-        answers.add_note(result, changes)
+    if note:
+        answers.add_note(result, note)
     return tasks.StartedTaskResult.of(task, result, usual) if runner.is_busy(task) else result

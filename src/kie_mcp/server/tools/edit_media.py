@@ -6,10 +6,10 @@ from mcp_types import CallToolResult
 from kie_mcp.catalog.arguments import OPTIONS, Options
 from kie_mcp.film.timeline import EDIT_MODEL, EDIT_TOOL, Timeline
 from kie_mcp.ledger.task import Task
-from kie_mcp.server import answers, time_limits
+from kie_mcp.server import time_limits
 from kie_mcp.server.app import App, ToolCall
 from kie_mcp.server.extensions import tasks
-from kie_mcp.server.generate import quote_order, wait_for_own_tasks
+from kie_mcp.server.generate import answer_with_task, quote_order, wait_for_own_tasks
 from kie_mcp.server.tools.tool import Tool
 from kie_mcp.tasks.order import Order
 
@@ -43,17 +43,7 @@ async def edit_media(app: App, call: ToolCall, arguments: EditMedia) -> CallTool
     usual = (await runner.estimate_duration(task)).seconds
     if not tasks.client_supports_tasks(call.context):
         task = await _wait(app, call, task, is_own=task.id == order.id)
-    repeats = order if task.id != order.id else None
-    find_link = await runner.storage.sign_links(task.results)
-    result = answers.build_task_result(
-        task,
-        now=app.clock.time(),
-        usual=usual,
-        find_link=find_link,
-        is_remote=not app.local_files,
-        repeats=repeats,
-    )
-    return tasks.StartedTaskResult.of(task, result, usual) if runner.is_busy(task) else result
+    return await answer_with_task(app, order, task, usual)
 
 
 async def _wait(app: App, call: ToolCall, task: Task, *, is_own: bool) -> Task:
