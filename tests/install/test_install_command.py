@@ -215,4 +215,4 @@ def test_in_a_terminal_the_key_is_asked_for_without_showing_it_and_each_change_i
     assert KEY not in shown
     assert not (home / ".cursor").exists()
     assert "kie-mcp" in (home / ".codex/config.toml").read_text(encoding="utf-8")
-    assert all(len(line) <= 80 or str(home) in line for line in shown.splitlines())
+    assert all(len(line) <= 80 or str(home) in line or sys.prefix in line for line in shown.splitlines())

@@ -119,6 +119,10 @@ def timed_clip(seconds: float) -> bytes:
         # The boxes of the movie and of each track contain the time units per second, and the duration in units.
         times = (1000, round(seconds * 1000)) if found[0] == b"mvhd" else (round(duration / seconds), duration)
         struct.pack_into(">II", content, at, *times)
+    # A track's header and its edit list repeat its length, in the movie's units. ffmpeg 7 takes that of the edit list.
+    for name, place in ((b"tkhd", 20), (b"elst", 8)):
+        for found in re.finditer(name, content):
+            struct.pack_into(">I", content, found.end() + place, round(seconds * 1000))
     return bytes(content)
 
 
