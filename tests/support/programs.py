@@ -14,8 +14,6 @@ NEWEST = Path(sys.prefix, "ffmpeg")
 
 It has no shared libraries, and so starts in a fifth of the time that the ffmpeg of a Linux distribution takes.
 """
-
-
 PATH_OF_SYSTEM = os.pathsep.join(each for each in os.environ["PATH"].split(os.pathsep) if each != str(NEWEST))
 """The PATH without this folder."""
 
@@ -28,8 +26,10 @@ def prefer_newest_ffmpeg() -> None:
         return
     NEWEST.mkdir(exist_ok=True)
     link = NEWEST / "ffmpeg"
-    link.unlink(missing_ok=True)
-    link.symlink_to(newest)
+    # Another run of tests may use the link.
+    if not link.exists() or not link.samefile(newest):
+        link.unlink(missing_ok=True)
+        link.symlink_to(newest)
     os.environ["PATH"] = os.pathsep.join((str(NEWEST), PATH_OF_SYSTEM))
 
 
