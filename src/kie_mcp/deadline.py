@@ -16,6 +16,10 @@ _current: ContextVar[float] = ContextVar("deadline", default=math.inf)
 """The deadline of the current call, as a monotonic time in seconds; infinite outside of calls."""
 
 
+class DeadlineReached(ApiError):
+    """The deadline of the current call came before KIE's answer; another call may have more time."""
+
+
 @contextmanager
 def use_deadline(deadline: float) -> Iterator[None]:
     """Use a deadline (a monotonic time in seconds) inside the `with` block, and in what the block starts."""
@@ -35,7 +39,7 @@ async def read_in_time(clock: Clock, read: Callable[[], Awaitable[T]]) -> T:
     """Return what a function reads from KIE; cancel the function at the deadline of the current call.
 
     Raises:
-        ApiError: When the deadline comes before the answer.
+        DeadlineReached: When the deadline comes before the answer.
     """
     deadline = _current.get()
     if deadline == math.inf:
@@ -55,5 +59,5 @@ async def read_in_time(clock: Clock, read: Callable[[], Awaitable[T]]) -> T:
     if errors:
         raise errors[0]
     if not answers:
-        raise ApiError("KIE has not answered in time.", "Try again in a moment.", retryable=True)
+        raise DeadlineReached("KIE has not answered in time.", "Try again in a moment.", retryable=True)
     return answers[0]

@@ -142,6 +142,11 @@ def test_an_error_without_a_reason_says_so() -> None:
         (422, "The model kling/v2-1 is not supported", NotOffered),
         (422, "Model veo3 does not exist.", NotOffered),
         (422, "The model name you specified is not supported", NotOffered),
+        (422, "The model you requested does not exist", NotOffered),
+        (422, "Model veo3 is currently unavailable", NotOffered),
+        (404, "The model kling-2.6/text-to-video does not exist", NotOffered),
+        (404, "Model google/gemini-omni-video not found", NotOffered),
+        (404, "Resource /api/v1/gpt4o-image/generate not found", NotOffered),
     ],
 )
 def test_a_refusal_of_the_source_or_of_arguments_is_none_of_the_model(

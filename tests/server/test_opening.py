@@ -1,6 +1,7 @@
 """Calls that need something that cannot be opened, such as a database, do not wait one after the other."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import anyio
 import httpx2
@@ -8,6 +9,7 @@ import pytest
 from support.clock import JumpingClock
 
 from kie_mcp.config import Settings
+from kie_mcp.deadline import DeadlineReached
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.kie.rate_limit import ReadLimiters
 from kie_mcp.ledger.ledger import Ledger
@@ -116,3 +118,20 @@ async def test_calls_of_a_server_without_its_database_are_refused_at_once_togeth
             raise AssertionError("it is stuck")
 
     assert await call_at_once(clock, use) == [SECONDS] * CALLS
+
+
+async def test_a_call_that_had_too_little_time_does_not_end_those_that_have_more(clock: JumpingClock) -> None:
+    opening, told = Opening(), list[str]()
+
+    async def call(name: str, error: Exception | None) -> None:
+        with suppress(DeadlineReached):
+            async with opening.attempt():
+                await clock.sleep(SECONDS)
+                if error:
+                    raise error
+                told.append(name)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(call, "in a hurry", DeadlineReached("KIE has not answered in time."))
+        group.start_soon(call, "patient", None)
+    assert told == ["patient"]

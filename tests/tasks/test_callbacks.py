@@ -12,8 +12,11 @@ from support.clock import JumpingClock
 from support.runners import InterceptedKie, model_call, run_runner, run_to_end
 
 from kie_mcp.kie import routes
+from kie_mcp.kie.routes import JOBS
 from kie_mcp.ledger.task import Task
 from kie_mcp.sandbox.app import Sandbox
+from kie_mcp.sandbox.faults import build_no_record
+from kie_mcp.tasks.callbacks import Callbacks
 from kie_mcp.tasks.order import Order
 from kie_mcp.tasks.polling import DurationEstimate, next_poll
 from kie_mcp.tasks.runner import Runner
@@ -232,3 +235,24 @@ def test_while_callbacks_come_polls_only_make_sure(usual: float) -> None:
     late = 1.2 * next_poll(0, estimate, relaxed=True)
     assert next_poll(late, estimate, relaxed=True) > 5 * next_poll(late, estimate)
     assert next_poll(0, DurationEstimate(9e9, is_measured=False), relaxed=True) < 60
+
+
+async def test_single_answers_minutes_apart_that_kie_does_not_know_the_task_end_nothing(
+    tmp_path: Path, clock: JumpingClock
+) -> None:
+    reads = list[str]()
+
+    async def lag(path: str) -> Response | None:
+        if path != JOBS.status:
+            return None
+        reads.append(path)
+        return build_no_record() if len(reads) <= 2 else None
+
+    slow = Sandbox(seconds=1000, clock=clock.time)
+    callbacks = Callbacks("https://me.example", b"secret", arrive=True)
+    async with run_runner(tmp_path, InterceptedKie(slow.app, get=lag), clock, callbacks=callbacks) as runner:
+        task = await runner.submit(Order("nano_banana_image", model_call("nano_banana_image")))
+        await clock.sleep(4)
+        await runner.get(task.id)
+        await clock.sleep(900)
+        assert (await runner.get(task.id)).state == "running"

@@ -403,9 +403,21 @@ async def test_a_task_that_kie_lost_is_not_paid_again_at_once(
         again = await runner.submit(Order("veo_video", model_call("veo_video")))
         assert again.id == task.id
         assert "Do not repeat the call" in (again.error or {})["next_step"]
-        clock.now = task.created + WINDOW + 1
+        clock.now = (task.finished or 0) + WINDOW + 1
         assert (await runner.submit(Order("veo_video", model_call("veo_video")))).id != task.id
     assert len(sandbox.accepted) == 2
+
+
+async def test_a_task_that_kie_lost_after_longer_than_the_window_is_not_paid_again_at_once(
+    clock: JumpingClock, tmp_path: Path
+) -> None:
+    sandbox = Sandbox(seconds=100_000, clock=clock.time)
+    async with run_runner(tmp_path, sandbox.app, clock, rules=Rules()) as runner:
+        task = await runner.submit(Order("veo_video", model_call("veo_video")))
+        await runner.wait([task], 1.5 * WINDOW)
+        sandbox.inject_fault("status", "null-record", 1000)
+        assert (await run_to_end(runner, task)).state == "expired"
+        assert (await runner.submit(Order("veo_video", model_call("veo_video")))).id == task.id
 
 
 async def test_a_file_that_could_not_be_uploaded_is_tried_again_with_the_next_call(

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from kie_mcp.catalog.argument_values import is_empty
 from kie_mcp.catalog.fields import snake_case
-from kie_mcp.catalog.spellings import HOST_ARGUMENTS, NEAR_NAMES, PLACEHOLDERS, RELATED_NAMES
+from kie_mcp.catalog.spellings import CHOICE_WORDS, HOST_ARGUMENTS, NEAR_NAMES, PLACEHOLDERS, RELATED_NAMES
 
 Names = Mapping[str, str]
 
@@ -17,6 +17,11 @@ SIZE_NAMES = frozenset({"size", "image_size"})
 """Names, in snake case, that some APIs use for the resolution of a picture, and others for its shape."""
 RESOLUTION = re.compile(r"\s*\d+(\.\d+)?\s*[kp]\s*", re.IGNORECASE)
 """Matches a resolution, such as 2K or 720p."""
+SHAPE = re.compile(
+    r"\s*(\d+\s*[x×*/:：]\s*\d+|(auto|adaptive|original|square|landscape|portrait|horizontal|vertical|wide|tall).*)\s*",
+    re.IGNORECASE,
+)
+"""Matches a shape, such as 16:9, 1024x1024 or square_hd."""
 
 
 def rename_arguments(
@@ -70,9 +75,11 @@ def find_meant(name: str, known: Collection[str], kie_names: Names | None = None
     if plain in known:
         return plain
     if plain in SIZE_NAMES and isinstance(value, str):
-        meant_by_value = "resolution" if RESOLUTION.fullmatch(value) else "aspect_ratio"
-        if meant_by_value in known:
-            return meant_by_value
+        words = (value, *CHOICE_WORDS.get(" ".join(value.casefold().split()), ()))
+        if "resolution" in known and any(map(RESOLUTION.fullmatch, words)):
+            return "resolution"
+        if "aspect_ratio" in known and SHAPE.fullmatch(value):
+            return "aspect_ratio"
     if kie_names and plain in kie_names:
         return kie_names[plain]
     meant = [each for each in known if plain in NEAR_NAMES.get(each, ())]

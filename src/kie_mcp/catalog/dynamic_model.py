@@ -323,8 +323,9 @@ def _coerce_fields(fields: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
 def _coerce(value: Any, schema: Schema, name: str) -> Any:
     """Convert a value to the type and the spelling in its schema: "5" to 5, a JSON text to a list, 4k to 4K."""
     kind, choices, items = json_type(schema), schema.get("enum", ()), schema.get("items", {})
-    # A text with commas is a list of files or of choices, but a single item where the items are any texts.
+    # A text with commas is a list of files, ids or choices, but a single item where the items are any texts.
     is_prose = json_type(items) == "string" and not items.get("enum") and not has_file(schema, name)
+    is_prose = is_prose and snake_case(name).rpartition("_")[2] not in ("id", "ids")
     field = {"type": kind, "enum": choices, "items": PROSE if is_prose else {}}
     value = coerce_arguments({"": value}, {"properties": {"": field}})[""]
     if isinstance(value, float) and value.is_integer() and kind == "integer":

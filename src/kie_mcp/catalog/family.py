@@ -157,7 +157,8 @@ class Family:
             name = None
         named = find_called(str(name), self.models) if name is not None else []
         if self.kind == "image":
-            given = use_images(given, self.input_schema["properties"], self.models, named)
+            idle = {each for each, value in given.items() if self._has_no_effect(each, value, given, named)}
+            given = use_images(given, self.input_schema["properties"].keys() - idle, self.models, named)
         idle = {each for each, value in given.items() if self._has_no_effect(each, value, given, named)}
         model = self._choose(name, given, idle | (given.keys() - self.input_schema["properties"].keys()))
         schema = self._schemas[model.id]

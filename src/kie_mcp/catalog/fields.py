@@ -197,7 +197,9 @@ class Track(Ref):
     @property
     def task(self) -> TaskRef:
         """The id of the task that made the song."""
-        return TaskRef(parse_task_id(self))
+        task = TaskRef(parse_task_id(self))
+        task.source = self.source
+        return task
 
 
 def parse_task_id(reference: str) -> str:

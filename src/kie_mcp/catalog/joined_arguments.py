@@ -69,7 +69,7 @@ def use_images(
 
     Args:
         given: The arguments of the call.
-        known: The names of all arguments of the tool.
+        known: The names of the arguments that count: those of the tool, without those whose values have no effect.
         models: The models of the tool.
         named: The models with the name in the call; only these and their other modes count.
     """

@@ -63,8 +63,11 @@ def install(
         typer.echo(f"In {file}:\n", err=True)
         console.print(Text(make_snippet(client, server).rstrip("\n")), soft_wrap=True)
         if missing := tell_missing_key(server):
-            command = name_command(server.command, "install", client.name)
-            typer.echo(f"\n{missing} `{command}` stores it there.", err=True)
+            options = ["--keyring"] if keyring else []
+            command = name_command(server.command, "install", *options, client.name)
+            is_own = keyring or not settings.api_key_file or settings.api_key
+            step = f"`{command}` stores it there." if is_own else "Write it into this file."
+            typer.echo(f"\n{missing} {step}", err=True)
         return
     chosen = [_find_client(name) for name in clients or ()] or _list_clients()
     if not remove:

@@ -34,7 +34,7 @@ TRY_AGAIN = "Try again in a moment."
 
 UNKNOWN_MODEL = re.compile(
     r"\b(no such|unknown|invalid|unsupported) model\b"
-    r"|\bmodel:?( (name|id)( you \w+)?)? *[^\s,:;]* +((is|does|has been|can) +)?"
+    r"|\bmodel:?( (name|id))?( you \w+)? *[^\s,:;]* +((is|does|has been|can) +)?((currently|temporarily) +)?"
     r"(not +(be +)?(found|exist|available|supported|offered|valid)|no longer|unknown|unavailable)\b"
     r"(?! +(with|in|for)\b)",
     re.IGNORECASE,
@@ -43,8 +43,14 @@ UNKNOWN_MODEL = re.compile(
 
 In "With this model, WebP is not supported" and "model V4 is not supported with personaModel", the model is no problem.
 """
-UNKNOWN_SOURCE = re.compile(r"\b(task|record|audio|video|music|song|image)s?\b.*\b(not|no|null)\b", re.IGNORECASE)
-"""Matches KIE's message with code 404 if KIE does not know the earlier task that the request names."""
+UNKNOWN_SOURCE = re.compile(
+    r"^(?!.*\bmodel\b).*(?<![\w/.-])(task|record|audio|video|music|song|image)s?\b(?![/.-]\w).*\b(not|no|null)\b",
+    re.IGNORECASE,
+)
+"""Matches KIE's message with code 404 if KIE does not know the earlier task that the request names.
+
+In "Model kling/text-to-video not found" and "/api/v1/video/generate not found", the words belong to another name.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,16 +24,14 @@ from kie_mcp.ledger.marks import Marks, is_marked
 from kie_mcp.ledger.migrations import REVISIONS, Revisions
 from kie_mcp.ledger.rate_limit import CreateSlots, ReadSlots
 from kie_mcp.ledger.recent import Recent
-from kie_mcp.ledger.rows import IS_LOST, MAX_CREDITS, NEVER_BILLED, row_from_task, task_from_row, update_task
+from kie_mcp.ledger.repeated import find_repeated
+from kie_mcp.ledger.rows import MAX_CREDITS, NEVER_BILLED, row_from_task, task_from_row, update_task
 from kie_mcp.ledger.spending import Moment
 from kie_mcp.ledger.sqlite import SqliteDatabase
 from kie_mcp.ledger.statistics import Statistics
 from kie_mcp.ledger.tables import IS_NO_PART, tasks
-from kie_mcp.ledger.task import BATCH, FINAL, Result, State, Task, find_session
+from kie_mcp.ledger.task import BATCH, Result, State, Task, find_session
 from kie_mcp.ledger.uploads import Uploads
-
-WITHOUT_RESULT: tuple[State, ...] = ("failed", "expired")
-"""States of tasks that ended without a result; a repeated call creates a new task unless `IS_LOST` is true."""
 
 LedgerError = sa.exc.SQLAlchemyError
 """The error that all methods of the ledger raise when the database fails."""
@@ -143,7 +141,7 @@ class Ledger:
             if rows := await fetch_rows(connection, sa.select(tasks).where(sa.or_(tasks.c.id == task.id, is_known))):
                 return task_from_row(rows[0])
             if repeats_since is not None and (
-                earlier := await _find_repeated(connection, task.idempotency_key, repeats_since)
+                earlier := await find_repeated(connection, task.idempotency_key, repeats_since, repeats_since)
             ):
                 return earlier
             # The attribute may be True already: if a parent task or batch was confirmed, its parts or items are
@@ -181,18 +179,19 @@ class Ledger:
                     await add_confirmation(connection, id_, idempotency_key, total.created, seconds)
         return total.confirmed
 
-    async def find_repeated(self, idempotency_key: str, since: float) -> Task | None:
+    async def find_repeated(self, idempotency_key: str, since: float, lost_since: float | None = None) -> Task | None:
         """Return the task that a repeated call with this idempotency key gets, instead of a new task.
 
         Args:
             idempotency_key: Idempotency key of the call.
             since: Start of the repeat window, in seconds since 1970. Tasks that are still running may be older.
+            lost_since: A task that KIE lost counts, too, if it ended at this time or later; None for never.
 
         Returns:
             The newest task with this idempotency key that neither failed nor expired, or that KIE lost; else None.
         """
         async with self.database.reading() as connection:
-            return await _find_repeated(connection, idempotency_key, since)
+            return await find_repeated(connection, idempotency_key, since, lost_since)
 
     async def find_newest(self, idempotency_key: str) -> Task | None:
         """Return the newest task with this idempotency key, in any state; None if there is no such task."""
@@ -356,16 +355,6 @@ class Ledger:
 
 def _select_parts(id_: str) -> sa.Select[Any]:
     return sa.select(tasks).where(tasks.c.parent == id_).order_by(tasks.c.created)
-
-
-async def _find_repeated(connection: AsyncConnection, idempotency_key: str, since: float) -> Task | None:
-    # A task that still runs is found even if it was created before the repeat window.
-    in_window = sa.or_(tasks.c.created >= since, tasks.c.state.not_in(FINAL))
-    may_have_result = sa.or_(tasks.c.state.not_in(WITHOUT_RESULT), IS_LOST)
-    same = (tasks.c.fingerprint == idempotency_key, in_window, may_have_result)
-    order = (tasks.c.created.desc(), tasks.c.number.desc())
-    rows = await fetch_rows(connection, sa.select(tasks).where(*same).order_by(*order).limit(1))
-    return task_from_row(rows[0]) if rows else None
 
 
 async def _sum_spent(connection: AsyncConnection, at: Task | Moment) -> Spent:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from kie_mcp.ledger.async_engine import AsyncConnection
 from kie_mcp.ledger.database import Database, fetch_rows
 from kie_mcp.ledger.leases import is_alive
 from kie_mcp.ledger.ledger import Change, Check, Ledger, LedgerError
@@ -211,8 +211,11 @@ class TenantLedger(Ledger):
         try:
             repeated = await super().add(task, repeats_since=repeats_since, confirm=confirm, check=check)
         except BaseException:
-            # After an error, no create request is sent, so the task costs nothing, even if its row was written.
-            await share.reservations.remove(task.id)
+            # After an error, no create request is sent, so the task costs nothing. But if its row was written all the
+            # same, a batch or a task in parts is taken over and started later.
+            with suppress(LedgerError):
+                if not await self.find(task.id):
+                    await share.reservations.remove(task.id)
             raise
         if repeated:
             await share.reservations.remove(task.id)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import anyio
 
+from kie_mcp.deadline import DeadlineReached
 from kie_mcp.errors import KieMcpError
 
 
@@ -34,6 +35,9 @@ class Opening:
                 raise _copy(self._error)
             try:
                 yield
+            except DeadlineReached:
+                # This call had too little time; those that wait may have more.
+                raise
             except Exception as error:
                 self._failures, self._error = self._failures + 1, _copy(error)
                 raise

@@ -194,7 +194,8 @@ async def _build_task(
     arguments = _find_arguments(request)
     # Some of KIE's status answers have the model's name only in a copy of the create request, or in its arguments.
     name = as_line(record.get("model") or request.get("model") or arguments.get("model"))
-    model = _find_model(route_id, name)
+    # Midjourney's answers have the kind of task, such as mj_video, which is the id of the built-in model.
+    model = MODELS.get(as_line(record.get("taskType") or arguments.get("taskType"))) or _find_model(route_id, name)
     kind = model.kind if model else await find_kind(name) if find_kind and name else None
     # The new task has no session, because no session of this server spent credits on it.
     return Task(

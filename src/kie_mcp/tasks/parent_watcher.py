@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 import anyio
 
 from kie_mcp.errors import InvalidCall, KieMcpError, TaskFailed
-from kie_mcp.ledger.ledger import WITHOUT_RESULT
+from kie_mcp.ledger.repeated import WITHOUT_RESULT
 from kie_mcp.ledger.task import PENDING, Result, Task
 from kie_mcp.tasks import failures
 from kie_mcp.tasks.base_watcher import BaseWatcher

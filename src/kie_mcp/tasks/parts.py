@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from kie_mcp.errors import BrokenRow
-from kie_mcp.ledger.ledger import WITHOUT_RESULT, Ledger
+from kie_mcp.ledger.ledger import Ledger
+from kie_mcp.ledger.repeated import WITHOUT_RESULT
 from kie_mcp.ledger.task import Task
 from kie_mcp.tasks.order import Order, read_call
 

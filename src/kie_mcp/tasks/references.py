@@ -139,8 +139,12 @@ class References:
             )
         return result.link
 
-    async def upload_result(self, reference: str) -> Upload | None:
+    async def upload_result(self, reference: str, name: str = "") -> Upload | None:
         """Upload a result that has no URL, because its file was made on this machine; return None for other references.
+
+        Args:
+            reference: The reference.
+            name: The name that the upload gets; if empty, the file's own name.
 
         Raises:
             InvalidCall: When the task has no such result, or its file is gone.
@@ -151,7 +155,11 @@ class References:
             return None
         _, result = await self._find_result(AnyFile(reference), match["task"], match["n"] or "1")
         async with self._open_result(result) as content:
-            return await self._uploader.upload(content) if content and not result.link else None
+            if not content or result.link:
+                return None
+            if not name:
+                return await self._uploader.upload(content)
+            return await self._uploader.upload_named(content, abbreviate(reference), name)
 
     @asynccontextmanager
     async def open(self, ref: MediaRef) -> AsyncIterator[Content]:
@@ -211,7 +219,9 @@ class References:
                 return await find_made_id(ref, self._ledger)
             case TaskRef() | Track():
                 id_ = parse_task_id(ref)
-                if task := await self._ledger.find(id_):
+                task = await self._ledger.find(id_)
+                # A batch has the songs of its items, with KIE's ids, and no id of its own for calls that want the task.
+                if task and not (task.is_batch and isinstance(ref, Track)):
                     await check_source(task, ref, self._ledger)
                 if isinstance(ref, Track):
                     return await self._resolve_track(ref)

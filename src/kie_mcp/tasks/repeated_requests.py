@@ -6,6 +6,7 @@ in the ledger, because the next request may come from another process.
 
 from typing import Any
 
+from kie_mcp.kie import routes
 from kie_mcp.ledger.rows import is_number
 from kie_mcp.ledger.task import Task
 from kie_mcp.tasks.polling import REPEAT_SECONDS
@@ -14,9 +15,9 @@ SENT = "kie-mcp: sent"
 """Key in `Task.request` of the time when the request was last sent, in seconds since 1970; the rest is its body."""
 
 
-def has_request(task: Task) -> bool:
-    """Return whether polls of a task send its create request again; False before the first one is sent."""
-    return SENT in (task.request or {})
+def is_repeated(task: Task) -> bool:
+    """Return whether polls of a task send its create request again."""
+    return task.route in routes.PRODUCTS and routes.find(task.route).repeated
 
 
 def find_body(task: Task) -> dict[str, Any]:

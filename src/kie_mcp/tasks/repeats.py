@@ -46,7 +46,7 @@ class Repeats:
         contents = await self._references.identify(order.call.references())
         idempotency_key = order.idempotency_key(contents)
         starts = [start for start in (self.since, order.repeats_since) if start is not None]
-        repeated = await self._ledger.find_repeated(idempotency_key, min(starts)) if starts else None
+        repeated = await self._ledger.find_repeated(idempotency_key, min(starts), self.since) if starts else None
         return contents, idempotency_key, repeated
 
     @property

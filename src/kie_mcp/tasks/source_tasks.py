@@ -28,6 +28,11 @@ async def check_source(task: Task, ref: TaskRef | Track, ledger: Ledger) -> None
     if not ref.source:
         return
     shown, made = abbreviate(ref), f"{task.model} ({task.kind})"
+    if task.is_batch:
+        raise InvalidCall(
+            f"{shown} is a batch; this call takes {ref.source.words}.",
+            f"Nothing was sent. Give the item's own task: get_task with {task.id} lists the items.",
+        )
     if not _can_be_source(ref.source, task):
         raise InvalidCall(
             f"{shown} is a task of {made}; this call takes {ref.source.words}.",
@@ -44,9 +49,11 @@ async def check_source(task: Task, ref: TaskRef | Track, ledger: Ledger) -> None
 
 
 def _can_be_source(source: Source, task: Task) -> bool:
-    # What an adopted task of a model that is not built in has made is a guess until its results are saved.
-    is_guess = not task.tool and task.model not in MODELS
-    return is_guess or MODELS.can_be_source(source, task.model, task.kind)
+    # The kind of a model that is not built in is derived from KIE's words for its mode, so the saved results count.
+    made = {each.mime_type.partition("/")[0] for each in task.results} - {""}
+    if task.model not in MODELS and (made or not task.tool):
+        return not made or source.kind in (None, *made)
+    return MODELS.can_be_source(source, task.model, task.kind)
 
 
 async def _name_others(source: Source, ledger: Ledger) -> str:

@@ -100,7 +100,7 @@ class Uploader:
         if given.startswith(("https://", "http://")):
             return await self.upload_url(given, name)
         if given.startswith("data:"):
-            return await self._upload_named(decode_data_uri(given), "The data", name)
+            return await self.upload_named(decode_data_uri(given), "The data", name)
         if given.startswith(("task:", "kie://")):
             raise InvalidCall(f"{given} needs no upload.", "Pass it as it is to the tool that takes the file.")
         return await self.upload_path(given, name)
@@ -116,7 +116,7 @@ class Uploader:
             InvalidCall: The file is in a folder that may not be read, is broken, or is no media file.
         """
         with self.folders.open(path) as content:
-            return await self._upload_named(content, path, name)
+            return await self.upload_named(content, path, name)
 
     async def upload_file(self, file: IO[bytes], name: str) -> Upload:
         """Upload an open media file that a caller has sent.
@@ -178,7 +178,7 @@ class Uploader:
         """Mark uploads as expired, because KIE has deleted them; return False if none has one of these URLs."""
         return bool(await self._ledger.uploads.expire([url for url in urls if url]))
 
-    async def _upload_named(self, content: Content, label: str, name: str) -> Upload:
+    async def upload_named(self, content: Content, label: str, name: str) -> Upload:
         """Upload a file under a name that the caller chose, with the extension of its content; or under its own name.
 
         Args:

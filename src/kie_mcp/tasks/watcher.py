@@ -80,7 +80,7 @@ class Watcher(Recorder):
 
     def poll_soon(self) -> None:
         """Poll at once, unless the last poll is very recent; if a download has failed, retry the download at once."""
-        fresh_seconds = REPEAT_SECONDS if repeated_requests.has_request(self.task) else FRESH_SECONDS
+        fresh_seconds = REPEAT_SECONDS if repeated_requests.is_repeated(self.task) else FRESH_SECONDS
         if self.ended.is_set() and not self.task.saved:
             self._reopen()
             self._woken.set()
@@ -226,7 +226,8 @@ class Watcher(Recorder):
             failed_polls=self._failed_polls,
             doubted=self._missing_since is not None and self._age > transitions.GRACE_SECONDS,
             repeated=route.repeated,
-            relaxed=self._expects_callback and self._services.callbacks.arrive,
+            # While KIE does not know the task, a callback does not tell whether KIE has lost it.
+            relaxed=self._expects_callback and self._services.callbacks.arrive and self._missing_since is None,
         )
 
     async def _wait_for_poll(self, route: Route, seconds: float) -> bool:

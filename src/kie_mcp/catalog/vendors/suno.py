@@ -447,7 +447,8 @@ class Midi(Suno):
         joined = super().join(given)
         task, stem = joined.get("task_id"), joined.get("stem")
         is_number = bool(re.fullmatch(r"#?\d{1,2}", str(stem).strip()))
-        if isinstance(task, str) and (is_number or "#" in name_task(task)):
+        is_reference = isinstance(stem, str) and name_task(stem).startswith("task:")
+        if isinstance(task, str) and (is_number or is_reference or "#" in name_task(task)):
             others = {name: value for name, value in joined.items() if name not in ("task_id", "stem")}
             return {**others, "track": join_song([task, others.get("track")], None if says_nothing(stem) else stem)}
         return joined

@@ -45,7 +45,7 @@ async def upload_file(app: App, _: ToolCall, arguments: UploadFile) -> CallToolR
     uploader, reference = runner.uploader, arguments.path or arguments.url or ""
     if arguments.base64:
         upload = await uploader.upload_base64(arguments.base64, arguments.name)
-    elif made_here := await runner.references.upload_result(read_reference(reference)):
+    elif made_here := await runner.references.upload_result(read_reference(reference), arguments.name):
         upload = made_here
     else:
         upload = await uploader.upload_reference(reference, arguments.name)

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -153,8 +154,9 @@ def _find_end(arguments: Library) -> float | None:
     """
     text, ends = arguments.until.strip(), [_parse_time(arguments.before), _parse_time(arguments.until)]
     if DAY.fullmatch(text):
-        day = datetime.fromisoformat(text)
-        ends[1] = (day + timedelta(days=1)).timestamp()
+        # No time follows the last day that Python knows, 9999-12-31, which people give for "without an end".
+        with suppress(OverflowError):
+            ends[1] = (datetime.fromisoformat(text) + timedelta(days=1)).timestamp()
     return min((end for end in ends if end is not None), default=None)
 
 

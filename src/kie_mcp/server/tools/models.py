@@ -68,7 +68,7 @@ async def find_models(app: App, _: ToolCall, arguments: FindModels) -> CallToolR
     offered = await live_models.fetch_offered_models(app)
     if arguments.mode and not _is_mode(arguments.mode, offered):
         words = f"{arguments.words} {arguments.mode.replace('-', ' ')}".strip()
-        arguments = arguments.model_copy(update={"words": words, "mode": ""})
+        arguments = arguments.model_copy(update={"words": words[:LONGEST_SEARCH], "mode": ""})
     rows, note = _search(arguments, offered)
     if not rows and arguments.words:
         # Some hosts make all arguments required, so the agent has to invent a kind, a mode and a price. If no model
