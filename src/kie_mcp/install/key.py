@@ -62,7 +62,8 @@ def list_key_places(settings: Settings, servers: Iterable[Server]) -> list[str]:
     """Return the places in which the key stays when the servers are removed from the clients."""
     servers = list(servers)
     files = [Path(server.env.get("KIE_API_KEY_FILE", "")) for server in servers]
-    places = [str(file) for file in (*files, settings.key_file) if file and os.path.isfile(file)]  # noqa: PTH113 - Path.is_file() raises for some folders
+    # `Path.is_file()` raises an error if the file is in a folder that this user may not enter.
+    places = [str(file) for file in (*files, settings.key_file) if file and os.path.isfile(file)]  # noqa: PTH113
     keyring = [f"the system's keyring ({', '.join(KEYRING_NAMES)})"]
     return list(dict.fromkeys(places)) + keyring * any(server.uses_keyring for server in servers)
 

@@ -182,7 +182,8 @@ def _unpack_body(name: str, fields: Mapping[str, Any]) -> Mapping[str, Any]:
     inner = parse_json(inner) if isinstance(inner, str) else inner
     others = {each for each in fields if each != "input" and snake_case(each) not in CALLBACK_NAMES}
     named = str(fields.get("model", name)).strip()
-    is_same = named.casefold() == name.strip().casefold() or [] != list_built_in(named) == list_built_in(name)
+    meant = list_built_in(named)
+    is_same = named.casefold() == name.strip().casefold() or bool(meant and meant == list_built_in(name))
     return inner if isinstance(inner, Mapping) and others <= {"model"} and is_same else fields
 
 
