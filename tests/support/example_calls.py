@@ -3,7 +3,7 @@
 from typing import Any
 
 WAN_PICTURES: list[dict[str, Any]] = [
-    {"prompt": "a hat", "images": ["a.png", "b.png"], "boxes": [[[0, 0, 9, 9]], []]},
+    {"prompt": "a hat", "images": ["a.png", "b.png"], "boxes": [[[0, 0, 9, 9]], []], "count": 4, "seed": 7},
     {
         "prompt": "a cat",
         "aspect_ratio": "21:9",
@@ -14,7 +14,7 @@ WAN_3: list[dict[str, Any]] = [
     {"prompt": "a door opens", "image": "a.png", "last_image": "b.png", "duration": -1},
     {"prompt": "Video1 as Image1", "images": ["a.png"], "videos": ["b.mp4"], "audios": ["c.mp3"], "resolution": "480p"},
     {"document": "https://files.example/a.pdf", "aspect_ratio": "16:9"},
-    {"link": "https://pages.example/a", "sound": False},
+    {"link": "https://pages.example/a", "sound": False, "seed": 7},
 ]
 TALK: list[dict[str, Any]] = [
     {
@@ -111,7 +111,10 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
             ],
         },
     ],
-    "kling-3.0-omni/text-to-video": [{"prompt": "a door", "multi_shots": True}],
+    "kling-3.0-omni/text-to-video": [
+        {"prompt": "a door", "multi_shots": True},
+        {"prompt": "a door", "elements": [{"name": "tom", "description": "he", "images": ["b.png", "c.png"]}]},
+    ],
     "kling-3.0-omni/reference-to-video": [
         {"prompt": "a door", "images": ["a.png"], "multi_shots": True},
         {"prompt": "a door", "video": "a.mp4", "elements": [{"name": "tom", "description": "he", "images": ["b.mp4"]}]},
@@ -134,6 +137,7 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
     ],
     "wan/3-0-video": WAN_3,
     "wan/3-0-video-prime": WAN_3,
+    "google/gemini-2-5-pro-tts": [{"prompt": "Hello.", "scene": "a shop"}],
     "google/gemini-3-8-flash-tts": TALK,
     "google/gemini-3-8-flash-lite-tts": TALK,
     "4o-image-api": [
@@ -164,7 +168,11 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
         {"track": "task:t_0001#1", **SECTION, "negative_prompt": "metal"},
         {"audio": "a.mp3", **SECTION},
     ],
-    "ai-music-api/separate-vocals": [{"track": "task:t_0001#1", "stem": "drum kit"}],
+    "ai-music-api/separate-vocals": [{"track": "task:t_0001#1", "stem": "drum kit"}, {"audio": "a.mp3"}],
+    "bytedance/seedance-2-mini": [
+        {"prompt": "a door opens", "image": "a.png", "last_image": "b.png"},
+        {"prompt": "a door opens", "web_search": True},
+    ],
     "bytedance/seedance-2-5": [
         {"prompt": "a door opens", "image": "a.png", "last_image": "b.png"},
         {"prompt": "a door opens", "images": ["a.png"], "videos": ["b.mp4"], "audios": ["c.mp3"]},
@@ -180,10 +188,12 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "gemini-omni-video": [
         {"prompt": "a door opens", "video": "a.mp4", "video_start": 1, "video_end": 5.5},
         {"prompt": "tom waves", "images": ["a.png"], "characters": ["c1"], "voices": ["v1"], "seed": 7},
+        {"prompt": "a door opens", "aspect_ratio": "9:16"},
     ],
     "google/gemini-omni-flash-1-1": [
         {"prompt": "a door opens", "image": "a.png", "last_image": "b.png", "resolution": "360p"},
         {"prompt": "a door opens", "video": "a.mp4", "video_start": 1, "video_end": 5.5},
         {"prompt": "tom waves", "images": ["a.png"], "characters": ["c1"], "voices": ["v1"], "seed": 7},
+        {"prompt": "a door opens", "aspect_ratio": "9:16"},
     ],
 }
