@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 import pytest
+from support.cases import for_each
 from support.example_calls import ARGUMENTS, GIVEN
 
 from kie_mcp.catalog.arguments import find_broken_text, find_endless_number, tidy
@@ -32,7 +33,7 @@ def needed(id_: str) -> dict[str, Any]:
     return required | ARGUMENTS.get(id_, {})
 
 
-@pytest.mark.parametrize("id_", MODELS)
+@for_each("id_", MODELS)
 def test_an_empty_optional_argument_is_left_out(id_: str) -> None:
     given = needed(id_)
     call = parse(id_, given)
@@ -43,7 +44,7 @@ def test_an_empty_optional_argument_is_left_out(id_: str) -> None:
         assert parse(id_, given | dict.fromkeys(optional, empty)) == call, empty
 
 
-@pytest.mark.parametrize("empty", [*EMPTY, '[""]', "[]", "[null]"], ids=repr)
+@for_each("empty", [*EMPTY, '[""]', "[]", "[null]"])
 def test_a_list_that_is_empty_is_left_out_in_whatever_form_it_came(empty: Any) -> None:
     given = {"prompt": "a fox"}
     assert parse("nano-banana-2", {**given, "images": empty}) == parse("nano-banana-2", given)
@@ -139,8 +140,8 @@ def test_many_models_have_no_word_for_a_random_seed() -> None:
     assert len(LEAVE_RANDOM_OUT) > 20
 
 
-@pytest.mark.parametrize("random", [-1, "-1", -1.0], ids=repr)
-@pytest.mark.parametrize("id_", LEAVE_RANDOM_OUT)
+@for_each("random", [-1, "-1", -1.0])
+@for_each("id_", LEAVE_RANDOM_OUT)
 def test_a_seed_of_minus_one_is_a_random_one(id_: str, random: Any) -> None:
     assert parse(id_, {**needed(id_), "seed": random}) == parse(id_, needed(id_))
 

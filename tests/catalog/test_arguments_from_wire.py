@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from support.cases import for_each
 from support.effort import examples
 from support.example_calls import EXAMPLES
 from support.random_calls import draw_calls
@@ -33,7 +34,7 @@ def comes_back(call: KieModel) -> None:
         assert parse(call.id, call.received(pasted)).sent(resolve) == fields
 
 
-@pytest.mark.parametrize("id_", MODELS)
+@for_each("id_", MODELS)
 def test_what_a_model_sends_is_read_back_in_the_spelling_of_every_way(id_: str) -> None:
     accepted = []
 
@@ -49,14 +50,14 @@ def test_what_a_model_sends_is_read_back_in_the_spelling_of_every_way(id_: str) 
     assert accepted or id_ in EXAMPLES
 
 
-@pytest.mark.parametrize("id_", MODELS)
+@for_each("id_", MODELS)
 def test_our_own_names_are_read_as_they_are(id_: str) -> None:
     for example in EXAMPLES.get(id_, ()):
         assert parse(id_, MODELS[id_].received(example)) == parse(id_, example)
 
 
-@pytest.mark.parametrize(
-    ("id_", "pasted", "arguments"),
+@for_each(
+    "id_, pasted, arguments",
     [
         (
             "kling-3.0/video",

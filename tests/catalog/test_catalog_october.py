@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from support.cases import for_each
 
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.registry import FAMILIES, MODELS
@@ -22,8 +23,8 @@ def pasted(id_: str, fields: dict[str, Any]) -> KieModel:
     return parse(id_, **MODELS[id_].received(fields))
 
 
-@pytest.mark.parametrize(
-    ("id_", "arguments", "message"),
+@for_each(
+    "id_, arguments, message",
     [
         ("wan/3-0-video", {}, "give prompt, or something to show"),
         ("wan/3-0-video", RAIN | {"duration": 1}, "duration is 2 to 30 s, or -1"),
@@ -48,8 +49,8 @@ def test_what_kie_would_not_take_is_refused_with_what_to_change(
         parse(id_, **arguments)
 
 
-@pytest.mark.parametrize(
-    ("id_", "arguments", "cost"),
+@for_each(
+    "id_, arguments, cost",
     [
         ("nano-banana-2-1", RAIN, "4"),
         ("nano-banana-2-1", RAIN | {"resolution": "2K"}, "6"),

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from mcp import Client
 from support.answers import answer, text
+from support.cases import for_each
 from support.clients import connect
 from support.clock import JumpingClock
 
@@ -21,8 +22,8 @@ def list_worth() -> Iterator[None]:
     set_worth(LIST_USD_PER_CREDIT)
 
 
-@pytest.mark.parametrize(
-    ("amounts", "words"),
+@for_each(
+    "amounts, words",
     [
         ((8,), "8 credits ($0.04)"),
         ((1,), "1 credit ($0.005)"),

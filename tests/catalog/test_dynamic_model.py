@@ -4,6 +4,7 @@ import keyword
 from typing import Any
 
 import pytest
+from support.cases import for_each
 
 from kie_mcp.catalog import dynamic_model, search
 from kie_mcp.catalog.dynamic_model import DynamicModel, Schema
@@ -40,7 +41,7 @@ def test_it_is_a_model_like_any_other() -> None:
     assert dynamic_model.parse_call(model, {"prompt": "x"}).estimate().low is None
 
 
-@pytest.mark.parametrize("name", NAMES)
+@for_each("name", NAMES)
 def test_a_field_may_have_any_name(name: str) -> None:
     text = {"type": "string"}
     assert sent_body({name: text, "part": {"type": "object", "properties": {name: text}}}, **{name: "x"}) == {name: "x"}
@@ -54,8 +55,8 @@ def test_all_those_names_fit_into_one_model() -> None:
     assert sent_body({name: {"type": "string"} for name in NAMES}, *NAMES, **given) == given
 
 
-@pytest.mark.parametrize(
-    ("field", "value", "words"),
+@for_each(
+    "field, value, words",
     [
         ({"type": "string"}, None, "x is required"),
         ({"type": "string", "maxLength": 2}, "abc", "x: String should have at most 2"),
@@ -79,7 +80,6 @@ def test_all_those_names_fit_into_one_model() -> None:
         ({"type": "object", "properties": {"y": {}}, "required": ["y"]}, {}, "x.y is required"),
         ({"type": "object"}, "text", "x: Input should be a valid dictionary"),
     ],
-    ids=str,
 )
 def test_what_the_schema_refuses_is_refused_in_words(field: Schema, value: Any, words: str) -> None:
     assert refusal({"x": field}, "x", x=value).startswith(words)
@@ -95,8 +95,8 @@ BY_M = {
 A_OR_B = {"properties": {"a": {"type": "string"}, "b": {"type": "string"}}}
 
 
-@pytest.mark.parametrize(
-    ("schema", "fields", "words"),
+@for_each(
+    "schema, fields, words",
     [
         ({"properties": {"x": {"pattern": "^[a-z]+$"}}}, {"x": "A1"}, "x: String should match the pattern ^[a-z]+$"),
         ({"properties": {"x": {"const": "v1"}}}, {"x": "v2"}, "x: Input should be 'v1'"),
@@ -153,7 +153,6 @@ A_OR_B = {"properties": {"a": {"type": "string"}, "b": {"type": "string"}}}
         ),
         ({**A_OR_B, "patternProperties": {"^c": {"type": "integer"}}}, {"d": 1}, "there is no argument d"),
     ],
-    ids=str,
 )
 def test_every_keyword_of_a_schema_counts(schema: Schema, fields: dict[str, Any], words: str) -> None:
     model = dynamic_model.model_from_schema(ID, read_schema(schema), kind="image", task_type="text-to-image")
@@ -162,8 +161,8 @@ def test_every_keyword_of_a_schema_counts(schema: Schema, fields: dict[str, Any]
     assert str(refused.value).startswith(words)
 
 
-@pytest.mark.parametrize(
-    ("schema", "fields"),
+@for_each(
+    "schema, fields",
     [
         ({"properties": {"x": {"type": "number", "multipleOf": 0.1}}}, {"x": 0.3}),
         ({"properties": {"x": {"type": "number", "multipleOf": 0.01}}}, {"x": 4.35}),
@@ -186,7 +185,6 @@ def test_every_keyword_of_a_schema_counts(schema: Schema, fields: dict[str, Any]
         (BY_M, {"m": "b", "y": 1}),
         ({"properties": {"parts": {"type": "array", "items": BY_M}}}, {"parts": [{"m": "a", "x": 1}]}),
     ],
-    ids=lambda given: str(given)[:60],
 )
 def test_what_every_keyword_allows_is_sent(schema: Schema, fields: dict[str, Any]) -> None:
     model = dynamic_model.model_from_schema(ID, read_schema(schema), kind="image", task_type="text-to-image")
@@ -239,8 +237,8 @@ def test_what_the_schema_does_not_have_is_refused() -> None:
     assert refusal({"prompt": {"type": "string"}}, promt="x") == "there is no argument promt"
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
+@for_each(
+    "field, value",
     [
         ({"type": "number", "minimum": 0}, 5),
         ({"type": "number", "multipleOf": 0.1}, 0.3),
@@ -253,15 +251,14 @@ def test_what_the_schema_does_not_have_is_refused() -> None:
         ({}, {"any": "thing"}),
         ({"type": "file"}, "thing"),
     ],
-    ids=str,
 )
 def test_what_the_schema_takes_is_sent_as_it_is(field: Schema, value: Any) -> None:
     (given,) = sent_body({"x": field}, x=value).values()
     assert (given, type(given)) == (value, type(value))
 
 
-@pytest.mark.parametrize(
-    ("field", "given", "value"),
+@for_each(
+    "field, given, value",
     [
         ({"type": "string"}, 5, "5"),
         ({"type": "integer"}, "5", 5),
@@ -288,7 +285,6 @@ def test_what_the_schema_takes_is_sent_as_it_is(field: Schema, value: Any) -> No
         ({"type": "string", "anyOf": [{"enum": [5]}, {"const": 10}]}, "5", "5"),
         ({"type": "string", "oneOf": [{"enum": [5]}, {"type": "integer"}]}, "5", "5"),
     ],
-    ids=str,
 )
 def test_arguments_that_arrive_in_another_form_are_understood(field: Schema, given: Any, value: Any) -> None:
     assert sent_body({"x-y": field}, **{"x-y": given}) == {"x-y": value}
@@ -347,8 +343,8 @@ def test_a_default_of_kies_that_says_nothing_is_not_sent() -> None:
     assert refusal({"prompt": {"type": "string", "default": ""}}, "prompt") == "prompt is required"
 
 
-@pytest.mark.parametrize(
-    ("field", "sent_seed"),
+@for_each(
+    "field, sent_seed",
     [
         ({"type": "integer"}, {}),
         ({"type": "integer", "minimum": 0}, {}),
@@ -356,9 +352,8 @@ def test_a_default_of_kies_that_says_nothing_is_not_sent() -> None:
         ({"type": "integer", "minimum": -1}, {"seed": -1}),
         ({"type": "number", "default": -1}, {"seed": -1}),
     ],
-    ids=str,
 )
-@pytest.mark.parametrize("random", [-1, "-1"])
+@for_each("random", [-1, "-1"])
 def test_a_random_seed_is_sent_where_kie_has_a_word_for_it(
     field: Schema, sent_seed: dict[str, Any], random: Any
 ) -> None:
@@ -381,8 +376,8 @@ def test_blanks_around_a_name_do_not_count() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("name", "field", "medium"),
+@for_each(
+    "name, field, medium",
     [
         ("image_url", {"type": "string"}, Image),
         ("imageUrl", {"type": "string"}, Image),
@@ -430,8 +425,8 @@ UNTYPED_LIST = {"type": "array"}
 PART = {"type": "object", "properties": {"y": {"type": "string"}}}
 
 
-@pytest.mark.parametrize(
-    ("name", "field", "given", "files"),
+@for_each(
+    "name, field, given, files",
     [
         ("image", {"oneOf": FILE_OR_FILES}, "a.png", ["a.png"]),
         ("picked", {"anyOf": FILE_OR_FILES}, ["a.png", "task:x#1"], ["a.png", "task:x#1"]),
@@ -457,7 +452,6 @@ PART = {"type": "object", "properties": {"y": {"type": "string"}}}
         ("source", {"type": "string", "enum": ["task:x#1"]}, "task:x#1", []),
         ("prompt", {"type": "string"}, "task:x#1 with a hat", []),
     ],
-    ids=str,
 )
 def test_a_file_is_found_where_the_schema_leaves_open_what_a_field_takes(
     name: str, field: Schema, given: Any, files: list[str]

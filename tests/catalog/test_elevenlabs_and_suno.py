@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from support.bodies import body, resolve
+from support.cases import for_each
 
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.vendors.elevenlabs import DIALOGUE, SOUND_EFFECT, SPEECH
@@ -17,8 +18,8 @@ LONGER = {**TRACK, **SONG, "continue_at": 60}
 CALLBACK = {"callBackUrl": routes.NO_CALLBACK_URL}
 
 
-@pytest.mark.parametrize(
-    ("family", "arguments", "message"),
+@for_each(
+    "family, arguments, message",
     [
         (SPEECH, {"prompt": "hej", "language": "Swedish"}, "language: "),
         (SPEECH, {"prompt": "hej", "model": "multilingual-v2", "language": "sv"}, "language works with"),
@@ -60,8 +61,8 @@ def test_a_call_that_kie_would_ignore_or_refuse_is_refused_with_what_to_change(
         family.parse(arguments)
 
 
-@pytest.mark.parametrize(
-    ("given", "sent"),
+@for_each(
+    "given, sent",
     [
         ("v6-mini", "V6_MINI"),
         ("V4.5", "V4_5"),
@@ -111,8 +112,8 @@ def test_a_language_chooses_the_model_that_takes_one() -> None:
     assert SPEECH.parse({"prompt": "hej", "language": "sv"}).id == "elevenlabs/text-to-speech-turbo-2-5"
 
 
-@pytest.mark.parametrize(
-    ("family", "arguments", "cost"),
+@for_each(
+    "family, arguments, cost",
     [
         (SPEECH, {"prompt": "x" * 500}, "3"),
         (SPEECH, {"prompt": "x" * 500, "model": "multilingual-v2"}, "6"),
@@ -128,8 +129,8 @@ def test_the_estimate_follows_what_is_asked_for(family: Family, arguments: dict[
     assert str(family.parse(arguments).estimate()) == cost
 
 
-@pytest.mark.parametrize(
-    ("family", "arguments", "expected"),
+@for_each(
+    "family, arguments, expected",
     [
         (
             SPEECH,

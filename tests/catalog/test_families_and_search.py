@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.cases import for_each
 from support.listed import LISTED
 
 from kie_mcp.catalog import search
@@ -30,8 +31,8 @@ MUSIC = {
     *("add-vocals", "add-instrumental", "separate-vocals"),
 }
 
-every_model = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
-every_family = pytest.mark.parametrize("family", FAMILIES, ids=TOOLS)
+every_model = for_each("model", MODELS.values())
+every_family = for_each("family", FAMILIES)
 
 
 def leaves(model: type[KieModel]) -> Iterator[type[KieModel]]:
@@ -97,7 +98,7 @@ def test_only_the_ghibli_style_and_topaz_s_own_tool_share_ids_with_another_tool(
     assert tools == {"flux_kontext_image", "gpt4o_image", "recraft_upscale"}
 
 
-@pytest.mark.parametrize(("family", "model"), EVERY, ids=[f"{family.tool}:{model.id}" for family, model in EVERY])
+@for_each("family, model", EVERY)
 def test_a_model_says_what_it_is(family: Family, model: type[KieModel]) -> None:
     assert model.__doc__ is not None
     assert 0 < len(model.__doc__) < 100
@@ -210,8 +211,8 @@ def test_whatever_a_caller_sends_is_a_call_or_a_reason_why_not(data: st.DataObje
         assert isinstance(family.parse(arguments), family.models)
 
 
-@pytest.mark.parametrize(
-    ("given", "schema", "meant"),
+@for_each(
+    "given, schema, meant",
     [
         ("5", {"type": "integer"}, 5),
         ("true", {"type": "boolean"}, True),
@@ -228,7 +229,6 @@ def test_whatever_a_caller_sends_is_a_call_or_a_reason_why_not(data: st.DataObje
         ("[" * 200_000, {"type": "array"}, ["[" * 200_000]),
         (["a"], {"type": "array"}, ["a"]),
     ],
-    ids=lambda value: str(value)[:20],
 )
 def test_what_clients_do_to_arguments_is_undone(given: Any, schema: dict[str, Any], meant: Any) -> None:
     assert coerce_arguments({"it": given}, {"properties": {"it": schema}}) == {"it": meant}

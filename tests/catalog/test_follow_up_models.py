@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from support.bodies import body, resolve
+from support.cases import for_each
 
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.vendors import (
@@ -30,8 +31,8 @@ LINES = [{"prompt": "Who is there?", "voice": "Adam"}, {"prompt": "Me.", "voice"
 CALLBACK = {"callBackUrl": routes.NO_CALLBACK_URL}
 
 
-@pytest.mark.parametrize(
-    ("family", "arguments", "message"),
+@for_each(
+    "family, arguments, message",
     [
         (elevenlabs.DIALOGUE, {"lines": []}, "lines: "),
         (elevenlabs.DIALOGUE, {"lines": [{"prompt": "hej"}]}, "lines.0.voice is required"),
@@ -95,8 +96,8 @@ def test_a_call_that_kie_would_ignore_or_refuse_is_refused_with_what_to_change(
         family.parse(arguments)
 
 
-@pytest.mark.parametrize(
-    ("family", "arguments", "id_"),
+@for_each(
+    "family, arguments, id_",
     [
         (veo.UPSCALE, TASK, "veo/get-1080p-video"),
         (veo.UPSCALE, {**TASK, "model": "veo-4k"}, "veo/get-4k-video"),
@@ -118,8 +119,8 @@ def test_what_is_given_chooses_the_model(family: Family, arguments: dict[str, An
     assert family.parse(arguments).id == id_
 
 
-@pytest.mark.parametrize(
-    ("family", "arguments", "ways"),
+@for_each(
+    "family, arguments, ways",
     [
         (veo.VIDEO, {"prompt": "x"}, ("veo",)),
         (veo.VIDEO, {"prompt": "x", "model": "veo-3-1"}, ("jobs:veo-3-1",)),
@@ -139,8 +140,8 @@ def test_a_call_goes_only_where_all_of_it_is_understood(
     assert family.parse(arguments).route_ids() == ways
 
 
-@pytest.mark.parametrize(
-    ("family", "arguments", "cost"),
+@for_each(
+    "family, arguments, cost",
     [
         (elevenlabs.DIALOGUE, {"lines": [{"prompt": "x" * 250, "voice": "Adam"}] * 2}, "7"),
         (elevenlabs.ISOLATE, {"audio": "a.mp3"}, "0.1 to 30"),
@@ -163,8 +164,8 @@ def test_a_dialogue_of_the_usual_length_is_what_its_tool_names_as_the_cost() -> 
     assert elevenlabs.DIALOGUE.description.endswith("About 14 credits.")
 
 
-@pytest.mark.parametrize(
-    ("family", "arguments", "expected"),
+@for_each(
+    "family, arguments, expected",
     [
         (
             elevenlabs.DIALOGUE,

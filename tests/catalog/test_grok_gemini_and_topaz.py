@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from support.cases import for_each
 
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import Ref, TaskRef
@@ -25,8 +26,8 @@ def resolve(ref: Ref) -> str:
     return "kie-1" if isinstance(ref, TaskRef) else str(ref)
 
 
-@pytest.mark.parametrize(
-    ("family", "arguments", "id_", "fields"),
+@for_each(
+    "family, arguments, id_, fields",
     [
         (
             grok.VIDEO,
@@ -286,8 +287,8 @@ def test_speakers_pasted_from_kies_pages_keep_their_voices_in_any_order() -> Non
     assert call.speakers[call.dialogue[0].speaker - 1].voice == "Leda"
 
 
-@pytest.mark.parametrize(
-    ("family", "arguments", "message"),
+@for_each(
+    "family, arguments, message",
     [
         (grok.VIDEO, {"images": [A, B], "resolution": "1080p"}, "1080p takes one picture"),
         (grok.VIDEO, {"images": [A], "mode": "spicy"}, "mode spicy does not take images: choose fun or normal"),
@@ -351,8 +352,8 @@ def test_a_call_that_kie_would_refuse_cut_or_ignore_is_refused_with_what_to_chan
         family.parse(arguments)
 
 
-@pytest.mark.parametrize(
-    ("family", "arguments", "cost"),
+@for_each(
+    "family, arguments, cost",
     [
         (grok.VIDEO, RAIN | {"duration": 10, "resolution": "720p"}, "45"),
         (grok.VIDEO, RAIN | {"model": "grok-imagine-1.5", "resolution": "1080p"}, "unknown"),
@@ -376,8 +377,8 @@ def test_a_call_costs_what_kies_price_list_says(family: Family, arguments: dict[
     assert str(family.parse(arguments).estimate()) == cost
 
 
-@pytest.mark.parametrize(
-    ("family", "name", "arguments", "id_"),
+@for_each(
+    "family, name, arguments, id_",
     [
         (grok.VIDEO, "Grok", RAIN, "grok-imagine/text-to-video"),
         (grok.IMAGE, "grok-imagine-image-2.0", RAIN, "grok-imagine-image-2-0/text-to-image"),

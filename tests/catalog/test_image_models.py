@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from support.cases import for_each
 
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.registry import FAMILIES
@@ -111,8 +112,8 @@ def test_seedream_takes_a_shape_a_scale_and_a_count() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("ratio", "shape"),
+@for_each(
+    "ratio, shape",
     [
         ("1:1", "square_hd"),
         ("3:4", "portrait_4_3"),
@@ -216,8 +217,8 @@ def test_removing_a_background_takes_a_picture() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("tool", "name", "id_"),
+@for_each(
+    "tool, name, id_",
     [
         ("gpt4o_image", "gpt-4o-image", "4o-image-api"),
         ("flux_kontext_image", "flux-kontext", "flux-kontext-pro"),
@@ -234,8 +235,8 @@ def test_models_answer_to_the_names_people_use(tool: str, name: str, id_: str) -
     assert call(tool, model=name, **given).id == id_
 
 
-@pytest.mark.parametrize(
-    ("tool", "arguments", "says"),
+@for_each(
+    "tool, arguments, says",
     [
         ("gpt4o_image", {}, "give prompt, images or both"),
         ("gpt4o_image", {"images": ["a.png"] * 6}, "images: .*at most 5"),
@@ -267,8 +268,8 @@ def test_a_refusal_says_what_to_change(tool: str, arguments: dict[str, Any], say
         call(tool, **arguments)
 
 
-@pytest.mark.parametrize(
-    ("tool", "arguments", "credits_"),
+@for_each(
+    "tool, arguments, credits_",
     [
         ("gpt4o_image", {"prompt": "a cat"}, "6"),
         ("flux_kontext_image", {"prompt": "a cat", "model": "flux-kontext-max"}, "10"),

@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import pytest
+from support.cases import for_each
 
 from kie_mcp.catalog.fields import MediaRef
 from kie_mcp.catalog.model import KieModel
@@ -43,8 +44,8 @@ TRANSFORM = {"model": "kling-3.0-omni/transformation", "video": "a.mp4"}
 COLORS = [{"hex": "#ff8800", "percent": share} for share in (50, 30, 20)]
 
 
-@pytest.mark.parametrize(
-    ("tool", "arguments", "message"),
+@for_each(
+    "tool, arguments, message",
     [
         ("kling_video", {"shots": SHOTS}, "give either prompt or shots"),
         ("kling_video", {"prompt": None, "shots": SHOTS}, "the shots must add up to duration, 5 s"),
@@ -158,8 +159,8 @@ def test_a_call_that_kie_would_refuse_is_refused_with_what_to_do(
         call(tool, arguments)
 
 
-@pytest.mark.parametrize(
-    ("tool", "arguments", "id_"),
+@for_each(
+    "tool, arguments, id_",
     [
         ("kling_video", {}, "kling-3.0/video"),
         ("kling_video", {"negative_prompt": "people"}, "kling/v2-5-turbo-text-to-video-pro"),
@@ -198,8 +199,8 @@ def request_body(tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
 A, B, C, D, E = (f"https://files.example/{name}" for name in ("a.png", "b.png", "c.png", "d.mp4", "e.mp3"))
 
 
-@pytest.mark.parametrize(
-    ("tool", "arguments", "id_", "fields"),
+@for_each(
+    "tool, arguments, id_, fields",
     [
         (
             "kling_video",
@@ -528,8 +529,8 @@ def test_kling_3_and_wan_take_kies_own_spellings_of_a_mode_and_a_share() -> None
     assert request_body("wan_image", {"colors": colors}) == request_body("wan_image", {"colors": COLORS})
 
 
-@pytest.mark.parametrize(
-    ("tool", "arguments", "cost"),
+@for_each(
+    "tool, arguments, cost",
     [
         ("kling_video", {}, "90"),
         ("kling_video", {"resolution": "720p", "sound": True}, "100"),
@@ -553,11 +554,11 @@ def test_a_call_costs_what_kie_publishes(tool: str, arguments: dict[str, Any], c
     assert str(call(tool, arguments).estimate()) == cost
 
 
-@pytest.mark.parametrize(
-    ("tool", "arguments"), [("kling_omni", {}), ("kling_omni", {"image": "a.png"}), ("kling_video", {"image": "a.png"})]
+@for_each(
+    "tool, arguments", [("kling_omni", {}), ("kling_omni", {"image": "a.png"}), ("kling_video", {"image": "a.png"})]
 )
-@pytest.mark.parametrize(
-    ("files", "refusal"),
+@for_each(
+    "files, refusal",
     [
         (["d.mp4"], ""),
         (["a.png", "b.png"], ""),

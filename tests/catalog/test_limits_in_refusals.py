@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from support.cases import for_each
 
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.model import KieModel
@@ -51,15 +52,15 @@ def break_limits(schema: Schema, step: int = 1) -> Iterator[tuple[str, Any]]:
         yield str(schema["enum"][-1]), "other" if schema["type"] == "string" else 9999
 
 
-def list_broken() -> Iterator[Any]:
+def list_broken() -> Iterator[tuple[Family, type[KieModel], str, Any, str]]:
     for family in FAMILIES:
         for model in family.models:
             for name, field in plain_schema(model)["properties"].items():
                 for words, value in break_limits(field, STEPS.get(name, 1)):
-                    yield pytest.param(family, model, name, value, words, id=f"{model.id}, {name}: {words[:40]}")
+                    yield family, model, name, value, words
 
 
-@pytest.mark.parametrize(("family", "model", "name", "value", "words"), list(list_broken()))
+@for_each("family, model, name, value, words", list_broken())
 def test_a_refusal_names_the_argument_and_its_limit(
     family: Family, model: type[KieModel], name: str, value: Any, words: str
 ) -> None:

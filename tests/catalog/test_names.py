@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from support.cases import for_each
 from support.paths import ROOT
 
 from kie_mcp.catalog.cost_table import EXAMPLES, format_costs
@@ -48,7 +49,7 @@ def test_costs_are_told_in_credits_and_in_cents_or_dollars() -> None:
     assert "?" not in table
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.model)
+@for_each("example", EXAMPLES)
 def test_an_example_of_costs_is_a_call_that_its_model_takes(example: object) -> None:
     assert isinstance(example, type(EXAMPLES[0]))
     assert set(example.arguments) <= set(MODELS[example.model].model_fields)
@@ -61,8 +62,8 @@ def find_family(tool: str) -> Family:
     return family
 
 
-@pytest.mark.parametrize(
-    ("tool", "name", "given", "id_"),
+@for_each(
+    "tool, name, given, id_",
     [
         ("veo_video", "Veo 3.1", {}, "veo3"),
         ("veo_video", "Veo 3.1 Fast", {}, "veo3_fast"),
@@ -90,7 +91,7 @@ def test_a_model_is_called_as_people_write_its_name(tool: str, name: str, given:
     assert family.parse({"model": name, "prompt": "a fox", **given}).id == id_
 
 
-@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+@for_each("model", MODELS.values())
 def test_the_title_of_a_model_in_its_tool_leads_to_no_model_with_another_title(model: type[KieModel]) -> None:
     title = name_model(model)
     called = find_called(title, MODELS.find_family(model.id).models)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from support.cases import for_each
 
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.vendors import flux2, gpt_image, ideogram, imagen, qwen, seedream, z_image
@@ -25,8 +26,8 @@ CAT = {"prompt": "a cat"}
 BOXED = "the cup <bbox>10 20 300 400</bbox>"
 
 
-@pytest.mark.parametrize(
-    ("family", "arguments", "id_", "fields"),
+@for_each(
+    "family, arguments, id_, fields",
     [
         (GPT, CAT, "gpt-image-2-text-to-image", CAT | {"aspect_ratio": "auto", "resolution": "1K"}),
         (
@@ -182,8 +183,8 @@ def test_a_resolution_may_be_given_in_kies_words(model: str, quality: str, resol
     assert given[0].sent(str)["quality"] == quality
 
 
-@pytest.mark.parametrize(
-    ("family", "arguments", "says"),
+@for_each(
+    "family, arguments, says",
     [
         (GPT, CAT | {"resolution": "2K"}, "aspect_ratio auto comes in 1K only: for 2K choose another"),
         (GPT, CAT | {"resolution": "4K", "aspect_ratio": "1:1"}, "1:1 comes in 1K and 2K only: for 4K choose another"),
@@ -220,8 +221,8 @@ def test_gpt_image_takes_any_ratio_at_1k(arguments: dict[str, Any], aspect_ratio
     GPT.parse({**CAT, **arguments, "aspect_ratio": aspect_ratio})
 
 
-@pytest.mark.parametrize(
-    ("family", "arguments", "credits_"),
+@for_each(
+    "family, arguments, credits_",
     [
         (GPT, CAT, "6"),
         (GPT, CAT | {"resolution": "4K", "aspect_ratio": "16:9"}, "16"),

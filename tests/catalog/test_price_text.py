@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.cases import for_each
 
 from kie_mcp.catalog import dynamic_model
 from kie_mcp.catalog.amount import Lengths
@@ -45,7 +46,7 @@ def read(words: str, model_id: str = "vendor/new", /, **given: Any) -> tuple[flo
 ROWS = [(text["from"], text["words"], each["call"], each.get("credits")) for text in TEXTS for each in text["reads"]]
 
 
-@pytest.mark.parametrize(("model_id", "words", "given", "credits_"), ROWS)
+@for_each("model_id, words, given, credits_", ROWS)
 def test_a_price_text_of_kies_is_read_as_it_is_meant(
     model_id: str, words: str, given: dict[str, Any], credits_: list[float] | None
 ) -> None:
@@ -53,8 +54,8 @@ def test_a_price_text_of_kies_is_read_as_it_is_meant(
     assert read(words, model_id, **arguments) == tuple(credits_ or (None, None))
 
 
-@pytest.mark.parametrize(
-    ("words", "credits_"),
+@for_each(
+    "words, credits_",
     [
         ("10-20 credits", (10, 20)),
         ("10–20 credits per video", (10, 20)),
@@ -77,7 +78,7 @@ def test_ranges_dollars_and_what_is_free_are_read(words: str, credits_: tuple[fl
     assert read(words) == credits_
 
 
-@pytest.mark.parametrize(
+@for_each(
     "words",
     [
         "",
@@ -142,8 +143,8 @@ def test_a_price_without_a_unit_may_be_for_each_picture() -> None:
     assert read("12.5 credits", num_images=4) == (12.5, 50)
 
 
-@pytest.mark.parametrize("duration", ["-1", "0", "auto", "nan", "inf"])
-@pytest.mark.parametrize("words", ["10 credits/s", "10 credits per second", "10 credits a second of video"])
+@for_each("duration", ["-1", "0", "auto", "nan", "inf"])
+@for_each("words", ["10 credits/s", "10 credits per second", "10 credits a second of video"])
 def test_a_rate_for_a_length_that_nobody_states_counts_the_longest_length(words: str, duration: str) -> None:
     estimate = estimate_from_text(call(duration=duration), words)
     assert estimate == Estimate(10, 3000, "KIE states no length, 300 s count")
@@ -154,8 +155,8 @@ def test_a_rate_for_a_minute_is_paid_for_each_minute_that_begins() -> None:
     assert read("2 credits per minute") == (2, 10)
 
 
-@pytest.mark.parametrize(
-    ("words", "given", "least"),
+@for_each(
+    "words, given, least",
     [
         # What is free besides the task.
         ("No charge for failed tasks. Price on request", {}, 1),
@@ -293,7 +294,7 @@ def make(given: dict[str, Any], **fields: Any) -> KieModel:
     return dynamic_model.parse_call(model, given)
 
 
-@pytest.mark.parametrize(("name", "high"), [*((name, 40) for name in COUNTS), *((name, 10) for name in OTHER_NUMBERS)])
+@for_each("name, high", [*((name, 40) for name in COUNTS), *((name, 10) for name in OTHER_NUMBERS)])
 def test_a_number_of_results_counts_under_each_name(name: str, high: float) -> None:
     several = make({name: 4}, **{name: {"type": "integer"}})
     assert estimate_from_text(several, "10 credits per image").high == high

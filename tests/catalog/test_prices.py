@@ -5,6 +5,7 @@ from itertools import cycle
 from typing import Any
 
 import pytest
+from support.cases import for_each
 from support.effort import examples
 from support.example_calls import ARGUMENTS, EXAMPLES, GIVEN
 from support.kie_prices import charge, facts_of
@@ -83,7 +84,7 @@ def is_open(id_: str, when: Mapping[str, Any]) -> bool:
 RATES = [(id_, rate["when"]) for id_ in PUBLISHED for rate in facts_of(id_)["rates"] if not is_open(id_, rate["when"])]
 
 
-@pytest.mark.parametrize(("id_", "when"), RATES, ids=[f"{id_}: {' '.join(map(str, w.values()))}" for id_, w in RATES])
+@for_each("id_, when", RATES)
 def test_each_rate_that_kie_publishes_is_that_of_the_catalogue(id_: str, when: dict[str, Any]) -> None:
     if f"{id_}: {' '.join(map(str, when.values()))}" in UNREACHABLE:
         with pytest.raises(ValueError, match="Input should be"):
@@ -97,7 +98,7 @@ def test_each_rate_that_kie_publishes_is_that_of_the_catalogue(id_: str, when: d
         assert estimate.assumed == ""
 
 
-@pytest.mark.parametrize("id_", PUBLISHED)
+@for_each("id_", PUBLISHED)
 def test_no_call_can_cost_more_than_its_estimate(id_: str) -> None:
     """With a length for every file, with none, and with all between."""
 
@@ -133,8 +134,8 @@ SOUND = "https://files.example/a.mp3"
 PICTURE = "https://files.example/a.png"
 
 
-@pytest.mark.parametrize(
-    ("id_", "given", "cost"),
+@for_each(
+    "id_, given, cost",
     [
         ("minimax-h3/reference-to-video", {"videos": [CLIP], "duration": 15, "resolution": "2K"}, "221 to 390"),
         ("topaz/video-upscale", {"video": CLIP, "factor": 4}, "14 to 4200"),
@@ -222,5 +223,6 @@ def test_the_list_of_prices_has_every_model_and_the_bound_of_its_dearest_call() 
     assert "55 (no sound, 5 s), 110 (no sound, 10 s)" in rows["kling-2.6/text-to-video"]
     assert describe_open_lengths(MODELS["pixverse-v6/image-to-video"]) == "KIE chooses the length, 15 s at most"
     for id_, model in MODELS.items():
-        assert (estimate_dearest_call(model).high or 0) >= (model.default_estimate().high or 0), id_
-        assert (estimate_dearest_call(model).high is not None) == bool(model.price.rates), id_
+        dearest = estimate_dearest_call(model).high
+        assert (dearest or 0) >= (model.default_estimate().high or 0), id_
+        assert (dearest is not None) == bool(model.price.rates), id_

@@ -6,6 +6,7 @@ import tracemalloc
 from typing import Any
 
 import pytest
+from support.cases import for_each
 from support.facts import market
 
 from kie_mcp.catalog import dynamic_model
@@ -75,8 +76,8 @@ def test_every_reference_on_the_way_is_followed() -> None:
 A, B = {"type": "string"}, {"type": "integer"}
 
 
-@pytest.mark.parametrize(
-    ("schema", "properties", "required"),
+@for_each(
+    "schema, properties, required",
     [
         (
             {"oneOf": [{"properties": {"a": A}, "required": ["a"]}, {"properties": {"b": B}, "required": ["b"]}]},
@@ -229,7 +230,7 @@ ODD: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("odd", ODD, ids=str)
+@for_each("odd", ODD)
 def test_of_an_odd_schema_is_used_what_can_be_used(odd: Any) -> None:
     model = dynamic_model.model_from_schema(
         "x",

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.cases import for_each
 from support.effort import examples
 from support.example_calls import ARGUMENTS, GIVEN
 from support.facts import market
@@ -454,15 +455,15 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("tool", "written", "meant"), READ, ids=lambda value: str(value)[:60])
+@for_each("tool, written, meant", READ)
 def test_a_call_is_understood_as_it_is_meant(tool: str, written: dict[str, Any], meant: dict[str, Any]) -> None:
     call, well_formed = TOOL[tool].parse(written), TOOL[tool].parse(meant)
     assert type(call) is type(well_formed)
     assert call.sent(str) == well_formed.sent(str)
 
 
-@pytest.mark.parametrize(("tool", "given", "word"), SHAPE_LEFT_OPEN)
-@pytest.mark.parametrize("pasted", [False, True])
+@for_each("tool, given, word", SHAPE_LEFT_OPEN)
+@for_each("pasted", [False, True])
 def test_an_aspect_ratio_that_the_model_shall_choose_is_its_own_or_left_out(
     tool: str, given: dict[str, Any], word: str, pasted: bool
 ) -> None:
@@ -483,7 +484,7 @@ def test_a_zero_is_sent_to_a_model_that_has_the_argument() -> None:
         TOOL["kling_video"].parse(WORDS | {"model": "kling-3.0", "cfg_scale": 0})
 
 
-@pytest.mark.parametrize(("tool", "written", "meant"), READ_BY_UTILITIES, ids=lambda value: str(value)[:60])
+@for_each("tool, written, meant", READ_BY_UTILITIES)
 def test_a_call_of_a_utility_is_understood_as_it_is_meant(
     tool: str, written: dict[str, Any], meant: dict[str, Any]
 ) -> None:
@@ -509,14 +510,14 @@ def test_a_clip_or_sound_is_understood_as_it_is_meant(clip: Any) -> None:
     assert EDIT_MEDIA.check({"sounds": [sound]}) == EDIT_MEDIA.check({"sounds": "a.mp3"})
 
 
-@pytest.mark.parametrize(("tool", "written", "words"), REFUSED, ids=lambda value: str(value)[:60])
+@for_each("tool, written, words", REFUSED)
 def test_what_is_not_understood_is_refused_with_what_to_change(tool: str, written: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         TOOL[tool].parse(written)
 
 
-@pytest.mark.parametrize(
-    ("value", "schema", "meant"),
+@for_each(
+    "value, schema, meant",
     [
         ("yes", {"type": "boolean"}, True),
         ("Off", {"type": "boolean"}, False),
@@ -563,7 +564,7 @@ def test_a_value_is_read_as_its_schema_wants_it(value: Any, schema: dict[str, An
     assert type(read) is type(meant)
 
 
-@pytest.mark.parametrize("between", [" ", "\n", "\\n", ",", "%2C", ".png,", ".png ", "|/"])
+@for_each("between", [" ", "\n", "\\n", ",", "%2C", ".png,", ".png ", "|/"])
 def test_a_very_long_list_is_split_at_once(between: str) -> None:
     """Regular expressions that try every way to match would take minutes."""
     text = f"{A}{between * 100_000}x {A}"
@@ -601,7 +602,7 @@ def idle_values(family: Family, model: type[KieModel], name: str) -> Iterator[An
         yield from (0, -1)
 
 
-@pytest.mark.parametrize("family", FAMILIES, ids=TOOL)
+@for_each("family", FAMILIES)
 def test_what_says_nothing_changes_neither_model_nor_body_nor_price(family: Family) -> None:
     plain = needed(family.models[0]) | ({"prompt": "rain"} if family.tool == "ghibli_image" else {})
     call = family.parse(plain)
@@ -619,7 +620,7 @@ def test_what_says_nothing_changes_neither_model_nor_body_nor_price(family: Fami
     it_is_the_same_call()
 
 
-@pytest.mark.parametrize("family", FAMILIES, ids=TOOL)
+@for_each("family", FAMILIES)
 def test_all_that_says_nothing_at_once_changes_nothing_either(family: Family) -> None:
     plain = needed(family.models[0]) | ({"prompt": "rain"} if family.tool == "ghibli_image" else {})
     call = family.parse(plain)
@@ -629,7 +630,7 @@ def test_all_that_says_nothing_at_once_changes_nothing_either(family: Family) ->
         assert family.parse(plain | filled) == family.parse(plain) == call
 
 
-@pytest.mark.parametrize("id_", sorted(MODELS.keys() & market().keys()))
+@for_each("id_", sorted(MODELS.keys() & market().keys()))
 def test_the_defaults_that_kie_documents_are_known(id_: str) -> None:
     model, fields = MODELS[id_], market()[id_]["input"].get("properties", {})
     for name, field in model.model_fields.items():

@@ -1,6 +1,7 @@
 """What people say, and the models that a search answers with."""
 
 import pytest
+from support.cases import for_each
 from support.facts import market
 
 from kie_mcp.catalog import search
@@ -202,21 +203,19 @@ def find_tools(words: str) -> list[str]:
     return [entry.family.tool for entry in search.find_models(words).entries[:3]]
 
 
-@pytest.mark.parametrize(("words", "tool"), SAID.items())
+@for_each("words, tool", SAID.items())
 def test_what_people_say_finds_the_tool_among_the_first_three(words: str, tool: str) -> None:
     assert tool in find_tools(words)
 
 
-@pytest.mark.parametrize(("words", "nearest"), NOT_OFFERED.items())
+@for_each("words, nearest", NOT_OFFERED.items())
 def test_what_no_model_does_is_said_with_the_nearest(words: str, nearest: str | None) -> None:
     found = search.find_models(words)
     assert found.note.startswith(("No model ", "Only Suno "))
     assert (nearest in find_tools(words)) if nearest else not found.entries
 
 
-@pytest.mark.parametrize(
-    ("phrase", "targets"), [(phrase, need.targets) for need in NEEDS for phrase in need.phrases], ids=str
-)
+@for_each("phrase, targets", [(phrase, need.targets) for need in NEEDS for phrase in need.phrases])
 def test_each_phrase_of_a_need_finds_its_best_model_among_the_first_three(
     phrase: str, targets: tuple[str, ...]
 ) -> None:

@@ -6,6 +6,7 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.cases import for_each
 
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.registry import MODELS
@@ -64,8 +65,8 @@ def test_directions_and_characters_stay_whole(text: str, most: int) -> None:
         assert sum(len(re.findall(each, part)) for part in parts) == len(re.findall(each, text))
 
 
-@pytest.mark.parametrize(
-    ("text", "most", "parts"),
+@for_each(
+    "text, most, parts",
     [
         ("One is here. Two is there. Three is gone.", 28, ["One is here. Two is there.", "Three is gone."]),
         ("He met Dr. Smith today. Then he left for home.", 40, ["He met Dr. Smith today.", "Then he left for home."]),
@@ -93,10 +94,8 @@ def test_a_text_is_cut_at_the_end_of_a_sentence_else_of_a_clause_else_of_a_word(
     assert split_text(text, most)[: len(parts)] == parts
 
 
-@pytest.mark.parametrize(
-    "piece", [".", "!", "…", ".!", ". ", ".\n", "\n", "\n.", '."', "。", "[", "<a", " –", " ", "\u0301"]
-)
-@pytest.mark.parametrize("end", ["", "x", " X"])
+@for_each("piece", [".", "!", "…", ".!", ". ", ".\n", "\n", "\n.", '."', "。", "[", "<a", " –", " ", "\u0301"])
+@for_each("end", ["", "x", " X"])
 def test_no_text_takes_long_to_split(piece: str, end: str) -> None:
     """The time is that of the processor; a text of words takes a fiftieth of the limit."""
     text = piece * (LONGEST_SPEECH // len(piece) - 2) + end

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from support.cases import for_each
 from support.example_calls import ARGUMENTS, DETAILS, EXAMPLES, GIVEN, PERSONA
 from support.paths import SNAPSHOTS
 from support.snapshots import matches_snapshot
@@ -61,12 +62,12 @@ def runs_as_widely(model: type[KieModel], arguments: dict[str, Any]) -> bool:
         return False
 
 
-@pytest.mark.parametrize("name", TOOLS)
+@for_each("name", TOOLS)
 def test_a_tool_is_told_as_agreed(name: str, request: pytest.FixtureRequest) -> None:
     assert matches_snapshot(SNAPSHOTS / "tools" / f"{name}.json", TOOLS[name], request)
 
 
-@pytest.mark.parametrize("id_", MODELS)
+@for_each("id_", MODELS)
 def test_a_call_is_sent_as_agreed(id_: str, request: pytest.FixtureRequest) -> None:
     arguments = representative(MODELS[id_])
     call = MODELS[id_].model_validate(arguments)

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import pytest
+from support.cases import for_each
 
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.fields import find_file_type
@@ -18,8 +19,8 @@ def call(tool: str, arguments: dict[str, Any]) -> KieModel:
     return family.parse({"prompt": "a door", **arguments} if tool != "sora_video" else arguments)
 
 
-@pytest.mark.parametrize(
-    ("tool", "arguments", "message"),
+@for_each(
+    "tool, arguments, message",
     [
         ("sora_video", {"prompt": "a door", "aspect_ratio": "1:1"}, "aspect_ratio: Input should be 'landscape' or"),
         (
@@ -75,8 +76,8 @@ def test_a_call_that_kie_would_refuse_is_refused_with_what_to_do(
         call(tool, arguments)
 
 
-@pytest.mark.parametrize(
-    ("tool", "arguments", "id_"),
+@for_each(
+    "tool, arguments, id_",
     [
         ("sora_video", {"prompt": "a door"}, "sora-2-text-to-video"),
         ("sora_video", {"prompt": "a door", "image": "a.png"}, "sora-2-image-to-video"),
@@ -105,8 +106,8 @@ def request_body(tool: str, arguments: dict[str, Any], way: str) -> dict[str, An
 A, B, C, D, E = (f"https://files.example/{name}" for name in ("a.png", "b.png", "c.png", "d.mp4", "e.mp3"))
 
 
-@pytest.mark.parametrize(
-    ("tool", "arguments", "id_", "fields"),
+@for_each(
+    "tool, arguments, id_, fields",
     [
         (
             "sora_video",
@@ -313,8 +314,8 @@ def test_luma_is_called_by_its_product_api() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("tool", "arguments", "cost"),
+@for_each(
+    "tool, arguments, cost",
     [
         ("sora_video", {"prompt": "a door"}, "unknown"),
         ("runway_video", {"duration": 10}, "30"),
@@ -343,8 +344,8 @@ def test_what_kie_no_longer_documents_names_what_to_use_instead(family: Family, 
     assert f"Prefer {instead}." in family.description
 
 
-@pytest.mark.parametrize(
-    ("id_", "name", "limit", "most"),
+@for_each(
+    "id_, name, limit, most",
     [
         *((f"bytedance/seedance-2{tail}", "images", "ratio", 2.5) for tail in ("", "-fast", "-mini", "-5")),
         *((f"bytedance/seedance-2{tail}", "images", "side_px", 6000) for tail in ("", "-fast", "-mini", "-5")),

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 import jsonschema
-import pytest
+from support.cases import for_each
 from support.effort import examples
 from support.example_calls import ARGUMENTS, EXAMPLES, GIVEN
 from support.facts import market
@@ -144,7 +144,7 @@ def test_only_these_bodies_stand_on_no_page() -> None:
     )
 
 
-@pytest.mark.parametrize(("ids", "way"), DOCUMENTED, ids=[f"{ids[0]} by {way}" for ids, way in DOCUMENTED])
+@for_each("ids, way", DOCUMENTED)
 def test_every_call_makes_a_body_that_kie_documents_and_reaches_every_field_of_it(ids: list[str], way: str) -> None:
     schema = documented(ids[0], way)
     assert schema
@@ -181,7 +181,7 @@ def refusal(model: type[KieModel], pasted: dict[str, Any]) -> str:
     return ""
 
 
-@pytest.mark.parametrize(("ids", "way"), DOCUMENTED, ids=[f"{ids[0]} by {way}" for ids, way in DOCUMENTED])
+@for_each("ids, way", DOCUMENTED)
 def test_every_value_that_kie_documents_is_taken(ids: list[str], way: str) -> None:
     schema = documented(ids[0], way) or {}
     parts = [schema, *schema.get("oneOf", ()), *schema.get("anyOf", ())]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from mcp import Client, MCPError
 from mcp_types import TextContent
 from support.answers import answer, text, wait_for_end
+from support.cases import for_each
 
 from kie_mcp.catalog.registry import FAMILIES, MODELS
 from kie_mcp.clock import Clock
@@ -115,8 +116,8 @@ async def test_a_step_s_call_can_be_made_as_it_is_told(
         assert answer(await wait_for_end(client, made))["status"] == "succeeded"
 
 
-@pytest.mark.parametrize("shown", ["standard", "compact", "all", "image", "suno_music"])
-@pytest.mark.parametrize(("name", "arguments"), GIVEN, ids=str)
+@for_each("shown", ["standard", "compact", "all", "image", "suno_music"])
+@for_each("name, arguments", GIVEN)
 def test_every_tool_named_is_there_to_be_called(name: str, arguments: dict[str, str], shown: str) -> None:
     names = Selection(shown).names
     words = set(re.findall(r"\b[a-z0-9]+(?:_[a-z0-9]+)+\b", render(name, arguments, shown)))
@@ -126,7 +127,7 @@ def test_every_tool_named_is_there_to_be_called(name: str, arguments: dict[str, 
     assert {"get_task", "get_credits", "describe_model"} & words
 
 
-@pytest.mark.parametrize(("name", "arguments"), GIVEN, ids=str)
+@for_each("name, arguments", GIVEN)
 def test_every_text_guards_the_user_s_credits(name: str, arguments: dict[str, str]) -> None:
     said = render(name, arguments)
     assert "Never repeat a call" in said
@@ -136,7 +137,7 @@ def test_every_text_guards_the_user_s_credits(name: str, arguments: dict[str, st
     assert len(said) < 4_000
 
 
-@pytest.mark.parametrize(("name", "arguments"), GIVEN, ids=str)
+@for_each("name, arguments", GIVEN)
 def test_no_text_has_two_marks_side_by_side(name: str, arguments: dict[str, str]) -> None:
     assert re.findall(r".{20}[,;:][.,;:]", render(name, arguments)) == []
 

