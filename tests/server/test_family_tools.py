@@ -1,6 +1,7 @@
 """Every family's tool, called with the fewest arguments, with wrong ones, and without a key."""
 
 import re
+from collections.abc import AsyncIterator
 from mimetypes import guess_type
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ import PIL.Image
 import pytest
 from mcp import Client
 from support.answers import answer, assert_both_forms_agree, assert_refused, text, wait_for_end
+from support.cases import for_each
 
+from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.registry import FAMILIES, MODELS
 from kie_mcp.clock import Clock
 from kie_mcp.config import Settings
@@ -137,7 +140,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"prompt": "\ud800", "task_id": "\ud800", "track": "\ud800", "image": "\ud800"}, ""),
 ]
 
-every_tool = pytest.mark.parametrize("tool", CALLS)
+every_tool = for_each("tool", CALLS)
 
 
 @pytest.fixture
@@ -148,7 +151,7 @@ def settings(settings: Settings) -> Settings:
 @pytest.fixture
 def sandbox(clock: Clock) -> Sandbox:
     """A KIE that still runs what it documents no more."""
-    return Sandbox(seconds=4, clock=clock.time, legacy=True, credits=10_000)
+    return Sandbox(seconds=4, clock=clock.time, legacy=True, credits=100_000)
 
 
 @pytest.fixture
@@ -168,14 +171,14 @@ def replace_file_names(value: Any, local_files: dict[str, str]) -> Any:
     )
 
 
-async def arguments(client: Client, given: dict[str, Any], local_files: dict[str, str]) -> dict[str, Any]:
-    """A row's arguments, after the tasks that they build on have been done."""
-    tasks = {}
+async def arguments(
+    client: Client, given: dict[str, Any], local_files: dict[str, str], tasks: dict[str, str]
+) -> dict[str, Any]:
+    """A row's arguments, after the tasks that they build on have been done: those that are not in `tasks` yet."""
     for tool in re.findall(r"{(\w+)}", " ".join(each for each in given.values() if isinstance(each, str))):
-        earlier = await wait_for_end(
-            client, await client.call_tool(tool, await arguments(client, CALLS[tool], local_files))
-        )
-        tasks[tool] = answer(earlier)["task_id"]
+        if tool not in tasks:
+            earlier = await client.call_tool(tool, await arguments(client, CALLS[tool], local_files, tasks))
+            tasks[tool] = answer(await wait_for_end(client, earlier))["task_id"]
     filled = {key: value.format(**tasks) if isinstance(value, str) else value for key, value in given.items()}
     return {key: replace_file_names(value, local_files) for key, value in filled.items()}
 
@@ -184,24 +187,43 @@ def test_the_table_has_every_tool() -> None:
     assert list(CALLS) == [family.tool for family in FAMILIES]
 
 
-@pytest.mark.parametrize(
-    ("tool", "given", "model"),
-    [
-        *((each.tool, CALLS[each.tool], PLAIN.get(each.tool, each.models[0].id)) for each in FAMILIES),
-        *MORE,
-    ],
-    ids=[*CALLS, *(f"{tool}:{model}" for tool, _, model in MORE)],
-)
+@pytest.fixture
+def tasks() -> dict[str, str]:
+    """The ids of finished tasks by their tools."""
+    return {}
+
+
+@for_each("family", FAMILIES)
 async def test_a_plain_call_ends_with_files_that_open_or_with_words(
     client: Client,
     sandbox: Sandbox,
     local_files: dict[str, str],
     settings: Settings,
+    tasks: dict[str, str],
+    family: Family,
+) -> None:
+    given = await arguments(client, CALLS[family.tool], local_files, tasks)
+    made = await run_to_end(client, family.tool, given, PLAIN.get(family.tool, family.models[0].id), settings)
+    tasks.setdefault(family.tool, made)
+    assert sandbox.accepted[-1].state(sandbox.accepted[-1].ends_at) == "success"
+
+
+@for_each("tool, given, model", MORE)
+async def test_a_call_whose_arguments_choose_another_model_ends_alike(
+    client: Client,
+    local_files: dict[str, str],
+    settings: Settings,
+    tasks: dict[str, str],
     tool: str,
     given: dict[str, Any],
     model: str,
 ) -> None:
-    result = await client.call_tool(tool, await arguments(client, given, local_files))
+    await run_to_end(client, tool, await arguments(client, given, local_files, tasks), model, settings)
+
+
+async def run_to_end(client: Client, tool: str, given: dict[str, Any], model: str, settings: Settings) -> str:
+    """Make a call, check its answers until its files are saved, and return the id of its task."""
+    result = await client.call_tool(tool, given)
     assert not result.is_error, text(result)
     slow = MODELS[model].usual_seconds > QUICK_SECONDS
     assert answer(result)["status"] == ("running" if slow else "succeeded")
@@ -224,7 +246,7 @@ async def test_a_plain_call_ends_with_files_that_open_or_with_words(
         assert_opens(path)
     # Some of KIE's words come in a file.
     assert made.get("media") or (MODELS[model].kind == "text" and all(made["texts"]))
-    assert sandbox.accepted[-1].state(sandbox.accepted[-1].ends_at) == "success"
+    return str(made["task_id"])
 
 
 def assert_opens(path: Path) -> None:
@@ -240,16 +262,23 @@ def assert_opens(path: Path) -> None:
             assert mutagen.File(path).info.length > 0
 
 
-@every_tool
-async def test_without_a_key_every_tool_says_how_to_set_one(
-    keyless: Settings, local_files: dict[str, str], clock: Clock, tool: str
-) -> None:
+@pytest.fixture
+async def keyless_client(keyless: Settings, clock: Clock) -> AsyncIterator[Client]:
     app = App(keyless.model_copy(update={"tools": "all"}), clock=clock)
     async with Client(build_server(app), raise_exceptions=True) as client:
-        assert len((await client.list_tools()).tools) == len(build_tools())
-        result = await client.call_tool(
-            tool, {key: replace_file_names(value, local_files) for key, value in CALLS[tool].items()}
-        )
+        yield client
+
+
+async def test_without_a_key_every_tool_is_listed(keyless_client: Client) -> None:
+    assert len((await keyless_client.list_tools()).tools) == len(build_tools())
+
+
+@every_tool
+async def test_without_a_key_every_tool_says_how_to_set_one(
+    keyless_client: Client, local_files: dict[str, str], tool: str
+) -> None:
+    given = {key: replace_file_names(value, local_files) for key, value in CALLS[tool].items()}
+    result = await keyless_client.call_tool(tool, given)
     assert result.is_error
     assert answer(result)["error"]["category"] == "configuration"
     assert answer(result)["error"]["billed"] is False

@@ -11,6 +11,7 @@ import pytest
 from mcp import Client
 from pydantic import ValidationError
 from support.answers import answer, text
+from support.cases import for_each
 from support.encoded_media import encode_picture, paint, phone_exif
 from support.example_calls import ARGUMENTS, GIVEN
 from support.media_files import picture
@@ -180,7 +181,7 @@ SHAPED = {
 
 
 @pytest.mark.usefixtures("client")
-@pytest.mark.parametrize("id_", SHAPED)
+@for_each("id_", SHAPED)
 async def test_every_model_that_edits_or_begins_with_a_picture_keeps_its_shape(
     app: App, tmp_path: Path, id_: str
 ) -> None:

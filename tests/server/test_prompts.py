@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2
@@ -81,39 +82,51 @@ def test_the_list_says_what_is_left_out_and_what_may_be_given() -> None:
     assert said["aspect_ratio"] == "Width to height. Default 16:9."
 
 
+@pytest.fixture
+async def everything_shown(settings: Settings, transport: httpx2.ASGITransport, clock: Clock) -> AsyncIterator[Client]:
+    app = App(settings, selection=EVERY, transport=transport, clock=clock)
+    async with Client(build_server(app), raise_exceptions=True) as connected:
+        yield connected
+
+
+@pytest.fixture
+async def values(everything_shown: Client) -> dict[str, Any]:
+    """A value for each argument that a prompt names."""
+
+    async def make(tool: str, prompt: str) -> str:
+        made = await everything_shown.call_tool(tool, {"prompt": prompt})
+        return str(answer(await wait_for_end(everything_shown, made))["task_id"])
+
+    picture, song = await make("nano_banana_image", "a fox"), await make("suno_music", "the sea")
+    return {
+        "prompt": "a fox",
+        "aspect_ratio": "16:9",
+        "image": f"task:{picture}#1",
+        "images": [f"task:{picture}#1"],
+        "duration": 5,
+        "track": f"task:{song}#2",
+        "task_id": song,
+        "voice": "Rachel",
+        "speakers": [{"voice": "Kore"}],
+    }
+
+
 @pytest.mark.anyio
-@pytest.mark.parametrize("spelled", ["tool", "run_model"])
-@pytest.mark.parametrize("use", TOOL_USES, ids=lambda use: f"{use.tool}-{use.model}")
+@for_each("spelled", ["tool", "run_model"])
+@for_each("use", TOOL_USES)
 async def test_a_step_s_call_can_be_made_as_it_is_told(
-    settings: Settings, transport: httpx2.ASGITransport, clock: Clock, use: ToolUse, spelled: str
+    everything_shown: Client, values: dict[str, Any], use: ToolUse, spelled: str
 ) -> None:
     (family,) = (family for family in FAMILIES if family.tool == use.tool)
     assert use.model in {model.id for model in family.models}
-    app = App(settings, selection=Selection("all"), transport=transport, clock=clock)
-    async with Client(build_server(app), raise_exceptions=True) as client:
-        picture = answer(await client.call_tool("nano_banana_image", {"prompt": "a fox"}))["task_id"]
-        song = answer(await wait_for_end(client, await client.call_tool("suno_music", {"prompt": "the sea"})))[
-            "task_id"
-        ]
-        values: dict[str, Any] = {
-            "prompt": "a fox",
-            "aspect_ratio": "16:9",
-            "image": f"task:{picture}#1",
-            "images": [f"task:{picture}#1"],
-            "duration": 5,
-            "track": f"task:{song}#2",
-            "task_id": song,
-            "voice": "Rachel",
-            "speakers": [{"voice": "Kore"}],
-        }
-        given_ = {name: values[name] for name in use.arguments}
-        if spelled == "tool":
-            made = await client.call_tool(use.tool, given_)
-        else:
-            made = await client.call_tool("run_model", {"model": use.model, "input": given_})
-        assert not made.is_error, text(made)
-        assert answer(made)["model"] == use.model
-        assert answer(await wait_for_end(client, made))["status"] == "succeeded"
+    given_ = {name: values[name] for name in use.arguments}
+    if spelled == "tool":
+        made = await everything_shown.call_tool(use.tool, given_)
+    else:
+        made = await everything_shown.call_tool("run_model", {"model": use.model, "input": given_})
+    assert not made.is_error, text(made)
+    assert answer(made)["model"] == use.model
+    assert answer(await wait_for_end(everything_shown, made))["status"] == "succeeded"
 
 
 @for_each("shown", ["standard", "compact", "all", "image", "suno_music"])

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from mcp import Client
+from support.cases import for_each
 from support.clock import JumpingClock
 from support.paths import FACTS
 
@@ -50,13 +51,16 @@ def pasted(example: dict[str, Any]) -> dict[str, Any]:
     return body if "model" in body else {"model": model_of(example), "input": body}
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=[example["page"] for example in EXAMPLES])
-async def test_an_example_of_kies_runs_as_it_stands(client: Client, sandbox: Sandbox, example: dict[str, Any]) -> None:
+@for_each("page, example", [(example["page"], example) for example in EXAMPLES])
+async def test_an_example_of_kies_runs_as_it_stands(
+    client: Client, sandbox: Sandbox, page: str, example: dict[str, Any]
+) -> None:
+    earlier = len(sandbox.accepted)
     result = await client.call_tool("run_model", pasted(example))
     assert not result.is_error, result.content
-    (task,) = sandbox.accepted
+    (task,) = sandbox.accepted[earlier:]
     body = example["body"]
     fields, sent = body.get("input", body), task.body.get("input", task.body)
     told = tidy({name: value for name, value in fields.items() if name not in ("model", "callBackUrl")})
     changed = {name: value for name, value in told.items() if sent.get(name) != value}
-    assert changed.keys() <= SENT_OTHERWISE.get(example["page"], set()), changed
+    assert changed.keys() <= SENT_OTHERWISE.get(page, set()), changed

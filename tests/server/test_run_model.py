@@ -8,6 +8,7 @@ import anyio
 import pytest
 from mcp import Client
 from support.answers import answer, text
+from support.cases import for_each
 from support.fake_kie import retry_at_once
 from support.new_model import NEW, SCHEMA, read_refusal, run_model
 
@@ -281,8 +282,8 @@ async def test_a_file_is_uploaded_where_a_schema_does_not_tell_files(
     assert sent["prompt"] == f"Like {file}, in blue"
 
 
-@pytest.mark.parametrize("model", ["vendor/odd", "vendor/plain", "z-image"])
-@pytest.mark.parametrize(
+@for_each("model", ["vendor/odd", "vendor/plain", "z-image"])
+@for_each(
     "stray",
     [
         "task:t_x#1",
