@@ -129,50 +129,41 @@ async def test_the_user_is_asked_once_and_the_task_is_made(
     assert len(sandbox.accepted) == 1
 
 
+NO = [
+    ElicitResult(action="decline"),
+    ElicitResult(action="cancel"),
+    accept(),
+    accept(spend=False),
+    accept(spend="false"),
+    accept(spend="no"),
+    accept(spend=0),
+    accept(spend=None),
+    ElicitResult(action="decline", content={"spend": True}),
+]
+
+
 @pytest.mark.parametrize("era", ERAS)
 @pytest.mark.parametrize("tool", ["veo_video", "run_model"])
-@pytest.mark.parametrize(
-    "says",
-    [
-        ElicitResult(action="decline"),
-        ElicitResult(action="cancel"),
-        accept(),
-        accept(spend=False),
-        accept(spend="false"),
-        accept(spend="no"),
-        accept(spend=0),
-        accept(spend=None),
-        ElicitResult(action="decline", content={"spend": True}),
-    ],
-    ids=lambda said: f"{said.action} {said.content}",
-)
 async def test_without_the_user_s_word_nothing_is_sent(
-    careful: Settings,
-    gate: InterceptedKie,
-    clock: JumpingClock,
-    tmp_path: Path,
-    era: str,
-    tool: str,
-    says: ElicitResult,
+    careful: Settings, gate: InterceptedKie, clock: JumpingClock, tmp_path: Path, era: str, tool: str
 ) -> None:
-    user = User(says, YES, thinks=think_for(clock, UNATTENDED_SECONDS))
+    user = User(*NO, YES, thinks=think_for(clock, UNATTENDED_SECONDS))
     (tmp_path / "fox.png").write_bytes(picture())
     given: dict[str, Any] = {"prompt": "a fox", "images": [str(tmp_path / "fox.png")]}
-    given = {"model": "veo3_fast", "input": given} if tool == "run_model" else given
-    if tool == "veo_video":
-        given = CLIP
+    given = {"model": "veo3_fast", "input": given} if tool == "run_model" else CLIP
     async with connect(careful, gate, clock, era=era, on_elicitation=user) as client:
-        result = await client.call_tool(tool, given)
-        assert result.is_error
-        error = answer(result)["error"]
-        assert (error["category"], error["billed"], error["retryable"]) == ("declined", False, False)
-        said = "The user did not agree to the cost. Nothing was charged. Nothing was sent. Ask what to do instead."
-        assert said in text(result)
-        assert sent_requests(gate) == []
-        assert answer(await client.call_tool("list_tasks"))["tasks"] == []
+        for no in NO:
+            result = await client.call_tool(tool, given)
+            assert result.is_error, no
+            error = answer(result)["error"]
+            assert (error["category"], error["billed"], error["retryable"]) == ("declined", False, False), no
+            said = "The user did not agree to the cost. Nothing was charged. Nothing was sent. Ask what to do instead."
+            assert said in text(result), no
+            assert sent_requests(gate) == [], no
+            assert answer(await client.call_tool("list_tasks"))["tasks"] == [], no
         # They may think again.
         assert not (await client.call_tool(tool, given)).is_error
-    assert len(user.asked) == 2
+    assert len(user.asked) == len([*NO, YES])
 
 
 @pytest.mark.parametrize("era", ERAS)
