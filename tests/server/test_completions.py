@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from mcp import Client, MCPError
 from mcp_types import PromptReference, ResourceTemplateReference
 from support.answers import answer, wait_for_end
+from support.cases import for_each
 from support.listed import LISTED
 from support.servers import serve_app
 
@@ -80,7 +81,7 @@ async def test_a_storyboard_is_offered_models_that_make_video(client: Client) ->
     assert {MODELS[id_].kind for id_ in await complete_values(client, "storyboard", "model")} == {"video"}
 
 
-@pytest.mark.parametrize("prompt", ["product_ad", "narrated_slides"])
+@for_each("prompt", ["product_ad", "narrated_slides"])
 async def test_voices_are_elevenlabs_s_and_gemini_s(client: Client, prompt: str) -> None:
     assert (await complete_values(client, prompt, "voice", "ra"))[:2] == ["Rachel", "Rasalgethi"]
     found = await complete_values(client, prompt, "voice")
@@ -134,8 +135,8 @@ async def test_uploads_are_offered(client: Client, tmp_path: Path) -> None:
     assert await complete_values(client, "kie://uploads/{id}", "id", "nothing") == []
 
 
-@pytest.mark.parametrize(
-    ("of", "name", "words"),
+@for_each(
+    "of, name, words",
     [
         ("make_coffee", "sugar", "There is no prompt"),
         ("storyboard", "sugar", "It takes idea, scenes, aspect_ratio, model."),
@@ -144,7 +145,6 @@ async def test_uploads_are_offered(client: Client, tmp_path: Path) -> None:
         ("kie://models/{id}", "n", "kie://tasks/{id}/media/{n} (id, n)"),
         ("kie://models/veo3", "id", "There is no such place"),
     ],
-    ids=lambda each: each[:20],
 )
 async def test_what_does_not_exist_is_refused_in_words(client: Client, of: str, name: str, words: str) -> None:
     with pytest.raises(MCPError) as refused:
@@ -156,12 +156,12 @@ async def test_what_does_not_exist_is_refused_in_words(client: Client, of: str, 
     assert len(str(refused.value)) < 1_000
 
 
-@pytest.mark.parametrize("name", ["idea", "scenes"])
+@for_each("name", ["idea", "scenes"])
 async def test_free_text_is_left_to_the_user(client: Client, name: str) -> None:
     assert await complete(client, "storyboard", name, "a") == ([], 0, False)
 
 
-@pytest.mark.parametrize("value", ["лиса 🦊", "%", "_", "'; DROP TABLE tasks", "\x00", "x" * 100_000, " veo3_FAST "])
+@for_each("value", ["лиса 🦊", "%", "_", "'; DROP TABLE tasks", "\x00", "x" * 100_000, " veo3_FAST "])
 async def test_any_text_is_taken_as_text(client: Client, value: str) -> None:
     found = ["veo3_fast"] if "veo3" in value else []
     if value != "_":

@@ -7,6 +7,7 @@ import pytest
 from mcp import Client
 from mcp_types import CallToolResult, ImageContent, TextContent
 from support.answers import answer
+from support.cases import for_each
 from support.clock import JumpingClock
 
 from kie_mcp.config import Settings
@@ -150,9 +151,9 @@ async def test_every_wrong_item_is_named_before_anything_is_sent(client: Client,
     assert sandbox.accepted == []
 
 
-@pytest.mark.parametrize("option", [{"quote": True}, {"confirm": "c_1"}, {"anyway": True}])
-@pytest.mark.parametrize("named", [{"tool": "z_image"}, {"model": "z-image"}])
-@pytest.mark.parametrize("shared", [False, True], ids=["in the item", "in the input of all"])
+@for_each("option", [{"quote": True}, {"confirm": "c_1"}, {"anyway": True}])
+@for_each("named", [{"tool": "z_image"}, {"model": "z-image"}])
+@for_each("shared", [False, True])
 async def test_an_option_of_the_batch_is_refused_in_the_input_of_an_item(
     client: Client, sandbox: Sandbox, option: dict[str, Any], named: dict[str, str], shared: bool
 ) -> None:
@@ -170,9 +171,7 @@ async def test_an_item_of_a_tool_may_be_a_variation_and_repeat_the_defaults(clie
     assert answer(quoted)["status"] == "quoted", read_text(quoted)
 
 
-@pytest.mark.parametrize(
-    "named", [{"tool": "z_image"}, {"model": "z-image"}, {"tool": "run_model", "model": "z-image"}]
-)
+@for_each("named", [{"tool": "z_image"}, {"model": "z-image"}, {"tool": "run_model", "model": "z-image"}])
 async def test_an_item_may_be_a_variation_of_an_earlier_one(client: Client, named: dict[str, str]) -> None:
     ids = []
     for more in ({}, {"variation": 1}, {"Variation": "2"}):
@@ -183,7 +182,7 @@ async def test_an_item_may_be_a_variation_of_an_earlier_one(client: Client, name
     assert "Item 1: variation" in answer(refused)["error"]["message"]
 
 
-@pytest.mark.parametrize(
+@for_each(
     "given",
     [
         {},
@@ -192,7 +191,6 @@ async def test_an_item_may_be_a_variation_of_an_earlier_one(client: Client, name
         {"prompts": ["a fox"] * 51, "model": "z-image"},
         {"retry": "t_222222222222"},
     ],
-    ids=["nothing", "no model", "two ways", "too many", "no such batch"],
 )
 async def test_a_call_that_says_too_little_or_too_much_is_refused(
     client: Client, sandbox: Sandbox, given: dict[str, Any]

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from mcp import Client
 from support.answers import answer, count_tokens, text
+from support.cases import for_each
 from support.listed import LISTED
 
 from kie_mcp.catalog.registry import MODELS
@@ -26,8 +27,8 @@ async def test_the_pages_of_models_are_small_and_together_hold_every_model(clien
     assert sorted(seen) == sorted(LISTED)
 
 
-@pytest.mark.parametrize(
-    ("said", "meant"),
+@for_each(
+    "said, meant",
     [
         ("i2v", "image-to-video"),
         ("image2video", "image-to-video"),
@@ -42,7 +43,7 @@ async def test_a_mode_has_short_names(client: Client, said: str, meant: str) -> 
     assert {row["mode"] for row in found["models"]} == {meant}
 
 
-@pytest.mark.parametrize(("said", "words"), [("tts", "tts"), ("lip-sync", "lip sync"), ("lipsync", "lipsync")])
+@for_each("said, words", [("tts", "tts"), ("lip-sync", "lip sync"), ("lipsync", "lipsync")])
 async def test_a_mode_that_no_model_has_counts_as_words(client: Client, said: str, words: str) -> None:
     found = answer(await client.call_tool("find_models", {"mode": said}))
     assert found["models"]
@@ -58,10 +59,9 @@ async def test_models_are_found_by_words_kind_mode_and_price(client: Client) -> 
     assert text(nothing) == NOTHING_FITS
 
 
-@pytest.mark.parametrize(
+@for_each(
     "given",
     [{"kind": "image"}, {"mode": "text-to-image"}, {"max_credits": 0}, {"kind": "text", "max_credits": 1}],
-    ids=str,
 )
 async def test_where_kind_mode_and_price_leave_nothing_the_words_alone_are_searched(
     client: Client, given: dict[str, Any]
@@ -81,15 +81,15 @@ async def test_a_search_for_thousands_of_words_is_refused(client: Client) -> Non
     assert answer(refused)["error"]["message"] == "find_models: words: at most 500 characters."
 
 
-@pytest.mark.parametrize("words", ["picture", "video of my cat on a bike", "midjourney", "lypsync", "face swap"])
+@for_each("words", ["picture", "video of my cat on a bike", "midjourney", "lypsync", "face swap"])
 async def test_what_is_found_by_words_is_small(client: Client, words: str) -> None:
     result = await client.call_tool("find_models", {"words": words})
     assert answer(result)["models"]
     assert count_tokens(result) <= 1000
 
 
-@pytest.mark.parametrize(
-    ("words", "tool"),
+@for_each(
+    "words, tool",
     [
         ("join my clips with a cross-fade", "edit_media"),
         ("edit video", "edit_media"),

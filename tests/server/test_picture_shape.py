@@ -95,8 +95,8 @@ async def test_the_shape_is_known_wherever_the_picture_is_on_this_machine(
     assert "aspect_ratio" in note
 
 
-@pytest.mark.parametrize(
-    ("tool", "more", "wire", "expected"),
+@for_each(
+    "tool, more, wire, expected",
     [
         ("seedream_image", {"model": "seedream/4.5-edit", "aspect_ratio": "1:1"}, "aspect_ratio", "1:1"),
         ("seedream_image", {"model": "seedream/4.5-edit", "aspect_ratio": "4:3"}, "aspect_ratio", "4:3"),

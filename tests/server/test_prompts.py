@@ -182,8 +182,8 @@ def test_a_voice_is_spoken_by_who_has_it() -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize(
-    ("name", "arguments", "words"),
+@for_each(
+    "name, arguments, words",
     [
         ("storyboard", None, "storyboard: idea is required. It takes idea, scenes, aspect_ratio, model."),
         ("storyboard", {"idea": " \n"}, "idea is required"),

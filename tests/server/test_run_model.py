@@ -29,8 +29,8 @@ WITHOUT_SCHEMA = "gpt-image-2-5-flare-text-to-image"
 """A model for which neither KIE nor the snapshot has a schema."""
 
 
-@pytest.mark.parametrize(
-    ("model", "fields", "path"),
+@for_each(
+    "model, fields, path",
     [
         (
             "kling-2.6/image-to-video",
@@ -45,14 +45,13 @@ WITHOUT_SCHEMA = "gpt-image-2-5-flare-text-to-image"
         ("veo-3-1", {"prompt": "x", "image_urls": [PICTURE], "aspect_ratio": "9:16"}, JOBS.create),
         ("veo3_fast", {"prompt": "x", "imageUrls": [PICTURE], "aspect_ratio": "9:16"}, "/api/v1/veo/generate"),
     ],
-    ids=lambda given: given if isinstance(given, str) else "",
 )
 async def test_what_is_pasted_from_kies_pages_is_sent_as_it_stands_there(
     client: Client, sandbox: Sandbox, model: str, fields: dict[str, Any], path: str
 ) -> None:
     result = await run_model(client, model, fields)
     assert not result.is_error, text(result)
-    (task,) = sandbox.accepted
+    task = sandbox.accepted[-1]
     assert task.path == path
     assert task.model == model
     sent = task.body.get("input", task.body)
@@ -77,7 +76,7 @@ async def test_an_example_of_kies_runs_with_its_callback_which_is_ignored_in_a_w
     assert "ignored" not in text(await client.call_tool("run_model", {**given, "callBackUrl": ""}))
 
 
-@pytest.mark.parametrize("model", ["kling/v2-1-pro", "kling-2.1-pro", NEW])
+@for_each("model", ["kling/v2-1-pro", "kling-2.1-pro", NEW])
 async def test_a_whole_request_of_kies_is_understood_as_input(client: Client, new_model: Sandbox, model: str) -> None:
     fields = {"prompt": "x", "image_url": PICTURE} if model != NEW else {"prompt": "x"}
     id_ = "kling/v2-1-pro" if model != NEW else NEW
@@ -89,11 +88,11 @@ async def test_a_whole_request_of_kies_is_understood_as_input(client: Client, ne
         {"input": {"input": json.dumps(fields)}},
         {"input": {**fields, "webhook_url": "https://example.com/hook"}, "callbackUrl": "https://example.com/hook"},
     ]
-    for number, given in enumerate(ways):
-        result = await client.call_tool("run_model", {"model": model, "variation": number + 1, **given})
+    for number, given in enumerate(ways, 1):
+        result = await client.call_tool("run_model", {"model": model, "variation": number, **given})
         assert not result.is_error, text(result)
-        assert fields.items() <= new_model.accepted[number].body["input"].items()
-        assert new_model.accepted[number].model == id_
+        assert fields.items() <= new_model.accepted[-1].body["input"].items()
+        assert new_model.accepted[-1].model == id_
 
 
 async def test_a_whole_request_of_another_model_is_refused(client: Client, sandbox: Sandbox) -> None:
@@ -111,15 +110,14 @@ async def test_a_body_of_a_product_api_runs_with_its_fields_beside_the_model(cli
     assert text(result).endswith("callBackUrl: ignored.")
 
 
-@pytest.mark.parametrize(
-    ("given", "words"),
+@for_each(
+    "given, words",
     [
         ({}, "input is required"),
         ({"input": {"prompt": "x"}, "prompt": "y"}, "there is no argument prompt"),
         ({"inputs": {"prompt": "x"}}, "does not take inputs"),
         ({"prompt": "x", "unchecked": True}, "input is required"),
     ],
-    ids=str,
 )
 async def test_fields_beside_the_model_are_no_input_where_that_is_not_clear(
     client: Client, sandbox: Sandbox, given: dict[str, Any], words: str
@@ -130,7 +128,7 @@ async def test_fields_beside_the_model_are_no_input_where_that_is_not_clear(
     assert sandbox.accepted == []
 
 
-@pytest.mark.parametrize(
+@for_each(
     "given",
     [
         {"input": {}, "input_json": '{"prompt": "x", "aspect_ratio": "16:9"}'},
@@ -138,24 +136,23 @@ async def test_fields_beside_the_model_are_no_input_where_that_is_not_clear(
         {"input": {"prompt": "x"}, "input_json": '{"prompt": "y", "aspect_ratio": "16:9"}'},
         {"input": '{"prompt": "x", "aspect_ratio": "16:9"}', "input_json": ""},
     ],
-    ids=str,
 )
 async def test_a_host_that_closes_the_input_passes_it_as_text(
     client: Client, sandbox: Sandbox, given: dict[str, Any]
 ) -> None:
     result = await client.call_tool("run_model", {"model": "z-image", **given})
     assert not result.is_error, text(result)
-    assert sandbox.accepted[0].body["input"].items() >= {"prompt": "x", "aspect_ratio": "16:9"}.items()
+    assert sandbox.accepted[-1].body["input"].items() >= {"prompt": "x", "aspect_ratio": "16:9"}.items()
 
 
-@pytest.mark.parametrize("name", ["quote", "Quote", " quote "])
+@for_each("name", ["quote", "Quote", " quote "])
 async def test_an_option_in_the_input_is_refused_and_not_left_out(client: Client, sandbox: Sandbox, name: str) -> None:
     said = await read_refusal(client, "z-image", {"prompt": "x", name: True})
     assert "quote: not a field of z-image's input" in said
     assert sandbox.accepted == []
 
 
-@pytest.mark.parametrize("given", ["prompt: x", "[1]", '"x"'])
+@for_each("given", ["prompt: x", "[1]", '"x"'])
 async def test_a_text_that_is_no_object_is_no_input(client: Client, sandbox: Sandbox, given: str) -> None:
     result = await client.call_tool("run_model", {"model": "z-image", "input": {}, "input_json": given})
     assert result.is_error
@@ -169,10 +166,10 @@ async def test_empty_fields_are_left_out_of_a_new_model_too(client: Client, new_
     assert new_model.accepted[0].body["input"] == {"prompt": "x", "duration": "5"}
 
 
-@pytest.mark.parametrize("nothing", ["null", "None", "undefined", ["null"], "[]"])
+@for_each("nothing", ["null", "None", "undefined", ["null"], "[]"])
 async def test_placeholders_are_left_out_of_a_new_model_too(client: Client, new_model: Sandbox, nothing: Any) -> None:
     assert not (await run_model(client, NEW, {"prompt": "x", "image_urls": nothing})).is_error
-    assert new_model.accepted[0].body["input"] == {"prompt": "x", "duration": "5"}
+    assert new_model.accepted[-1].body["input"] == {"prompt": "x", "duration": "5"}
 
 
 async def test_our_own_names_and_other_names_of_a_model_do_as_well(client: Client, sandbox: Sandbox) -> None:
@@ -196,8 +193,8 @@ async def test_a_unified_id_is_run_as_that_and_not_otherwise(client: Client, san
     assert sandbox.accepted == []
 
 
-@pytest.mark.parametrize(
-    ("fields", "words"),
+@for_each(
+    "fields, words",
     [({"prompt": "x"}, "image is required"), ({"prompt": "x", "image": PICTURE, "sed": 1}, "does not take sed")],
 )
 async def test_a_built_in_model_is_checked_by_its_class(
@@ -217,8 +214,8 @@ async def test_a_new_model_is_checked_by_its_schema_and_run(client: Client, new_
     assert task.body == {"model": NEW, "input": {"prompt": "x", "image_urls": [url], "duration": "5"}}
 
 
-@pytest.mark.parametrize(
-    ("fields", "words"),
+@for_each(
+    "fields, words",
     [
         ({}, "prompt is required"),
         ({"prompt": "x" * 51}, "prompt: String should have at most 50"),
@@ -226,7 +223,6 @@ async def test_a_new_model_is_checked_by_its_schema_and_run(client: Client, new_
         ({"prompt": "x", "sed": 1}, "there is no argument sed"),
         ({"prompt": "x", "duration": "6"}, "duration: Input should be '5' or '10'"),
     ],
-    ids=str,
 )
 async def test_what_the_schema_of_a_new_model_refuses_is_not_sent(
     client: Client, new_model: Sandbox, fields: dict[str, Any], words: str
@@ -235,11 +231,11 @@ async def test_what_the_schema_of_a_new_model_refuses_is_not_sent(
     assert new_model.accepted == []
 
 
-@pytest.mark.parametrize("models", [[{"name": "lora", "weight": 0.5}], 3, "lora"], ids=str)
+@for_each("models", [[{"name": "lora", "weight": 0.5}], 3, "lora"])
 async def test_a_new_model_may_have_a_field_called_models(client: Client, sandbox: Sandbox, models: Any) -> None:
     sandbox.discovery.add_model(NEW, {"properties": {"models": {}}})
     assert answer(await run_model(client, NEW, {"models": models}))["status"] == "succeeded"
-    assert sandbox.accepted[0].body["input"] == {"models": models}
+    assert sandbox.accepted[-1].body["input"] == {"models": models}
 
 
 async def test_without_a_schema_the_caller_has_to_be_sure(client: Client, sandbox: Sandbox) -> None:
@@ -265,7 +261,7 @@ IMAGE = {"type": "string", "format": "uri"}
     ],
     ids=str,
 )
-@pytest.mark.parametrize("names_result", [False, True])
+@for_each("names_result", [False, True])
 async def test_a_file_is_uploaded_where_a_schema_does_not_tell_files(
     client: Client, sandbox: Sandbox, tmp_path: Path, schema: dict[str, Any] | None, names_result: bool
 ) -> None:
@@ -309,7 +305,7 @@ async def test_a_reference_in_a_field_that_takes_no_file_never_reaches_kie(
     assert sandbox.accepted == []
 
 
-@pytest.mark.parametrize("name", ["a.png", "a.mp4", "a.mp3"])
+@for_each("name", ["a.png", "a.mp4", "a.mp3"])
 async def test_a_field_that_does_not_tell_what_it_takes_takes_any_file(
     client: Client, sandbox: Sandbox, tmp_path: Path, name: str
 ) -> None:
@@ -320,8 +316,8 @@ async def test_a_field_that_does_not_tell_what_it_takes_takes_any_file(
     assert "there is no file" in (await read_refusal(client, NEW, {"source": f"file://{tmp_path}/b.png"})).lower()
 
 
-@pytest.mark.parametrize(
-    ("model", "field", "value", "words"),
+@for_each(
+    "model, field, value, words",
     [
         ("z-image", "nsfw_checker", "maybe", "nsfw_checker: Input should be a valid boolean"),
         ("z-image", "enable_safety_checker", {"a": [1]}, "enable_safety_checker: Input should be a valid boolean"),
@@ -342,8 +338,8 @@ async def test_a_hidden_field_with_a_wrong_value_is_refused(
     assert sandbox.accepted == []
 
 
-@pytest.mark.parametrize(
-    ("model", "field", "given", "sent"),
+@for_each(
+    "model, field, given, sent",
     [
         ("z-image", "nsfw_checker", "false", {"nsfw_checker": False}),
         ("z-image", "nsfw_checker", True, {"nsfw_checker": True}),
@@ -357,12 +353,12 @@ async def test_a_hidden_field_is_sent_as_its_schema_wants_it(
 ) -> None:
     result = await run_model(client, model, {"prompt": "x", field: given})
     assert not result.is_error, text(result)
-    body = sandbox.accepted[0].body["input"]
+    body = sandbox.accepted[-1].body["input"]
     assert {name: body[name] for name in (field,) if name in body} == sent
 
 
-@pytest.mark.parametrize(
-    ("model", "field", "value"),
+@for_each(
+    "model, field, value",
     [
         ("z-image", "sync_mode", True),
         ("z-image", "upload_method", "s3"),
@@ -396,8 +392,8 @@ async def test_a_reference_in_a_hidden_field_never_reaches_kie(client: Client, s
     assert sandbox.accepted == []
 
 
-@pytest.mark.parametrize(("name", "near"), [("vendor/new-imag", NEW), ("veo-33", "veo3"), ("", "find_models")])
-@pytest.mark.parametrize("unchecked", [True, False])
+@for_each("name, near", [("vendor/new-imag", NEW), ("veo-33", "veo3"), ("", "find_models")])
+@for_each("unchecked", [True, False])
 async def test_an_id_that_exists_nowhere_never_reaches_a_create(
     client: Client, new_model: Sandbox, name: str, near: str, unchecked: bool
 ) -> None:

@@ -7,6 +7,7 @@ import anyio
 import pytest
 from mcp import Client
 from support.answers import answer, assert_refused, text
+from support.cases import for_each
 from support.clock import let_others_run
 
 from kie_mcp.clock import Clock
@@ -33,8 +34,8 @@ async def test_a_tool_that_is_not_there_is_an_answer_too(client: Client, sandbox
 LONG = "either/or " * 2000
 
 
-@pytest.mark.parametrize(
-    ("tool", "arguments"),
+@for_each(
+    "tool, arguments",
     [
         ("", {}),
         ("list_tasks", {"cursor": LONG}),
@@ -95,13 +96,13 @@ SPELLINGS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("tool", "spelled", "sent"), SPELLINGS, ids=[f"{t}-{s}" for t, s, _ in SPELLINGS])
+@for_each("tool, spelled, sent", SPELLINGS)
 async def test_arguments_are_understood_as_clients_spell_them(
     client: Client, sandbox: Sandbox, tool: str, spelled: dict[str, Any], sent: dict[str, Any]
 ) -> None:
     result = await client.call_tool(tool, {"prompt": "a fox", **spelled})
     assert not result.is_error, text(result)
-    body = sandbox.accepted[0].body
+    body = sandbox.accepted[-1].body
     fields = body.get("input", body)
     assert {name: fields[name] for name in sent} == sent
     assert None not in fields.values()
@@ -117,8 +118,8 @@ QUOTES: list[tuple[str, dict[str, Any], str, float]] = [
 ]
 
 
-@pytest.mark.parametrize("yes", [True, "yes", "true"])
-@pytest.mark.parametrize(("tool", "given", "model", "credits_"), QUOTES, ids=[f"{t}-{g}" for t, g, *_ in QUOTES])
+@for_each("yes", [True, "yes", "true"])
+@for_each("tool, given, model, credits_", QUOTES)
 async def test_a_default_that_is_sent_along_costs_nothing_more(
     client: Client, sandbox: Sandbox, tool: str, given: dict[str, Any], model: str, credits_: float, yes: Any
 ) -> None:
@@ -133,8 +134,8 @@ async def test_a_prompt_of_blanks_is_refused(client: Client, sandbox: Sandbox, t
         assert_refused(await client.call_tool(tool, {"prompt": prompt}), sandbox)
 
 
-@pytest.mark.parametrize(
-    ("tool", "given", "path"),
+@for_each(
+    "tool, given, path",
     [
         ("nano_banana_image", {"prompt": "a fox \ud83e"}, "prompt"),
         ("kling_video", {"shots": [{"prompt": "\udd8a", "duration": 5}]}, "shots.0.prompt"),
@@ -157,9 +158,9 @@ async def test_half_a_character_is_refused_with_its_place(
 SONG = {"audio": "https://a.example/a.mp3"}
 
 
-@pytest.mark.parametrize("quote", [True, False])
-@pytest.mark.parametrize(
-    ("tool", "given", "words"),
+@for_each("quote", [True, False])
+@for_each(
+    "tool, given, words",
     [
         ("suno_extend", {**SONG, "continue_at": "Infinity"}, "continue_at: Input should be a finite number"),
         ("suno_extend", {**SONG, "continue_at": "1e400"}, "continue_at: Input should be a finite number"),
@@ -179,8 +180,8 @@ async def test_a_number_that_cannot_be_sent_is_refused_before_anything_is_reserv
     assert "No tasks" in text(await client.call_tool("list_tasks"))
 
 
-@pytest.mark.parametrize(
-    ("tool", "given"),
+@for_each(
+    "tool, given",
     [
         ("nano_banana_image", {"prompt": "a fox"}),
         ("run_model", {"model": "nano-banana-2-1", "input": {"prompt": "a fox"}}),
@@ -195,8 +196,8 @@ async def test_what_a_host_adds_to_a_call_is_ignored(client: Client, tool: str, 
     assert not added.is_error, text(added)
 
 
-@pytest.mark.parametrize(
-    ("tool", "given", "gaps"),
+@for_each(
+    "tool, given, gaps",
     [
         ("find_models", {"words": "kling"}, {"kind": "", "max_credits": "", "mode": " "}),
         ("list_tasks", {}, {"status": "", "limit": ""}),

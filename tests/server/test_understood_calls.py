@@ -7,6 +7,7 @@ import httpx2
 import pytest
 from mcp import Client
 from support.answers import answer, text
+from support.cases import for_each
 from support.clock import JumpingClock
 
 from kie_mcp.config import Settings
@@ -31,8 +32,8 @@ async def make(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
     return answer(await client.call_tool("get_task", {"task_ids": [started["task_id"]], "wait_seconds": 600}))
 
 
-@pytest.mark.parametrize(
-    ("tool", "given", "default"),
+@for_each(
+    "tool, given, default",
     [
         ("grok_image", {"image": PICTURE}, {"aspect_ratio": "auto"}),
         ("qwen_image", {"image": PICTURE, "prompt": "snow"}, {"resolution": "1K"}),
@@ -87,7 +88,7 @@ async def test_ids_in_one_text_are_several_ids(client: Client, sandbox: Sandbox)
     assert sandbox.accepted[-1].body["input"] == {"prompt": "Hello, world", "voice_ids": ["v1", "v2"]}
 
 
-@pytest.mark.parametrize("size", ["uhd", "4K"])
+@for_each("size", ["uhd", "4K"])
 async def test_a_size_in_words_is_a_resolution(client: Client, sandbox: Sandbox, size: str) -> None:
     await make(client, "seedream_image", prompt="snow", size=size)
     assert "4K" in str(sandbox.accepted[-1].body)
