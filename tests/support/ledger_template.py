@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from support.ledgers import NewLedgers
 
 from kie_mcp.ledger.migrations import migrate
 from kie_mcp.ledger.sqlite import FILE_NAME
+from support.ledgers import NewLedgers
 
 
 @pytest.fixture
