@@ -1,4 +1,4 @@
-"""New SQLite ledgers of tests: copies of one file, because creating the tables takes five times as long as the rest."""
+"""New SQLite ledgers of tests are copies of one file."""
 
 import sqlite3
 import tempfile
@@ -6,29 +6,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from kie_mcp.ledger.migrations import migrate
 from kie_mcp.ledger.sqlite import FILE_NAME
-
-
-class _Copying:
-    """Whether new ledgers of this process are copies."""
-
-    is_on: ClassVar[bool] = True
+from support.ledgers import NewLedgers
 
 
 @pytest.fixture
 def created_tables() -> Iterator[None]:
-    """Let the ledger create the tables of each new file itself, for tests about that."""
-    _Copying.is_on = False
+    """Let each new ledger create its tables itself, for tests about that."""
+    NewLedgers.are_copies = False
     try:
         yield
     finally:
-        _Copying.is_on = True
+        NewLedgers.are_copies = True
 
 
 @cache
@@ -48,7 +43,7 @@ def _new_ledger() -> bytes:
 
 def _fill_new_file(dialect: sa.Dialect, _: object, arguments: Sequence[Any], __: Mapping[str, Any]) -> None:
     """Write the tables into the empty file that the ledger has just created, before SQLite opens it."""
-    if _Copying.is_on and dialect.driver == "aiosqlite":
+    if NewLedgers.are_copies and dialect.driver == "aiosqlite":
         path = Path(arguments[0])
         if path.name == FILE_NAME and path.exists() and not path.stat().st_size:
             path.write_bytes(_new_ledger())

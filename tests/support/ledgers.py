@@ -15,7 +15,7 @@ from kie_mcp.ledger.rows import row_from_task
 from kie_mcp.ledger.sqlite import FILE_NAME
 from kie_mcp.ledger.tables import tasks
 from kie_mcp.ledger.task import Result, Task
-from support.postgresql import PostgresqlServer
+from support.postgresql import EMPTY, LEDGER, PostgresqlServer
 
 NOW = 1_800_000_000.0
 
@@ -36,6 +36,13 @@ def task(id_: str, **more: Any) -> Task:
 def ids(tasks: Sequence[Task]) -> list[str]:
     """Return the ids of tasks."""
     return [each.id for each in tasks]
+
+
+class NewLedgers:
+    """The ledgers that the tests of this process create."""
+
+    are_copies: ClassVar[bool] = True
+    """Whether they are copies of one, because creating the tables takes five times as long as the rest."""
 
 
 class _InUse:
@@ -60,7 +67,7 @@ def find_database(folder: Path) -> tuple[PostgresqlServer, str] | None:
         return None
     name = f"t{hashlib.sha256(str(folder).encode()).hexdigest()[:20]}"
     if name not in _InUse.databases:
-        server.create_database(name)
+        server.create_database(name, LEDGER if NewLedgers.are_copies else EMPTY)
         _InUse.databases.add(name)
     return server, name
 

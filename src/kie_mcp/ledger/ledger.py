@@ -149,8 +149,9 @@ class Ledger:
             task.confirmed |= await use_confirmation(connection, confirm, task.idempotency_key, task.created)
             if check:
                 check(await _sum_spent(connection, task))
-            await connection.execute(sa.insert(tasks).values(**row_from_task(task), watcher=task.session))
-            await search_index.index_task(connection, task)
+            number = await search_index.index_task(connection, task)
+            row = row_from_task(task) | {"watcher": task.session, "number": number}
+            await connection.execute(sa.insert(tasks), row)
         return None
 
     async def split_confirmation(
@@ -219,7 +220,7 @@ class Ledger:
                 overwritten by another success with saved files, and only by the process that watches the task. A batch
                 that has ended, even as failed, is not overwritten by an earlier state of the batch.
         """
-        statement = update_task(task)
+        statement, parameters = update_task(task)
         if watcher:
             # Final states other than success may be overwritten, because they may be wrong. For example, this process
             # has received KIE's id of the task, but another process has recorded the task as unknown.
@@ -231,7 +232,7 @@ class Ledger:
             if not task.kie_id:
                 # If the row has KIE's id but `task` does not, `task` is older than the row, and must not overwrite it.
                 statement = statement.where(tasks.c.kie_id.is_(None))
-        return await self._execute(statement)
+        return await self._execute(statement, parameters)
 
     async def change(self, id_: str, change: Change) -> Task | None:
         """Read a task from its row, and change the task; no other process can change the row in between.
@@ -252,7 +253,7 @@ class Ledger:
             parts = await fetch_rows(connection, _select_parts(id_))
             task = task_from_row(rows[0])
             if change(task, [task_from_row(row) for row in parts]):
-                await connection.execute(update_task(task))
+                await connection.execute(*update_task(task))
             return task
 
     async def cancel(self, task: Task) -> None:
@@ -345,9 +346,9 @@ class Ledger:
         rows = await search_index.select_by_words(self.database, query.where(place), words, place=place, limit=limit)
         return [task_from_row(row) for row in rows]
 
-    async def _execute(self, statement: sa.Update) -> bool:
+    async def _execute(self, statement: sa.Update, parameters: Mapping[str, Any] | None = None) -> bool:
         async with self.database.writing() as connection:
-            return (await connection.execute(statement)).rowcount > 0
+            return (await connection.execute(statement, parameters)).rowcount > 0
 
     async def _select_tasks(self, query: sa.Select[Any]) -> list[Task]:
         return [task_from_row(row) for row in await self.database.select(query)]

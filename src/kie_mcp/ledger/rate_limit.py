@@ -58,8 +58,9 @@ class CreateSlots:
             taken = (await connection.execute(query.limit(slots))).scalars().all()
             if len(taken) < slots:
                 if task:
-                    update = update_task(task).where(tasks.c.watcher == task.session)
-                    if not (await connection.execute(update)).rowcount:
+                    update, parameters = update_task(task)
+                    is_ours = tasks.c.watcher == task.session
+                    if not (await connection.execute(update.where(is_ours), parameters)).rowcount:
                         return None
                 await connection.execute(sa.insert(creates).values(account=account, at=now))
                 return 0
@@ -70,8 +71,9 @@ class CreateSlots:
 
         The slot stays in use, because KIE counts refused requests, too.
         """
+        update, parameters = update_task(task)
         async with self._database.writing() as connection:
-            await connection.execute(update_task(task).where(tasks.c.watcher == task.session))
+            await connection.execute(update.where(tasks.c.watcher == task.session), parameters)
 
 
 @dataclass(frozen=True, slots=True)

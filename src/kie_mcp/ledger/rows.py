@@ -39,6 +39,8 @@ IS_LOST = sa.and_(
 
 Parts are left out: a parent task would otherwise never get the missing part, since its parts may have any age.
 """
+_UPDATE_RUNNING = sa.update(tasks).where(tasks.c.id == sa.bindparam("saved_id")).values(day=None)
+_UPDATE_ENDED = _UPDATE_RUNNING.values(day=LocalDay(tasks.c.created))
 
 
 class Check(NamedTuple):
@@ -79,19 +81,21 @@ def task_from_row(row: Mapping[str, Any]) -> Task:
     return Task(**values, results=results, estimate=tuple(estimate) if estimate else None)
 
 
-def update_task(task: Task) -> sa.Update:
-    """Return the SQL statement that saves a task. It does not save `cancelled`, which another process may have changed.
+def update_task(task: Task) -> tuple[sa.Update, dict[str, Any]]:
+    """Return the SQL statement that saves a task, and its parameters.
+
+    The statement does not save `cancelled`, which another process may have changed.
 
     The statement never deletes KIE's id from the row: a process that took the task over too early does not know the id
     that the earlier process has received.
 
     It sets the column `day` of a task that has ended, so that the task is counted in the table `spending`.
     """
-    values = row_from_task(task) | {"day": LocalDay(tasks.c.created) if task.final else None}
-    del values["cancelled"]
+    parameters = row_from_task(task) | {"saved_id": task.id}
+    del parameters["cancelled"]
     if not task.kie_id:
-        del values["kie_id"]
-    return sa.update(tasks).where(tasks.c.id == task.id).values(**values)
+        del parameters["kie_id"]
+    return _UPDATE_ENDED if task.final else _UPDATE_RUNNING, parameters
 
 
 def _is_text(value: object) -> bool:

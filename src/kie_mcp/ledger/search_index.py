@@ -40,14 +40,14 @@ def fold(text: str) -> str:
     return whole.casefold().replace("\0", " ")
 
 
-async def index_task(connection: AsyncConnection, task: Task) -> None:
-    """Give a new task the next number, and index its prompt and sources; the caller holds the lock for new tasks."""
+async def index_task(connection: AsyncConnection, task: Task) -> int:
+    """Index a new task's prompt and sources, and return its number; the caller holds the lock for new tasks."""
     highest = await connection.scalar(sa.select(sa.func.max(tasks.c.number)))
-    number = (highest or 0) + 1
-    await connection.execute(sa.update(tasks).where(tasks.c.id == task.id).values(number=number))
-    await connection.execute(sa.insert(prompts).values(rowid=number, prompt=fold(task.prompt)))
+    number = int(highest or 0) + 1
+    await connection.execute(sa.insert(prompts), {"rowid": number, "prompt": fold(task.prompt)})
     if rows := [{"source": id_, "number": number} for id_ in referenced_ids(task.arguments)]:
         await connection.execute(sa.insert(sources), rows)
+    return number
 
 
 def look_up_sources(query: sa.Select[Any], ids: Sequence[str]) -> sa.Select[Any]:

@@ -75,12 +75,10 @@ class Statistics:
             task: The task that is left out of the search.
             since: The given time, in seconds since 1970; None for the time when `task` was created.
             newest_number: What `newest_number_if_idle()` returned at the given time: tasks with higher numbers were
-                recorded later. If None, the number of `task` is used.
+                recorded later. Tasks with higher numbers than `task` were recorded later in any case.
             refund_seconds: Seconds for which a task that failed at KIE counts as running after its end.
         """
         since = task.created if since is None else since
-        own = await self._database.select(sa.select(tasks.c.number).where(tasks.c.id == task.id))
-        numbers = [row["number"] if newest_number is None else min(row["number"], newest_number) for row in own]
         overlaps = [
             tasks.c.finished.is_(None),
             tasks.c.finished >= since,
@@ -91,18 +89,22 @@ class Statistics:
             # If a task's end is before its creation, the clock was set back meanwhile, and the real times are unknown.
             # Such a task counts as running for a day after its creation.
             sa.and_(tasks.c.finished < tasks.c.created, tasks.c.created > since - 24 * 3600),
-            # A task with a higher number was recorded later. This is true even if the clock was set back.
-            *(tasks.c.number > number for number in numbers),
         ]
         # Parent tasks, batches and edits are skipped, because they cost nothing themselves. The parts of parent tasks
         # and the items of batches are tasks of their own, which these queries find.
         others = (tasks.c.id != task.id, tasks.c.route.not_in(WITHOUT_CREDITS), tasks.c.state != "prepared")
-        # Each condition has a query of its own. In one query with all conditions, SQLite would not use its indexes.
-        queries = (sa.select(tasks.c.id).where(*others, overlap).limit(1) for overlap in overlaps)
-        for query in queries:
-            if await self._database.select(query):
-                return False
-        return True
+        # Each condition has a subquery of its own. With all conditions in one, SQLite would not use its indexes.
+        found: list[sa.ColumnElement[bool]] = [
+            sa.select(tasks.c.id).where(*others, overlap).exists() for overlap in overlaps
+        ]
+        # A task with a higher number was recorded later. This is true even if the clock was set back.
+        numbered = sa.select(tasks.c.number).where(*others, tasks.c.number.is_not(None))
+        newest = numbered.order_by(tasks.c.number.desc()).limit(1).scalar_subquery()
+        own = sa.alias(tasks)
+        own_number = sa.select(own.c.number).where(own.c.id == task.id).scalar_subquery()
+        found += [newest > number for number in (own_number, newest_number) if number is not None]
+        (row,) = await self._database.select(sa.select(sa.or_(*found).label("is_busy")))
+        return not row["is_busy"]
 
     async def spending(self, by: By, since: float) -> list[Spending]:
         """Return sums over the tasks that were created at `since` or later, grouped by `by` and by outcome.
