@@ -103,12 +103,13 @@ NOT_AT_START = (
 )
 
 
-def named(module: Path) -> str:
-    return str(module.relative_to(PACKAGE))
-
-
 def room(module: Path) -> str:
     return module.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def packages_of(module: Path) -> set[str]:
+    """Return the packages that a module imports."""
+    return {name.partition(".")[0] for name in imported_names(module)}
 
 
 def test_no_modules_import_one_another_in_a_circle() -> None:
@@ -188,35 +189,35 @@ def test_the_vocabulary_has_no_more_than_25_terms() -> None:
 
 def test_only_the_ledger_speaks_sql() -> None:
     speak = {"sqlalchemy", "aiosqlite", "sqlite3", "alembic", "psycopg"}
-    found = {room(module) for module in MODULES if speak & {name.partition(".")[0] for name in imported_names(module)}}
+    found = {room(module) for module in MODULES if speak & packages_of(module)}
     assert found == {"ledger"}
 
 
-@pytest.mark.parametrize("module", [each for each in MODULES if room(each) in MAY_IMPORT], ids=named)
-def test_a_module_imports_only_from_the_rooms_before_it(module: Path) -> None:
-    ours = {name.split(".")[1] for name in imported_names(module) if name.startswith("kie_mcp.")}
-    assert ours - {"__version__", room(module)} <= MAY_IMPORT[room(module)]
+def test_a_module_imports_only_from_the_rooms_before_it() -> None:
+    for module in (each for each in MODULES if room(each) in MAY_IMPORT):
+        ours = {name.split(".")[1] for name in imported_names(module) if name.startswith("kie_mcp.")}
+        assert ours - {"__version__", room(module)} <= MAY_IMPORT[room(module)], module
 
 
-@pytest.mark.parametrize("module", [each for each in MODULES if room(each) not in SPEAK_MCP], ids=named)
-def test_only_the_server_and_the_commands_know_mcp(module: Path) -> None:
-    assert not {"mcp", "mcp_types"} & {name.partition(".")[0] for name in imported_names(module)}
+def test_only_the_server_and_the_commands_know_mcp() -> None:
+    for module in (each for each in MODULES if room(each) not in SPEAK_MCP):
+        assert not {"mcp", "mcp_types"} & packages_of(module), module
 
 
-@pytest.mark.parametrize("module", [each for each in MODULES if room(each) == "catalog"], ids=named)
-def test_the_catalogue_needs_nothing_but_pydantic_and_a_check_of_schemas(module: Path) -> None:
-    outside = {name.partition(".")[0] for name in imported_names(module)} - sys.stdlib_module_names
-    assert outside <= {"kie_mcp", "pydantic", "pydantic_core", "jsonschema_rs"}
+def test_the_catalogue_needs_nothing_but_pydantic_and_a_check_of_schemas() -> None:
+    for module in (each for each in MODULES if room(each) == "catalog"):
+        outside = packages_of(module) - sys.stdlib_module_names
+        assert outside <= {"kie_mcp", "pydantic", "pydantic_core", "jsonschema_rs"}, module
 
 
-@pytest.mark.parametrize("module", MODULES, ids=named)
-def test_nothing_imports_asyncio_where_anyio_does(module: Path) -> None:
-    assert not {"asyncio", "httpx", "requests"} & {name.partition(".")[0] for name in imported_names(module)}
+def test_nothing_imports_asyncio_where_anyio_does() -> None:
+    for module in MODULES:
+        assert not {"asyncio", "httpx", "requests"} & packages_of(module), module
 
 
-@pytest.mark.parametrize("module", [each for each in MODULES if room(each) != "catalog"], ids=named)
-def test_no_module_is_longer_than_400_lines(module: Path) -> None:
-    assert len(module.read_text(encoding="utf-8").splitlines()) <= 400
+def test_no_module_is_longer_than_400_lines() -> None:
+    for module in (each for each in MODULES if room(each) != "catalog"):
+        assert len(module.read_text(encoding="utf-8").splitlines()) <= 400, module
 
 
 def test_the_first_answers_wait_for_no_heavy_import() -> None:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from mcp import Client, StdioServerParameters
+from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import CallToolResult
-from support.commands import COMMAND, environment, run_command, serve_and_record, serve_command
+from support.commands import environment, run_command, serve_and_record, serve_command
 from support.preloaded import preloaded_parameters
 from support.runners import saved_files
 
@@ -44,10 +44,7 @@ async def test_stdio_is_served_with_and_without_a_command(arguments: tuple[str, 
         "KIE_MCP_DATA_DIR": str(tmp_path / "data"),
         "KIE_MCP_OUTPUT_DIR": str(tmp_path / "out"),
     }
-    server = StdioServerParameters(
-        command=COMMAND[0], args=[*COMMAND[1:], *arguments], env=environment(**settings), cwd=tmp_path
-    )
-    async with Client(server) as client:
+    async with Client(preloaded_parameters(environment(**settings), *arguments, cwd=tmp_path)) as client:
         assert len((await client.list_tools()).tools) == SHOWN
         made = await draw(client)
     assert made.structured_content

@@ -53,15 +53,15 @@ def reasons(expected: Path) -> dict[str, str]:
 
 
 @contextmanager
-def serve_profile(folder: Path) -> Iterator[str]:
-    """Run serve.py and give the URL that it serves at."""
-    command = [sys.executable, str(HERE / "serve.py"), str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+def serve_profiles(folder: Path, count: int) -> Iterator[list[str]]:
+    """Run serve.py and give the URLs of so many servers."""
+    command = [sys.executable, str(HERE / "serve.py"), *(str(folder / str(number)) for number in range(count))]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as servers:
         try:
-            assert server.stdout
-            yield server.stdout.readline().strip()
+            assert servers.stdout
+            yield [servers.stdout.readline().strip() for _ in range(count)]
         finally:
-            server.terminate()
+            servers.terminate()
 
 
 @dataclass(frozen=True)
@@ -78,25 +78,18 @@ class Result:
     """What is not as expected; empty when everything is."""
 
 
-def run(each: Run, node: Path) -> Result:
-    """Run a suite against a server of its own; return the result."""
+def run(each: Run, node: Path, url: str) -> Result:
+    """Run a suite against the server at a URL; return the result."""
     package = node / "node_modules" / each.suite
     program = [str(node / "node_modules" / ".bin" / "node"), str(package / "dist" / "index.js"), "server"]
-    with tempfile.TemporaryDirectory() as scratch, serve_profile(Path(scratch) / "server") as url:
-        folder = Path(scratch) / "results"
-        options = ["--url", url, "--output-dir", str(folder), "--expected-failures", str(each.expected), *each.options]
+    with tempfile.TemporaryDirectory() as folder:
+        options = ["--url", url, "--output-dir", folder, "--expected-failures", str(each.expected), *each.options]
         ran = subprocess.run([*program, *options], capture_output=True, text=True, timeout=SECONDS, check=False)
-        scenarios = [json.loads(checks.read_text(encoding="utf-8")) for checks in folder.glob("*/checks.json")]
+        scenarios = [json.loads(checks.read_text(encoding="utf-8")) for checks in Path(folder).glob("*/checks.json")]
     count = Counter(check["status"] for checks in scenarios for check in checks)
     version = json.loads((package / "package.json").read_text(encoding="utf-8"))["version"]
     wrong = ran.stdout.rpartition("=== SUMMARY ===")[2] + ran.stderr if ran.returncode else ""
     return Result(each, version, len(scenarios), count, wrong)
-
-
-def show(node: Path) -> str:
-    """Return what is wrong with the gallery in the MCP Inspector; empty when it shows a picture."""
-    with tempfile.TemporaryDirectory() as scratch, serve_profile(Path(scratch)) as url:
-        return inspector.show(node / "node_modules", url)
 
 
 def table(results: list[Result]) -> str:
@@ -118,9 +111,13 @@ def table(results: list[Result]) -> str:
 def main(node: str, *options: str) -> int:
     """Run all suites at once, as each mostly waits. With --check, compare the document instead of writing it."""
     modules = Path(node).absolute()
-    with ThreadPoolExecutor() as at_once:
-        shown = at_once.submit(show, modules)
-        results = list(at_once.map(lambda each: run(each, modules), RUNS))
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        serve_profiles(Path(scratch), len(RUNS) + 1) as (for_inspector, *urls),
+        ThreadPoolExecutor() as at_once,
+    ):
+        shown = at_once.submit(inspector.show, modules / "node_modules", for_inspector)
+        results = list(at_once.map(lambda each, url: run(each, modules, url), RUNS, urls))
     wrong = [
         f"{each.wrong}\n{each.version} at {each.run.revision} is not as expected." for each in results if each.wrong
     ]

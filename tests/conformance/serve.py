@@ -1,10 +1,11 @@
 """The real server on the sandbox, with the official suite's tools, prompts and resources beside its own.
 
-`python tests/conformance/serve.py FOLDER` serves it on a free port of this machine and prints the address.
+`python tests/conformance/serve.py FOLDER...` serves one for each folder on a free port of this machine, in one process,
+because most of a start is imports, and prints the addresses.
 """
 
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -232,14 +233,16 @@ def _handler(server: Server[Any], method: str) -> Handler:
     return entry.handler
 
 
-def main(folder: str) -> None:
+async def serve(folders: Sequence[str]) -> None:
     """Serve until the process is ended."""
-    config = configure(http.build_streamable_app(profile(Path(folder)), HOST), HOST)
-    listener = open_port(HOST, 0, config.backlog)
-    sys.stdout.write(f"http://{HOST}:{listener.getsockname()[1]}{http.PATH}\n")
-    sys.stdout.flush()
-    anyio.run(uvicorn.Server(config).serve, [listener])
+    async with anyio.create_task_group() as group:
+        for folder in folders:
+            config = configure(http.build_streamable_app(profile(Path(folder)), HOST), HOST)
+            listener = open_port(HOST, 0, config.backlog)
+            sys.stdout.write(f"http://{HOST}:{listener.getsockname()[1]}{http.PATH}\n")
+            group.start_soon(uvicorn.Server(config).serve, [listener])
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    anyio.run(serve, sys.argv[1:])

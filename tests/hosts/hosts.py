@@ -10,6 +10,8 @@ from pathlib import Path
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 INSTALLED = ROOT / ".hosts"
+UV = Path(sys.executable).with_name("uv")
+"""Installs the packages of Python hosts: with pip, that takes longer than playing all wishes."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Host:
             try:
                 ran = subprocess.run(command, capture_output=True, text=True, check=False)
             except FileNotFoundError:
-                return f"{self.title} cannot be installed: there is no {command[0]} on PATH."
+                return f"{self.title} cannot be installed: there is no {command[0]}."
             if ran.returncode:
                 return f"{self.title} cannot be installed: {ran.stderr.strip()[-500:]}"
         self._stamp.write_text("\n".join(self.packages), encoding="utf-8")
@@ -77,8 +79,8 @@ class Host:
             npm = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error"]
             return [[*npm, "--prefix", str(self.folder), *self.packages]]
         environment = self.folder / ".venv"
-        pip = [str(environment / "bin" / "python"), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-        return [[sys.executable, "-m", "venv", "--clear", str(environment)], [*pip, *self.packages]]
+        make, fill = [str(UV), "venv", "-q", "--clear", "--python", sys.executable], [str(UV), "pip", "install", "-q"]
+        return [[*make, str(environment)], [*fill, "--python", str(environment), *self.packages]]
 
     def command(self) -> list[str]:
         """Return the driver's command. Node finds packages only in folders above a module, so there it is copied."""

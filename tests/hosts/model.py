@@ -40,6 +40,8 @@ class Handler(BaseHTTPRequestHandler):
 
     server: ScriptedModel
     protocol_version = "HTTP/1.1"
+    # Otherwise the content would wait until the client has acknowledged the headers, which it does after 40 ms.
+    disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
         """Answer with an empty list of models."""

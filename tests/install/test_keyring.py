@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support.commands import COMMAND, environment
+from support.commands import run_command
 
 KEY = "0123456789abcdef0123456789abcdef"
 BACKEND = """
@@ -36,11 +36,7 @@ def settings(tmp_path: Path) -> dict[str, str]:
 
 
 def run(settings: dict[str, str], *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-    # The module of the keyring is on PYTHONPATH, which a forked command does not read.
-    command, env = [*COMMAND, *arguments], environment(**(settings | more))
-    return subprocess.run(
-        command, cwd=Path(settings["HOME"]), env=env, capture_output=True, text=True, timeout=60, check=False
-    )
+    return run_command(*arguments, cwd=Path(settings["HOME"]), **(settings | more))
 
 
 def test_the_key_goes_into_the_keyring_and_the_server_takes_it_from_there(

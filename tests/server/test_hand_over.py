@@ -7,12 +7,14 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mcp.server.apps import APP_MIME_TYPE, Apps
 from support.commands import COMMAND
+from support.effort import Effort
 from support.preloaded import preloaded_command
 
 from kie_mcp.server.handshake import shapes
@@ -26,6 +28,8 @@ ENVELOPE = {"_meta": {shapes.PROTOCOL_VERSION: "2026-07-28", shapes.CAPABILITIES
 LISTS = ("tools/list", "prompts/list", "resources/list", "resources/templates/list")
 CALL = {"name": "find_models", "arguments": {"query": "a fox"}}
 GALLERY = {"extensions": {Apps.identifier: {"mimeTypes": [APP_MIME_TYPE]}}}
+CLIENTS = [*product(("2024-11-05", "2025-11-25", "2026-07-28"), ({}, GALLERY))]
+"""Each version and both capabilities are tried, and each week all of these."""
 
 
 @pytest.fixture
@@ -150,8 +154,9 @@ def test_messages_written_at_once_are_answered_in_order(environment: dict[str, s
         assert talk.end() == (0, b"")
 
 
-@pytest.mark.parametrize("capabilities", [{}, GALLERY], ids=["plain", "gallery"])
-@pytest.mark.parametrize("version", ["2024-11-05", "2025-11-25", "2026-07-28"])
+@pytest.mark.parametrize(
+    ("version", "capabilities"), CLIENTS if Effort.is_thorough else [CLIENTS[0], CLIENTS[3], CLIENTS[5]]
+)
 def test_the_sdk_goes_on_with_the_client_that_it_did_not_meet(
     environment: dict[str, str], version: str, capabilities: dict[str, Any]
 ) -> None:
@@ -177,15 +182,16 @@ def test_the_sdk_goes_on_with_the_client_that_it_did_not_meet(
 
 @pytest.mark.parametrize("tools", ["standard", "image"], ids=["from the file", "from the SDK"])
 @pytest.mark.parametrize("at_once", [True, False])
-@pytest.mark.parametrize("probe", ["server/discover", *LISTS])
+@pytest.mark.parametrize("probes", [("server/discover",), LISTS], ids=["discover", "lists"])
 def test_a_client_that_probes_and_then_initializes_is_connected(
-    environment: dict[str, str], tools: str, at_once: bool, probe: str
+    environment: dict[str, str], tools: str, at_once: bool, probes: tuple[str, ...]
 ) -> None:
     """@ai-sdk/mcp does so when the answer to its probe is late; the SDK would refuse it (-32022)."""
     # Without first answers from the file, nothing depends on how long the import takes.
     command = COMMAND if tools == "standard" else preloaded_command()
     with start(environment | {"KIE_MCP_TOOLS": tools}, command) as talk:
-        messages = [("server/discover", ENVELOPE, 0), (probe, ENVELOPE, 1), ("initialize", INITIALIZE, 2)]
+        first = [(method, ENVELOPE, id_) for id_, method in enumerate(("server/discover", *probes))]
+        messages = [*first, ("initialize", INITIALIZE, 10)]
         if at_once:
             talk.send(*messages)
             answers = [talk.read() for _ in messages]
@@ -194,13 +200,13 @@ def test_a_client_that_probes_and_then_initializes_is_connected(
             for each in messages:
                 talk.send(each)
                 answers.append(talk.read())
-        assert [each["id"] for each in answers] == [0, 1, 2]
+        assert [each["id"] for each in answers] == [id_ for _, _, id_ in messages]
         assert answers[0]["result"]["supportedVersions"] == ["2026-07-28"]
-        assert answers[2]["result"]["protocolVersion"] == "2025-11-25"
-        talk.send(("notifications/initialized", None, None), ("tools/call", CALL, 3))
+        assert answers[-1]["result"]["protocolVersion"] == "2025-11-25"
+        talk.send(("notifications/initialized", None, None), ("tools/call", CALL, 11))
         assert not talk.read()["result"].get("isError")
         # Now the era is decided.
-        talk.send(("server/discover", ENVELOPE, 4))
+        talk.send(("server/discover", ENVELOPE, 12))
         assert talk.read()["error"]["code"] == -32600
 
 

@@ -7,6 +7,7 @@ import ast
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -21,8 +22,13 @@ Graph = Mapping[str, set[str]]
 """For each module or room, the modules or rooms that it imports."""
 
 
-def imported_names(module: Path) -> Iterator[str]:
-    """Yield the dotted names that a module imports, also inside functions and for type checking."""
+@cache
+def imported_names(module: Path) -> frozenset[str]:
+    """Return the dotted names that a module imports, also inside functions and for type checking."""
+    return frozenset(_find_imported_names(module))
+
+
+def _find_imported_names(module: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

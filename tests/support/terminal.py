@@ -6,7 +6,8 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 
-from support.commands import COMMAND, environment
+from support.commands import environment
+from support.preloaded import preloaded_command
 
 OWN_TERMINAL = (
     "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execvp(sys.argv[1], sys.argv[1:])"
@@ -20,8 +21,8 @@ def run_in_terminal(
     answers: Sequence[tuple[str, str]] = (),
     size_px: tuple[int, int] = (0, 0),
 ) -> tuple[int, str]:
-    """Run kie-mcp with some arguments, as `run_program_in_terminal()` says."""
-    return run_program_in_terminal(settings, *COMMAND, *arguments, answers=answers, size_px=size_px)
+    """Run kie-mcp with some arguments, as `run_program_in_terminal()` says; it takes the terminal by itself."""
+    return _run([*preloaded_command(), *arguments], settings, answers, size_px)
 
 
 def run_program_in_terminal(
@@ -38,6 +39,12 @@ def run_program_in_terminal(
         answers: Pairs of the end of a question that the command asks, and the text that the person types.
         size_px: Width and height of the terminal, which has 40 rows of 80 columns; 0 if the terminal does not tell it.
     """
+    return _run([sys.executable, "-c", OWN_TERMINAL, *command], settings, answers, size_px)
+
+
+def _run(
+    command: Sequence[str], settings: Mapping[str, str], answers: Sequence[tuple[str, str]], size_px: tuple[int, int]
+) -> tuple[int, str]:
     # These modules are imported here, because Windows does not have them.
     import fcntl
     import pty
@@ -47,7 +54,7 @@ def run_program_in_terminal(
     controller, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 80, *size_px))
     with subprocess.Popen(
-        [sys.executable, "-c", OWN_TERMINAL, *command],
+        command,
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,

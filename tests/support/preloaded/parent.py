@@ -1,5 +1,6 @@
 """The process that has imported everything: it forks one process for each relay, and ends with its stdin."""
 
+import fcntl
 import gc
 import importlib
 import marshal
@@ -10,6 +11,8 @@ import shutil
 import signal
 import socket
 import sys
+import termios
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -108,11 +111,22 @@ def become(wanted: Wanted) -> None:
     os.close(here)
     os.environ.clear()
     os.environ.update(wanted.environment)
+    sys.path[:0] = filter(None, wanted.environment.get("PYTHONPATH", "").split(os.pathsep))
+    if os.isatty(0):
+        take_terminal()
     # The parent's own streams remember its encoding, and that they could seek.
     encoding = wanted.environment.get("PYTHONIOENCODING", "utf-8")
     sys.stdout = os.fdopen(1, "w", encoding=encoding, closefd=False)
     sys.stderr = os.fdopen(2, "w", encoding=encoding, errors="backslashreplace", closefd=False)
     sys.argv = ["kie-mcp", *wanted.arguments]
+
+
+def take_terminal() -> None:
+    """Make stdin the terminal of this process, as a terminal emulator does for the program that it starts."""
+    os.setsid()
+    # The terminal that the tests were started in is already that of another session.
+    with suppress(PermissionError):
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def import_everything() -> None:
