@@ -12,6 +12,7 @@ from mcp import Client
 from pydantic import SecretStr
 from support import preloaded
 from support.accounts import make_key, run_provider, serve_accounts
+from support.certificates import trust_nobody
 from support.clock import JumpingClock, JumpingLoop
 from support.effort import Effort
 from support.ledgers import find_url, open_ledger, use_server
@@ -80,6 +81,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # The processes of this run inherit the PATH of the first one.
     if not hasattr(config, "workerinput"):
         prefer_newest_ffmpeg()
+        trust_nobody()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

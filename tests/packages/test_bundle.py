@@ -18,6 +18,7 @@ from manifests import write_all
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
 from project import read_constraints, read_project
+from support.certificates import find_environment_of_machine
 from support.paths import ROOT
 
 from kie_mcp.server.selection import Selection
@@ -69,7 +70,8 @@ def prepare(command: list[str], folder: Path, environment: dict[str, str]) -> No
 
 def build_environment(home: Path) -> dict[str, str]:
     """Return the environment of a client: that of this machine, without settings of ours and without a virtual one."""
-    own = {name: value for name, value in os.environ.items() if not name.startswith(("KIE_", "VIRTUAL_ENV", "PYTHON"))}
+    machine = find_environment_of_machine()
+    own = {name: value for name, value in machine.items() if not name.startswith(("KIE_", "VIRTUAL_ENV", "PYTHON"))}
     cache = subprocess.run([BIN / "uv", "cache", "dir"], capture_output=True, text=True, check=True).stdout.strip()
     path = f"{BIN}{os.pathsep}{own.get('PATH', '')}"
     return {**own, "HOME": str(home), "UV_CACHE_DIR": cache, "UV_PYTHON": sys.executable, "PATH": path}

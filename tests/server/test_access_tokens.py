@@ -128,11 +128,12 @@ async def test_a_good_token_is_taken(http: httpx2.AsyncClient, issuer: str) -> N
     assert (await call(http, several)).json()["may_spend"] is False
 
 
-@pytest.mark.parametrize("attack", ATTACKS)
-async def test_a_bad_token_is_refused_without_a_reason(http: httpx2.AsyncClient, issuer: str, attack: str) -> None:
-    refused = await call(http, ATTACKS[attack](claims_for(issuer, URL)))
-    assert (refused.status_code, refused.json()) == (401, REFUSAL)
-    assert refused.headers["www-authenticate"].startswith('Bearer error="invalid_token", error_description="Auth')
+async def test_a_bad_token_is_refused_without_a_reason(http: httpx2.AsyncClient, issuer: str) -> None:
+    for attack, forge in ATTACKS.items():
+        refused = await call(http, forge(claims_for(issuer, URL)))
+        assert (refused.status_code, refused.json()) == (401, REFUSAL), attack
+        told = refused.headers["www-authenticate"]
+        assert told.startswith('Bearer error="invalid_token", error_description="Auth'), attack
 
 
 @pytest.mark.parametrize("header", ["jku", "x5u", "jwk"])

@@ -55,7 +55,7 @@ async def url(
 async def serve(
     settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock, issuer: str, **changed: Any
 ) -> AsyncIterator[str]:
-    app = App(settings, local_files=False, transport=transport, clock=clock)
+    app = App(settings.model_copy(update={"save": False}), local_files=False, transport=transport, clock=clock)
     known = {"budget_claim": CLAIM, "max_credits_per_day": CAP, "repeat_window": 0} | changed
     async with serve_accounts(app, issuer, **known) as address:
         yield address
@@ -76,7 +76,7 @@ async def make(client: Client) -> dict[str, Any]:
     return answer(await client.call_tool("nano_banana_image", {"prompt": "a fox"}))
 
 
-async def make_until_refused(client: Client, most: int = 10) -> dict[str, Any] | None:
+async def make_until_refused(client: Client, most: int = 6) -> dict[str, Any] | None:
     """Make pictures; return the error of the first one that is refused, or None if so many could be made."""
     for _ in range(most):
         made = await make(client)
@@ -148,21 +148,20 @@ async def test_no_broken_claim_counts_as_no_cap(
 ) -> None:
     async with serve(settings, transport, clock, issuer, max_credits_per_day=None) as url:
         for value in BROKEN:
-            async with connect(url, issuer, **{"sub": f"with {value!r:.20}", CLAIM: value}) as client:
+            async with connect(url, issuer, **{CLAIM: value}) as client:
                 assert (await make(client))["error"]["category"] == "configuration", value
     assert sandbox.accepted == []
 
 
-@pytest.mark.parametrize(("value", "cap"), [(0, 0), (500, 500), (500.5, 500.5), ("500", 500), (" 5e2 ", 500)])
 async def test_a_budget_is_a_number_or_a_text_with_one(
-    settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock, issuer: str, value: object, cap: float
+    settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock, issuer: str
 ) -> None:
-    async with (
-        serve(settings, transport, clock, issuer, max_credits_per_day=None) as url,
-        connect(url, issuer, **{CLAIM: value}) as client,
-    ):
-        assert await read_cap(client) == cap
-        assert ("error" in await make(client)) == (cap == 0)
+    value: object
+    async with serve(settings, transport, clock, issuer, max_credits_per_day=None) as url:
+        for value, cap in ((0, 0), (500, 500), (500.5, 500.5), ("500", 500), (" 5e2 ", 500)):
+            async with connect(url, issuer, **{CLAIM: value}) as client:
+                assert await read_cap(client) == cap, value
+                assert ("error" in await make(client)) == (cap == 0), value
 
 
 async def test_each_call_goes_by_the_budget_in_its_own_token(url: str, issuer: str) -> None:
@@ -177,7 +176,7 @@ async def test_a_batch_that_was_begun_within_a_budget_goes_on_after_it_was_lower
     settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock, issuer: str, sandbox: Sandbox
 ) -> None:
     """KIE takes 20 creates in 10 seconds, so the other items are started later, here by another server."""
-    given = {"model": "z-image", "prompts": [f"fox {n}" for n in range(25)], "max_credits": 100}
+    given = {"model": "z-image", "prompts": [f"fox {n}" for n in range(22)], "max_credits": 100}
     with JumpingClock.hold():
         async with (
             serve(settings, transport, clock, issuer, wait_seconds=0) as url,
@@ -192,7 +191,7 @@ async def test_a_batch_that_was_begun_within_a_budget_goes_on_after_it_was_lower
         asked = {"task_ids": [batch["task_id"]], "wait_seconds": 600}
         assert answer(await client.call_tool("get_task", asked))["status"] == "succeeded"
         assert (await make(client))["error"]["category"] == "cap_reached"
-    assert len(sandbox.accepted) == 25
+    assert len(sandbox.accepted) == 22
 
 
 @pytest.mark.parametrize(

@@ -102,26 +102,25 @@ async def test_kie_calls_without_the_token_of_callers_and_is_asked_at_once(
         assert [task.state for task in await runner.ledger.page()] == ["running"]
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda path: path[:-1] + ("A" if path[-1] != "A" else "B"),
-        lambda path: path.rsplit("/", 1)[0] + "/",
-        lambda path: path.rsplit("/", 1)[0],
-        lambda path: path.rsplit("/", 1)[0] + "/%FF%00",
-        lambda path: path.replace("/callbacks/t_", "/callbacks/t_a"),
-        lambda path: path.replace("/callbacks/", "/callbacks/..%2F"),
-        lambda path: f"{path}/more",
-        lambda path: f"/kie{path}",
-    ],
-)
-async def test_no_other_address_exists(settings: Settings, clock: JumpingClock, change: Any) -> None:
+async def test_no_other_address_exists(settings: Settings, clock: JumpingClock) -> None:
     async with stage(settings, clock) as it:
         await it.start()
-        code, reads = await count_reads(it, change(it.address), clock)
-        # What is no address at all belongs to callers with the token.
-        assert code in (401, 404)
-        assert reads == 0
+        path = it.address
+        parent = path.rsplit("/", 1)[0]
+        for other in (
+            path[:-1] + ("A" if path[-1] != "A" else "B"),
+            f"{parent}/",
+            parent,
+            f"{parent}/%FF%00",
+            path.replace("/callbacks/t_", "/callbacks/t_a"),
+            path.replace("/callbacks/", "/callbacks/..%2F"),
+            f"{path}/more",
+            f"/kie{path}",
+        ):
+            code, reads = await count_reads(it, other, clock)
+            # What is no address at all belongs to callers with the token.
+            assert code in (401, 404), other
+            assert reads == 0, other
 
 
 async def test_an_address_is_only_called(settings: Settings, clock: JumpingClock) -> None:

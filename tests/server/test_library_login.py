@@ -165,13 +165,12 @@ async def test_pages_that_begin_to_log_in_at_once_are_all_opened(browser: httpx2
         assert reached == [page, pages[1]]
 
 
-@pytest.mark.parametrize(
-    "to", ["https://evil.example", "//evil.example", "/library/../x", "/mcp", "/library@evil.example"]
-)
-async def test_the_login_leads_to_pages_of_this_server_alone(browser: httpx2.AsyncClient, to: str) -> None:
+async def test_the_login_leads_to_pages_of_this_server_alone(browser: httpx2.AsyncClient) -> None:
     account = str(browser.base_url.join("/account"))
-    # The last redirect is the one to the page of the account.
-    assert await log_in(browser, f"{account}/login?to={to}", "ann", account) == account
+    for to in ("https://evil.example", "//evil.example", "/library/../x", "/mcp", "/library@evil.example"):
+        # The last redirect is the one to the page of the account.
+        assert await log_in(browser, f"{account}/login?to={to}", "ann", account) == account, to
+        browser.cookies.clear()
 
 
 async def test_who_may_only_look_changes_nothing_in_the_browser(

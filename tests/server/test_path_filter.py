@@ -5,6 +5,7 @@ from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import pytest
+from support.cases import for_each
 
 from kie_mcp.config import Settings
 from kie_mcp.server.app import App
@@ -20,7 +21,7 @@ def image(settings: Settings) -> PathFilter:
     return PathFilter(App(settings.model_copy(update=folders), local_files=False))
 
 
-@pytest.mark.parametrize(
+@for_each(
     "value",
     [
         {"resource": "kie://tasks/t_1234567890ab/media/1"},
@@ -39,8 +40,8 @@ def test_urls_prompts_and_longer_paths_stay_as_they_are(image: PathFilter, value
     assert image.hide(value) == value
 
 
-@pytest.mark.parametrize(
-    ("told", "shown"),
+@for_each(
+    "told, shown",
     [
         ("/media/2026-09-30-fox-t_1234567890ab-1.png", "kie://tasks/t_1234567890ab/media/1"),
         (f"/old/2026-09-30-{'x' * LONGEST_MODEL}-t_12-3-2.png", "kie://tasks/t_12/media/3"),
@@ -69,7 +70,7 @@ def test_paths_are_hidden_also_in_file_urls(image: PathFilter, told: str, shown:
     assert image.hide({"message": told}) == {"message": shown}
 
 
-@pytest.mark.parametrize(
+@for_each(
     "path",
     [
         "/media/fox.png",
@@ -107,7 +108,7 @@ def test_all_folders_that_files_are_read_from_are_hidden(
     assert paths.hide("Look out!") == "Look out!"
 
 
-@pytest.mark.parametrize(
+@for_each(
     "told",
     [
         r"C:\Users\Ann\cat.png",
@@ -124,7 +125,7 @@ def test_a_path_of_windows_is_found_however_it_is_written(told: str) -> None:
     assert not folders.pattern.search(r"D:\C:\Users\Anna")
 
 
-@pytest.mark.parametrize(
+@for_each(
     "part",
     ["/ ", " either/or", " /2026-01-01-", "2026-01-01-", " /a/2026-01-01-x-t_a-1", ' /"', " /:", "https://", "file:"],
 )

@@ -44,6 +44,19 @@ async def test_every_listed_tool_and_every_tool_named_in_a_description_has_the_p
     assert [tool.name for tool in listed if BARE_NAME.search(tool.model_dump_json())] == []
 
 
+@pytest.mark.parametrize("prefix", ["", "kie"])
+async def test_the_schema_of_each_listed_tool_is_found_by_the_listed_name(settings: Settings, prefix: str) -> None:
+    """Over HTTP, the SDK asks for it before each call, and would otherwise list all tools."""
+    server = build_server(App(settings.model_copy(update={"prefix": prefix})))
+    assert server.get_tool_input_schema
+    async with Client(server) as client:
+        for tool in (await client.list_tools()).tools:
+            found = server.get_tool_input_schema(tool.name)
+            assert found, tool.name
+            assert found["properties"].keys() == tool.input_schema["properties"].keys(), tool.name
+    assert server.get_tool_input_schema("no_tool") is None
+
+
 async def test_the_instructions_and_prompts_name_tools_with_the_prefix(client: Client) -> None:
     assert client.instructions
     assert "kie_get_task" in client.instructions

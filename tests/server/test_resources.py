@@ -13,6 +13,7 @@ import pytest
 from mcp import Client, MCPError
 from mcp_types import INVALID_PARAMS, BlobResourceContents, ResourceLink, TextResourceContents
 from support.answers import answer, wait_for_end
+from support.cases import for_each
 from support.listed import LISTED
 
 from kie_mcp.clock import Clock
@@ -64,7 +65,7 @@ async def test_the_addresses_are_listed(client: Client) -> None:
         assert said["description"]
 
 
-@pytest.mark.parametrize("uri", ["kie://credits", "kie://library", "kie://models", "kie://tasks", "kie://uploads"])
+@for_each("uri", ["kie://credits", "kie://library", "kie://models", "kie://tasks", "kie://uploads"])
 async def test_every_listed_address_can_be_read(client: Client, uri: str) -> None:
     assert isinstance(await read(client, uri), dict)
 
@@ -79,7 +80,7 @@ async def test_all_models(client: Client) -> None:
     assert sorted(row["model"] for row in rows) == sorted(LISTED)
 
 
-@pytest.mark.parametrize("id_", ["veo3", "kling/v2-1-pro", "kling-2.1-pro"])
+@for_each("id_", ["veo3", "kling/v2-1-pro", "kling-2.1-pro"])
 async def test_one_model_with_its_slash_spelled_either_way(client: Client, id_: str) -> None:
     plain = await read(client, f"kie://models/{id_}")
     assert id_ in (plain["model"], *plain["aliases"])
@@ -165,12 +166,13 @@ async def test_a_file_is_handed_over_up_to_4_mb(client: Client, size: int, given
             await client.read_resource(uri)
 
 
-@pytest.mark.parametrize("number", ["0", "2", "-1", "1.0", "one", "", "1/2", "../1", "9" * 5000])
-async def test_a_file_that_a_task_has_not_is_not_there(client: Client, number: str) -> None:
+async def test_a_file_that_a_task_has_not_is_not_there(client: Client) -> None:
     made = answer(await wait_for_end(client, await client.call_tool("nano_banana_image", {"prompt": "a fox"})))
-    with pytest.raises(MCPError) as refused:
-        await client.read_resource(f"kie://tasks/{made['task_id']}/media/{number}")
-    assert refused.value.code == INVALID_PARAMS
+    uri = f"kie://tasks/{made['task_id']}/media"
+    for number in ("0", "2", "-1", "1.0", "one", "", "1/2", "../1", "9" * 5000):
+        with pytest.raises(MCPError) as refused:
+            pytest.fail(f"{number}: {await client.read_resource(f'{uri}/{number}')}")
+        assert refused.value.code == INVALID_PARAMS, number
 
 
 async def test_uploads_with_when_they_go(client: Client, tmp_path: Path) -> None:
@@ -191,7 +193,7 @@ async def test_an_upload_that_is_gone_is_not_shown(client: Client, tmp_path: Pat
         await read(client, f"kie://uploads/{made['upload_id']}")
 
 
-@pytest.mark.parametrize(
+@for_each(
     "uri",
     [
         "kie://",

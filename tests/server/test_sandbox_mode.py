@@ -28,19 +28,21 @@ def look_around(settings: Settings, clock: JumpingClock, **changed: Any) -> Abst
 
 
 @pytest.mark.parametrize("route", ["documented", "service"])
-@pytest.mark.parametrize(("model", "fields"), LEGACY.items(), ids=LEGACY)
 async def test_a_model_that_kie_dropped_runs_on_request_only(
-    settings: Settings, clock: JumpingClock, model: str, fields: dict[str, str], route: str
+    settings: Settings, clock: JumpingClock, route: str
 ) -> None:
-    call = {"model": model, "input": fields}
-    async with look_around(settings, clock, route=route) as client:
-        refused = await client.call_tool("run_model", call)
-    async with look_around(settings, clock, route=route, sandbox_legacy=True) as client:
-        made = await wait_for_end(client, await client.call_tool("run_model", call))
-        described = await client.call_tool("describe_model", {"model": model})
-    assert answer(refused)["error"]["category"] == "not_offered"
-    assert answer(made)["status"] == "succeeded"
-    assert "gone" not in text(described)
+    async with (
+        look_around(settings, clock, route=route) as today,
+        look_around(settings, clock, route=route, sandbox_legacy=True) as client,
+    ):
+        for model, fields in LEGACY.items():
+            call = {"model": model, "input": fields}
+            refused = await today.call_tool("run_model", call)
+            made = await wait_for_end(client, await client.call_tool("run_model", call))
+            described = await client.call_tool("describe_model", {"model": model})
+            assert answer(refused)["error"]["category"] == "not_offered", model
+            assert answer(made)["status"] == "succeeded", model
+            assert "gone" not in text(described), model
 
 
 async def test_the_balance_at_the_start_is_a_setting(settings: Settings, clock: JumpingClock) -> None:

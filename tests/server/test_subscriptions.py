@@ -20,6 +20,7 @@ from mcp_types import (
     UnsubscribeRequestParams,
 )
 from support.answers import answer
+from support.cases import for_each
 from support.clock import JumpingClock, pass_time_until, wait_until
 from support.runners import InterceptedKie, model_call, run_runner, run_to_end
 from support.servers import serve_app
@@ -358,8 +359,14 @@ async def test_who_comes_anew_is_told_of_the_next_change_whatever_was_told_befor
                 assert await read_notified_uris(stream, app) == set()
 
 
-@pytest.mark.parametrize(
-    ("uri", "words"),
+@pytest.fixture
+async def client_of_2025(app: App) -> AsyncIterator[Client]:
+    async with connect_legacy(app, Notifications()) as client:
+        yield client
+
+
+@for_each(
+    "uri, words",
     [
         ("kie://models", "Only kie://credits"),
         ("kie://models/veo3", "Only kie://credits"),
@@ -371,13 +378,12 @@ async def test_who_comes_anew_is_told_of_the_next_change_whatever_was_told_befor
         ("kie://tasks/лиса 🦊", "There is no task"),
     ],
 )
-async def test_what_never_changes_cannot_be_subscribed_to(app: App, uri: str, words: str) -> None:
-    async with connect_legacy(app, Notifications()) as client:
-        with pytest.raises(MCPError) as refused:
-            await subscribe(client, uri)
-        assert refused.value.code == -32602
-        assert words in str(refused.value)
-        assert refused.value.error.data == {"uri": uri}
+async def test_what_never_changes_cannot_be_subscribed_to(client_of_2025: Client, uri: str, words: str) -> None:
+    with pytest.raises(MCPError) as refused:
+        await subscribe(client_of_2025, uri)
+    assert refused.value.code == -32602
+    assert words in str(refused.value)
+    assert refused.value.error.data == {"uri": uri}
 
 
 async def test_a_connection_has_so_many_subscriptions_and_no_more(app: App) -> None:

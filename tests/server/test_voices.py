@@ -3,10 +3,13 @@
 import pytest
 from mcp import Client
 from support.answers import answer, assert_both_forms_agree, text
+from support.clients import connect
+from support.clock import JumpingClock
 from support.facts import market
 
 from kie_mcp.catalog.registry import MODELS
 from kie_mcp.catalog.voices import ELEVENLABS, GOOGLE
+from kie_mcp.config import Settings
 from kie_mcp.sandbox.app import Sandbox
 
 pytestmark = pytest.mark.anyio
@@ -26,9 +29,8 @@ def test_every_speech_model_has_voices() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("words", "name"),
-    [
+async def test_a_voice_is_found_by_what_people_say(client: Client) -> None:
+    for words, name in (
         ("a calm British man", "Nathaniel"),
         ("deep male voice, calming", "Benjamin"),
         ("female radio presenter", "Rachel M"),
@@ -36,12 +38,10 @@ def test_every_speech_model_has_voices() -> None:
         ("young women for social media", "Brittney"),
         ("Arabella", "Arabella"),
         ("Kore", "woman, firm"),
-    ],
-)
-async def test_a_voice_is_found_by_what_people_say(client: Client, words: str, name: str) -> None:
-    result = await client.call_tool("find_voices", {"words": words})
-    assert_both_forms_agree(result)
-    assert any(each["about"].startswith(name) for each in answer(result)["voices"])
+    ):
+        result = await client.call_tool("find_voices", {"words": words})
+        assert_both_forms_agree(result)
+        assert any(each["about"].startswith(name) for each in answer(result)["voices"]), words
 
 
 async def test_a_voice_that_was_found_can_be_used_and_listened_to(client: Client, sandbox: Sandbox) -> None:
@@ -89,9 +89,10 @@ async def test_find_models_names_the_tool_that_finds_voices(client: Client) -> N
     assert "find_voices" not in text(await client.call_tool("find_models", {"words": "lip sync"}))
 
 
-@pytest.mark.parametrize(
-    ("voice", "words"),
-    [
+async def test_a_voice_that_kie_does_not_list_is_sent_with_a_note(
+    settings: Settings, sandbox: Sandbox, clock: JumpingClock
+) -> None:
+    notes = (
         ("Nobody", 'KIE lists no voice "Nobody". find_voices'),
         ("Arabela", 'KIE lists no voice "Arabela". Similar: Arabella'),
         ("a calm British man", "Similar: Nathaniel"),
@@ -99,16 +100,14 @@ async def test_find_models_names_the_tool_that_finds_voices(client: Client) -> N
         (" rachel", ""),
         ("NOpBlnGInO9m6vDvFkFC", ""),
         ("AnyOtherIdOf20Letter", ""),
-    ],
-)
-async def test_a_voice_that_kie_does_not_list_is_sent_with_a_note(
-    client: Client, sandbox: Sandbox, voice: str, words: str
-) -> None:
-    spoken = await client.call_tool("elevenlabs_speech", {"prompt": "Hello.", "voice": voice})
-    lines = [{"prompt": "Hello.", "voice": voice}, {"prompt": "You.", "voice": voice}]
-    talked = await client.call_tool("run_model", {"model": "eleven_v3", "input": {"lines": lines}})
-    for result in (spoken, talked):
-        assert_both_forms_agree(result)
-        assert text(result).count("KIE lists no voice") == bool(words)
-        assert words in text(result)
-    assert len(sandbox.accepted) == 2
+    )
+    async with connect(settings, sandbox.app, clock, save=False) as client:
+        for voice, words in notes:
+            spoken = await client.call_tool("elevenlabs_speech", {"prompt": "Hello.", "voice": voice})
+            lines = [{"prompt": "Hello.", "voice": voice}, {"prompt": "You.", "voice": voice}]
+            talked = await client.call_tool("run_model", {"model": "eleven_v3", "input": {"lines": lines}})
+            for result in (spoken, talked):
+                assert_both_forms_agree(result)
+                assert text(result).count("KIE lists no voice") == bool(words), voice
+                assert words in text(result), voice
+    assert len(sandbox.accepted) == 2 * len(notes)

@@ -1,7 +1,9 @@
 """A ledger in which somebody, or a fault of the disk, has broken rows: lists and reports still answer."""
 
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from itertools import product
 
 import pytest
 from mcp import Client
@@ -55,59 +57,70 @@ def break_row(settings: Settings, id_: str, column: str, value: object) -> None:
         assert file.execute(f"UPDATE tasks SET {column} = ? WHERE id = ?", (value, id_)).rowcount == 1
 
 
+@contextmanager
+def broken_row(settings: Settings, id_: str, column: str, value: object) -> Iterator[None]:
+    """Let a task's row be broken inside the block; afterwards the ledger is as it was before."""
+    path = settings.state_dir / "ledger.sqlite3"
+    with closing(sqlite3.connect(path)) as ledger, closing(sqlite3.connect(":memory:")) as before:
+        ledger.backup(before)
+        break_row(settings, id_, column, value)
+        yield
+        before.backup(ledger)
+
+
 async def make(client: Client, prompt: str) -> str:
     return str(answer(await client.call_tool("nano_banana_image", {"prompt": prompt}))["task_id"])
 
 
-@pytest.mark.parametrize(("column", "value"), BROKEN, ids=[f"{name}-{str(value)[:20]!r}" for name, value in BROKEN])
-async def test_one_broken_row_is_shown_as_broken_and_ends_no_list(
-    client: Client, settings: Settings, column: str, value: object
-) -> None:
+async def test_one_broken_row_is_shown_as_broken_and_ends_no_list(client: Client, settings: Settings) -> None:
     whole, broken = await make(client, "a heron at dawn"), await make(client, "a heron at noon")
-    break_row(settings, broken, column, value)
-    listed = await client.call_tool("list_tasks", {})
-    assert not listed.is_error
-    rows = {row["task_id"]: row for row in answer(listed)["tasks"]}
-    assert f"is broken ({column})" in rows[broken]["broken"]
-    assert f"is broken ({column})" in text(listed)
-    assert "broken" not in rows[whole]
-    for tool, arguments in (
-        ("list_tasks", {"words": "dawn"}),
-        ("list_tasks", {"limit": 1}),
-        ("library", {}),
-        ("library", {"words": "dawn", "min_credits": 0, "made_from": broken}),
-        ("spend_report", {"days": 3650}),
-        ("spend_report", {"by": "model"}),
-        ("nano_banana_image", {"prompt": "a third", "quote": True}),
-        ("nano_banana_image", {"prompt": "a third"}),
-    ):
-        result = await client.call_tool(tool, arguments)
-        assert not result.is_error, text(result)
-    shown = await client.call_tool("get_task", {"task_ids": [broken]})
-    assert "broken_row" in text(shown)
-    assert "internal" not in text(shown)
-    for uri in ("kie://library", "kie://tasks", f"kie://tasks/{broken}"):
-        assert (await client.read_resource(uri)).contents
-    assert not (await client.call_tool("view_media", {"task_id": whole})).is_error
+    for column, value in BROKEN:
+        case = f"{column} {value!r:.40}"
+        with broken_row(settings, broken, column, value):
+            listed = await client.call_tool("list_tasks", {})
+            assert not listed.is_error, case
+            told = {row["task_id"]: row["broken"] for row in answer(listed)["tasks"] if "broken" in row}
+            assert list(told) == [broken], case
+            assert f"is broken ({column})" in told[broken], case
+            assert f"is broken ({column})" in text(listed), case
+            for tool, arguments in (
+                ("list_tasks", {"words": "dawn"}),
+                ("list_tasks", {"limit": 1}),
+                ("library", {}),
+                ("library", {"words": "dawn", "min_credits": 0, "made_from": broken}),
+                ("spend_report", {"days": 3650}),
+                ("spend_report", {"by": "model"}),
+                ("nano_banana_image", {"prompt": "a third", "quote": True}),
+                ("nano_banana_image", {"prompt": "a third"}),
+                ("view_media", {"task_id": whole}),
+            ):
+                result = await client.call_tool(tool, arguments)
+                assert not result.is_error, f"{case}: {text(result)}"
+            shown = text(await client.call_tool("get_task", {"task_ids": [broken]}))
+            assert "broken_row" in shown, case
+            assert "internal" not in shown, case
+            for uri in ("kie://library", "kie://tasks", f"kie://tasks/{broken}"):
+                assert (await client.read_resource(uri)).contents, case
 
 
-@pytest.mark.parametrize("value", ["{", "[]", "{}", '{"items": [{}], "max_credits": 9, "repairs": ""}', None])
 async def test_a_broken_batch_is_shown_and_its_retry_is_refused_before_anything_is_sent(
-    client: Client, settings: Settings, sandbox: Sandbox, value: str | None
+    client: Client, settings: Settings, sandbox: Sandbox
 ) -> None:
     given = {"prompts": ["a heron", "a crow"], "model": "z-image", "max_credits": 9}
     batch = answer(await client.call_tool("make_batch", given))["task_id"]
-    break_row(settings, batch, "request", value)
-    for tool, arguments in (
-        ("get_task", {"task_ids": [batch]}),
-        ("gallery_task", {"task_id": batch}),
-        ("view_media", {"task_id": batch}),
-    ):
-        assert "internal" not in str((await client.call_tool(tool, arguments)).content), tool
-    refused = await client.call_tool("make_batch", {"retry": batch, "max_credits": 9})
-    assert answer(refused)["error"]["billed"] is False
-    assert "is broken (request)" in text(refused)
-    assert len(sandbox.accepted) == 2
+    for value in ("{", "[]", "{}", '{"items": [{}], "max_credits": 9, "repairs": ""}', None):
+        with broken_row(settings, batch, "request", value):
+            for tool, arguments in (
+                ("get_task", {"task_ids": [batch]}),
+                ("gallery_task", {"task_id": batch}),
+                ("view_media", {"task_id": batch}),
+            ):
+                shown = str((await client.call_tool(tool, arguments)).content)
+                assert "internal" not in shown, f"{value}: {tool}"
+            refused = await client.call_tool("make_batch", {"retry": batch, "max_credits": 9})
+            assert answer(refused)["error"]["billed"] is False, value
+            assert "is broken (request)" in text(refused), value
+            assert len(sandbox.accepted) == 2, value
 
 
 async def test_pages_go_on_behind_a_broken_row(client: Client, settings: Settings) -> None:
@@ -131,23 +144,22 @@ async def test_a_broken_row_is_not_followed_and_not_written_over(client: Client,
         assert file.execute("SELECT texts FROM tasks WHERE id = ?", (id_,)).fetchone() == ("[1]",)
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        {"words": "heron " * 1_500},
-        {"words": " ".join(f"word{number}" for number in range(5_000))},
-        {"words": "x" * 100_000},
-        {"words": "%_\\'\"?*"},
-        {"model": "x" * 100_000},
-        {"model": "%"},
-    ],
-    ids=["1500", "5000", "long", "signs", "model", "percent"],
-)
-@pytest.mark.parametrize("tool", ["list_tasks", "library"])
-async def test_a_search_of_any_length_is_answered(client: Client, tool: str, arguments: dict[str, str]) -> None:
+SEARCHES = [
+    {"words": "heron " * 1_500},
+    {"words": " ".join(f"word{number}" for number in range(5_000))},
+    {"words": "x" * 100_000},
+    {"words": "%_\\'\"?*"},
+    {"model": "x" * 100_000},
+    {"model": "%"},
+]
+
+
+async def test_a_search_of_any_length_is_answered(client: Client) -> None:
     id_ = await make(client, "A HERON, ÉTÉ")
-    found = await client.call_tool(tool, arguments)
-    assert not found.is_error
-    assert (id_ in text(found)) == arguments.get("words", "").startswith("heron")
-    assert id_ in text(await client.call_tool(tool, {"words": "été heron"}))
+    for tool, arguments in product(("list_tasks", "library"), SEARCHES):
+        case = f"{tool} {arguments!s:.40}"
+        found = await client.call_tool(tool, arguments)
+        assert not found.is_error, case
+        assert (id_ in text(found)) == arguments.get("words", "").startswith("heron"), case
+        assert id_ in text(await client.call_tool(tool, {"words": "été heron"})), case
     assert not (await client.call_tool("library", {"made_from": "x" * 100_000})).is_error

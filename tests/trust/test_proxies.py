@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount, Route
+from support.cases import for_each
 from support.proxies import Proxy, run_proxy, serve_tls, write_certificate
 
 from kie_mcp.errors import ConfigurationError, InvalidCall
@@ -108,7 +109,7 @@ PRIVATE = (
 )
 
 
-@pytest.mark.parametrize("url", PRIVATE)
+@for_each("url", PRIVATE)
 async def test_a_link_that_names_a_private_address_is_not_asked_of_the_proxy(
     proxy: Proxy, tmp_path: Path, url: str
 ) -> None:
@@ -116,6 +117,7 @@ async def test_a_link_that_names_a_private_address_is_not_asked_of_the_proxy(
         with pytest.raises(InvalidCall, match=r"private address|is not https"):
             await download(link, tmp_path / "out")
         assert proxy.asked == asked
+        proxy.asked.clear()
     assert not list((tmp_path / "out").iterdir())
 
 

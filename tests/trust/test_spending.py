@@ -22,6 +22,8 @@ pytestmark = pytest.mark.anyio
 CLIP: dict[str, Any] = {"prompt": "a fox"}
 """60 credits' worth of Veo."""
 PICTURE_CREDITS = 4
+UNASKED = 3
+"""Pictures that may be made in an hour before a call needs a confirmation."""
 OUTCOMES = {"refused": "code:422", "too few credits": "code:402", "unknown": "reset-after", "failed": "fail"}
 """What may become of a create, with the sandbox's fault that causes it."""
 
@@ -29,13 +31,13 @@ OUTCOMES = {"refused": "code:422", "too few credits": "code:402", "unknown": "re
 @pytest.fixture
 def careful(settings: Settings) -> Settings:
     """Settings under which a clip needs a confirmation and every call is another task."""
-    return settings.model_copy(update={"confirm_above": 50, "repeat_window": 0})
+    return settings.model_copy(update={"confirm_above": 50, "repeat_window": 0, "save": False})
 
 
 @pytest.fixture
 def hourly(settings: Settings) -> Settings:
-    """Settings under which ten pictures of one hour need no confirmation, and the eleventh does."""
-    return settings.model_copy(update={"confirm_hourly": 10 * PICTURE_CREDITS})
+    """Settings under which some pictures of one hour need no confirmation, and the next one does."""
+    return settings.model_copy(update={"confirm_hourly": UNASKED * PICTURE_CREDITS, "save": False})
 
 
 @asynccontextmanager
@@ -123,36 +125,36 @@ async def test_one_yes_is_one_comparison(careful: Settings, sandbox: Sandbox, cl
     assert len(sandbox.accepted) == 2
 
 
-async def test_ten_pictures_are_made_unasked_and_the_next_one_is_asked_about(
+async def test_some_pictures_are_made_unasked_and_the_next_one_is_asked_about(
     hourly: Settings, sandbox: Sandbox, clock: JumpingClock
 ) -> None:
     async with connect(hourly, sandbox.app, clock) as client:
-        for number in range(10):
+        for number in range(UNASKED):
             assert not (await draw(client, number)).is_error
-        refused = await draw(client, 10)
+        refused = await draw(client, UNASKED)
         for words in (
             "nano-banana-2-1 may cost 4 credits ($0.02",
-            "40 credits ($0.20) were spent in the last hour without asking.",
-            "Above 40 in an hour, the next call needs the user's word.",
-            "The balance is 960 credits ($4.80).",
+            "12 credits ($0.06) were spent in the last hour without asking.",
+            "Above 12 in an hour, the next call needs the user's word.",
+            "The balance is 988 credits ($4.94).",
             "only the operator can raise KIE_MCP_CONFIRM_HOURLY",
         ):
             assert words in text(refused)
-        assert len(sandbox.accepted) == 10
+        assert len(sandbox.accepted) == UNASKED
         # A yes lets counting begin anew.
-        assert not (await draw(client, 10, confirm=find_confirmation(refused))).is_error
-        for number in range(11, 21):
-            assert not (await draw(client, number)).is_error
-        assert find_confirmation(await draw(client, 21))
+        assert not (await draw(client, UNASKED, confirm=find_confirmation(refused))).is_error
+        for number in range(UNASKED):
+            assert not (await draw(client, 10 + number)).is_error
+        assert find_confirmation(await draw(client, 20))
 
 
 async def test_an_hour_later_counting_begins_anew(hourly: Settings, sandbox: Sandbox, clock: JumpingClock) -> None:
     async with connect(hourly, sandbox.app, clock) as client:
-        for number in range(10):
+        for number in range(UNASKED):
             await draw(client, number)
-        assert find_confirmation(await draw(client, 10))
+        assert find_confirmation(await draw(client, UNASKED))
         clock.now += 3600
-        assert not (await draw(client, 10)).is_error
+        assert not (await draw(client, UNASKED)).is_error
 
 
 async def test_fifty_calls_at_once_on_two_servers_stop_at_the_same_sum(
@@ -166,25 +168,22 @@ async def test_fifty_calls_at_once_on_two_servers_stop_at_the_same_sum(
     async with two_servers(hourly, sandbox, clock) as servers, anyio.create_task_group() as group:
         for number in range(50):
             group.start_soon(make, servers[number % 2], number)
-    assert len(sandbox.accepted) == 10
-    assert len([each for each in results if find_confirmation(each)]) == 40
+    assert len(sandbox.accepted) == UNASKED
+    assert len([each for each in results if find_confirmation(each)]) == 50 - UNASKED
 
 
-@pytest.mark.parametrize("how", [{"anyway": True}, {"variation": 2}, {"confirm": "c_abcdefghjkmn"}], ids=str)
-async def test_no_argument_gets_around_the_sum(
-    hourly: Settings, sandbox: Sandbox, clock: JumpingClock, how: dict[str, Any]
-) -> None:
+async def test_no_argument_gets_around_the_sum(hourly: Settings, sandbox: Sandbox, clock: JumpingClock) -> None:
+    compared = {"prompt": "x", "models": ["google/nano-banana", "nano-banana-2"], "max_credits": 100}
+    how: dict[str, Any]
     async with connect(hourly, sandbox.app, clock) as client:
-        for number in range(10):
+        for number in range(UNASKED):
             await draw(client, number)
-        assert find_confirmation(await draw(client, 10, **how))
-        models = ["google/nano-banana", "nano-banana-2"]
-        assert find_confirmation(
-            await client.call_tool("compare_models", {"prompt": "x", "models": models, "max_credits": 100} | how)
-        )
+        for how in ({"anyway": True}, {"variation": 2}, {"confirm": "c_abcdefghjkmn"}):
+            assert find_confirmation(await draw(client, UNASKED, **how)), how
+            assert find_confirmation(await client.call_tool("compare_models", compared | how)), how
         # What costs nothing is not asked about: a quote, a repeated call, a free model.
-        assert answer(await draw(client, 10, quote=True))["status"] == "quoted"
-    assert len(sandbox.accepted) == 10
+        assert answer(await draw(client, UNASKED, quote=True))["status"] == "quoted"
+    assert len(sandbox.accepted) == UNASKED
 
 
 async def test_a_client_that_can_ask_shows_what_was_spent(
@@ -200,33 +199,33 @@ async def test_a_client_that_can_ask_shows_what_was_spent(
 
     for era in ("legacy", "auto"):
         async with connect(hourly, sandbox.app, clock, era=era, on_elicitation=agree) as client:
-            for number in range(11):
+            for number in range(UNASKED + 1):
                 assert not (await draw(client, number, variation=len(asked) + 1)).is_error
         clock.now += 3600
     assert len(asked) == 2
-    assert "40 credits ($0.20) were spent in the last hour without asking." in asked[0]
-    assert "The balance is 960 credits ($4.80)." in asked[0]
+    assert "12 credits ($0.06) were spent in the last hour without asking." in asked[0]
+    assert "The balance is 988 credits ($4.94)." in asked[0]
 
 
 async def test_a_yes_to_one_dear_call_counts_for_the_hour_too(
     hourly: Settings, sandbox: Sandbox, clock: JumpingClock
 ) -> None:
     async with connect(hourly, sandbox.app, clock, confirm_above=50) as client:
-        for number in range(9):
+        for number in range(UNASKED - 1):
             await draw(client, number)
         refused = await client.call_tool("veo_video", CLIP)
         # The user sees what else was spent.
-        assert "36 credits ($0.18) were spent in the last hour without asking." in text(refused)
+        assert "8 credits ($0.04) were spent in the last hour without asking." in text(refused)
         assert "KIE_MCP_CONFIRM_ABOVE" in text(refused)
         await client.call_tool("veo_video", CLIP | {"confirm": find_confirmation(refused)})
-        for number in range(9, 19):
+        for number in range(10, 10 + UNASKED):
             assert not (await draw(client, number)).is_error
 
 
 async def test_nothing_is_counted_at_0(settings: Settings, sandbox: Sandbox, clock: JumpingClock) -> None:
     assert Settings.model_fields["confirm_hourly"].default == 300
-    async with connect(settings, sandbox.app, clock, confirm_hourly=0) as client:
-        for number in range(12):
+    async with connect(settings, sandbox.app, clock, confirm_hourly=0, wait_seconds=0) as client:
+        for number in range(6):
             assert not (await client.call_tool("veo_video", {"prompt": f"fox {number}"})).is_error
 
 

@@ -5,6 +5,7 @@ import re
 import time
 import unicodedata
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -79,21 +80,20 @@ def find_unseen(shown: str) -> set[str]:
     )
 
 
-@pytest.mark.parametrize("words", WHOLE)
-def test_letters_of_all_languages_and_emoji_stay(words: str) -> None:
-    assert make_visible(words) == one_line(words) == words
-    assert json.loads(escape_unseen(json.dumps({"a": words}, ensure_ascii=False))) == {"a": words}
-    assert words in escape_unseen(words)
+def test_letters_of_all_languages_and_emoji_stay() -> None:
+    for words in WHOLE:
+        assert make_visible(words) == one_line(words) == words
+        assert json.loads(escape_unseen(json.dumps({"a": words}, ensure_ascii=False))) == {"a": words}
+        assert words in escape_unseen(words)
 
 
-@pytest.mark.parametrize(("words", "shown"), WITHOUT_MARKS.items())
-def test_what_has_no_width_leaves_no_space_in_a_word(words: str, shown: str) -> None:
-    assert make_visible(words) == shown
+def test_what_has_no_width_leaves_no_space_in_a_word() -> None:
+    assert {words: make_visible(words) for words in WITHOUT_MARKS} == WITHOUT_MARKS
 
 
-@pytest.mark.parametrize("words", [*WHOLE, *WITHOUT_MARKS, HOSTILE])
-def test_a_visible_text_stays_as_it_is(words: str) -> None:
-    assert make_visible(make_visible(words)) == make_visible(words)
+def test_a_visible_text_stays_as_it_is() -> None:
+    for words in (*WHOLE, *WITHOUT_MARKS, HOSTILE):
+        assert make_visible(make_visible(words)) == make_visible(words), words
 
 
 def test_no_character_hides_in_a_text() -> None:
@@ -228,25 +228,26 @@ async def test_the_terminal_shows_no_control_characters(tmp_path: Path) -> None:
         assert not [line for line in ran.stdout.splitlines() if line.startswith("t_2")]
 
 
-@pytest.mark.parametrize("half", ['"\\ud83d"', '"\udc00"'], ids=["escaped", "raw"])
-@pytest.mark.parametrize(
-    ("params", "place"),
-    [
+HALVES = ('"\\ud83d"', '"\udc00"')
+"""Half a character, as JSON escapes it and as it is."""
+
+
+async def test_over_http_half_a_character_is_answered_with_its_place(
+    settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock
+) -> None:
+    places = (
         ('{"name": "nano_banana_image", "arguments": {"prompt": HALF}}', "prompt"),
         ('{"name": "run_model", "arguments": {"model": "x", "input": {"a": [1, HALF]}}}', "input.a.1"),
         ('{"name": HALF, "arguments": {}}', "params.name"),
-    ],
-)
-async def test_over_http_half_a_character_is_answered_with_its_place(
-    settings: Settings, transport: httpx2.ASGITransport, clock: JumpingClock, half: str, params: str, place: str
-) -> None:
+    )
     app = App(settings, local_files=False, transport=transport, clock=clock)
-    body = f'{{"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {params.replace("HALF", half)}}}'
     headers = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
-    async with serve_app(build_http_app(app, host="127.0.0.1")) as url, httpx2.AsyncClient() as http:
-        answered = (await http.post(url, content=body.encode("utf-8", "surrogatepass"), headers=headers)).json()
-        whole = body.replace(half, '"\\ud83d\\ude00"')
-        assert (await http.post(url, content=whole, headers=headers)).status_code in (200, 400)
-    assert answered["id"] == 7
-    assert f"{place}: has half a character" in answered["error"]["message"]
-    assert "Nothing was sent." in answered["error"]["message"]
+    async with serve_app(build_http_app(app, host="127.0.0.1")) as url, httpx2.AsyncClient(headers=headers) as http:
+        for half, (params, place) in product(HALVES, places):
+            body = f'{{"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {params.replace("HALF", half)}}}'
+            answered = (await http.post(url, content=body.encode("utf-8", "surrogatepass"))).json()
+            whole = body.replace(half, '"\\ud83d\\ude00"')
+            assert (await http.post(url, content=whole)).status_code in (200, 400), ascii(body)
+            assert answered["id"] == 7, ascii(body)
+            assert f"{place}: has half a character" in answered["error"]["message"], ascii(body)
+            assert "Nothing was sent." in answered["error"]["message"], ascii(body)

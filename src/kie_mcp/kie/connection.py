@@ -33,7 +33,7 @@ def open_http(transport: httpx2.AsyncBaseTransport | None = None) -> httpx2.Asyn
         if transport:
             return httpx2.AsyncClient(transport=transport, timeout=TIMEOUT, headers={"User-Agent": USER_AGENT})
         find_proxies()
-        return httpx2.AsyncClient(verify=_load_certificates(), timeout=TIMEOUT, headers={"User-Agent": USER_AGENT})
+        return httpx2.AsyncClient(verify=load_certificates(), timeout=TIMEOUT, headers={"User-Agent": USER_AGENT})
     except (ImportError, ValueError, httpx2.InvalidURL):
         # The message of httpx2's error is not shown, because it may contain the password of the proxy.
         raise ConfigurationError(
@@ -54,11 +54,11 @@ async def preload_certificates() -> None:
     """
     # The error is ignored here, because `open_http()` will report it.
     with suppress(OSError):
-        await anyio.to_thread.run_sync(_load_certificates)
+        await anyio.to_thread.run_sync(load_certificates)
 
 
-def _load_certificates() -> ssl.SSLContext:
-    """Load the trusted certificates (17 ms, 0.8 MB); they are cached, so that the clients of all tenants share them.
+def load_certificates() -> ssl.SSLContext:
+    """Load the trusted certificates (17 ms, 0.8 MB); they are cached, so that all HTTP clients share them.
 
     They are loaded again if the environment variable SSL_CERT_FILE or SSL_CERT_DIR has changed.
     """

@@ -116,6 +116,8 @@ def build_server(
         on_list_prompts=prompts.list_prompts,
         on_get_prompt=prompts.get_prompt,
         on_completion=completions.complete,
+        # Without this, the SDK would run tools/list before each call over HTTP, to compare the call's headers with it.
+        get_tool_input_schema=app.selection.find_input_schema,
     )
     if tenants:
         from kie_mcp.server.accounts.app_of_caller import use_app_of_caller

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -49,6 +49,11 @@ class Selection:
         self.tools = [tool for name, tool in tools.items() if name in self.names]
         self.list_result = ListToolsResult.model_validate({"tools": self.tools})
         self.only_utilities = self.names.issubset(utilities)
+        self._schemas = {f"{self.prefix}{tool['name']}": tool["inputSchema"] for tool in self.tools}
+
+    def find_input_schema(self, name: str) -> Mapping[str, Any] | None:
+        """Return the schema of a selected tool's arguments, by the name with the prefix; None if there is none."""
+        return self._schemas.get(name)
 
 
 def _check_prefix(prefix: str) -> str:

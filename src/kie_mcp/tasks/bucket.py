@@ -28,6 +28,7 @@ from anyio.lowlevel import RunVar
 from kie_mcp import disk
 from kie_mcp.clock import Clock, to_utc
 from kie_mcp.errors import ConfigurationError
+from kie_mcp.kie.connection import load_certificates
 from kie_mcp.ledger.task import BUCKET_SCHEME, TASK_ID, Result, Task
 from kie_mcp.tasks.file_cache import MAX_BYTES, FileCache
 from kie_mcp.tasks.partial_files import PartialFile, Unreachable
@@ -187,7 +188,7 @@ class BucketStorage(Storage):
         """Check the bucket: write an empty object, and delete it again if the credentials allow that."""
         await self._put(PROBE, b"", 0, "application/octet-stream")
         url = await self._run(self._sign, "DELETE", PROBE, REQUEST_TIME)
-        async with httpx2.AsyncClient(timeout=TIMEOUT) as http:
+        async with httpx2.AsyncClient(verify=load_certificates(), timeout=TIMEOUT) as http:
             with suppress(httpx2.HTTPError):
                 await http.delete(url)
 
@@ -215,7 +216,7 @@ class BucketStorage(Storage):
         """
         url = await self._run(self._sign, "PUT", name, REQUEST_TIME)
         headers = {"Content-Length": str(size), "Content-Type": mime_type}
-        async with httpx2.AsyncClient(timeout=TIMEOUT) as http:
+        async with httpx2.AsyncClient(verify=load_certificates(), timeout=TIMEOUT) as http:
             try:
                 response = await http.put(url, content=content, headers=headers)
             except httpx2.HTTPError as error:

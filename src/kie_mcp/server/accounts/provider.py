@@ -13,6 +13,7 @@ from mcp.client.auth.utils import build_oauth_authorization_server_metadata_disc
 from starlette.authentication import AuthenticationError
 
 from kie_mcp.clock import Clock
+from kie_mcp.kie.connection import load_certificates
 
 if TYPE_CHECKING:
     from jwt.algorithms import AllowedPublicKeys
@@ -135,7 +136,7 @@ async def _read_description(issuer: str) -> Description:
         KeyError: When the metadata has no address of the keys.
         PyJWTError: When the provider publishes no key.
     """
-    async with httpx2.AsyncClient(timeout=TIMEOUT_SECONDS) as client:
+    async with httpx2.AsyncClient(verify=load_certificates(), timeout=TIMEOUT_SECONDS) as client:
         metadata = await _read_metadata(client, issuer)
         address = str(metadata["jwks_uri"])
         if urlsplit(address).scheme != "https" and urlsplit(issuer).scheme == "https":
