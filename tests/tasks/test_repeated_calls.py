@@ -10,6 +10,7 @@ import pytest
 from mcp import Client
 from mcp_types import CallToolResult
 from support.answers import answer, text
+from support.cases import for_each
 from support.clients import connect
 from support.clock import JumpingClock, let_others_run
 from support.media_files import picture
@@ -508,8 +509,8 @@ async def test_a_runner_gives_back_the_unknown_task_in_place_of_an_error(
 NEAR_A = {"prompt": "a café\nat dawn", "images": ["https://e.example/A.png?k=1"]}
 
 
-@pytest.mark.parametrize(
-    ("again", "is_same"),
+@for_each(
+    "again, is_same",
     [
         ({"prompt": "a cafe\u0301\nat dawn"}, True),
         ({"prompt": "a café \t\r\nat dawn \n"}, True),
@@ -522,7 +523,6 @@ NEAR_A = {"prompt": "a café\nat dawn", "images": ["https://e.example/A.png?k=1"
         ({"images": ["http://e.example/A.png?k=1"]}, False),
         ({"images": ["https://e.example/A.png?k=2"]}, False),
     ],
-    ids=str,
 )
 def test_calls_that_differ_only_in_what_nobody_sees_have_one_key(again: dict[str, Any], is_same: bool) -> None:
     first, second = (Order("", model_call("nano_banana_image", **given)) for given in (NEAR_A, NEAR_A | again))

@@ -14,6 +14,7 @@ import httpx2
 import pytest
 from mcp import Client
 from support.answers import answer, assert_refused, text, wait_for_end
+from support.cases import for_each
 from support.media_files import picture, sound
 
 from kie_mcp.catalog.fields import Image, Limits
@@ -321,7 +322,7 @@ async def test_a_url_is_sent_in_its_plain_form(client: Client, sandbox: Sandbox)
     assert await find_sent(client, sandbox, [*URLS]) == [*URLS.values()]
 
 
-@pytest.mark.parametrize(
+@for_each(
     "written",
     [
         *("https://a.example/x.png\nKeep her face.", "https://a.example/x\nKeep her face.", "https://a.example/x\n~/b"),
@@ -374,7 +375,7 @@ def test_markup_around_a_url_is_removed() -> None:
     assert {written: prepare_url(Image(written), Limits()) for written in MARKUP} == MARKUP
 
 
-@pytest.mark.parametrize(
+@for_each(
     "url",
     [
         *("https://a.example/{{image}}.jpg", "https://a.example/${name}.jpg", "https://a.example/<id>.png"),
@@ -393,7 +394,7 @@ def test_a_url_with_an_impossible_port_is_refused(port: int) -> None:
         prepare_url(Image(f"https://a.example:{port}/x.png"), Limits())
 
 
-@pytest.mark.parametrize(
+@for_each(
     "host",
     [
         *("nas.fritz.box", "pc.mshome.net", "web.shop.svc", "192.0.0.9", "192.88.99.1"),
@@ -509,7 +510,7 @@ async def test_a_file_s_own_url_is_sent_as_it_is(client: Client, sandbox: Sandbo
     assert await find_sent(client, sandbox, OWN_URLS) == OWN_URLS
 
 
-@pytest.mark.parametrize(
+@for_each(
     "url",
     [
         "https://player.vimeo.com/external/1.hd.mp4?s=5f0c",
@@ -738,15 +739,13 @@ def test_whole_base64_is_read_with_markup_or_invisible_characters() -> None:
         assert decode_data_uri(Image(written)).file.read() == PICTURE, form
 
 
-@pytest.mark.parametrize(
-    "written", ['<img src="{}">', "<video controls src='{}'></video>", "url({})", "<img src={} alt=x>"]
-)
+@for_each("written", ['<img src="{}">', "<video controls src='{}'></video>", "url({})", "<img src={} alt=x>"])
 def test_the_target_of_markup_is_the_file(written: str) -> None:
     assert Image(written.format("https://a.example/x.png")) == "https://a.example/x.png"
     assert list(unwrap(written.format("in/x.png")))[-1] == "in/x.png"
 
 
-@pytest.mark.parametrize("places", PLUSES)
+@for_each("places", PLUSES)
 def test_plus_signs_that_a_form_took_away_are_put_back(places: tuple[int, ...]) -> None:
     for length in (300, 299, 298, 280):
         content = b64decode("".join("+" if at in places else "A" for at in range(400)))[:length]
@@ -829,7 +828,7 @@ def test_nobody_learns_of_files_outside_the_allowed_folders(tmp_path: Path) -> N
         refuse_stray_references({"note": written}, folders)
 
 
-@pytest.mark.parametrize(
+@for_each(
     "written",
     [
         *("'{folder}/fox.png'", "file:{folder}/fox.png", "FILE://localhost{folder}/fox.png", "[x]({folder}/fox.png)"),
@@ -852,7 +851,7 @@ def test_a_task_of_this_server_is_no_id_of_kies(written: str) -> None:
     refuse_stray_references({"title": "t_lomapshevi", "voice_id": "t_5", "task_ids": ["5f0c"]}, AllowedFolders())
 
 
-@pytest.mark.parametrize(
+@for_each(
     "written",
     [
         *(
@@ -885,7 +884,7 @@ def test_a_url_of_the_sandbox_on_this_machine_is_no_stray_reference() -> None:
 
 
 @pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize(
+@for_each(
     "words",
     [
         *("a fox in the snow", "use fox.png as the first frame", "see [the page](https://a.example)", "@ann says hi."),
@@ -911,7 +910,7 @@ def test_words_are_no_files(folder: Path, words: str) -> None:
     refuse_stray_references({"prompt": words}, AllowedFolders([folder]))
 
 
-@pytest.mark.parametrize(
+@for_each(
     "around",
     [
         "[a]({})",
@@ -940,7 +939,7 @@ def test_many_prefixes_of_a_data_uri_are_read_at_once(between: str) -> None:
     assert read_reference(f"{prefix}{between}" * 200_000 + f"{prefix}{BASE64}") == f"{prefix}{BASE64}"
 
 
-@pytest.mark.parametrize("text_given", ["a.png", "My photo.png", "'a.png'", "https://a.example/x.png", "task:t_ab#1"])
+@for_each("text_given", ["a.png", "My photo.png", "'a.png'", "https://a.example/x.png", "task:t_ab#1"])
 def test_what_is_read_once_stays_the_same_when_it_is_read_again(text_given: str) -> None:
     once = Image(text_given)
     assert Image(once) == once

@@ -4,6 +4,7 @@ from itertools import product
 from typing import get_args
 
 import pytest
+from support.cases import for_each
 
 from kie_mcp.errors import ApiError, KieMcpError, TaskFailed, UnknownOutcome
 from kie_mcp.kie import codes, routes
@@ -202,8 +203,8 @@ def test_a_late_task_of_which_kie_says_other_things_than_a_state_tells_them(
     assert (found.state, error in found.note) == ("running", is_late)
 
 
-@pytest.mark.parametrize(
-    ("code", "error", "retryable", "next_step"),
+@for_each(
+    "code, error, retryable, next_step",
     [
         (429, "Too many concurrent tasks", True, "the same call may work later"),
         (455, "maintenance", True, "the same call may work later"),
