@@ -51,7 +51,14 @@ def choose(answers: Sequence[int | str], database: str) -> Sequence[int | str]:
     return answers if database == "sqlite" or Effort.is_thorough else answers[::4]
 
 
-both = pytest.mark.parametrize("size", SIZES, ids=[size.way for size in SIZES])
+# The two differ in what is sent, and not in what is stored.
+both = pytest.mark.parametrize(
+    ("database", "size"),
+    [("sqlite", size) for size in SIZES]
+    + [("postgresql", size) for size in SIZES if size.way == "veo-4k" or Effort.is_thorough],
+    indirect=["database"],
+    ids=lambda given: getattr(given, "way", given),
+)
 
 
 def test_no_route_of_these_is_left_out() -> None:
