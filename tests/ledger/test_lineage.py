@@ -2,15 +2,15 @@
 
 from typing import Any
 
-import pytest
+from support.cases import for_each
 
 from kie_mcp.ledger import lineage
 
 ID = "t_abcdefghjkmn"
 
 
-@pytest.mark.parametrize(
-    ("arguments", "ids"),
+@for_each(
+    "arguments, ids",
     [
         ({"image": f"task:{ID}#1"}, [ID]),
         ({"images": [f"task:{ID}#1", f"task:{ID}#2", "task:5f0c5f0c5f0c"]}, [ID, "5f0c5f0c5f0c"]),
@@ -27,7 +27,6 @@ ID = "t_abcdefghjkmn"
         ({"prompt": "task: be good", "image": "https://a.example/a.png", "name": "5f0c5f0c5f0c"}, []),
         ({"image": "sha256:5f0c", "images": []}, []),
     ],
-    ids=str,
 )
 def test_arguments_tell_what_a_task_was_made_from(arguments: dict[str, Any], ids: list[str]) -> None:
     assert lineage.referenced_ids(arguments) == ids

@@ -116,20 +116,20 @@ ODD_PROMPTS = {
 
 
 @pytest.mark.parametrize("version", range(1, VERSION + 1))
-@pytest.mark.parametrize("arguments", ODD_PROMPTS.values(), ids=ODD_PROMPTS)
-async def test_a_row_with_an_odd_prompt_hinders_neither_the_upgrade_nor_a_search(
-    tmp_path: Path, version: int, arguments: str
-) -> None:
-    odd = OLD_TASK.replace("""'{"prompt": "Füchse"}'""", arguments).replace("'t_1', '5f0c'", "'t_2', '5f0d'")
-    create_file(tmp_path, version, OLD_TASK, odd)
+async def test_a_row_with_an_odd_prompt_hinders_neither_the_upgrade_nor_a_search(tmp_path: Path, version: int) -> None:
+    odd = [
+        OLD_TASK.replace("""'{"prompt": "Füchse"}'""", arguments).replace("'t_1', '5f0c'", f"'{name}', '{name}'")
+        for name, arguments in ODD_PROMPTS.items()
+    ]
+    create_file(tmp_path, version, OLD_TASK, *odd)
     ledger = await Ledger.open(tmp_path)
-    assert {each.id for each in await ledger.page()} == {"t_1", "t_2"}
+    assert {each.id for each in await ledger.page()} == {"t_1", *ODD_PROMPTS}
     # The index finds words of three characters and more; only a look at each prompt finds shorter ones.
     assert [each.id for each in await ledger.page(words="ü")] == ["t_1"]
-    has_words = arguments in list(ODD_PROMPTS.values())[:3]
-    assert [each.id for each in await ledger.page(words="fo ha")] == ["t_2"] * has_words
+    has_words = {*list(ODD_PROMPTS)[:3]}
+    assert {each.id for each in await ledger.page(words="fo ha")} == has_words
     if version < 3:
-        assert [each.id for each in await ledger.page(words="fox half")] == ["t_2"] * has_words
+        assert {each.id for each in await ledger.page(words="fox half")} == has_words
     await ledger.close()
 
 

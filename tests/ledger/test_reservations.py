@@ -201,42 +201,34 @@ async def test_a_reservation_without_a_task_still_counts_but_keeps_no_server_bus
         assert await process.reservations.list_orphaned(NOW) == []
 
 
-@pytest.mark.parametrize(
-    ("theirs", "account", "expected"),
-    [
-        ({"state": "running"}, "account", False),
-        ({"state": "running"}, "other", True),
-        ({"state": "succeeded", "finished": NOW - 1}, "account", True),
-        ({"state": "succeeded", "finished": NOW + 1}, "account", False),
-        ({"state": "failed", "finished": NOW - 30}, "account", False),
-        ({"state": "failed", "finished": NOW - 90}, "account", True),
-        ({"state": "unknown", "finished": NOW - 90}, "account", False),
-        ({"state": "succeeded", "finished": NOW - 90, "route": BATCH}, "account", False),
-        ({"state": "succeeded", "finished": NOW - 90, "created": NOW + 1}, "account", False),
-    ],
-    ids=[
-        "running",
-        "other account",
-        "ended before",
-        "ended meanwhile",
-        "may be refunded",
-        "was refunded",
-        "unknown",
-        "batch",
-        "clock was set back",
-    ],
-)
-async def test_a_task_ran_alone_if_no_other_tenant_used_the_same_account(
-    tmp_path: Path, theirs: dict[str, Any], account: str, expected: bool
-) -> None:
+OTHERS: dict[str, tuple[dict[str, Any], str, bool]] = {
+    "running": ({"state": "running"}, "account", False),
+    "other account": ({"state": "running"}, "other", True),
+    "ended before": ({"state": "succeeded", "finished": NOW - 1}, "account", True),
+    "ended meanwhile": ({"state": "succeeded", "finished": NOW + 1}, "account", False),
+    "may be refunded": ({"state": "failed", "finished": NOW - 30}, "account", False),
+    "was refunded": ({"state": "failed", "finished": NOW - 90}, "account", True),
+    "unknown": ({"state": "unknown", "finished": NOW - 90}, "account", False),
+    "batch": ({"state": "succeeded", "finished": NOW - 90, "route": BATCH}, "account", False),
+    "clock was set back": ({"state": "succeeded", "finished": NOW - 90, "created": NOW + 1}, "account", False),
+}
+"""Tasks of another tenant, their accounts, and whether a task of the account `account` ran alone beside them."""
+
+
+async def test_a_task_ran_alone_if_no_other_tenant_used_the_same_account(tmp_path: Path) -> None:
     async with run_process("s_a", tmp_path) as (process, anns):
-        bobs = await process.open("bob", account)
-        await bobs.add(other := task("t_bob", **{"created": NOW - 100, **theirs}), check=allow)
-        await bobs.save(other)
-        await bobs.close()
         await anns.add(made := task("t_ann"), check=allow)
-        refund_seconds = 60 if other.state == "failed" else 0
-        assert await anns.statistics.ran_alone(made, refund_seconds=refund_seconds) is expected
+        bobs = {account: await process.open(f"bob_{account}", account) for account in ("account", "other")}
+        for name, (theirs, account, expected) in OTHERS.items():
+            other = task(f"t_{name}", **{"created": NOW - 100, **theirs})
+            await bobs[account].add(other, check=allow)
+            await bobs[account].save(other)
+            refund_seconds = 60 if other.state == "failed" else 0
+            assert await anns.statistics.ran_alone(made, refund_seconds=refund_seconds) is expected, name
+            async with process.common.database.writing() as connection:
+                await connection.execute(sa.delete(reservations).where(reservations.c.id == other.id))
+        for ledger in bobs.values():
+            await ledger.close()
 
 
 async def test_a_row_of_an_older_version_may_be_of_any_account(tmp_path: Path) -> None:

@@ -77,8 +77,8 @@ def sum_tasks(made: Iterable[Task], by: By, since: float = 0) -> dict[Any, Any]:
 async def test_the_sums_follow_every_change_of_a_task(ledger: Ledger) -> None:
     chance = random.Random(1)
     known: dict[str, Task] = {}
-    for number in range(120):
-        if number < 40:
+    for number in range(80):
+        if number < 30:
             more = {"parent": "t_0"} if number == 5 else {"route": BATCH} if number == 6 else {}
             new = task(
                 f"t_{number}", model=chance.choice("ab"), created=NOW - chance.uniform(0, 3 * DAY), reserved=5, **more
@@ -96,7 +96,8 @@ async def test_the_sums_follow_every_change_of_a_task(ledger: Ledger) -> None:
 
 
 async def test_of_the_first_day_only_later_tasks_count(ledger: Ledger) -> None:
-    made = [task(f"t_{hour}", created=NOW - hour * 3600, state="succeeded", credits=1.0) for hour in range(72)]
+    hours = (0, 1, 2, 5, 6, 12, 13, 22, 23, 24, 25, 29, 30, 31, 47, 48, 70, 71)
+    made = [task(f"t_{hour}", created=NOW - hour * 3600, state="succeeded", credits=1.0) for hour in hours]
     for each in made:
         await ledger.add(each)
         await ledger.save(each)
@@ -128,18 +129,18 @@ CHANGES: list[tuple[sa.Update | sa.Delete, dict[Any, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("statement", "expected"), CHANGES, ids=range(len(CHANGES)))
-async def test_a_change_by_another_program_is_summed_too(
-    ledger: Ledger, statement: sa.Update | sa.Delete, expected: dict[Any, Any]
-) -> None:
+async def test_a_change_by_another_program_is_summed_too(ledger: Ledger) -> None:
     """An older kie-mcp, which may run beside this one, knows nothing of days and sums."""
-    for number in (1, 2):
-        made = task(f"t_{number}", state="succeeded", credits=4.0)
-        await ledger.add(made)
-        await ledger.save(made)
-    await execute(ledger, statement)
-    sums = await ledger.statistics.spending("kind", 0)
-    assert {(each.state, each.free): (each.tasks, each.charged) for each in sums} == expected
+    made = [task(f"t_{number}", state="succeeded", credits=4.0) for number in (1, 2)]
+    for each in made:
+        await ledger.add(each)
+    for number, (statement, expected) in enumerate(CHANGES):
+        for each in made:
+            await ledger.save(each)
+        await execute(ledger, statement)
+        sums = await ledger.statistics.spending("kind", 0)
+        found = {(each.state, each.free): (each.tasks, each.charged) for each in sums}
+        assert found == expected, f"change {number}: {statement}"
 
 
 async def test_a_task_that_an_older_program_ends_is_summed_as_before(ledger: Ledger) -> None:

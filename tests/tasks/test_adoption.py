@@ -16,6 +16,7 @@ from support import media_files
 from support.answers import answer, text
 from support.clients import connect
 from support.clock import JumpingClock
+from support.errors import raises
 from support.fake_kie import envelope
 from support.ledgers import open_server_ledger
 from support.new_model import SCHEMA
@@ -68,34 +69,38 @@ async def made_elsewhere(kie: KieClient, way: str, **given: Any) -> str:
 @pytest.fixture
 def sandbox(clock: JumpingClock) -> Sandbox:
     """It still runs what KIE documents no more."""
-    return Sandbox(seconds=4, clock=clock.time, legacy=True)
+    return Sandbox(seconds=4, credits=10_000, clock=clock.time, legacy=True)
 
 
-@pytest.mark.parametrize("way", PLACES)
 @pytest.mark.parametrize("later", [0, DAY], ids=["running", "ended"])
 async def test_a_task_of_another_client_is_found_adopted_and_saved(
-    kie: KieClient, sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, way: str, later: float
+    kie: KieClient, sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, later: float
 ) -> None:
-    id_ = await made_elsewhere(kie, way)
-    clock.now += later
-    begun = clock.now
     gate = InterceptedKie(sandbox.app)
+    known: set[Path] = set()
     async with run_runner(tmp_path, gate, clock) as runner:
-        task = await runner.get(f" {id_} ")
-        assert clock.now - begun <= 3
-        assert task_rows(tmp_path) == [(task.id, "running", id_, way)]
-        task = await run_to_end(runner, task)
-        assert (task.state, task.saved, task.error) == ("succeeded", True, None)
-        assert task.results or task.texts
-        assert {result.path for result in task.results} == {str(place) for place in saved_files(tmp_path / "out")}
-        assert routes.find(task.route).status == routes.find(way).status
-        # From now on it is a task like any other.
-        before = len(gate.requests)
-        for name in (id_, task.id, f"task:{id_}#1"):
-            assert (await runner.get(name)).id == task.id
-        assert len(gate.requests) == before
-    assert len(task_rows(tmp_path)) == 1
-    assert len(sandbox.accepted) == 1
+        for number, way in enumerate(PLACES):
+            id_ = await made_elsewhere(kie, way)
+            clock.now += later
+            begun = clock.now
+            task = await runner.get(f" {id_} ")
+            assert clock.now - begun <= 3, way
+            assert task_rows(tmp_path)[number:] == [(task.id, "running", id_, way)]
+            task = await run_to_end(runner, task)
+            assert (task.state, task.saved, task.error) == ("succeeded", True, None), way
+            assert task.results or task.texts, way
+            saved = {*saved_files(tmp_path / "out")} - known
+            assert {Path(result.path) for result in task.results} == saved, way
+            known |= saved
+            assert routes.find(task.route).status == routes.find(way).status
+            # From now on it is a task like any other.
+            before = len(gate.requests)
+            for name in (id_, task.id, f"task:{id_}#1"):
+                assert (await runner.get(name)).id == task.id, way
+            assert len(gate.requests) == before, way
+            # The routes share the reads of a second.
+            clock.now += 60
+    assert len(task_rows(tmp_path)) == len(sandbox.accepted) == len(PLACES)
 
 
 async def test_an_adopted_task_keeps_what_kie_knows_of_it(
@@ -275,28 +280,18 @@ async def test_what_a_search_has_found_is_not_told_when_it_may_be_true_no_more(
     assert (task.state, task.kie_id) == ("succeeded", id_)
 
 
-@pytest.mark.parametrize(
-    "id_",
-    [
-        "t_abcdefghjkmn",
-        "task:t_abcdefghjkmn#1",
-        "t_",
-        "short",
-        "",
-        "../../etc",
-        "лиса" * 4,
-        "a b c d e f g h",
-        "x" * 101,
-    ],
-)
 async def test_what_can_be_no_id_of_kies_is_not_asked_about(
-    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, id_: str
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
     gate = InterceptedKie(sandbox.app)
     async with run_runner(tmp_path, gate, clock) as runner:
-        with pytest.raises(InvalidCall, match="There is no task"):
-            await runner.get(id_)
-    assert gate.requests == []
+        for id_ in (
+            *("t_abcdefghjkmn", "task:t_abcdefghjkmn#1", "t_", "short", "", "../../etc", "лиса" * 4),
+            *("a b c d e f g h", "x" * 101),
+        ):
+            with raises(InvalidCall, repr(id_), "There is no task"):
+                await runner.get(id_)
+            assert gate.requests == [], id_
 
 
 @pytest.mark.parametrize(
@@ -328,28 +323,25 @@ async def test_a_task_is_found_though_another_route_is_in_trouble(
         assert (await run_to_end(runner, await runner.get(id_))).state == "succeeded"
 
 
-@pytest.mark.parametrize(
-    "said",
-    [
-        PlainTextResponse("<html>Just a moment...</html>"),
-        Response(),
-        JSONResponse({"code": 200, "msg": "success", "data": None}),
-        JSONResponse({"code": 200, "data": {"state": "waiting"}}),
-        JSONResponse({"code": 200, "data": {"taskId": "another", "state": "waiting", "successFlag": 0}}),
-        JSONResponse([1, 2]),
-    ],
-    ids=lambda said: bytes(said.body).decode(),
-)
-async def test_an_answer_that_names_no_task_adopts_none(
-    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, said: Response
-) -> None:
+async def test_an_answer_that_names_no_task_adopts_none(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
     async def tell(path: str) -> Response | None:
         return said if "record" in path else None
 
     async with run_runner(tmp_path, InterceptedKie(sandbox.app, get=tell), clock) as runner:
-        with pytest.raises(InvalidCall, match="There is no task"):
-            await runner.get("5f0c5f0c5f0c5f0c")
-    assert task_rows(tmp_path) == []
+        for number, said in enumerate(
+            (
+                PlainTextResponse("<html>Just a moment...</html>"),
+                Response(),
+                JSONResponse({"code": 200, "msg": "success", "data": None}),
+                JSONResponse({"code": 200, "data": {"state": "waiting"}}),
+                JSONResponse({"code": 200, "data": {"taskId": "another", "state": "waiting", "successFlag": 0}}),
+                JSONResponse([1, 2]),
+            )
+        ):
+            with raises(InvalidCall, bytes(said.body), "There is no task"):
+                await runner.get(f"5f0c5f0c5f0c{number}")
+            assert task_rows(tmp_path) == [], said.body
+            clock.now += 60
 
 
 async def lost(runner: Runner, sandbox: Sandbox, tool: str = "veo_video", how: str = "reset-after") -> str:
@@ -473,23 +465,22 @@ AN_HOUR_AGO = 1_800_000_000 - 3600
 NO_TIMES: tuple[object, ...] = (None, "", 0, -1, 7, 1e308, "nan", "soon", [], {}, True, "9999-12-31", 10**30)
 
 
-@pytest.mark.parametrize(
-    ("created", "ago"),
-    [
-        *((form(AN_HOUR_AGO * factor), 3600) for factor in (1, 10**3, 10**6, 10**9) for form in (int, float, str)),
-        ("2027-01-15 07:00:00", 3600),
-        ("2027-01-15T07:00:00Z", 3600),
-        ("2027-01-15T09:00:00+02:00", 3600),
-        *((odd, 0.0) for odd in NO_TIMES),
-        (1_800_000_000 + 3600, 0),
-        (1_800_000_000_000 + 400 * DAY * 1000, 0),
-    ],
-)
-async def test_the_creation_time_is_read_in_every_unit(
-    clock: JumpingClock, tmp_path: Path, created: object, ago: float
-) -> None:
-    async with run_runner(tmp_path, foreign_kie(created=created), clock) as runner:
-        assert (await runner.get(FOREIGN)).created == clock.now - ago
+CREATED: list[tuple[object, float]] = [
+    *((form(AN_HOUR_AGO * factor), 3600) for factor in (1, 10**3, 10**6, 10**9) for form in (int, float, str)),
+    ("2027-01-15 07:00:00", 3600),
+    ("2027-01-15T07:00:00Z", 3600),
+    ("2027-01-15T09:00:00+02:00", 3600),
+    *((odd, 0.0) for odd in NO_TIMES),
+    (1_800_000_000 + 3600, 0),
+    (1_800_000_000_000 + 400 * DAY * 1000, 0),
+]
+"""Creation times as KIE may tell them, and the seconds from then to the beginning of a test; 0 for what is none."""
+
+
+async def test_the_creation_time_is_read_in_every_unit(clock: JumpingClock) -> None:
+    for created, ago in CREATED:
+        async with KieClient("key", transport=httpx2.ASGITransport(foreign_kie(created=created)), clock=clock) as kie:
+            assert (await adopt(kie, FOREIGN, now=clock.now)).created == clock.now - ago, created
 
 
 async def test_an_absurd_creation_time_in_the_ledger_does_not_break_the_lists(
@@ -573,44 +564,39 @@ async def test_a_task_that_kie_did_not_know_is_settled_by_its_own_id_once_kie_kn
     assert (settled.state, settled.saved, settled.error, spent.day) == ("succeeded", True, None, 60)
 
 
-@pytest.mark.parametrize(
-    ("outcome", "says"),
-    [
-        (NOT_CREATED, "KIE has made task"),
-        ("http://kie.test/1.png", "is no https link"),
-        (f"https://{'x' * 5000}", "is no https link"),
-        ("5f0c5f0c5f0c5f0c", "KIE knows no task"),
-    ],
-)
-async def test_what_settles_no_missing_result_is_refused(
-    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, outcome: str, says: str
-) -> None:
+async def test_what_settles_no_missing_result_is_refused(sandbox: Sandbox, clock: JumpingClock, tmp_path: Path) -> None:
     async with run_runner(tmp_path, sandbox.app, clock) as runner:
         sandbox.inject_fault("create", "no-urls")
         task = await run_to_end(runner, await runner.submit(Order("veo_video", model_call("veo_video"))))
-        with pytest.raises(InvalidCall, match=says):
-            await runner.resolve(task.id, outcome)
-        assert (await runner.get(task.id)).state == "succeeded"
+        for outcome, says in (
+            (NOT_CREATED, "KIE has made task"),
+            ("http://kie.test/1.png", "is no https link"),
+            (f"https://{'x' * 5000}", "is no https link"),
+            ("5f0c5f0c5f0c5f0c", "KIE knows no task"),
+        ):
+            with raises(InvalidCall, outcome, says):
+                await runner.resolve(task.id, outcome)
+            assert await runner.get(task.id) == task, outcome
 
 
-@pytest.mark.parametrize(
-    ("outcome", "expected"),
-    [
-        ("https://kie.test/w_100,h_100/1.png", ["https://kie.test/w_100,h_100/1.png"]),
-        ("It is (https://kie.test/1.png).", ["https://kie.test/1.png"]),
-        ("[the file](https://kie.test/1.png).", ["https://kie.test/1.png"]),
-        ("https://kie.test/1 (2).png", ["https://kie.test/1 (2).png"]),
-        ("HTTPS://KIE.TEST/1.png", ["HTTPS://KIE.TEST/1.png"]),
-        ("https://kie.test/1.png, https://kie.test/2.png", ["https://kie.test/1.png", "https://kie.test/2.png"]),
-        ("https://kie.test/1.png,https://kie.test/1.png", ["https://kie.test/1.png"]),
-    ],
-)
+LINKS = [
+    ("https://kie.test/w_100,h_100/1.png", ["https://kie.test/w_100,h_100/1.png"]),
+    ("It is (https://kie.test/1.png).", ["https://kie.test/1.png"]),
+    ("[the file](https://kie.test/1.png).", ["https://kie.test/1.png"]),
+    ("https://kie.test/1 (2).png", ["https://kie.test/1 (2).png"]),
+    ("HTTPS://KIE.TEST/1.png", ["HTTPS://KIE.TEST/1.png"]),
+    ("https://kie.test/1.png, https://kie.test/2.png", ["https://kie.test/1.png", "https://kie.test/2.png"]),
+    ("https://kie.test/1.png,https://kie.test/1.png", ["https://kie.test/1.png"]),
+]
+
+
 async def test_links_of_a_lost_task_are_taken_as_people_write_them(
-    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, outcome: str, expected: list[str]
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
-    async with run_runner(tmp_path, sandbox.app, clock) as runner:
-        settled = await runner.resolve(await lost(runner, sandbox), outcome)
-    assert [result.url for result in settled.results] == expected
+    async with run_runner(tmp_path, sandbox.app, clock, save=False) as runner:
+        for outcome, expected in LINKS:
+            settled = await runner.resolve(await lost(runner, sandbox), outcome)
+            assert [result.url for result in settled.results] == expected, outcome
 
 
 async def test_a_lost_task_is_settled_by_the_link_of_its_result(
@@ -628,26 +614,27 @@ def sandbox_media(sandbox: Sandbox) -> str:
     return f"https://kie.test/sandbox/media/{sandbox.accepted[0].id}"
 
 
-@pytest.mark.parametrize("said", ["not created", "Not created.", "NOT_CREATED", " not-created ", "'not  created'"])
 async def test_a_lost_task_that_kie_never_took_is_settled_in_words(
-    settings: Settings, sandbox: Sandbox, clock: JumpingClock, said: str
+    settings: Settings, sandbox: Sandbox, clock: JumpingClock
 ) -> None:
     gate = InterceptedKie(sandbox.app)
+    said = ("not created", "Not created.", "NOT_CREATED", " not-created ", "'not  created'")
     async with connect(settings, gate, clock) as client:
-        sandbox.inject_fault("create", "reset-before")
-        task = answer(await client.call_tool("veo_video", {"prompt": "x"}))["task_id"]
-        settled = await client.call_tool("resolve_task", {"task_id": f"task:{task}", "outcome": said})
-        # That is what was asked for, and no failure of this call.
-        assert not settled.is_error
-        assert answer(settled)["status"] == "failed"
-        assert answer(settled)["credits"] == 0
-        assert "KIE never accepted this task" in text(settled)
-        assert "Nothing was charged." in text(settled)
-        again = await client.call_tool("resolve_task", {"task_id": task, "outcome": said})
-        assert f"Task {task} is failed: there is nothing to settle." in text(again)
+        for words in said:
+            sandbox.inject_fault("create", "reset-before")
+            task = answer(await client.call_tool("veo_video", {"prompt": "x"}))["task_id"]
+            settled = await client.call_tool("resolve_task", {"task_id": f"task:{task}", "outcome": words})
+            # That is what was asked for, and no failure of this call.
+            assert not settled.is_error, words
+            assert answer(settled)["status"] == "failed"
+            assert answer(settled)["credits"] == 0
+            assert "KIE never accepted this task" in text(settled)
+            assert "Nothing was charged." in text(settled)
+            again = await client.call_tool("resolve_task", {"task_id": task, "outcome": words})
+            assert f"Task {task} is failed: there is nothing to settle." in text(again)
     # The success rate is read beside each call.
-    assert gate.requests[0] == "POST /api/v1/veo/generate"
-    assert not [asked for asked in gate.requests[1:] if not asked.endswith("/success-rate")]
+    asked = [each for each in gate.requests if not each.endswith("/success-rate")]
+    assert asked == ["POST /api/v1/veo/generate"] * len(said)
 
 
 async def test_an_outcome_that_kie_does_not_know_settles_nothing(
@@ -721,16 +708,18 @@ async def test_the_id_of_a_task_of_another_kind_settles_nothing(
             await runner.resolve(id_, elsewhere)
 
 
-@pytest.mark.parametrize("how", ["reset-before", 500, 401, "garbage", "empty"])
 async def test_an_outcome_is_not_believed_while_kie_cannot_be_asked(
-    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path, how: int | str
+    sandbox: Sandbox, clock: JumpingClock, tmp_path: Path
 ) -> None:
     async with run_runner(tmp_path, sandbox.app, clock) as runner:
         id_ = await lost(runner, sandbox)
-        sandbox.inject_fault("status", how)
-        with pytest.raises(ApiError):
-            await runner.resolve(id_, sandbox.accepted[0].id)
-        assert (await runner.get(id_)).state == "unknown"
+        unknown = await runner.get(id_)
+        for how in ("reset-before", 500, 401, "garbage", "empty"):
+            sandbox.inject_fault("status", how)
+            with raises(ApiError, how):
+                await runner.resolve(id_, sandbox.accepted[0].id)
+            assert await runner.get(id_) == unknown, how
+        assert unknown.state == "unknown"
         settled = await run_to_end(runner, await runner.resolve(id_, sandbox.accepted[0].id))
     assert (settled.state, settled.saved) == ("succeeded", True)
 
@@ -775,7 +764,8 @@ async def test_a_task_in_a_state_with_a_new_name_tells_it_after_long_and_is_sett
         assert (task.state, task.note) == ("running", "")
         with pytest.raises(InvalidCall, match="is running: there is nothing to settle"):
             await runner.resolve(task.id, link)
-        (task,) = await runner.wait([task], 3600)
+        clock.now += 3600
+        (task,) = await runner.wait([task], 10)
         assert task.state == "running"
         assert 'KIE calls the state of the task "dreaming"' in task.note
         settled = await run_to_end(runner, await runner.resolve(task.id, link))
@@ -789,7 +779,8 @@ async def test_a_task_that_another_process_settles_by_its_link_ends_here_too(
     kie = foreign_kie(state="dreaming", resultJson="", creditsConsumed=0)
     async with run_runner(tmp_path, kie, clock) as one, run_runner(tmp_path, kie, clock) as other:
         task = await one.get(FOREIGN)
-        await one.wait([task], 3700)
+        clock.now += 3600
+        await one.wait([task], 10)
         await other.resolve(task.id, f"https://kie.test/files/{FOREIGN}")
         settled = await run_to_end(one, await one.get(task.id))
     assert (settled.state, bool(settled.results[0].path)) == ("succeeded", True)
@@ -806,10 +797,11 @@ async def test_a_state_that_is_known_again_is_told_no_longer_and_cannot_be_settl
     kie = InterceptedKie(envelope(404), get=tell)
     async with run_runner(tmp_path, kie, clock) as runner:
         task = await runner.get(FOREIGN)
-        (task,) = await runner.wait([task], 3700)
+        clock.now += 3600
+        (task,) = await runner.wait([task], 10)
         assert "dreaming" in task.note
         record["state"] = "generating"
-        (task,) = await runner.wait([task], 600)
+        (task,) = await runner.wait([task], 100)
         assert task.note == ""
         with pytest.raises(InvalidCall, match="there is nothing to settle"):
             await runner.resolve(task.id, f"https://kie.test/files/{FOREIGN}")

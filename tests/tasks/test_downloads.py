@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
+from support.cases import for_each
 from support.clock import JumpingClock
 from support.fake_kie import envelope
 
@@ -333,8 +334,8 @@ async def test_the_key_stays_with_kie(downloader: Downloader, host: Host) -> Non
     assert "secret" not in str(host.asked[0].headers)
 
 
-@pytest.mark.parametrize(
-    ("url", "reason"),
+@for_each(
+    "url, reason",
     [
         ("https://127.0.0.1/1.png", "private address"),
         ("https://127.1/1.png", "private address"),

@@ -9,6 +9,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
+from support.cases import for_each
 from support.clock import JumpingClock
 from support.encoded_media import encode
 from support.media_files import picture, sound
@@ -87,8 +88,8 @@ async def test_a_file_of_another_kind_is_refused(
         await references.identify([field(f"https://files.example/{path}")])
 
 
-@pytest.mark.parametrize(
-    ("path", "field"),
+@for_each(
+    "path, field",
     [
         *(("picture", Image), ("sound", Audio), ("moved", Audio), ("named-only", Video)),
         *((path, Image) for path in ("circle", "gone", "blocked", "nothing")),

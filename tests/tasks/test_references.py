@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote
 
 import pytest
 from support.clock import JumpingClock
+from support.errors import raises
 from support.media_files import midi, picture, sound, timed_clip
 
 from kie_mcp.catalog.fields import AnyFile, Audio, Image, Limits, MediaRef, Ref, ResultRef, TaskRef, Track, Video
@@ -77,7 +78,7 @@ async def fetched(kie: KieClient, url: str) -> bytes:
 
 
 async def refusal(references: References, *refs: Ref) -> str:
-    with pytest.raises(InvalidCall) as caught:
+    with raises(InvalidCall, refs) as caught:
         await references.identify(refs)
     return caught.value.message
 
@@ -375,32 +376,32 @@ async def made(ledger: Ledger, clock: JumpingClock, tmp_path: Path) -> None:
     await ledger.add(Task("t_3", "tool", PersonaId.makers[0], "text", "jobs", {}, clock.time(), "running", "78"))
 
 
-@pytest.mark.parametrize(
-    ("ref", "expected"),
-    [
-        (Audio("task:t_1"), "https://kie.example/1.mp3"),
-        (Audio("task:t_1#2"), "https://kie.example/2.mp3"),
-        (Audio("task:5f0c#1"), "https://kie.example/1.mp3"),
-        (Track("task:t_1"), "song-1"),
-        (Track("task:t_1#2"), "song-2"),
-        (Track("task:5f0c#2"), "song-2"),
-        (Track("task:elsewhere#e231-a9"), "e231-a9"),
-        (TaskRef("t_1"), "5f0c"),
-        (TaskRef("task:t_1#1"), "5f0c"),
-        (ResultRef("task:t_1#2"), "5f0c"),
-        (ResultRef("task:made-elsewhere#2"), "made-elsewhere"),
-        (TaskRef("5f0c"), "5f0c"),
-        (TaskRef("task:made-elsewhere"), "made-elsewhere"),
-        (Track("task:t_1#2").task, "5f0c"),
-        (PersonaId("t_persona"), "persona_1"),
-        (PersonaId("kie://tasks/t_persona"), "persona_1"),
-        (PersonaId("task:t_voice#1"), "voice_1"),
-        (PersonaId("e231-a9"), "e231-a9"),
-    ],
-)
+REFERRED: list[tuple[Ref, str]] = [
+    (Audio("task:t_1"), "https://kie.example/1.mp3"),
+    (Audio("task:t_1#2"), "https://kie.example/2.mp3"),
+    (Audio("task:5f0c#1"), "https://kie.example/1.mp3"),
+    (Track("task:t_1"), "song-1"),
+    (Track("task:t_1#2"), "song-2"),
+    (Track("task:5f0c#2"), "song-2"),
+    (Track("task:elsewhere#e231-a9"), "e231-a9"),
+    (TaskRef("t_1"), "5f0c"),
+    (TaskRef("task:t_1#1"), "5f0c"),
+    (ResultRef("task:t_1#2"), "5f0c"),
+    (ResultRef("task:made-elsewhere#2"), "made-elsewhere"),
+    (TaskRef("5f0c"), "5f0c"),
+    (TaskRef("task:made-elsewhere"), "made-elsewhere"),
+    (Track("task:t_1#2").task, "5f0c"),
+    (PersonaId("t_persona"), "persona_1"),
+    (PersonaId("kie://tasks/t_persona"), "persona_1"),
+    (PersonaId("task:t_voice#1"), "voice_1"),
+    (PersonaId("e231-a9"), "e231-a9"),
+]
+
+
 @pytest.mark.usefixtures("made")
-async def test_earlier_tasks_are_referred_to(references: References, ref: Ref, expected: str) -> None:
-    assert list((await references.resolve([ref])).values()) == [expected]
+async def test_earlier_tasks_are_referred_to(references: References) -> None:
+    for ref, expected in REFERRED:
+        assert list((await references.resolve([ref])).values()) == [expected], ref
 
 
 async def test_a_saved_result_is_made_to_fit_as_a_local_file_is(
@@ -421,43 +422,43 @@ async def test_a_saved_result_is_made_to_fit_as_a_local_file_is(
     assert set((await references.identify([as_it_is, converted])).values()) == {"t_3#0"}
 
 
-@pytest.mark.parametrize(
-    ("ref", "reason"),
-    [
-        (Audio("task:t_9"), "there is no task t_9"),
-        (Audio("task:t_2"), "the task is running"),
-        (Audio("task:t_1#0"), "has 3 results"),
-        (Audio("task:t_1#4"), "has 3 results"),
-        (Audio("task:t_1#²"), "has 3 results"),
-        (Audio("task:t_1#last"), "has 3 results"),
-        (Track("task:t_1#3"), "is no song of Suno's"),
-        (Track("e231-a9"), "is no song"),
-        (Audio("kie://uploads/u_9"), "is not there any more"),
-        (Image("task:t_1"), "task:t_1 is a sound; this field takes a picture"),
-        (Image("task:t_1#2"), "is a sound; this field takes a picture"),
-        (Video("task:t_1#3"), "is a sound; this field takes a clip"),
-        (limited(Audio("task:t_1"), Limits("mpeg", seconds=(10, 30))), "has a length of 3"),
-        (limited(Audio("task:t_1#3"), Limits("mpeg wav")), "has notes (MIDI), and no sound"),
-        (Audio("task:t_1#3"), "has notes (MIDI), and no sound"),
-        (Audio(data_uri(midi())), "has notes (MIDI), and no sound"),
-        (Video("https://a.example/a.jpg"), "is a picture; this field takes a clip"),
-        (Image("https://a.example/a.mp3?x=.png"), "is a sound; this field takes a picture"),
-        (Audio("https://a.example/a.mp4#t=1"), "is a clip; this field takes a sound"),
-        (TaskRef("task:t_1#2"), "the whole task is taken here, and no single result"),
-        (TaskRef("t_1#song-2"), "the whole task is taken here"),
-        (TaskRef("task:made-elsewhere#2"), "the whole task is taken here"),
-        (ResultRef("task:t_1#4"), "has 3 results"),
-        (ResultRef("t_1#last"), "has 3 results"),
-        (PersonaId("t_9"), "there is no such task"),
-        (PersonaId("task:t_1"), "a task of m makes no id that is wanted here"),
-        (PersonaId("5f0c"), "a task of m makes no id that is wanted here"),
-        (PersonaId("t_3"), "the task is running"),
-        (PersonaId("t_empty"), "the task's text shows no id"),
-    ],
-)
+NOT_MADE: list[tuple[Ref, str]] = [
+    (Audio("task:t_9"), "there is no task t_9"),
+    (Audio("task:t_2"), "the task is running"),
+    (Audio("task:t_1#0"), "has 3 results"),
+    (Audio("task:t_1#4"), "has 3 results"),
+    (Audio("task:t_1#²"), "has 3 results"),
+    (Audio("task:t_1#last"), "has 3 results"),
+    (Track("task:t_1#3"), "is no song of Suno's"),
+    (Track("e231-a9"), "is no song"),
+    (Audio("kie://uploads/u_9"), "is not there any more"),
+    (Image("task:t_1"), "task:t_1 is a sound; this field takes a picture"),
+    (Image("task:t_1#2"), "is a sound; this field takes a picture"),
+    (Video("task:t_1#3"), "is a sound; this field takes a clip"),
+    (limited(Audio("task:t_1"), Limits("mpeg", seconds=(10, 30))), "has a length of 3"),
+    (limited(Audio("task:t_1#3"), Limits("mpeg wav")), "has notes (MIDI), and no sound"),
+    (Audio("task:t_1#3"), "has notes (MIDI), and no sound"),
+    (Audio(data_uri(midi())), "has notes (MIDI), and no sound"),
+    (Video("https://a.example/a.jpg"), "is a picture; this field takes a clip"),
+    (Image("https://a.example/a.mp3?x=.png"), "is a sound; this field takes a picture"),
+    (Audio("https://a.example/a.mp4#t=1"), "is a clip; this field takes a sound"),
+    (TaskRef("task:t_1#2"), "the whole task is taken here, and no single result"),
+    (TaskRef("t_1#song-2"), "the whole task is taken here"),
+    (TaskRef("task:made-elsewhere#2"), "the whole task is taken here"),
+    (ResultRef("task:t_1#4"), "has 3 results"),
+    (ResultRef("t_1#last"), "has 3 results"),
+    (PersonaId("t_9"), "there is no such task"),
+    (PersonaId("task:t_1"), "a task of m makes no id that is wanted here"),
+    (PersonaId("5f0c"), "a task of m makes no id that is wanted here"),
+    (PersonaId("t_3"), "the task is running"),
+    (PersonaId("t_empty"), "the task's text shows no id"),
+]
+
+
 @pytest.mark.usefixtures("made")
-async def test_what_was_not_made_is_not_referred_to(references: References, ref: Ref, reason: str) -> None:
-    assert reason in await refusal(references, ref)
+async def test_what_was_not_made_is_not_referred_to(references: References) -> None:
+    for ref, reason in NOT_MADE:
+        assert reason in await refusal(references, ref), ref
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from mcp import Client
 from mcp_types import CallToolResult
 from support.answers import answer, text
+from support.cases import for_each
 from support.clients import connect
 from support.clock import JumpingClock, let_others_run
 from support.media_files import picture
@@ -80,77 +81,74 @@ def is_repeat(again: CallToolResult, first: CallToolResult) -> bool:
     return told
 
 
-@pytest.mark.parametrize(
-    ("tool", "given", "again_by", "again"),
+Call = tuple[str, dict[str, Any]]
+"""A tool, and its arguments."""
+
+
+def images(*given: str) -> Call:
+    return "nano_banana_image", {**FOX, "images": [*given]}
+
+
+def kling(**given: Any) -> Call:
+    return "kling_video", given
+
+
+FOX_AS_SENT = {"prompt": "a fox", "image_input": [DATA_URI], "output_format": "jpg"}
+REPEATS: list[list[Call]] = [
     [
-        ("nano_banana_image", FOX, "", FOX),
-        ("nano_banana_image", FOX, "", dict(reversed(FOX.items()))),
-        ("nano_banana_image", FOX, "", {**FOX, "images": "{folder}/fox.png"}),
-        ("nano_banana_image", FOX, "", {**FOX, "images": '["{folder}/fox.png"]'}),
-        ("nano_banana_image", FOX, "", {**FOX, "images": ["{folder}/sub/../fox.png"]}),
-        ("nano_banana_image", FOX, "", {**FOX, "images": [" file://{folder}/./fox.png "]}),
-        ("nano_banana_image", FOX, "", {**FOX, "images": ["{folder}/link.png"]}),
-        ("nano_banana_image", FOX, "", {**FOX, "images": ["{folder}/лиса 2.png"]}),
-        ("nano_banana_image", FOX, "", {**FOX, "images": ["{folder}/sub/fox.jpg"]}),
-        ("nano_banana_image", FOX, "", {**FOX, "images": [DATA_URI]}),
-        ("nano_banana_image", {**FOX, "images": [DATA_URI]}, "", FOX),
-        ("nano_banana_image", FOX, "", {**FOX, "model": "nano-banana-2-1"}),
-        ("nano_banana_image", FOX, "", {**FOX, "model": " Google/NANO-banana-2-1 "}),
-        ("nano_banana_image", FOX, "", {**FOX, "variation": 1, "anyway": True, "quote": False, "confirm": ""}),
-        ("nano_banana_image", FOX, "", {**FOX, "variation": "1", "aspect_ratio": None}),
-        ("nano_banana_image", FOX, "run_model", {"model": "nano-banana-2-1", "input": FOX}),
-        (
-            "nano_banana_image",
-            FOX,
-            "run_model",
-            {
-                "model": "nano-banana-2-1",
-                "input": {"prompt": "a fox", "image_input": [DATA_URI], "output_format": "jpg"},
-            },
-        ),
-        (
-            "run_model",
-            {"model": "veo3.1-fast", "input": {"prompt": "x"}},
-            "veo_video",
-            {"prompt": "x", "model": "veo3_fast"},
-        ),
-        ("veo_video", {"prompt": "x"}, "veo_video", {"prompt": "x", "model": "veo3.1-fast"}),
-        ("kling_video", {"prompt": "x", "duration": 5}, "", {"prompt": "x", "duration": "5"}),
-        ("kling_video", {"prompt": "x"}, "", {"prompt": "x", "duration": 5}),
-        ("kling_video", {"prompt": "x"}, "", {"prompt": " x\n", "cfg_scale": 0.5, "negative_prompt": "none"}),
-        (
-            "kling_video",
-            {"prompt": "x"},
-            "run_model",
-            {"model": "kling-3.0", "input": {"prompt": "x ", "sound": False}},
-        ),
-        (
-            "kling_video",
-            {"shots": [{"prompt": "a", "duration": 5}]},
-            "",
-            {"shots": '[{"prompt": "a ", "duration": "5 s"}]'},
-        ),
-        ("kling_video", {"prompt": "Donau\xaddampf\u200bschiff\r\n\u202ex"}, "", {"prompt": "Donaudampfschiff\nx"}),
-        ("flux_kontext_image", {"prompt": "x"}, "", {"prompt": "x", "format": "JPEG", "watermark": None}),
+        ("nano_banana_image", FOX),
+        ("nano_banana_image", dict(reversed(FOX.items()))),
+        ("nano_banana_image", {**FOX, "images": "{folder}/fox.png"}),
+        ("nano_banana_image", {**FOX, "images": '["{folder}/fox.png"]'}),
+        images("{folder}/sub/../fox.png"),
+        images(" file://{folder}/./fox.png "),
+        images("{folder}/link.png"),
+        images("{folder}/лиса 2.png"),
+        images("{folder}/sub/fox.jpg"),
+        images(DATA_URI),
+        ("nano_banana_image", {**FOX, "model": "nano-banana-2-1"}),
+        ("nano_banana_image", {**FOX, "model": " Google/NANO-banana-2-1 "}),
+        ("nano_banana_image", {**FOX, "variation": 1, "anyway": True, "quote": False, "confirm": ""}),
+        ("nano_banana_image", {**FOX, "variation": "1", "aspect_ratio": None}),
+        ("run_model", {"model": "nano-banana-2-1", "input": FOX}),
+        ("run_model", {"model": "nano-banana-2-1", "input": FOX_AS_SENT}),
     ],
-)
+    [images(DATA_URI), ("nano_banana_image", FOX)],
+    [
+        ("run_model", {"model": "veo3.1-fast", "input": {"prompt": "x"}}),
+        ("veo_video", {"prompt": "x", "model": "veo3_fast"}),
+        ("veo_video", {"prompt": "x"}),
+        ("veo_video", {"prompt": "x", "model": "veo3.1-fast"}),
+    ],
+    [
+        kling(prompt="x"),
+        kling(prompt="x", duration=5),
+        kling(prompt="x", duration="5"),
+        kling(prompt=" x\n", cfg_scale=0.5, negative_prompt="none"),
+        ("run_model", {"model": "kling-3.0", "input": {"prompt": "x ", "sound": False}}),
+    ],
+    [kling(shots=[{"prompt": "a", "duration": 5}]), kling(shots='[{"prompt": "a ", "duration": "5 s"}]')],
+    [kling(prompt="Donau\xaddampf\u200bschiff\r\n\u202ex"), kling(prompt="Donaudampfschiff\nx")],
+    [
+        ("flux_kontext_image", {"prompt": "x"}),
+        ("flux_kontext_image", {"prompt": "x", "format": "JPEG", "watermark": None}),
+    ],
+]
+"""Calls that are the same one in each list."""
+
+
 async def test_the_same_call_is_the_same_task_however_it_is_written(
-    client: Client,
-    gate: InterceptedKie,
-    sandbox: Sandbox,
-    folder: Path,
-    *,
-    tool: str,
-    given: dict[str, Any],
-    again_by: str,
-    again: dict[str, Any],
+    client: Client, gate: InterceptedKie, sandbox: Sandbox, clock: JumpingClock, folder: Path
 ) -> None:
-    first = await client.call_tool(tool, placed(given, folder))
-    assert "note" not in answer(first), text(first)
-    before = sent(gate)
-    assert is_repeat(await client.call_tool(again_by or tool, placed(again, folder)), first)
-    assert sent(gate) == before
-    assert len(sandbox.accepted) == 1
+    for number, ((tool, given), *again) in enumerate(REPEATS, start=1):
+        first = await client.call_tool(tool, placed(given, folder))
+        assert "note" not in answer(first), text(first)
+        before = sent(gate)
+        for by, written in again:
+            assert is_repeat(await client.call_tool(by, placed(written, folder)), first), (by, written)
+            assert sent(gate) == before, (by, written)
+        assert len(sandbox.accepted) == number
+        clock.now += 2 * WINDOW
 
 
 @pytest.mark.parametrize("way", ["kie://uploads/{upload_id}", "{url}"])
@@ -165,25 +163,23 @@ async def test_a_file_that_was_uploaded_before_is_the_same_as_the_one_on_disk(
     assert len(sandbox.accepted) == 1
 
 
-@pytest.mark.parametrize(
-    "other",
-    [
-        {**FOX, "prompt": "a fox."},
-        {**FOX, "images": ["{folder}/other.png"]},
-        {**FOX, "images": ["{folder}/fox.png", "{folder}/fox.png"]},
-        {**FOX, "images": ["https://files.example/fox.png"]},
-        {**FOX, "aspect_ratio": "16:9"},
-        {**FOX, "model": "nano-banana-2"},
-        {**FOX, "variation": 2},
-    ],
-    ids=str,
-)
-async def test_another_call_is_another_task(
-    client: Client, sandbox: Sandbox, folder: Path, other: dict[str, Any]
-) -> None:
+OTHERS = [
+    {**FOX, "prompt": "a fox."},
+    {**FOX, "images": ["{folder}/other.png"]},
+    {**FOX, "images": ["{folder}/fox.png", "{folder}/fox.png"]},
+    {**FOX, "images": ["https://files.example/fox.png"]},
+    {**FOX, "aspect_ratio": "16:9"},
+    {**FOX, "model": "nano-banana-2"},
+    {**FOX, "variation": 2},
+]
+
+
+async def test_another_call_is_another_task(client: Client, sandbox: Sandbox, folder: Path) -> None:
     first = await client.call_tool("nano_banana_image", placed(FOX, folder))
-    assert not is_repeat(await client.call_tool("nano_banana_image", placed(other, folder)), first)
-    assert len(sandbox.accepted) == 2
+    for number, other in enumerate(OTHERS, start=2):
+        assert not is_repeat(await client.call_tool("nano_banana_image", placed(other, folder)), first), other
+        assert len(sandbox.accepted) == number, other
+    assert is_repeat(await client.call_tool("nano_banana_image", placed(FOX, folder)), first)
 
 
 async def test_a_file_that_has_changed_makes_another_call(client: Client, sandbox: Sandbox, folder: Path) -> None:
@@ -368,15 +364,16 @@ async def test_without_a_window_each_call_is_another(settings: Settings, sandbox
     assert len(sandbox.accepted) == 2
 
 
-@pytest.mark.parametrize("how", ["fail", "code:422", 402, 451])
-async def test_what_failed_may_be_asked_for_again_at_once(client: Client, sandbox: Sandbox, how: int | str) -> None:
-    sandbox.inject_fault("create", how)
-    failed = await client.call_tool("nano_banana_image", {"prompt": "a fox"})
-    assert answer(failed)["status"] == "failed"
-    again = await client.call_tool("nano_banana_image", {"prompt": "a fox"})
-    assert answer(again)["status"] == "succeeded"
-    assert not is_repeat(again, failed)
-    assert sandbox.balance == 1000 - 4
+async def test_what_failed_may_be_asked_for_again_at_once(client: Client, sandbox: Sandbox) -> None:
+    refusals: list[int | str] = ["fail", "code:422", 402, 451]
+    for number, how in enumerate(refusals, start=1):
+        sandbox.inject_fault("create", how)
+        failed = await client.call_tool("nano_banana_image", {"prompt": f"fox {number}"})
+        assert answer(failed)["status"] == "failed", how
+        again = await client.call_tool("nano_banana_image", {"prompt": f"fox {number}"})
+        assert answer(again)["status"] == "succeeded", how
+        assert not is_repeat(again, failed)
+        assert sandbox.balance == 1000 - 4 * number
 
 
 async def test_what_expired_may_be_asked_for_again_at_once(
@@ -414,7 +411,7 @@ async def test_a_task_that_kie_lost_after_longer_than_the_window_is_not_paid_aga
     sandbox = Sandbox(seconds=100_000, clock=clock.time)
     async with run_runner(tmp_path, sandbox.app, clock, rules=Rules()) as runner:
         task = await runner.submit(Order("veo_video", model_call("veo_video")))
-        await runner.wait([task], 1.5 * WINDOW)
+        clock.now += 1.5 * WINDOW
         sandbox.inject_fault("status", "null-record", 1000)
         assert (await run_to_end(runner, task)).state == "expired"
         assert (await runner.submit(Order("veo_video", model_call("veo_video")))).id == task.id
@@ -431,25 +428,26 @@ async def test_a_file_that_could_not_be_uploaded_is_tried_again_with_the_next_ca
     assert answer(await client.call_tool("nano_banana_image", placed(FOX, folder)))["status"] == "succeeded"
 
 
-@pytest.mark.parametrize("how", ["reset-before", "reset-after", "garbage", 502])
 async def test_what_nobody_knows_the_end_of_is_not_sent_again(
-    client: Client, gate: InterceptedKie, sandbox: Sandbox, how: int | str
+    client: Client, gate: InterceptedKie, sandbox: Sandbox
 ) -> None:
-    sandbox.inject_fault("create", how)
-    first = await client.call_tool("nano_banana_image", {"prompt": "a fox"})
-    again = await client.call_tool("nano_banana_image", {"prompt": "a fox"})
-    assert is_repeat(again, first)
-    for each in (first, again):
-        assert each.is_error
-        assert answer(each)["status"] == "unknown"
-        assert answer(each)["error"]["category"] == "unknown_outcome"
-        assert "resolve_task" in text(each)
-        # Another one might be paid twice: first it is settled.
-        assert "variation" not in text(each)
-    assert len(sent(gate)) == 1
-    settled = {"task_id": answer(first)["task_id"], "outcome": "not created"}
-    assert not (await client.call_tool("resolve_task", settled)).is_error
-    assert not is_repeat(await client.call_tool("nano_banana_image", {"prompt": "a fox"}), first)
+    nobody_knows: list[int | str] = ["reset-before", "reset-after", "garbage", 502]
+    for number, how in enumerate(nobody_knows):
+        sandbox.inject_fault("create", how)
+        first = await client.call_tool("nano_banana_image", {"prompt": f"fox {number}"})
+        again = await client.call_tool("nano_banana_image", {"prompt": f"fox {number}"})
+        assert is_repeat(again, first), how
+        for each in (first, again):
+            assert each.is_error
+            assert answer(each)["status"] == "unknown", how
+            assert answer(each)["error"]["category"] == "unknown_outcome"
+            assert "resolve_task" in text(each)
+            # Another one might be paid twice: first it is settled.
+            assert "variation" not in text(each)
+        assert len(sent(gate)) == 2 * number + 1, how
+        settled = {"task_id": answer(first)["task_id"], "outcome": "not created"}
+        assert not (await client.call_tool("resolve_task", settled)).is_error
+        assert not is_repeat(await client.call_tool("nano_banana_image", {"prompt": f"fox {number}"}), first)
 
 
 async def test_what_nobody_knows_the_end_of_holds_nothing_else_up(client: Client, sandbox: Sandbox) -> None:
@@ -511,8 +509,8 @@ async def test_a_runner_gives_back_the_unknown_task_in_place_of_an_error(
 NEAR_A = {"prompt": "a café\nat dawn", "images": ["https://e.example/A.png?k=1"]}
 
 
-@pytest.mark.parametrize(
-    ("again", "is_same"),
+@for_each(
+    "again, is_same",
     [
         ({"prompt": "a cafe\u0301\nat dawn"}, True),
         ({"prompt": "a café \t\r\nat dawn \n"}, True),
@@ -525,7 +523,6 @@ NEAR_A = {"prompt": "a café\nat dawn", "images": ["https://e.example/A.png?k=1"
         ({"images": ["http://e.example/A.png?k=1"]}, False),
         ({"images": ["https://e.example/A.png?k=2"]}, False),
     ],
-    ids=str,
 )
 def test_calls_that_differ_only_in_what_nobody_sees_have_one_key(again: dict[str, Any], is_same: bool) -> None:
     first, second = (Order("", model_call("nano_banana_image", **given)) for given in (NEAR_A, NEAR_A | again))

@@ -264,7 +264,7 @@ async def test_what_waits_for_its_turn_when_the_server_ends_was_not_sent_and_is_
         "prepared" if state == "prepared" else kie_id and "sent" for _, state, kie_id, _ in task_rows(tmp_path)
     )
     assert left == {"sent": CREATE_LIMIT[0], "prepared": 5}
-    async with run_runner(tmp_path, sandbox.app, clock) as runner:
+    async with run_runner(tmp_path, sandbox.app, clock, save=False) as runner:
         for task in await runner.ledger.page(since=0):
             await run_to_end(runner, task)
         failed = await runner.ledger.page(states=["failed"])

@@ -101,7 +101,7 @@ async def test_a_clock_that_is_set_lends_no_slot_twice_and_holds_none(
 
 
 async def test_processes_on_one_ledger_share_the_status_reads(clock: JumpingClock, tmp_path: Path) -> None:
-    sandbox = Sandbox(seconds=30, clock=clock.time)
+    sandbox = Sandbox(seconds=10, clock=clock.time)
     times: tuple[list[float], list[float]] = ([], [])
 
     def note_reads(noted: list[float]) -> InterceptedKie:

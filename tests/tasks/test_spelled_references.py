@@ -4,7 +4,7 @@ import json
 import re
 import unicodedata
 from base64 import b64decode, b64encode, urlsafe_b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
@@ -14,6 +14,7 @@ import httpx2
 import pytest
 from mcp import Client
 from support.answers import answer, assert_refused, text, wait_for_end
+from support.cases import for_each
 from support.media_files import picture, sound
 
 from kie_mcp.catalog.fields import Image, Limits
@@ -33,6 +34,8 @@ pytestmark = pytest.mark.anyio
 PICTURE = picture(64, 48)
 BASE64 = b64encode(PICTURE).decode()
 URL_SAFE = urlsafe_b64encode(PICTURE).decode()
+MOST_IMAGES = 14
+"""Images that one call of the tool takes."""
 SCREENSHOT = "Screenshot 2026-11-28 at 9.41.00\u202fAM.png"
 
 
@@ -64,13 +67,24 @@ async def edit(client: Client, *images: Any) -> Any:
     return await client.call_tool("nano_banana_image", {"prompt": "a hat on the fox", "images": list(images)})
 
 
-async def assert_picture_sent(result: Any, sandbox: Sandbox, browser: httpx2.AsyncClient) -> None:
-    """Check that the picture arrived at KIE as it is."""
-    assert not result.is_error, text(result)
-    (url,) = sandbox.accepted[-1].body["input"]["image_input"]
-    received = (await browser.get(url)).raise_for_status().content
-    assert received == PICTURE
-    assert formats.detect_mime_type(received) == "image/png"
+async def find_sent(client: Client, sandbox: Sandbox, written: Sequence[Any]) -> list[str]:
+    """Give images to the tool, as many in a call as it takes, and return the URLs that KIE got for them."""
+    before = len(sandbox.accepted)
+    for at in range(0, len(written), MOST_IMAGES):
+        result = await edit(client, *written[at : at + MOST_IMAGES])
+        assert not result.is_error, text(result)
+        assert "note" not in answer(result), text(result)
+    return [url for task in sandbox.accepted[before:] for url in task.body["input"]["image_input"]]
+
+
+async def assert_picture_sent(
+    client: Client, sandbox: Sandbox, browser: httpx2.AsyncClient, written: Mapping[str, Any]
+) -> None:
+    """Check that the picture arrives at KIE as it is in each of these named forms."""
+    for name, url in zip(written, await find_sent(client, sandbox, [*written.values()]), strict=True):
+        received = (await browser.get(url)).raise_for_status().content
+        assert received == PICTURE, name
+        assert formats.detect_mime_type(received) == "image/png", name
 
 
 PATHS = [
@@ -156,14 +170,12 @@ PATHS = [
 ]
 
 
-@pytest.mark.parametrize("written", PATHS)
 async def test_a_path_is_found_however_it_is_written(
-    client: Client, sandbox: Sandbox, browser: httpx2.AsyncClient, folder: Path, written: str
+    client: Client, sandbox: Sandbox, browser: httpx2.AsyncClient, folder: Path
 ) -> None:
-    written = (
-        written.replace("{folder}", str(folder)).replace("{name}", folder.name).replace("{quoted}", quote(str(folder)))
-    )
-    await assert_picture_sent(await edit(client, written), sandbox, browser)
+    filled = {"{folder}": str(folder), "{name}": folder.name, "{quoted}": quote(str(folder))}
+    written = {path: re.sub(r"\{(folder|name|quoted)\}", lambda found: filled[found[0]], path) for path in PATHS}
+    await assert_picture_sent(client, sandbox, browser, written)
 
 
 INLINE = {
@@ -208,11 +220,10 @@ INLINE = {
 
 
 @pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize("form", INLINE)
 async def test_content_in_the_call_is_read_in_every_form(
-    client: Client, sandbox: Sandbox, browser: httpx2.AsyncClient, form: str
+    client: Client, sandbox: Sandbox, browser: httpx2.AsyncClient
 ) -> None:
-    await assert_picture_sent(await edit(client, INLINE[form]), sandbox, browser)
+    await assert_picture_sent(client, sandbox, browser, INLINE)
 
 
 @pytest.mark.parametrize("argument", ["path", "url", "base64"])
@@ -228,73 +239,63 @@ async def test_upload_file_reads_content_in_every_form(
 
 
 @pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize("written", ["'fox.png'", "file:fox.png", "[a](fox.png)", {"path": "fox.png"}, "FOX.png"])
 @pytest.mark.parametrize("argument", ["path", "url"])
 async def test_upload_file_reads_paths_in_every_form(
-    client: Client, browser: httpx2.AsyncClient, written: Any, argument: str
+    client: Client, browser: httpx2.AsyncClient, argument: str
 ) -> None:
-    result = await client.call_tool("upload_file", {argument: written})
-    assert not result.is_error, text(result)
-    assert (await browser.get(answer(result)["url"])).content == PICTURE
+    for written in ("'fox.png'", "file:fox.png", "[a](fox.png)", {"path": "fox.png"}, "FOX.png"):
+        result = await client.call_tool("upload_file", {argument: written})
+        assert not result.is_error, f"{written}: {text(result)}"
+        assert (await browser.get(answer(result)["url"])).content == PICTURE, written
 
 
 @pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize(
-    "written",
-    [
-        '"fox.png", "My photo (1).png"',
-        "'fox.png', 'My photo (1).png'",
-        "fox.png\nMy photo (1).png",
-        '["fox.png", "My photo (1).png"]',
-        [{"path": "fox.png"}, "file:My%20photo%20(1).png"],
-    ],
-)
-async def test_several_names_in_one_text_are_several_files(client: Client, sandbox: Sandbox, written: Any) -> None:
-    result = await client.call_tool("nano_banana_image", {"prompt": "x", "images": written})
-    assert not result.is_error, text(result)
-    assert len(sandbox.accepted[0].body["input"]["image_input"]) == 2
+async def test_several_names_in_one_text_are_several_files(client: Client, sandbox: Sandbox) -> None:
+    for number, written in enumerate(
+        (
+            '"fox.png", "My photo (1).png"',
+            "'fox.png', 'My photo (1).png'",
+            "fox.png\nMy photo (1).png",
+            '["fox.png", "My photo (1).png"]',
+            [{"path": "fox.png"}, "file:My%20photo%20(1).png"],
+        )
+    ):
+        result = await client.call_tool("nano_banana_image", {"prompt": "x", "images": written})
+        assert not result.is_error, f"{written}: {text(result)}"
+        assert len(sandbox.accepted[number].body["input"]["image_input"]) == 2, written
 
 
-@pytest.mark.parametrize(
-    "written",
-    [
-        "task:{id}#1",
-        "task:{id}",
-        "TASK:{id}#1",
-        "task: {id} # 1",
-        "{id}#1",
-        "{id}",
-        "'{id}#1'",
-        "`task:{id}#1`",
-        "kie://tasks/{id}/media/1",
-        "KIE://tasks/{id}/media/1",
-        "kie://tasks/{id}",
-        "<kie://tasks/{id}/media/1>",
-        "[the fox](kie://tasks/{id}/media/1)",
-        '{{"resource": "kie://tasks/{id}/media/1"}}',
-    ],
-)
-async def test_an_earlier_result_is_found_however_it_is_written(client: Client, sandbox: Sandbox, written: str) -> None:
+RESULTS = [
+    "task:{id}#1",
+    "task:{id}",
+    "TASK:{id}#1",
+    "task: {id} # 1",
+    "{id}#1",
+    "{id}",
+    "'{id}#1'",
+    "`task:{id}#1`",
+    "kie://tasks/{id}/media/1",
+    "KIE://tasks/{id}/media/1",
+    "kie://tasks/{id}",
+    "<kie://tasks/{id}/media/1>",
+    "[the fox](kie://tasks/{id}/media/1)",
+    '{{"resource": "kie://tasks/{id}/media/1"}}',
+]
+
+
+async def test_an_earlier_result_is_found_however_it_is_written(client: Client, sandbox: Sandbox) -> None:
     made = answer(await wait_for_end(client, await client.call_tool("nano_banana_image", {"prompt": "a fox"})))
-    result = await edit(client, written.format(id=made["task_id"]))
-    assert not result.is_error, text(result)
-    assert sandbox.accepted[1].body["input"]["image_input"] == [made["media"][0]["url"]]
+    # The last one is the entry of the result in an answer.
+    written = [*(each.format(id=made["task_id"]) for each in RESULTS), made["media"][0]]
+    sent = await find_sent(client, sandbox, written)
+    assert sent == [made["media"][0]["url"]] * len(written)
 
 
-async def test_the_entry_of_a_result_in_an_answer_is_the_result(client: Client, sandbox: Sandbox) -> None:
-    made = answer(await wait_for_end(client, await client.call_tool("nano_banana_image", {"prompt": "a fox"})))
-    result = await edit(client, made["media"][0])
-    assert not result.is_error, text(result)
-    assert sandbox.accepted[1].body["input"]["image_input"] == [made["media"][0]["url"]]
-
-
-@pytest.mark.parametrize("way", ["kie://uploads/{upload_id}", "{upload_id}", "KIE://Uploads/{upload_id}", "<{url}>"])
-async def test_an_upload_is_found_however_it_is_written(
-    client: Client, sandbox: Sandbox, folder: Path, way: str
-) -> None:
+async def test_an_upload_is_found_however_it_is_written(client: Client, sandbox: Sandbox, folder: Path) -> None:
     upload = answer(await client.call_tool("upload_file", {"path": str(folder / "fox.png")}))
-    assert not (await edit(client, way.format_map(upload))).is_error
-    assert sandbox.accepted[0].body["input"]["image_input"] == [upload["url"]]
+    ways = ("kie://uploads/{upload_id}", "{upload_id}", "KIE://Uploads/{upload_id}", "<{url}>")
+    sent = await find_sent(client, sandbox, [way.format_map(upload) for way in ways])
+    assert sent == [upload["url"]] * len(ways)
 
 
 URLS = {
@@ -317,14 +318,11 @@ URLS = {
 }
 
 
-@pytest.mark.parametrize("written", URLS)
-async def test_a_url_is_sent_in_its_plain_form(client: Client, sandbox: Sandbox, written: str) -> None:
-    result = await edit(client, written)
-    assert not result.is_error, text(result)
-    assert sandbox.accepted[0].body["input"]["image_input"] == [URLS[written]]
+async def test_a_url_is_sent_in_its_plain_form(client: Client, sandbox: Sandbox) -> None:
+    assert await find_sent(client, sandbox, [*URLS]) == [*URLS.values()]
 
 
-@pytest.mark.parametrize(
+@for_each(
     "written",
     [
         *("https://a.example/x.png\nKeep her face.", "https://a.example/x\nKeep her face.", "https://a.example/x\n~/b"),
@@ -373,12 +371,11 @@ MARKUP = {
 }
 
 
-@pytest.mark.parametrize("written", MARKUP)
-def test_markup_around_a_url_is_removed(written: str) -> None:
-    assert prepare_url(Image(written), Limits()) == MARKUP[written]
+def test_markup_around_a_url_is_removed() -> None:
+    assert {written: prepare_url(Image(written), Limits()) for written in MARKUP} == MARKUP
 
 
-@pytest.mark.parametrize(
+@for_each(
     "url",
     [
         *("https://a.example/{{image}}.jpg", "https://a.example/${name}.jpg", "https://a.example/<id>.png"),
@@ -397,7 +394,7 @@ def test_a_url_with_an_impossible_port_is_refused(port: int) -> None:
         prepare_url(Image(f"https://a.example:{port}/x.png"), Limits())
 
 
-@pytest.mark.parametrize(
+@for_each(
     "host",
     [
         *("nas.fritz.box", "pc.mshome.net", "web.shop.svc", "192.0.0.9", "192.88.99.1"),
@@ -419,15 +416,13 @@ FORGES = {
 }
 
 
-@pytest.mark.parametrize("page", FORGES)
-def test_a_page_whose_address_ends_as_a_file_s_name_is_the_file_s_own_url(page: str) -> None:
-    assert find_direct_url(page, page) == FORGES[page]
+def test_a_page_whose_address_ends_as_a_file_s_name_is_the_file_s_own_url() -> None:
+    assert {page: find_direct_url(page, page) for page in FORGES} == FORGES
 
 
 DRIVE = "https://drive.usercontent.google.com/download?export=download&confirm=t"
 PAGES = {
     "https://drive.google.com/file/d/1aB_c-D/view?usp=sharing": DRIVE + "&id=1aB_c-D",
-    "https://drive.google.com/file/u/0/d/1aB/edit": "",
     "https://drive.google.com/open?id=1aB&usp=drive_fs": DRIVE + "&id=1aB",
     "https://drive.google.com/file/d/1aB/view?resourcekey=0-x_Y&usp=sharing": (DRIVE + "&id=1aB&resourcekey=0-x_Y"),
     "https://drive.google.com/open?resourcekey=0-xY&id=1aB": (DRIVE + "&id=1aB&resourcekey=0-xY"),
@@ -463,63 +458,59 @@ PAGES = {
 }
 
 
-@pytest.mark.parametrize("page", [page for page, direct in PAGES.items() if direct])
 async def test_a_share_page_is_sent_as_the_file_s_own_url_and_the_answer_says_so(
-    client: Client, sandbox: Sandbox, page: str
+    client: Client, sandbox: Sandbox
 ) -> None:
-    result = await edit(client, page)
-    assert not result.is_error, text(result)
-    assert sandbox.accepted[0].body["input"]["image_input"] == [PAGES[page]]
-    assert f"sent as {PAGES[page]}, the file's own URL" in answer(result)["note"]
-    uploaded = await client.call_tool("upload_file", {"url": page})
-    assert f"taken from {PAGES[page]}, the file's own URL" in text(uploaded)
+    for page, direct in PAGES.items():
+        result = await edit(client, page)
+        assert not result.is_error, text(result)
+        assert sandbox.accepted[-1].body["input"]["image_input"] == [direct], page
+        assert f"sent as {direct}, the file's own URL" in answer(result)["note"]
+        uploaded = await client.call_tool("upload_file", {"url": page})
+        assert f"taken from {direct}, the file's own URL" in text(uploaded)
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "https://i.imgur.com/aBc12.png",
-        DRIVE + "&id=1aB",
-        "https://raw.githubusercontent.com/o/r/main/fox.png",
-        "https://dl.dropboxusercontent.com/s/a1/fox.png",
-        "https://github.com/user-attachments/assets/5f0c",
-        "https://github.com/o/r/raw/main/fox.png",
-        "https://huggingface.co/o/r/resolve/main/fox.png",
-        "https://lh3.googleusercontent.com/d/1aB",
-        "https://cdn.discordapp.com/attachments/1/2/fox.png?ex=1",
-        "https://pbs.twimg.com/media/aB?format=jpg",
-        "https://i.redd.it/fox.png",
-        "https://commons.wikimedia.org/wiki/Special:FilePath/Fox.jpg",
-        "https://upload.wikimedia.org/wikipedia/commons/1/12/Fox.jpg",
-        "https://images.unsplash.com/photo-1?w=800",
-        "https://o-my.sharepoint.com/:i:/g/aB?e=1&download=1",
-        "https://send.company.io/files/x.png",
-        "https://send.a.example/download/x.png",
-        "https://docs.google.com/drawings/d/1aB/export/png",
-        "https://docs.google.com/presentation/d/1aB/export/png?pageid=p1",
-        "https://gist.github.com/o/5f0c/raw/fox.png",
-        "https://unsplash.com/photos/aB/download?force=true",
-        "https://www.pexels.com/video/1/download/",
-        "https://cdna.artstation.com/p/assets/images/fox.jpg",
-        "https://cdn.dribbble.com/users/1/fox.png",
-        "https://mir-s3-cdn-cf.behance.net/projects/404/fox.png",
-        "https://files.slack.com/files-pri/T1-F1/fox.png?pub_secret=5f0c",
-        "https://www.notion.so/image/https%3A%2F%2Fa.example%2Ffox.png?table=block",
-        "https://file.notion.so/f/f/5f0c/fox.png?signature=1",
-        "https://gyazo.com/5f0c/raw",
-        "https://youtube.com.a.example/x.png",
-        "https://www.notyoutube.com/x.png",
-        "https://a.example/www.youtube.com/watch.png",
-    ],
-)
-async def test_a_file_s_own_url_is_sent_as_it_is(client: Client, sandbox: Sandbox, url: str) -> None:
-    result = await edit(client, url)
-    assert not result.is_error, text(result)
-    assert sandbox.accepted[0].body["input"]["image_input"] == [url]
-    assert "note" not in answer(result)
+OWN_URLS = [
+    "https://i.imgur.com/aBc12.png",
+    DRIVE + "&id=1aB",
+    "https://raw.githubusercontent.com/o/r/main/fox.png",
+    "https://dl.dropboxusercontent.com/s/a1/fox.png",
+    "https://github.com/user-attachments/assets/5f0c",
+    "https://github.com/o/r/raw/main/fox.png",
+    "https://huggingface.co/o/r/resolve/main/fox.png",
+    "https://lh3.googleusercontent.com/d/1aB",
+    "https://cdn.discordapp.com/attachments/1/2/fox.png?ex=1",
+    "https://pbs.twimg.com/media/aB?format=jpg",
+    "https://i.redd.it/fox.png",
+    "https://commons.wikimedia.org/wiki/Special:FilePath/Fox.jpg",
+    "https://upload.wikimedia.org/wikipedia/commons/1/12/Fox.jpg",
+    "https://images.unsplash.com/photo-1?w=800",
+    "https://o-my.sharepoint.com/:i:/g/aB?e=1&download=1",
+    "https://send.company.io/files/x.png",
+    "https://send.a.example/download/x.png",
+    "https://docs.google.com/drawings/d/1aB/export/png",
+    "https://docs.google.com/presentation/d/1aB/export/png?pageid=p1",
+    "https://gist.github.com/o/5f0c/raw/fox.png",
+    "https://unsplash.com/photos/aB/download?force=true",
+    "https://www.pexels.com/video/1/download/",
+    "https://cdna.artstation.com/p/assets/images/fox.jpg",
+    "https://cdn.dribbble.com/users/1/fox.png",
+    "https://mir-s3-cdn-cf.behance.net/projects/404/fox.png",
+    "https://files.slack.com/files-pri/T1-F1/fox.png?pub_secret=5f0c",
+    "https://www.notion.so/image/https%3A%2F%2Fa.example%2Ffox.png?table=block",
+    "https://file.notion.so/f/f/5f0c/fox.png?signature=1",
+    "https://gyazo.com/5f0c/raw",
+    "https://youtube.com.a.example/x.png",
+    "https://www.notyoutube.com/x.png",
+    "https://a.example/www.youtube.com/watch.png",
+]
 
 
-@pytest.mark.parametrize(
+async def test_a_file_s_own_url_is_sent_as_it_is(client: Client, sandbox: Sandbox) -> None:
+    assert await find_sent(client, sandbox, OWN_URLS) == OWN_URLS
+
+
+@for_each(
     "url",
     [
         "https://player.vimeo.com/external/1.hd.mp4?s=5f0c",
@@ -549,55 +540,55 @@ async def assert_nothing_sent(client: Client, sandbox: Sandbox, written: Any, sa
         await edit(client, "https://a.example/first.png", written),
         await client.call_tool("upload_file", {"path": written}),
     ):
-        assert re.search(said, text(result)), text(result)
+        assert re.search(said, text(result)), f"{written}: {text(result)}"
         assert_refused(result, sandbox)
         assert len(text(result)) < 600
-    assert not list(sandbox._files._uploads.glob("*"))
+    assert not list(sandbox._files._uploads.glob("*")), written
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "http://localhost/x.png",
-        "http://localhost:3000/x.png",
-        "http://LOCALHOST./x.png",
-        "http://app.localhost/x.png",
-        "http://127.0.0.1:8188/view?filename=x.png",
-        "http://127.1/x.png",
-        "http://2130706433/x.png",
-        "http://0x7f000001/x.png",
-        "http://0177.0.0.1/x.png",
-        "http://0/x.png",
-        "http://0.0.0.0:7860/file=x.png",
-        "http://[::1]/x.png",
-        "http://[::]/x.png",
-        "http://[::ffff:192.168.2.3]/x.png",
-        "http://[fd00::1]/x.png",
-        "http://[fe80::1]/x.png",
-        "http://[64:ff9b::a00:1]/x.png",
-        "http://10.0.0.1/x.png",
-        "http://172.16.0.9/x.png",
-        "http://192.168.2.3:8188/view?filename=x.png",
-        "http://169.254.169.254/latest/meta-data/",
-        "http://100.64.1.1/x.png",
-        "http://198.18.0.1/x.png",
-        "http://224.0.0.1/x.png",
-        "http://255.255.255.255/x.png",
-        "http://host.docker.internal:3000/x.png",
-        "http://metadata.google.internal/x.png",
-        "http://nas/x.png",
-        "http://comfyui:8188/x.png",
-        "http://printer.local/x.png",
-        "http://box.lan/x.png",
-        "http://fritz.box.home.arpa/x.png",
-        "http://site.test/x.png",
-        "http://192-168-1-5.nip.io/x.png",
-        "http://１２７.0.0.1/x.png",
-        "http://%6cocalhost/x.png",
-    ],
-)
-async def test_a_url_of_this_machine_or_network_is_refused(client: Client, sandbox: Sandbox, url: str) -> None:
-    await assert_nothing_sent(client, sandbox, url, r"KIE cannot open http.* Give the file's path instead")
+PRIVATE_URLS = [
+    "http://localhost/x.png",
+    "http://localhost:3000/x.png",
+    "http://LOCALHOST./x.png",
+    "http://app.localhost/x.png",
+    "http://127.0.0.1:8188/view?filename=x.png",
+    "http://127.1/x.png",
+    "http://2130706433/x.png",
+    "http://0x7f000001/x.png",
+    "http://0177.0.0.1/x.png",
+    "http://0/x.png",
+    "http://0.0.0.0:7860/file=x.png",
+    "http://[::1]/x.png",
+    "http://[::]/x.png",
+    "http://[::ffff:192.168.2.3]/x.png",
+    "http://[fd00::1]/x.png",
+    "http://[fe80::1]/x.png",
+    "http://[64:ff9b::a00:1]/x.png",
+    "http://10.0.0.1/x.png",
+    "http://172.16.0.9/x.png",
+    "http://192.168.2.3:8188/view?filename=x.png",
+    "http://169.254.169.254/latest/meta-data/",
+    "http://100.64.1.1/x.png",
+    "http://198.18.0.1/x.png",
+    "http://224.0.0.1/x.png",
+    "http://255.255.255.255/x.png",
+    "http://host.docker.internal:3000/x.png",
+    "http://metadata.google.internal/x.png",
+    "http://nas/x.png",
+    "http://comfyui:8188/x.png",
+    "http://printer.local/x.png",
+    "http://box.lan/x.png",
+    "http://fritz.box.home.arpa/x.png",
+    "http://site.test/x.png",
+    "http://192-168-1-5.nip.io/x.png",
+    "http://１２７.0.0.1/x.png",
+    "http://%6cocalhost/x.png",
+]
+
+
+async def test_a_url_of_this_machine_or_network_is_refused(client: Client, sandbox: Sandbox) -> None:
+    for url in PRIVATE_URLS:
+        await assert_nothing_sent(client, sandbox, url, r"KIE cannot open http.* Give the file's path instead")
 
 
 @pytest.mark.parametrize("url", ["https://ann:secret@a.example/x.png", "https://secret@a.example/x.png"])
@@ -606,60 +597,61 @@ async def test_a_password_in_a_url_is_neither_sent_nor_repeated(client: Client, 
     assert "secret" not in text(await edit(client, url))
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "https://www.youtube.com/watch?v=aB",
-        "https://youtu.be/aB?t=1",
-        "https://m.youtube.com/shorts/aB",
-        "https://music.youtube.com/watch?v=aB",
-        "https://vimeo.com/123",
-        "https://www.tiktok.com/@ann/video/1",
-        "https://vm.tiktok.com/aB",
-        "https://www.instagram.com/reel/aB/",
-        "https://x.com/ann/status/1",
-        "https://twitter.com/ann/status/1",
-        "https://www.facebook.com/watch?v=1",
-        "https://www.reddit.com/r/foxes/comments/1",
-        "https://www.twitch.tv/videos/1",
-        "https://open.spotify.com/track/1",
-        "https://soundcloud.com/ann/song",
-        "https://drive.google.com/drive/folders/1aB",
-        "https://docs.google.com/document/d/1aB/edit",
-        "https://photos.app.goo.gl/aB",
-        "https://photos.google.com/share/aB",
-        "https://www.dropbox.com/scl/fo/a1/aB?rlkey=k",
-        "https://1drv.ms/i/s!aB",
-        "https://onedrive.live.com/?id=1",
-        "https://contoso-my.sharepoint.com/:i:/g/personal/aB",
-        "https://www.icloud.com/iclouddrive/aB",
-        "https://share.icloud.com/photos/aB",
-        "https://we.tl/t-aB",
-        "https://wetransfer.com/downloads/aB",
-        "https://imgur.com/a/aB",
-        "https://imgur.com/aBc12",
-        "https://unsplash.com/photos/aB",
-        "https://pin.it/aB",
-        "https://www.pinterest.de/pin/1",
-        "https://t.me/foxes/1",
-        "https://chatgpt.com/share/aB",
-        "https://suno.com/song/aB",
-        "https://github.com/o/r/tree/main/docs",
-        "https://gist.github.com/o/5f0c",
-        "https://send.vis.ee/download/5f0c5f0c5f0c/",
-        "https://player.vimeo.com/video/1",
-        "https://clips.twitch.tv/aB",
-        "https://v.redd.it/aB",
-        "https://ann.artstation.com/projects/aB",
-        "https://www.behance.net/gallery/1/fox",
-        "https://ann.notion.site/fox-5f0c",
-        "https://team.slack.com/files/U1/F1/fox.png",
-        "https://files.slack.com/files-pri/T1-F1/fox.png",
-        "https://gyazo.com/5f0c",
-    ],
-)
-async def test_a_page_is_refused_with_what_to_do(client: Client, sandbox: Sandbox, url: str) -> None:
-    await assert_nothing_sent(client, sandbox, url, r"is a (page|folder).* Download the file and give its path")
+PAGES_OF_NO_FILE = [
+    "https://drive.google.com/file/u/0/d/1aB/edit",
+    "https://www.youtube.com/watch?v=aB",
+    "https://youtu.be/aB?t=1",
+    "https://m.youtube.com/shorts/aB",
+    "https://music.youtube.com/watch?v=aB",
+    "https://vimeo.com/123",
+    "https://www.tiktok.com/@ann/video/1",
+    "https://vm.tiktok.com/aB",
+    "https://www.instagram.com/reel/aB/",
+    "https://x.com/ann/status/1",
+    "https://twitter.com/ann/status/1",
+    "https://www.facebook.com/watch?v=1",
+    "https://www.reddit.com/r/foxes/comments/1",
+    "https://www.twitch.tv/videos/1",
+    "https://open.spotify.com/track/1",
+    "https://soundcloud.com/ann/song",
+    "https://drive.google.com/drive/folders/1aB",
+    "https://docs.google.com/document/d/1aB/edit",
+    "https://photos.app.goo.gl/aB",
+    "https://photos.google.com/share/aB",
+    "https://www.dropbox.com/scl/fo/a1/aB?rlkey=k",
+    "https://1drv.ms/i/s!aB",
+    "https://onedrive.live.com/?id=1",
+    "https://contoso-my.sharepoint.com/:i:/g/personal/aB",
+    "https://www.icloud.com/iclouddrive/aB",
+    "https://share.icloud.com/photos/aB",
+    "https://we.tl/t-aB",
+    "https://wetransfer.com/downloads/aB",
+    "https://imgur.com/a/aB",
+    "https://imgur.com/aBc12",
+    "https://unsplash.com/photos/aB",
+    "https://pin.it/aB",
+    "https://www.pinterest.de/pin/1",
+    "https://t.me/foxes/1",
+    "https://chatgpt.com/share/aB",
+    "https://suno.com/song/aB",
+    "https://github.com/o/r/tree/main/docs",
+    "https://gist.github.com/o/5f0c",
+    "https://send.vis.ee/download/5f0c5f0c5f0c/",
+    "https://player.vimeo.com/video/1",
+    "https://clips.twitch.tv/aB",
+    "https://v.redd.it/aB",
+    "https://ann.artstation.com/projects/aB",
+    "https://www.behance.net/gallery/1/fox",
+    "https://ann.notion.site/fox-5f0c",
+    "https://team.slack.com/files/U1/F1/fox.png",
+    "https://files.slack.com/files-pri/T1-F1/fox.png",
+    "https://gyazo.com/5f0c",
+]
+
+
+async def test_a_page_is_refused_with_what_to_do(client: Client, sandbox: Sandbox) -> None:
+    for url in PAGES_OF_NO_FILE:
+        await assert_nothing_sent(client, sandbox, url, r"is a (page|folder).* Download the file and give its path")
 
 
 ELSEWHERE = {
@@ -695,36 +687,35 @@ ELSEWHERE = {
 
 
 @pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize("written", ELSEWHERE)
 async def test_an_address_of_another_place_is_refused_with_how_to_bring_the_file(
-    client: Client, sandbox: Sandbox, written: str
+    client: Client, sandbox: Sandbox
 ) -> None:
-    said = f"There is no file .*{ELSEWHERE[written]}.*(saved to Downloads|https:// before it)"
-    await assert_nothing_sent(client, sandbox, written, said)
+    for written, place in ELSEWHERE.items():
+        said = f"There is no file .*{place}.*(saved to Downloads|https:// before it)"
+        await assert_nothing_sent(client, sandbox, written, said)
 
 
-@pytest.mark.parametrize(
-    ("written", "said"),
-    [
-        (f"data:image/png;base64,{BASE64[:-40]}", "breaks off.* Hosts cut long arguments"),
-        (f"data:image/png;base64,{BASE64[: len(BASE64) // 4 * 2 + 1]}", "breaks off|ends inside a character"),
-        (BASE64[:81], "ends inside a character after 81 characters: it was cut"),
-        (f"data:image/png;base64,{BASE64[:60]}...", r"shortened: after 60 characters it has '\.\.\.'"),
-        (f"data:image/png;base64,{BASE64[:60]}[truncated]", "shortened: after 60 characters"),
-        (f"data:image/png;base64,{BASE64[:60]}…", "shortened"),
-        ("data:image/png;base64,<base64 of the image>", "shortened: after 0 characters"),
-        ("data:image/png;base64,@@@@", "is not base64: character 1 is '@'"),
-        ("data:image/png;base64", "has no comma"),
-        (b64encode(sound(1)).decode(), "is a sound; this field takes a picture|breaks off"),
-    ],
-)
-async def test_content_that_was_cut_or_shortened_is_told(
-    client: Client, sandbox: Sandbox, written: str, said: str
-) -> None:
-    result = await edit(client, written)
-    assert re.search(said, text(result)), text(result)
-    assert_refused(result, sandbox)
-    assert not list(sandbox._files._uploads.glob("*"))
+CUT = [
+    (f"data:image/png;base64,{BASE64[:-40]}", "breaks off.* Hosts cut long arguments"),
+    (f"data:image/png;base64,{BASE64[: len(BASE64) // 4 * 2 + 1]}", "breaks off|ends inside a character"),
+    (BASE64[:81], "ends inside a character after 81 characters: it was cut"),
+    (f"data:image/png;base64,{BASE64[:60]}...", r"shortened: after 60 characters it has '\.\.\.'"),
+    (f"data:image/png;base64,{BASE64[:60]}[truncated]", "shortened: after 60 characters"),
+    (f"data:image/png;base64,{BASE64[:60]}…", "shortened"),
+    ("data:image/png;base64,<base64 of the image>", "shortened: after 0 characters"),
+    ("data:image/png;base64,@@@@", "is not base64: character 1 is '@'"),
+    ("data:image/png;base64", "has no comma"),
+    (b64encode(sound(1)).decode(), "is a sound; this field takes a picture|breaks off"),
+]
+"""Content that does not arrive whole, and what is said of it."""
+
+
+async def test_content_that_was_cut_or_shortened_is_told(client: Client, sandbox: Sandbox) -> None:
+    for written, said in CUT:
+        result = await edit(client, written)
+        assert re.search(said, text(result)), f"{written}: {text(result)}"
+        assert_refused(result, sandbox)
+        assert not list(sandbox._files._uploads.glob("*")), written
 
 
 PLUSES = ((), (3,), (152,), (75, 76), (3, 20, 71), (1, 2, 76, 227), (303, 304, 350))
@@ -743,30 +734,28 @@ WHOLE_BASE64 = {
 }
 
 
-@pytest.mark.parametrize("form", WHOLE_BASE64)
-def test_whole_base64_is_read_with_markup_or_invisible_characters(form: str) -> None:
-    assert decode_data_uri(Image(WHOLE_BASE64[form])).file.read() == PICTURE
+def test_whole_base64_is_read_with_markup_or_invisible_characters() -> None:
+    for form, written in WHOLE_BASE64.items():
+        assert decode_data_uri(Image(written)).file.read() == PICTURE, form
 
 
-@pytest.mark.parametrize(
-    "written", ['<img src="{}">', "<video controls src='{}'></video>", "url({})", "<img src={} alt=x>"]
-)
+@for_each("written", ['<img src="{}">', "<video controls src='{}'></video>", "url({})", "<img src={} alt=x>"])
 def test_the_target_of_markup_is_the_file(written: str) -> None:
     assert Image(written.format("https://a.example/x.png")) == "https://a.example/x.png"
     assert list(unwrap(written.format("in/x.png")))[-1] == "in/x.png"
 
 
-@pytest.mark.parametrize("places", PLUSES)
-@pytest.mark.parametrize("length", [300, 299, 298, 280])
-def test_plus_signs_that_a_form_took_away_are_put_back(places: tuple[int, ...], length: int) -> None:
-    content = b64decode("".join("+" if at in places else "A" for at in range(400)))[:length]
-    written = b64encode(content).decode()
-    lines = [written[at : at + 76] for at in range(0, len(written), 76)]
-    for each in (written, "\n".join(lines), "\r\n".join(lines)):
-        assert decode_base64_text(each.replace("+", " ")) == content
-        assert decode_base64_text(each) == content
-    for blank in (" ", "  ", " \n", "\n    "):
-        assert decode_base64_text(blank.join(lines)) == content
+@for_each("places", PLUSES)
+def test_plus_signs_that_a_form_took_away_are_put_back(places: tuple[int, ...]) -> None:
+    for length in (300, 299, 298, 280):
+        content = b64decode("".join("+" if at in places else "A" for at in range(400)))[:length]
+        written = b64encode(content).decode()
+        lines = [written[at : at + 76] for at in range(0, len(written), 76)]
+        for each in (written, "\n".join(lines), "\r\n".join(lines)):
+            assert decode_base64_text(each.replace("+", " ")) == content
+            assert decode_base64_text(each) == content
+        for blank in (" ", "  ", " \n", "\n    "):
+            assert decode_base64_text(blank.join(lines)) == content
 
 
 async def test_whole_content_is_never_called_cut(client: Client) -> None:
@@ -839,7 +828,7 @@ def test_nobody_learns_of_files_outside_the_allowed_folders(tmp_path: Path) -> N
         refuse_stray_references({"note": written}, folders)
 
 
-@pytest.mark.parametrize(
+@for_each(
     "written",
     [
         *("'{folder}/fox.png'", "file:{folder}/fox.png", "FILE://localhost{folder}/fox.png", "[x]({folder}/fox.png)"),
@@ -862,7 +851,7 @@ def test_a_task_of_this_server_is_no_id_of_kies(written: str) -> None:
     refuse_stray_references({"title": "t_lomapshevi", "voice_id": "t_5", "task_ids": ["5f0c"]}, AllowedFolders())
 
 
-@pytest.mark.parametrize(
+@for_each(
     "written",
     [
         *(
@@ -895,7 +884,7 @@ def test_a_url_of_the_sandbox_on_this_machine_is_no_stray_reference() -> None:
 
 
 @pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize(
+@for_each(
     "words",
     [
         *("a fox in the snow", "use fox.png as the first frame", "see [the page](https://a.example)", "@ann says hi."),
@@ -921,7 +910,7 @@ def test_words_are_no_files(folder: Path, words: str) -> None:
     refuse_stray_references({"prompt": words}, AllowedFolders([folder]))
 
 
-@pytest.mark.parametrize(
+@for_each(
     "around",
     [
         "[a]({})",
@@ -950,7 +939,7 @@ def test_many_prefixes_of_a_data_uri_are_read_at_once(between: str) -> None:
     assert read_reference(f"{prefix}{between}" * 200_000 + f"{prefix}{BASE64}") == f"{prefix}{BASE64}"
 
 
-@pytest.mark.parametrize("text_given", ["a.png", "My photo.png", "'a.png'", "https://a.example/x.png", "task:t_ab#1"])
+@for_each("text_given", ["a.png", "My photo.png", "'a.png'", "https://a.example/x.png", "task:t_ab#1"])
 def test_what_is_read_once_stays_the_same_when_it_is_read_again(text_given: str) -> None:
     once = Image(text_given)
     assert Image(once) == once

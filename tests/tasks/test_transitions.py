@@ -4,6 +4,7 @@ from itertools import product
 from typing import get_args
 
 import pytest
+from support.cases import for_each
 
 from kie_mcp.errors import ApiError, KieMcpError, TaskFailed, UnknownOutcome
 from kie_mcp.kie import codes, routes
@@ -102,34 +103,34 @@ def test_the_table_has_every_answer_on_every_route() -> None:
 
 
 @pytest.mark.parametrize("state", [state for state in STATES if state not in FINAL])
-@pytest.mark.parametrize(("answer", "route", "age", "letter"), ROWS)
-def test_an_answer_moves_an_open_task(state: State, answer: str, route: str, age: float, letter: str) -> None:
+def test_an_answer_moves_an_open_task(state: State) -> None:
     """Where KIE has never said that it runs; whatever the state is called, an answer shows that KIE has the task."""
-    expected, message, kind = OUTCOMES[letter]
-    status = ANSWERS[answer]
-    times = Times(age, silence=age, missing=MISSING.get(answer, 0))
-    found = decide(state, routes.find(ROUTES[route]), status, times)
-    assert found.state == expected
-    assert (found.media, found.texts, found.note) == {
-        "S": (status.media, status.texts, ""),
-        "n": ((), ('{"birds": 12}',), no_result_note(KIE)),
-        "c": (status.possible_media, (), ""),
-    }.get(letter, ((), (), ""))
-    assert found.progresses == (answer == "running" and letter == "r")
-    assert type(found.error) is (kind or type(None))
-    assert message in str(found.error or "")
-    # What a task is said to have cost before it has ended is not final.
-    assert found.charged == (4 if letter in "Sfnc" else None)
+    for answer, route, age, letter in ROWS:
+        case = f"{answer}, {route}, after {age} s"
+        expected, message, kind = OUTCOMES[letter]
+        status = ANSWERS[answer]
+        times = Times(age, silence=age, missing=MISSING.get(answer, 0))
+        found = decide(state, routes.find(ROUTES[route]), status, times)
+        assert found.state == expected, case
+        assert (found.media, found.texts, found.note) == {
+            "S": (status.media, status.texts, ""),
+            "n": ((), ('{"birds": 12}',), no_result_note(KIE)),
+            "c": (status.possible_media, (), ""),
+        }.get(letter, ((), (), "")), case
+        assert found.progresses == (answer == "running" and letter == "r"), case
+        assert type(found.error) is (kind or type(None)), case
+        assert message in str(found.error or ""), case
+        # What a task is said to have cost before it has ended is not final.
+        assert found.charged == (4 if letter in "Sfnc" else None), case
 
 
-@pytest.mark.parametrize("age", AGES)
-@pytest.mark.parametrize("route", ROUTES)
-@pytest.mark.parametrize("answer", ANSWERS)
 @pytest.mark.parametrize("state", sorted(FINAL))
-def test_a_final_state_stays(state: State, answer: str, route: str, age: float) -> None:
-    times = Times(age, silence=age, missing=GRACE_SECONDS + 1)
-    found = decide(state, routes.find(ROUTES[route]), ANSWERS[answer], times)
-    assert (found.state, found.error, found.media, found.texts) == (state, None, (), ())
+def test_a_final_state_stays(state: State) -> None:
+    for answer, route, age in product(ANSWERS, ROUTES, AGES):
+        times = Times(age, silence=age, missing=GRACE_SECONDS + 1)
+        found = decide(state, routes.find(ROUTES[route]), ANSWERS[answer], times)
+        given = (found.state, found.error, found.media, found.texts)
+        assert given == (state, None, (), ()), f"{answer}, {route}, after {age} s"
 
 
 @pytest.mark.parametrize("route", ["polled", "repeated"])
@@ -202,8 +203,8 @@ def test_a_late_task_of_which_kie_says_other_things_than_a_state_tells_them(
     assert (found.state, error in found.note) == ("running", is_late)
 
 
-@pytest.mark.parametrize(
-    ("code", "error", "retryable", "next_step"),
+@for_each(
+    "code, error, retryable, next_step",
     [
         (429, "Too many concurrent tasks", True, "the same call may work later"),
         (455, "maintenance", True, "the same call may work later"),

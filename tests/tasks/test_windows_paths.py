@@ -3,6 +3,7 @@
 from pathlib import Path, PureWindowsPath
 
 import pytest
+from support.cases import for_each
 
 from kie_mcp.catalog.reference_spellings import read_reference
 from kie_mcp.setting_types import LIST_SEPARATOR
@@ -14,8 +15,8 @@ SHARE = PureWindowsPath("//nas/media/fox.png")
 HOME = PureWindowsPath("~/Pictures/fox.png")
 
 
-@pytest.mark.parametrize(
-    ("written", "meant"),
+@for_each(
+    "written, meant",
     [
         (r"C:\Users\Ann Lee\Pictures\fox.png", PICTURE),
         (r"c:\users\ann lee\pictures\FOX.PNG", PICTURE),
