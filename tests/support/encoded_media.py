@@ -186,6 +186,8 @@ TYPES = {
     **{name: mime_type for name, (mime_type, _) in (SOUNDS | CLIPS).items()},
 }
 """For the name of each file in this module, the MIME type."""
+MADE_HERE = {name: mime_type for name, mime_type in TYPES.items() if PROGRAM or name not in NEED_FFMPEG}
+"""Of these, the ones that can be made on this machine, with or without ffmpeg."""
 
 
 @cache
