@@ -20,7 +20,11 @@ async function open(browser, { width = 1280, height = 800, system = "light", add
   page.on("console", (message) => { if (message.type() === "error") trouble.push(`${message.text()} ${message.location().url}`); });
   page.on("request", (request) => { if (new URL(request.url()).origin !== new URL(address).origin) trouble.push(request.url()); });
   await page.goto(address);
-  return { page, trouble };
+  const close = () => {
+    assert.deepEqual(trouble, []);
+    return context.close();
+  };
+  return { page, trouble, close };
 }
 
 async function shown(page) {
@@ -53,9 +57,9 @@ const scenes = {
   async "every view fits and is accessible at every width, light and dark"(browser) {
     let at;
     for (const [width, system] of [[1440, "light"], [320, "dark"]]) {
-      await at?.page.context().close();
+      await at?.close();
       at = await open(browser, { width, system });
-      const { page, trouble } = at;
+      const { page } = at;
       const check = async (view) => {
         for (const each of [...WIDTHS, width]) {
           await page.setViewportSize({ width: each, height: 800 });
@@ -84,7 +88,6 @@ const scenes = {
       await page.getByRole("button", { name: "Months" }).click();
       await page.locator("#months tbody tr").first().waitFor();
       await check("months");
-      assert.deepEqual(trouble, []);
     }
     return at;
   },

@@ -57,7 +57,7 @@ const scenes = {
     await page.getByRole("link", { name: "Log in" }).click();
     await allow(page);
     assert.deepEqual(trouble.splice(0).filter((each) => !each.includes("401")), []);
-    return { page, trouble };
+    return context;
   },
 };
 

@@ -7,9 +7,10 @@ const PATIENCE = 20_000;
 
 const browser = await launch(executable, modules);
 try {
+  const page = await browser.newPage();
+  page.setDefaultTimeout(PATIENCE);
   for (const { address, file, size: [width, height], whole, frame, until } of JSON.parse(wanted)) {
-    const page = await browser.newPage({ viewport: { width, height } });
-    page.setDefaultTimeout(PATIENCE);
+    await page.setViewportSize({ width, height });
     await page.goto(address);
     if (until) await (frame ? page.frameLocator(frame) : page).locator(until).first().waitFor();
     await page.waitForLoadState("networkidle");
@@ -21,7 +22,6 @@ try {
       await page.waitForTimeout(500);
     }
     await page.screenshot({ path: file });
-    await page.close();
   }
 } finally {
   await browser.close();

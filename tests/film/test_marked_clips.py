@@ -1,6 +1,5 @@
 """Clips whose frames carry marks are joined: each decoded frame shows which clip it comes from, and its time there."""
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import count, pairwise
@@ -113,10 +112,7 @@ def change(media: MediaContent, variant: Variant) -> bytes:
     kept = "+".join(rf"eq(n\,{each})" for each in variant.kept)
     filters = f"select={kept},{variant.filters}"
     options = ("-vf", filters, *films.H264, "-crf", "16", "-ar", "48000", "-fps_mode", "vfr", *variant.options)
-    with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
-        file.write(drawn)
-        file.flush()
-        content = run_ffmpeg(f"changed.{variant.ending}", "-i", file.name, *options)
+    content = run_ffmpeg(f"changed.{variant.ending}", *options, source=drawn)
     return films.turn(content, variant.turned) if variant.turned else content
 
 

@@ -1,7 +1,9 @@
 """Media files of many kinds, which are encoded with Pillow and ffmpeg, or built by hand."""
 
+import hashlib
 import io
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from functools import cache
@@ -14,6 +16,8 @@ import pillow_heif
 from support.media_files import tone
 from support.programs import PROGRAM
 
+KEPT = Path(sys.prefix, "encoded")
+"""The folder with the files that ffmpeg has written, each named after what ffmpeg was told."""
 SECONDS = 2.4
 """Length of the sounds and clips in seconds."""
 WIDTH, HEIGHT = 160, 120
@@ -73,7 +77,10 @@ CLIPS = {
     "a.mkv": ("video/x-matroska", BOTH),
     "vp9.mkv": ("video/x-matroska", (*PATTERN, "-c:v", "libvpx-vp9", "-cpu-used", "8")),
     "a.webm": ("video/webm", (*PATTERN, *SINE, "-c:a", "libopus", "-cpu-used", "8")),
-    "live.webm": ("video/webm", (*PATTERN, "-c:v", "libvpx", "-cpu-used", "8", "-f", "webm", "-live", "1")),
+    "live.webm": (
+        "video/webm",
+        (*PATTERN, "-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-f", "webm", "-live", "1"),
+    ),
     "a.avi": ("video/x-msvideo", (*PATTERN, *SINE)),
     "a.wmv": ("video/x-ms-wmv", (*PATTERN, *SINE)),
     "a.flv": ("video/x-flv", (*PATTERN, *SINE)),
@@ -179,6 +186,8 @@ TYPES = {
     **{name: mime_type for name, (mime_type, _) in (SOUNDS | CLIPS).items()},
 }
 """For the name of each file in this module, the MIME type."""
+MADE_HERE = {name: mime_type for name, mime_type in TYPES.items() if PROGRAM or name not in NEED_FFMPEG}
+"""Of these, the ones that can be made on this machine, with or without ffmpeg."""
 
 
 @cache
@@ -194,12 +203,28 @@ def encode(name: str) -> bytes:
     return run_ffmpeg(name, *arguments)
 
 
-def run_ffmpeg(name: str, *arguments: str) -> bytes:
-    """Run ffmpeg, and return the content of the file that it writes."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, name)
-        subprocess.run([str(PROGRAM), "-v", "error", "-nostdin", *arguments, path], check=True)
-        return path.read_bytes()
+def run_ffmpeg(name: str, *arguments: str, source: bytes = b"") -> bytes:
+    """Run ffmpeg, and return the content of the file that it writes; it is kept for all processes and later runs.
+
+    Args:
+        name: Name of the file, whose ending chooses the format.
+        arguments: What ffmpeg is told.
+        source: A file to read before those that the arguments name; it has to be an MP4 file.
+    """
+    assert PROGRAM
+    program = Path(PROGRAM).resolve()
+    asked = repr((program, program.stat().st_mtime_ns, name, arguments, source))
+    kept = KEPT / hashlib.sha256(asked.encode()).hexdigest()
+    if not kept.exists():
+        KEPT.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=KEPT) as folder:
+            given, path = Path(folder, "source.mp4"), Path(folder, name)
+            given.write_bytes(source)
+            read = ("-i", given) if source else ()
+            subprocess.run([PROGRAM, "-v", "error", "-nostdin", *read, *arguments, path], check=True)
+            # Another process may have made the same file meanwhile.
+            path.replace(kept)
+    return kept.read_bytes()
 
 
 def paint(mode: str, width: int = WIDTH, height: int = HEIGHT) -> PIL.Image.Image:

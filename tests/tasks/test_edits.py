@@ -29,7 +29,7 @@ from kie_mcp.tasks.runner import Runner
 
 pytestmark = [pytest.mark.anyio, needs_ffmpeg]
 
-LONG = {"clips": [{"source": "red.mp4", "speed": 0.25}] * 20, "height": 1080}
+LONG: dict[str, Any] = {"clips": [{"source": "red.mp4", "speed": 0.25}] * 20, "height": 1080}
 """An edit that takes long enough to be stopped."""
 
 
@@ -255,7 +255,7 @@ async def test_progress_is_told_while_a_film_is_made(runner: Runner, tmp_path: P
     async def report(tasks: Sequence[Task]) -> None:
         notes.append(tasks[0].note)
 
-    task = await runner.submit(order(tmp_path, LONG | {"height": 360}))
+    task = await runner.submit(order(tmp_path, {"clips": LONG["clips"][:8], "height": 180}))
     watcher = runner._watchers[task.id]
     while not watcher.ended.is_set():
         await report([watcher.task])
