@@ -17,7 +17,6 @@ from typing import Any
 
 import aiosqlite
 import anyio
-import greenlet
 import httpcore2
 import httpx2
 import mutagen
@@ -41,7 +40,7 @@ from kie_mcp.server.app import App
 from kie_mcp.tasks import runner as runners
 from kie_mcp.tasks.order import Order
 
-OF_OTHERS = (_asyncio, aiosqlite, dialect, greenlet, httpcore2, mutagen, PngImagePlugin, psycopg)
+OF_OTHERS = (_asyncio, aiosqlite, dialect, httpcore2, mutagen, PngImagePlugin, psycopg)
 INHERITED = (discovery, joining, limits, postgresql, runners, tools, *OF_OTHERS)
 """What a server would import at its first call."""
 PIECE = 4096
