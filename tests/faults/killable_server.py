@@ -17,9 +17,13 @@ from typing import Any
 
 import aiosqlite
 import anyio
+import httpcore2
 import httpx2
 import mutagen
 import sqlalchemy as sa
+from anyio._backends import _asyncio
+from PIL import PngImagePlugin
+from sqlalchemy.dialects.postgresql import psycopg
 from sqlalchemy.dialects.sqlite import aiosqlite as dialect
 from sqlalchemy.engine import Engine
 
@@ -28,12 +32,16 @@ from kie_mcp.clock import Clock
 from kie_mcp.config import load
 from kie_mcp.kie import discovery
 from kie_mcp.kie.routes import DOCUMENTED
+from kie_mcp.ledger import postgresql
 from kie_mcp.ledger.task import Task
+from kie_mcp.media import joining, limits
+from kie_mcp.server import tools
 from kie_mcp.server.app import App
 from kie_mcp.tasks import runner as runners
 from kie_mcp.tasks.order import Order
 
-INHERITED = (aiosqlite, dialect, discovery, mutagen, runners)
+OF_OTHERS = (_asyncio, aiosqlite, dialect, httpcore2, mutagen, PngImagePlugin, psycopg)
+INHERITED = (discovery, joining, limits, postgresql, runners, tools, *OF_OTHERS)
 """What a server would import at its first call."""
 PIECE = 4096
 """Bytes of a download between two moments."""

@@ -12,6 +12,7 @@ from reconciliation import Compare, order, reckon, settle
 from starlette.responses import JSONResponse
 from starlette.types import Message, Receive, Scope, Send
 from support.clock import JumpingClock, WallClock, wait_until
+from support.effort import Effort
 from support.runners import InterceptedKie, run_runner, run_to_end
 
 from kie_mcp.errors import CapReached, ConfirmationNeeded, InvalidCall
@@ -35,8 +36,9 @@ RULES = Rules(Caps(day=BUDGET), repeat_window=24 * 3600)
 HOUR = 3600
 LOST_ANSWERS = {"502": ("502", "after:502"), "connection reset": ("reset-before", "reset-after")}
 """Faults of a create, before and after KIE has accepted it."""
-REQUESTS = 12
-"""At how many of the first requests to KIE the server is killed."""
+KILLED_AT = range(1, 13) if Effort.is_thorough else (1, 2, 4, 5, 10, 11)
+"""At which requests to KIE the server is killed: the read of the balance, the first and the last create, the first and
+the last read of a status, and a download, or with `--thorough` each of the first twelve."""
 
 
 async def submit(runner: Runner, *prompts: str, budget: float = BUDGET, confirm: str = "") -> Task:
@@ -80,7 +82,7 @@ async def retry(runner: Runner, task: Task, budget: float = BUDGET) -> Task:
 
 
 @pytest.mark.parametrize("taken", [False, True], ids=["before KIE gets it", "after KIE took it"])
-@pytest.mark.parametrize("number", range(1, REQUESTS + 1))
+@pytest.mark.parametrize("number", KILLED_AT)
 async def test_a_server_that_is_killed_at_a_request_of_a_batch_loses_nothing_and_pays_nothing_twice(
     tmp_path: Path, sandbox: Sandbox, clock: JumpingClock, number: int, taken: bool
 ) -> None:

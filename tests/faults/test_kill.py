@@ -178,8 +178,8 @@ async def test_on_postgresql_a_server_killed_at_any_kind_of_step_loses_nothing_a
 
 
 @pytest.mark.anyio
-@pytest.mark.on_postgresql
-@pytest.mark.parametrize("stride", [3, 4])
+@pytest.mark.parametrize(("stride", "database"), [(3, "sqlite"), (4, "postgresql")], indirect=["database"])
+@pytest.mark.usefixtures("database")
 async def test_a_server_killed_again_whenever_it_is_a_little_further_gets_there(
     served: KieServer, first: Driver, tmp_path: Path, stride: int
 ) -> None:
@@ -200,7 +200,7 @@ async def test_a_server_killed_again_whenever_it_is_a_little_further_gets_there(
 def test_two_servers_asked_for_the_same_at_once_ask_kie_once(
     served: KieServer, first: Driver, second: Driver, tmp_path: Path
 ) -> None:
-    for number in range(5):
+    for number in range(3):
         folder, sandbox = tmp_path / str(number), served.restart(seconds=0)
         folder.mkdir()
         how = {"since": time.time(), "speed": 4}

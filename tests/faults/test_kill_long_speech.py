@@ -124,9 +124,7 @@ async def test_a_server_killed_at_any_kind_of_step_of_a_long_speech_pays_no_part
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize(
-    ("stride", "database"), [(4, "sqlite"), (7, "sqlite"), (7, "postgresql")], indirect=["database"]
-)
+@pytest.mark.parametrize(("stride", "database"), [(4, "sqlite"), (7, "postgresql")], indirect=["database"])
 @pytest.mark.usefixtures("database")
 async def test_a_server_killed_again_and_again_in_a_long_speech_gets_there(
     served: KieServer, driver: Driver, tmp_path: Path, stride: int

@@ -101,8 +101,7 @@ async def test_a_file_that_is_cut_is_gone_on_with(
         ("media: half of the file, as if it were all", "truncated"),
     ],
 )
-@pytest.mark.parametrize("times", [1, 5])
-@pytest.mark.parametrize("restart", [False, True])
+@pytest.mark.parametrize(("times", "restart"), [(1, False), (5, False), (5, True)])
 async def test_what_is_no_whole_file_is_not_saved_and_fetched_again(
     sandbox: Sandbox,
     clock: JumpingClock,

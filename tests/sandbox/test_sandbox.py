@@ -10,19 +10,21 @@ import httpx2
 import mutagen
 import pytest
 from PIL import Image
+from support.cases import for_each
 from support.sandbox_caller import PICTURE, Kie
 
 from kie_mcp.catalog.registry import MODELS
 from kie_mcp.kie import routes, status
 from kie_mcp.sandbox.fake_media import MediaContent, render_file
 from kie_mcp.sandbox.faults import FaultTarget
-from kie_mcp.sandbox.offers import OFFERS, Offer
+from kie_mcp.sandbox.offers import OFFERS
 
 pytestmark = pytest.mark.anyio
 
 CLIP = "kling/v2-1-standard"
 OFFERED = {id_: [offer for offers in OFFERS.values() for offer in offers if offer.model.id == id_] for id_ in MODELS}
-every_model = pytest.mark.parametrize("offers", OFFERED.values(), ids=OFFERED)
+every_model = for_each("model", MODELS)
+CREDITS = 1_000_000
 
 
 @pytest.fixture
@@ -35,7 +37,7 @@ async def kie() -> AsyncIterator[Kie]:
 @pytest.fixture
 async def old_kie() -> AsyncIterator[Kie]:
     """It still runs what KIE documents no more."""
-    kie = Kie(legacy=True, window=(1000, 1.0))
+    kie = Kie(legacy=True, window=(1000, 1.0), credits=CREDITS)
     async with kie.http:
         yield kie
 
@@ -56,8 +58,8 @@ def opens(url: str, content: bytes) -> bool:
 
 
 @every_model
-async def test_every_model_runs_every_way_to_media_that_open(old_kie: Kie, offers: list[Offer]) -> None:
-    for number, offer in enumerate(offers, start=1):
+async def test_every_model_runs_every_way_to_media_that_open(old_kie: Kie, model: str) -> None:
+    for number, offer in enumerate(OFFERED[model], start=len(old_kie.sandbox.accepted) + 1):
         ask = await old_kie.begin(offer)
         for _ in range(0 if offer.route.at_once else 3):
             assert status.parse_status(offer.route.shape, await ask()).state == "running"
@@ -76,21 +78,19 @@ async def test_every_model_runs_every_way_to_media_that_open(old_kie: Kie, offer
 
 
 @every_model
-async def test_a_task_told_to_fail_does_so_in_its_familys_words_and_costs_nothing(
-    old_kie: Kie, offers: list[Offer]
-) -> None:
-    for offer in offers:
+async def test_a_task_told_to_fail_does_so_in_its_familys_words_and_costs_nothing(old_kie: Kie, model: str) -> None:
+    for offer in OFFERED[model]:
         old_kie.sandbox.inject_fault("create", "fail")
         ask = await old_kie.begin(offer)
         old_kie.wait()
 
         assert status.parse_status(offer.route.shape, await ask()).state == "failed"
-        assert old_kie.sandbox.balance == 1000
+        assert old_kie.sandbox.balance == CREDITS
 
 
 @every_model
-async def test_a_success_can_come_without_urls(old_kie: Kie, offers: list[Offer]) -> None:
-    for offer in offers:
+async def test_a_success_can_come_without_urls(old_kie: Kie, model: str) -> None:
+    for offer in OFFERED[model]:
         old_kie.sandbox.inject_fault("create", "no-urls")
         ask = await old_kie.begin(offer)
         old_kie.wait()
