@@ -372,7 +372,7 @@ def test_a_bucket_is_tried_and_left_as_it_is(home: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
-@pytest.mark.usefixtures("database")
+@pytest.mark.usefixtures("created_tables", "database")
 @pytest.mark.anyio
 async def test_a_database_is_examined_and_left_as_it_is(home: Path) -> None:
     url = find_url(home)
@@ -386,7 +386,7 @@ async def test_a_database_is_examined_and_left_as_it_is(home: Path) -> None:
 
 
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
-@pytest.mark.usefixtures("database")
+@pytest.mark.usefixtures("created_tables", "database")
 def test_a_database_that_cannot_hold_the_ledger_is_told_without_its_url(home: Path) -> None:
     url = find_url(home)
     found_in = find_database(home)

@@ -177,6 +177,10 @@ def mount_tools(server: Server[Any], tools: dict[str, Answer]) -> None:
         return await tools.get(params.name, call)(context, params)
 
     server.add_request_handler("tools/call", CallToolRequestParams, call_tool)
+    own = server.get_tool_input_schema
+    assert own
+    schemas = {tool.name: tool.input_schema for tool in listed}
+    server.get_tool_input_schema = lambda name: schemas.get(name) or own(name)
 
 
 def mount_prompts(server: Server[Any]) -> None:

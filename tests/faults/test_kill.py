@@ -33,7 +33,7 @@ PARTS = 2
 """How many tests share the moments, so that they can run beside one another."""
 CREATE = "POST /api/v1/generate/upload-cover"
 STEPS = {
-    "before commit of INSERT INTO prompts",
+    "before commit of INSERT INTO tasks",
     "after POST /api/file-stream-upload",
     "after commit of INSERT INTO uploads",
     f"before {CREATE}",
