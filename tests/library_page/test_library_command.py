@@ -100,6 +100,8 @@ async def test_what_is_deleted_goes_to_the_trash_and_stays_where_there_is_none(
     if not has_trash:
         disk.replace_file(share, b"no folder")
     places = {"KIE_MCP_DATA_DIR": str(settings.data_dir), "XDG_DATA_HOME": str(share), "KIE_MCP_SANDBOX": "1"}
+    # Files of another disk than that of the home folder would go to a trash of that disk.
+    places["HOME"] = str(tmp_path)
     with serve_command("library", "--port", "0", **places) as address:
         place = f"/library/api/tasks/{id_}/trash"
         async with anyio.create_task_group() as group:

@@ -221,16 +221,19 @@ async def test_an_impossible_path_is_answered_shortly(references: References, pa
     assert len(message) < 120
 
 
-async def test_without_folders_no_local_file_is_read(kie: KieClient, ledger: Ledger, folder: Path) -> None:
+async def test_without_folders_no_local_file_is_read(
+    kie: KieClient, ledger: Ledger, folder: Path, tmp_path: Path
+) -> None:
     """Over HTTP a path would mean the server's disk, not the caller's."""
     (folder / "a.png").write_bytes(picture())
     uploader = Uploader(kie, ledger, folders=AllowedFolders(), clock=kie.clock, guarded=False)
     far = References(uploader, ledger, kie.clock, FolderStorage(folder))
     assert "reads no local files" in await refusal(far, Image(str(folder / "a.png")))
     # Nor does a text tell by being refused that it is the path of a file there.
+    (tmp_path / "a.png").write_bytes(picture())
     for name in ("a.png", "missing.png"):
         with pytest.raises(InvalidCall):
-            refuse_stray_references({"prompt": str(folder / name)}, AllowedFolders([]))
+            refuse_stray_references({"prompt": str(tmp_path / name)}, AllowedFolders([]))
     assert await far.resolve([Image(data_uri(picture()))])
 
 
