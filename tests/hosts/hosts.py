@@ -1,9 +1,10 @@
 """The hosts of hosts.toml, and how each is installed into `.hosts`, which Git ignores."""
 
+import os
 import subprocess
 import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,7 +59,7 @@ class Host:
     def _stamp(self) -> Path:
         return self.folder / "packages.txt"
 
-    def install(self) -> str:
+    def install(self, environment: Mapping[str, str] = os.environ) -> str:
         """Install the packages if they are not yet; return why that cannot be done, empty when it is done."""
         if self.installed:
             return ""
@@ -66,7 +67,7 @@ class Host:
         self.outcome.unlink(missing_ok=True)
         for command in self._installation():
             try:
-                ran = subprocess.run(command, capture_output=True, text=True, check=False)
+                ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
             except FileNotFoundError:
                 return f"{self.title} cannot be installed: there is no {command[0]}."
             if ran.returncode:

@@ -5,6 +5,7 @@ import re
 import pytest
 from hosts import Host, read_hosts
 from stage import play
+from support.certificates import find_environment_of_machine
 from support.effort import Effort
 from support.paths import ROOT
 from wishes import WISHES
@@ -19,7 +20,7 @@ LangChain itself does both halves of this, so once a week is enough.
 
 @pytest.mark.parametrize("host", read_hosts(PLAYED), ids=lambda host: host.name)
 def test_the_wishes_come_true_in_a_host(host: Host) -> None:
-    if why := host.install():
+    if why := host.install(find_environment_of_machine()):
         pytest.skip(why)
     assert {each.wish.name: each.wrong for each in play(host, seconds=0.2) if each.wrong} == {}
 
