@@ -63,7 +63,7 @@ async def test_a_field_that_kie_has_added_may_be_spelled_in_any_way_that_the_too
     client: Client, sandbox: Sandbox, tool: str, name: str
 ) -> None:
     publish(sandbox, "kling/v2-1-standard", aspect_ratio={"type": "string", "enum": ["16:9", "9:16"]})
-    given = {"prompt": "a fox", "image": "https://a.example/a.png", name: "9:16"}
+    given = {"prompt": f"{tool}, {name}", "image": "https://a.example/a.png", name: "9:16"}
     named = {"model": "kling/v2-1-standard"}
     result = await client.call_tool(tool, named | ({"input": given} if tool == "run_model" else given))
     assert not result.is_error, text(result)
