@@ -342,7 +342,7 @@ async def test_whoever_does_not_declare_tasks_sees_no_difference(
             if era == "legacy":
                 said.append(client.server_capabilities)
             sandbox.inject_fault("create", "fail")
-            for tool in ("nano_banana_image", "kling_video"):
+            for tool in ("nano_banana_image", "nano_banana_image", "kling_video"):
                 made = await client.session.call_tool(tool, {"prompt": "a fox"})
                 last = await wait_for_end(client, made)
                 said += [
