@@ -22,6 +22,7 @@ def for_each(names: str, cases: Iterable[Any]) -> Callable[[Test], Test]:
     """
     parameters = names.split(", ")
     rows = [tuple(case) if len(parameters) > 1 else (case,) for case in cases]
+    assert rows, "There are no cases."
 
     def decorate(test: Test) -> Test:
         def run(**fixtures: Any) -> None:
