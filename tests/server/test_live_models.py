@@ -134,7 +134,8 @@ async def test_a_description_has_room_for_kies_price_of_any_model(client: Client
     longest = sorted(MODELS.values(), key=lambda model: len(describe(model)), reverse=True)
     for model in longest[: examples(25)]:
         result = await client.call_tool("describe_model", {"model": model.id})
-        assert answer(result)["live_price"], model.id
+        # Some models are not on KIE's list, or no longer.
+        assert not listed_ids(model) or answer(result).keys() & {"live_price", "live"}, model.id
         assert count_tokens(result) <= 600, model.id
 
 
