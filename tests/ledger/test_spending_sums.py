@@ -132,10 +132,9 @@ CHANGES: list[tuple[sa.Update | sa.Delete, dict[Any, Any]]] = [
 async def test_a_change_by_another_program_is_summed_too(ledger: Ledger) -> None:
     """An older kie-mcp, which may run beside this one, knows nothing of days and sums."""
     made = [task(f"t_{number}", state="succeeded", credits=4.0) for number in (1, 2)]
-    for each in made:
-        await ledger.add(each)
     for number, (statement, expected) in enumerate(CHANGES):
         for each in made:
+            await ledger.add(each)
             await ledger.save(each)
         await execute(ledger, statement)
         sums = await ledger.statistics.spending("kind", 0)
