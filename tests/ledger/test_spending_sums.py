@@ -113,6 +113,12 @@ async def test_ended_tasks_are_read_from_the_sums(ledger: Ledger, tmp_path: Path
     await ledger.save(made)
     (row,) = select_rows(tmp_path, "SELECT day, tasks, charged FROM spending")
     assert dict(row) == {"day": find_day(NOW), "tasks": 1, "charged": 4}
+    # One that goes on is counted by itself again.
+    made.state = "running"
+    await ledger.save(made)
+    assert select_rows(tmp_path, "SELECT id FROM tasks WHERE day IS NOT NULL") == []
+    (sums,) = await ledger.statistics.spending("model", 0)
+    assert (sums.state, sums.tasks) == ("running", 1)
 
 
 FIRST = tasks.c.id == "t_1"
