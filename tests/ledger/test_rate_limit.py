@@ -1,6 +1,7 @@
 """The slots of the rate limits of creates and status reads, shared by all processes."""
 
 import heapq
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from support.clock import JumpingClock
 from support.effort import Effort
-from support.ledgers import NOW, open_ledger
+from support.ledgers import NOW, open_ledger, task
 
 from kie_mcp.ledger.ledger import Ledger
 from kie_mcp.ledger.rate_limit import GUARD_SECONDS, LONG_LEASE, LONGEST_QUEUE, SHORT_LEASE
@@ -47,6 +48,17 @@ async def test_an_account_moves_no_slot_of_another_one_when_the_clock_was_set_ba
     assert await ledger.create_slots.acquire("other key", clock.time, 1, 10) == 0
     clock.now = NOW + 6
     assert await ledger.create_slots.acquire("key", clock.time, 1, 10) == 4
+
+
+async def test_a_task_that_another_process_has_taken_over_gets_no_slot_and_is_not_changed(
+    ledger: Ledger, clock: JumpingClock
+) -> None:
+    await ledger.add(theirs := task("t_1", session="s_other", state="prepared"))
+    ours = replace(theirs, session="s_me", state="submitting")
+    assert await ledger.create_slots.acquire("key", clock.time, 1, 10, ours) is None
+    await ledger.create_slots.note_refusal(ours)
+    assert await ledger.find("t_1") == theirs
+    assert await ledger.create_slots.acquire("key", clock.time, 1, 10, replace(theirs, state="submitting")) == 0
 
 
 async def test_many_at_once_acquire_no_more_slots_than_there_are(ledger: Ledger, clock: JumpingClock) -> None:

@@ -113,6 +113,12 @@ async def test_ended_tasks_are_read_from_the_sums(ledger: Ledger, tmp_path: Path
     await ledger.save(made)
     (row,) = select_rows(tmp_path, "SELECT day, tasks, charged FROM spending")
     assert dict(row) == {"day": find_day(NOW), "tasks": 1, "charged": 4}
+    # One that goes on is counted by itself again.
+    made.state = "running"
+    await ledger.save(made)
+    assert select_rows(tmp_path, "SELECT id FROM tasks WHERE day IS NOT NULL") == []
+    (sums,) = await ledger.statistics.spending("model", 0)
+    assert (sums.state, sums.tasks) == ("running", 1)
 
 
 FIRST = tasks.c.id == "t_1"
@@ -132,10 +138,9 @@ CHANGES: list[tuple[sa.Update | sa.Delete, dict[Any, Any]]] = [
 async def test_a_change_by_another_program_is_summed_too(ledger: Ledger) -> None:
     """An older kie-mcp, which may run beside this one, knows nothing of days and sums."""
     made = [task(f"t_{number}", state="succeeded", credits=4.0) for number in (1, 2)]
-    for each in made:
-        await ledger.add(each)
     for number, (statement, expected) in enumerate(CHANGES):
         for each in made:
+            await ledger.add(each)
             await ledger.save(each)
         await execute(ledger, statement)
         sums = await ledger.statistics.spending("kind", 0)

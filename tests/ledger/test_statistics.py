@@ -49,6 +49,16 @@ async def test_a_task_ran_alone_where_no_other_one_was_under_way(ledger: Ledger)
     assert not await ledger.statistics.ran_alone(alone)
 
 
+@pytest.mark.parametrize("finished", [None, NOW + 11], ids=["still runs", "ended later"])
+async def test_a_task_did_not_run_alone_beside_one_that_was_recorded_before(
+    ledger: Ledger, finished: float | None
+) -> None:
+    state = "succeeded" if finished else "running"
+    await ledger.add(task("t_other", created=NOW, finished=finished, state=state))
+    await ledger.add(alone := task("t_alone", created=NOW + 10))
+    assert not await ledger.statistics.ran_alone(alone)
+
+
 async def test_a_task_of_unknown_outcome_counts_as_running_until_kie_cannot_charge_for_it_any_more(
     ledger: Ledger,
 ) -> None:

@@ -114,10 +114,10 @@ async def test_a_link_that_names_a_private_address_is_not_asked_of_the_proxy(
     proxy: Proxy, tmp_path: Path, url: str
 ) -> None:
     for asked, link in (([], f"{url}/1.png"), ([f"{MEDIA}:443"], f"https://{MEDIA}/redirect?to={url}/1.png")):
+        proxy.asked.clear()
         with pytest.raises(InvalidCall, match=r"private address|is not https"):
             await download(link, tmp_path / "out")
         assert proxy.asked == asked
-        proxy.asked.clear()
     assert not list((tmp_path / "out").iterdir())
 
 
