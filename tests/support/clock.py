@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
+import aiosqlite
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
@@ -201,6 +202,16 @@ async def _wait_for_alarm(alarm: _Alarm) -> None:
         await alarm.rings.wait()
     finally:
         loop.jumping.alarms.remove(alarm)
+
+
+async def _execute(connection: aiosqlite.Connection, *call: Any, **named: Any) -> Any:
+    # A new connection also works before the pool counts it as in use, when its options are set.
+    with JumpingClock.hold():
+        return await _execute_in_thread(connection, *call, **named)  # type: ignore[no-untyped-call]
+
+
+_execute_in_thread = aiosqlite.Connection._execute
+aiosqlite.Connection._execute = _execute  # type: ignore[assignment,method-assign]
 
 
 @sa.event.listens_for(sa.Engine, "do_connect")
