@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import sqlite3
 import sys
 import threading
@@ -346,7 +347,7 @@ def test_a_folder_that_depends_on_the_working_folder_is_told(home: Path) -> None
 def test_a_working_folder_that_was_deleted_ends_nothing(home: Path, tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     changes = SANDBOX | {"HOME": str(home)}
-    script = f"mkdir {gone} && cd {gone} && rmdir {gone} && exec {sys.executable} -m kie_mcp doctor --json"
+    script = f"mkdir {gone} && cd {gone} && rmdir {gone} && exec {shlex.quote(sys.executable)} -m kie_mcp doctor --json"
     run = anyio.run(lambda: anyio.run_process(script, env=os.environ | changes, check=False))
     found = json.loads(run.stdout)["findings"]
     assert not any("the working folder" in detail for each in found for detail in each["details"])
