@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from support.ledgers import NOW, open_ledger, task
 
+from kie_mcp.ledger.task import IN_PARTS
 from kie_mcp.tasks.parts import recount
 
 pytestmark = [pytest.mark.anyio, pytest.mark.on_postgresql]
@@ -37,4 +38,17 @@ async def test_a_part_that_ends_after_its_parent_task_counts_with_what_it_cost(
     parent = await ledger.find("t_1")
     assert parent
     assert (parent.reserved, parent.credits) == expected
+    await ledger.close()
+
+
+async def test_a_parent_task_that_ended_while_a_part_did_counts_what_the_part_cost(tmp_path: Path) -> None:
+    ledger = await open_ledger(tmp_path)
+    # The parent task read its parts before the second one had ended, whose own recount found the parent task running.
+    await ledger.add(parent := task("t_1", route=IN_PARTS, state="failed", finished=NOW, saved=True, reserved=9.0))
+    await ledger.add(task("t_2", parent="t_1", state="succeeded", credits=5.0))
+    await ledger.add(task("t_3", parent="t_1", state="failed", error={"billed": False}))
+    await recount(ledger, parent)
+    counted = await ledger.find("t_1")
+    assert counted
+    assert (counted.reserved, counted.credits) == (5.0, 5.0)
     await ledger.close()

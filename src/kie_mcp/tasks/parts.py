@@ -95,8 +95,12 @@ def count_credits(parent: Task, parts: Sequence[Task]) -> None:
     parent.credits = parent.reserved if is_known else None
 
 
-async def recount(ledger: Ledger, part: Task) -> None:
-    """Compute the cost of the parent task of `part` again, if the parent task has already ended."""
+async def recount(ledger: Ledger, ended: Task) -> None:
+    """Compute the cost of an ended parent task again, when a part has ended, or when the parent itself has.
+
+    A part may end after its parent task has read the parts, and before the row says that the parent task has ended. The
+    part's own recount then changes nothing, so the parent task whose cost is unknown is counted again after its end.
+    """
 
     def count(parent: Task, parts: Sequence[Task]) -> bool:
         if parent.final:
@@ -105,7 +109,10 @@ async def recount(ledger: Ledger, part: Task) -> None:
 
     # Most parts end before their parent task, and then nothing has to be done. So the parent task is read first,
     # without the lock for which `change()` waits.
-    if part.parent and (parent := await ledger.find(part.parent)) and parent.final:
+    parent = await ledger.find(ended.parent) if ended.parent else None
+    if ended.in_parts and ended.credits is None:
+        parent = ended
+    if parent and parent.final:
         await ledger.change(parent.id, count)
 
 
