@@ -1,7 +1,7 @@
 """The base class of all watchers, with the task and the events for which callers wait."""
 
 from dataclasses import fields, replace
-from functools import partial
+from functools import cached_property, partial
 
 import anyio
 
@@ -24,18 +24,25 @@ class BaseWatcher:
         """
         self.task = task
         self.duration = duration
-        self.create_settled = anyio.Event()
-        """An event that is set when the create request has succeeded, has failed, or has an unknown outcome."""
         self.error: KieMcpError | None = None
         """The error that `Runner.submit()` raises; None if `submit()` returns the task."""
-        self.ended = anyio.Event()
+        self._services = services
+        self._recorded = replace(task)
+        """The task as it is in the ledger, as far as this process knows."""
+
+    # An event takes 0.8 kB, and of most tasks that a server takes over, nobody waits for one.
+    @cached_property
+    def create_settled(self) -> anyio.Event:
+        """An event that is set when the create request has succeeded, has failed, or has an unknown outcome."""
+        return anyio.Event()
+
+    @cached_property
+    def ended(self) -> anyio.Event:
         """An event that is set when callers need not wait any longer.
 
         A failed download, or a failed attempt to save the row, may still be retried after this event.
         """
-        self._services = services
-        self._recorded = replace(task)
-        """The task as it is in the ledger, as far as this process knows."""
+        return anyio.Event()
 
     @property
     def is_submitting(self) -> bool:

@@ -64,7 +64,8 @@ class Watcher(Recorder):
         self._last_answer = self._last_progress
         """Time, by the monotonic clock, of KIE's last answer about the task, or at which this watcher was made."""
         self._last_poll = self._last_progress
-        self._woken = anyio.Event()
+        self._woken: anyio.Event | None = None
+        """The event that ends the current sleep early; None between two sleeps."""
         self._expects_callback = False
         """Whether KIE will call this server back about this task, because the create request had a callback URL."""
         self._was_called = False
@@ -76,15 +77,19 @@ class Watcher(Recorder):
         """Poll soon, because a callback has arrived, and the task may have changed since the last poll."""
         self._services.callbacks.arrive = self._expects_callback = True
         self._was_called = True
-        self._woken.set()
+        self._wake()
 
     def poll_soon(self) -> None:
         """Poll at once, unless the last poll is very recent; if a download has failed, retry the download at once."""
         fresh_seconds = REPEAT_SECONDS if repeated_requests.is_repeated(self.task) else FRESH_SECONDS
         if self.ended.is_set() and not self.task.saved:
             self._reopen()
-            self._woken.set()
+            self._wake()
         elif self._services.clock.monotonic() - self._last_poll >= fresh_seconds:
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._woken:
             self._woken.set()
 
     def _reopen(self) -> None:
@@ -93,9 +98,10 @@ class Watcher(Recorder):
             self.ended = anyio.Event()
 
     async def _sleep_until_woken(self, wait: Callable[[float], Awaitable[object]], seconds: float) -> None:
-        """Await `wait(seconds)`, but return early if `poll_soon()` or `handle_callback()` sets the event `_woken`."""
-        self._woken = anyio.Event()
-        await self._services.clock.wait_for_first(self._woken.wait, partial(wait, seconds))
+        """Await `wait(seconds)`, but return early if `poll_soon()` or `handle_callback()` wakes this watcher."""
+        self._woken = woken = anyio.Event()
+        await self._services.clock.wait_for_first(woken.wait, partial(wait, seconds))
+        self._woken = None
 
     async def start(self, order: Order, bodies: Bodies) -> None:
         """Send the create request of a task whose row in the ledger has the state `prepared`."""
