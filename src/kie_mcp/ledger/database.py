@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import anyio
 import sqlalchemy as sa
@@ -18,7 +18,7 @@ from kie_mcp.ledger.changes import Changes
 BUSY_SECONDS = 10
 """Maximum seconds that a transaction waits for other transactions or for the database."""
 
-Query = sa.Select[Any] | sa.CompoundSelect[Any]
+Query: TypeAlias = sa.Select[Any] | sa.CompoundSelect[Any]
 """The type of a statement that only reads."""
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import anyio
 from mcp.server.context import ServerRequestContext
@@ -387,7 +387,7 @@ class App:
         return True
 
 
-Context = ServerRequestContext[App, Any]
+Context: TypeAlias = ServerRequestContext[App, Any]
 """The context of one MCP request; its attribute `lifespan_context` is the `App`."""
 
 

@@ -12,7 +12,7 @@ deciding the era. The first answers, which come from answers.json, do not decide
 from collections import deque
 from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import anyio
 from mcp.server.lowlevel import Server
@@ -28,7 +28,7 @@ from kie_mcp.server.unanswered import Unanswered
 ANSWER_SECONDS = 1.5
 """Maximum seconds that the process runs after the client has closed stdin; many hosts kill it after 2 seconds."""
 
-Message = SessionMessage | Exception
+Message: TypeAlias = SessionMessage | Exception
 
 ERA_NEUTRAL = ("server/discover", "tools/list", "prompts/list", "resources/list", "resources/templates/list")
 """Methods of requests that do not decide the era (see above): their answers do not depend on earlier requests."""
