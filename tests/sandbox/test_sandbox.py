@@ -24,6 +24,8 @@ pytestmark = pytest.mark.anyio
 CLIP = "kling/v2-1-standard"
 OFFERED = {id_: [offer for offers in OFFERS.values() for offer in offers if offer.model.id == id_] for id_ in MODELS}
 every_model = for_each("model", MODELS)
+FIRST_OFFERS = {offer.route.shape: offer for offers in OFFERS.values() for offer in reversed(offers)}
+"""For each shape of a status, one offer whose status has it."""
 CREDITS = 1_000_000
 
 
@@ -61,10 +63,11 @@ def opens(url: str, content: bytes) -> bool:
 async def test_every_model_runs_every_way_to_media_that_open(old_kie: Kie, model: str) -> None:
     for number, offer in enumerate(OFFERED[model], start=len(old_kie.sandbox.accepted) + 1):
         ask = await old_kie.begin(offer)
-        for _ in range(0 if offer.route.at_once else 3):
+        questions = 3 if offer is FIRST_OFFERS[offer.route.shape] else 1
+        for _ in range(0 if offer.route.at_once else questions):
             assert status.parse_status(offer.route.shape, await ask()).state == "running"
             old_kie.wait(0.5)
-        old_kie.wait(0.5)
+        old_kie.wait(2)
 
         done = status.parse_status(offer.route.shape, await ask())
 
