@@ -35,7 +35,8 @@ CLIP = "https://files.example/a.mp4"
 
 
 def parse(id_: str, **given: Any) -> KieModel:
-    (family,) = (family for family in FAMILIES if MODELS[id_] in family.models)
+    model = MODELS[id_]
+    (family,) = (family for family in FAMILIES if model in family.models)
     return family.parse({**given, "model": id_})
 
 
