@@ -2,7 +2,6 @@
 
 import io
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -19,16 +18,11 @@ from kie_mcp.demo import session
 pytestmark = pytest.mark.anyio
 
 
-def run_demo(folder: Path, tools: str = "") -> subprocess.CompletedProcess[str]:
-    return run_command("demo", "--seconds", "0.1", "--tools", tools, cwd=folder)
-
-
-@pytest.mark.parametrize("tools", ["", "compact"])
-def test_the_demo_makes_files_that_open_and_tells_what_they_cost(tools: str, tmp_path: Path) -> None:
-    run = run_demo(tmp_path, tools)
-    # The last call of all is one of run_model in any case.
-    assert run.stdout.count("run_model") == (6 if tools else 1)
+def test_the_demo_makes_files_that_open_and_tells_what_they_cost(tmp_path: Path) -> None:
+    run = run_command("demo", "--seconds", "0.1", cwd=tmp_path)
     assert run.returncode == 0, run.stdout + run.stderr
+    # The last call of all is one of run_model in any case.
+    assert run.stdout.count("run_model") == 1
     ours = ("sketch.png", "chat.html", "chat.png")
     made = {file for file in saved_files(tmp_path / "demo-output") if file.name not in ours}
     # A picture, an edit, a video, a voice, a song in two takes, and the picture that a task was followed for.
@@ -83,24 +77,26 @@ def test_the_demo_makes_a_film_of_scenes_with_voice_music_and_titles(tmp_path: P
 
 def test_a_folder_that_cannot_be_written_is_told_in_words(tmp_path: Path) -> None:
     (tmp_path / "demo-output").touch()
-    run = run_demo(tmp_path)
+    run = run_command("demo", "--seconds", "0.1", cwd=tmp_path)
     assert run.returncode == 2
     assert "demo-output cannot be written" in run.stderr
     assert "Traceback" not in run.stderr
 
 
-async def test_a_wish_that_fails_is_named_and_the_others_still_come(
+@pytest.mark.usefixtures("without_ffmpeg")
+async def test_a_wish_that_fails_is_named_and_the_others_still_come_with_other_tools_and_without_a_browser(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     output = io.StringIO()
-    wishes = (
-        session.Wish("A video that KIE makes no more.", "sora_video", "sora-2-text-to-video", {"prompt": "waves"}),
-        session.Wish("A red fox.", "nano_banana_image", "google/nano-banana", {"prompt": "a red fox"}),
-    )
-    assert not await session.run_demo(Console(file=output, width=80), 0.1, wishes=wishes)
-    assert "1 of 2 made" in output.getvalue()
+    failing = session.Wish("A video that KIE makes no more.", "sora_video", "sora-2-text-to-video", {"prompt": "waves"})
+    wishes = (failing, *session.WISHES)
+    assert not await session.run_demo(Console(file=output, width=80), 0.1, "compact", wishes)
+    assert "5 of 6 made" in output.getvalue()
     assert "failed   A video that KIE makes no more." in output.getvalue()
+    assert output.getvalue().count("run_model") == len(wishes) + 1
+    assert "there is no Chromium here" in output.getvalue()
+    assert not session.CHAT_PICTURE.exists()
 
 
 @pytest.mark.parametrize(

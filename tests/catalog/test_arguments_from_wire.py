@@ -23,7 +23,8 @@ def resolve(ref: Ref) -> str:
 
 
 def parse(id_: str, arguments: dict[str, Any]) -> KieModel:
-    (family,) = (family for family in FAMILIES if MODELS[id_] in family.models)
+    model = MODELS[id_]
+    (family,) = (family for family in FAMILIES if model in family.models)
     return family.parse({"model": id_, **arguments})
 
 

@@ -35,7 +35,8 @@ CLIP = "https://files.example/a.mp4"
 
 
 def parse(id_: str, **given: Any) -> KieModel:
-    (family,) = (family for family in FAMILIES if MODELS[id_] in family.models)
+    model = MODELS[id_]
+    (family,) = (family for family in FAMILIES if model in family.models)
     return family.parse({**given, "model": id_})
 
 
@@ -119,7 +120,7 @@ def test_no_call_can_cost_more_than_its_estimate(id_: str) -> None:
                 assert estimate.low <= estimate.high
                 assert id_ in NO_AMOUNT or estimate.low - 0.01 <= charged <= estimate.high + 1e-6
 
-    for given, share in zip(draw_calls(MODELS[id_], examples(30)), cycle((0.0, 0.5, 1.0)), strict=False):
+    for given, share in zip(draw_calls(MODELS[id_], examples(20)), cycle((0.0, 0.5, 1.0)), strict=False):
         try:
             call = parse(id_, **{**needed(id_), **given})
         except ValueError:

@@ -9,13 +9,14 @@ from typing import Any
 import PIL.Image
 import pytest
 from support import films
+from support.effort import Effort
 from support.encoded_media import encode_picture, run_ffmpeg
 from support.films import clip, hear, make, see, sound
 from support.programs import needs_ffmpeg
 
 from kie_mcp.errors import InvalidCall
 
-pytestmark = [pytest.mark.anyio, needs_ffmpeg, pytest.mark.usefixtures("ffmpeg_of_system")]
+pytestmark = [pytest.mark.anyio, needs_ffmpeg]
 
 HDR = ("-c:v", "libx265", "-pix_fmt", "yuv420p10le", "-x265-params", "log-level=0", "-color_trc", "smpte2084")
 """Options for HDR that states its transfer and no other colours."""
@@ -43,6 +44,14 @@ MIXED: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "hdr.mp4": (("white", 0.6, *HDR), {}),
 }
 """Clips of 0.6 s that differ in all that a film has in common."""
+
+
+@pytest.fixture(autouse=True)
+def program(request: pytest.FixtureRequest) -> None:
+    """The ffmpeg of the machine for the first case of each test, or for each with `--thorough`; else the newest."""
+    cases = getattr(request.node, "callspec", None)
+    if Effort.is_thorough or not cases or not any(cases.indices.values()):
+        request.getfixturevalue("ffmpeg_of_system")
 
 
 def picture(color: str, size: tuple[int, int] = (160, 90), image_format: str = "PNG") -> bytes:

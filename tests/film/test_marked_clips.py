@@ -45,7 +45,7 @@ class Variant(NamedTuple):
 VARIANTS = {
     "plain": Variant(),
     "plain, too": Variant(),
-    "large": Variant(filters="scale=480:270"),
+    "large": Variant(filters="scale=384:216"),
     "small": Variant(filters="scale=256:144"),
     "tall": Variant(TALL),
     "square": Variant(SQUARE, "scale=256:256"),

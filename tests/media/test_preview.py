@@ -3,6 +3,7 @@
 import io
 from collections.abc import Sequence
 from contextlib import ExitStack
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import PIL.ImageChops
 import PIL.ImageDraw
 import pytest
 from support import films
+from support.cases import for_each
+from support.effort import Effort
 from support.media_files import picture, tone
 from support.programs import needs_ffmpeg
 
@@ -79,14 +82,19 @@ async def test_a_picture_of_any_shape_is_shown(size: tuple[int, int], tmp_path: 
     assert max(image.size) <= 1024
 
 
-@pytest.mark.parametrize("budget", [200_000, 45_000, 20_000, 2_000, 800])
-async def test_what_is_hard_to_pack_still_fits_into_its_budget(budget: int, tmp_path: Path) -> None:
-    noise = PIL.Image.merge("RGB", [PIL.Image.effect_noise((500, 500), 200) for _ in range(3)])
-    path = write_file(tmp_path, "noise.png", noise, compress_level=0)
-    rendered = await render(path, max_bytes=budget)
+@pytest.fixture
+def noise(tmp_path: Path) -> Path:
+    """A picture that is hard to pack."""
+    image = PIL.Image.merge("RGB", [PIL.Image.effect_noise((500, 500), 200) for _ in range(3)])
+    return write_file(tmp_path, "noise.png", image, compress_level=0)
+
+
+@for_each("budget", [200_000, 45_000, 20_000, 2_000, 800])
+async def test_what_is_hard_to_pack_still_fits_into_its_budget(noise: Path, budget: int) -> None:
+    rendered = await render(noise, max_bytes=budget)
     assert len(rendered.content) <= budget
     open_preview(rendered)
-    sheet = await render_sheet([(path, "")] * 4, max_bytes=budget)
+    sheet = await render_sheet([(noise, "")] * 4, max_bytes=budget)
     assert len(sheet.content) <= budget
     open_preview(sheet)
 
@@ -365,11 +373,14 @@ async def test_a_sheet_of_nothing_that_can_be_shown_is_no_picture(tmp_path: Path
     assert "2. Not saved." in rendered.note
 
 
-@pytest.mark.parametrize("side", [1024, 300])
-@pytest.mark.parametrize("count", [2, 7, 20])
-@pytest.mark.parametrize("size", [(160, 90), (550, 300), (300, 550), (2000, 20), (20, 2000), (1, 1)])
+SHEETS = list(product((2, 7, 20), (1024, 300))) if Effort.is_thorough else [(2, 1024), (7, 300), (20, 1024)]
+"""Numbers of files on a sheet, each with the longest side that the sheet may have."""
+
+
+@for_each("size", [(160, 90), (550, 300), (300, 550), (2000, 20), (20, 2000), (1, 1)])
+@for_each("count, side", SHEETS)
 async def test_a_sheet_is_no_larger_than_it_may_be(
-    size: tuple[int, int], count: int, side: int, tmp_path: Path
+    tmp_path: Path, size: tuple[int, int], count: int, side: int
 ) -> None:
     path = write_file(tmp_path, "a.png", picture(*size))
     shown = open_preview(await render_sheet([(path, "a long name of a part " * 3)] * count, max_side_px=side))

@@ -24,6 +24,8 @@ pytestmark = pytest.mark.anyio
 CLIP = "kling/v2-1-standard"
 OFFERED = {id_: [offer for offers in OFFERS.values() for offer in offers if offer.model.id == id_] for id_ in MODELS}
 every_model = for_each("model", MODELS)
+FIRST_OFFERS = {offer.route.shape: offer for offers in OFFERS.values() for offer in reversed(offers)}
+"""For each shape of a status, one offer whose status has it."""
 CREDITS = 1_000_000
 
 
@@ -61,10 +63,11 @@ def opens(url: str, content: bytes) -> bool:
 async def test_every_model_runs_every_way_to_media_that_open(old_kie: Kie, model: str) -> None:
     for number, offer in enumerate(OFFERED[model], start=len(old_kie.sandbox.accepted) + 1):
         ask = await old_kie.begin(offer)
-        for _ in range(0 if offer.route.at_once else 3):
+        questions = 3 if offer is FIRST_OFFERS[offer.route.shape] else 1
+        for _ in range(0 if offer.route.at_once else questions):
             assert status.parse_status(offer.route.shape, await ask()).state == "running"
             old_kie.wait(0.5)
-        old_kie.wait(0.5)
+        old_kie.wait(2)
 
         done = status.parse_status(offer.route.shape, await ask())
 
@@ -273,8 +276,8 @@ async def test_a_job_waits_then_is_made_then_done(kie: Kie) -> None:
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "webp", "wav", "mp3", "mp4", "txt"])
 def test_no_result_is_like_another(ending: str) -> None:
-    # More than there are colours; a sound takes longer.
-    marks = [f"mark {number}" for number in range(40 if ending == "wav" else 400)]
+    # More than there are colours; a sound takes longer, and a WEBP differs as its PNG does.
+    marks = [f"mark {number}" for number in range(40 if ending in ("wav", "webp") else 400)]
     assert len({render_file(f"1.{ending}", MediaContent("rain", mark, "64:1")) for mark in marks}) == len(marks)
 
 

@@ -13,6 +13,7 @@ import pytest
 from mcp import Client
 from mcp_types import CallToolResult, ErrorData, ImageContent, Implementation, TextContent
 from support.answers import answer, wait_for_end
+from support.cases import for_each
 from support.media_files import photo, picture
 from support.programs import needs_ffmpeg
 
@@ -80,30 +81,40 @@ async def answer_sampling(context: object, params: object) -> ErrorData:  # noqa
     return ErrorData(code=-1, message="no")
 
 
-@pytest.mark.parametrize("era", ["legacy", "auto"])
-@pytest.mark.parametrize(
-    ("name", "samples", "small"),
-    [
-        ("google-adk", False, True),
-        ("mcp", True, True),
-        ("mcp", False, False),
-        ("a host", True, False),
-    ],
-)
+@pytest.fixture
+async def made_photo(client: Client) -> dict[str, Any]:
+    """The answer to a call whose result is a photo."""
+    made = await make(client, "nano_banana_image")
+    photo(1200, 800).save(made["media"][0]["path"], compress_level=1)
+    return made
+
+
+HOSTS = [("google-adk", False, True), ("mcp", True, True), ("mcp", False, False), ("a host", True, False)]
+"""Names of hosts, whether they answer to sampling, and whether they get small pictures."""
+
+
+@for_each("name, samples, small", HOSTS)
+@for_each("era", ["legacy", "auto"])
 async def test_a_host_that_makes_text_of_pictures_gets_a_small_one_and_the_way_to_more(
-    settings: Settings, transport: httpx2.ASGITransport, clock: Clock, era: Any, name: str, samples: bool, small: bool
+    settings: Settings,
+    transport: httpx2.ASGITransport,
+    clock: Clock,
+    made_photo: dict[str, Any],
+    era: Any,
+    name: str,
+    samples: bool,
+    small: bool,
 ) -> None:
     app = App(settings, transport=transport, clock=clock)
     info, sampling = Implementation(name=name, version="1"), answer_sampling if samples else None
     async with Client(build_server(app), mode=era, client_info=info, sampling_callback=sampling) as client:
-        made = await make(client, "nano_banana_image")
-        photo(1200, 800).save(made["media"][0]["path"])
-        image, told = read_picture(await view(client, made["task_id"]))
-        large, more = read_picture(await view(client, made["task_id"], size="large"), 200_000)
+        result = await view(client, made_photo["task_id"])
+        large, more = read_picture(await view(client, made_photo["task_id"], size="large"), 200_000)
         compared = await client.call_tool(
             "compare_models", {"prompt": "a fox", "models": ["z-image", "google/nano-banana"], "max_credits": 20}
         )
-    assert made["media"][0]["path"] in told
+    image, told = read_picture(result)
+    assert made_photo["media"][0]["path"] in told
     assert ("size: large" in told) == small
     assert (max(image.size) <= 128) == small
     assert max(large.size) > 600
@@ -116,22 +127,22 @@ async def test_a_host_that_makes_text_of_pictures_gets_a_small_one_and_the_way_t
     assert (max(png.tell(), 2 * len(sheet.data)) < 45_000) == small
 
 
-@pytest.mark.parametrize("n", [1, None])
-async def test_a_photo_fits_into_a_conversation_and_a_large_view_shows_more(client: Client, n: int | None) -> None:
+async def test_a_photo_fits_into_a_conversation_and_a_large_view_shows_more(client: Client) -> None:
     made = await make(client, "seedream_image", count=4)
     first, *others = (Path(media["path"]) for media in made["media"])
     photo(1200, 800).save(first)
     for other in others:
         other.write_bytes(first.read_bytes())
-    sizes = {}
-    for size, most in (("small", 45_000), ("large", 200_000)):
-        result = await view(client, made["task_id"], n=n, size=size)
-        image, _ = read_picture(result, most)
-        sizes[size] = len(result.content[0].model_dump()["data"])
-        assert max(image.size) > 600
-    assert sizes["large"] > 2 * sizes["small"]
-    default, _ = read_picture(await view(client, made["task_id"], n=n))
-    assert max(default.size) <= 1024
+    for n in (1, None):
+        sizes = {}
+        for size, most in (("small", 45_000), ("large", 200_000)):
+            result = await view(client, made["task_id"], n=n, size=size)
+            image, _ = read_picture(result, most)
+            sizes[size] = len(result.content[0].model_dump()["data"])
+            assert max(image.size) > 600, (n, size)
+        assert sizes["large"] > 2 * sizes["small"], n
+        default, _ = read_picture(await view(client, made["task_id"], n=n))
+        assert max(default.size) <= 1024, n
 
 
 async def test_several_are_shown_side_by_side_or_one_by_one(client: Client) -> None:
@@ -204,10 +215,10 @@ async def test_what_failed_has_made_nothing(client: Client, sandbox: Sandbox) ->
     assert "is failed" in read_refusal(await view(client, id_))
 
 
-@pytest.mark.parametrize("given", [{"n": 2}, {"n": 10**9}, {"n": "2"}])
-async def test_a_result_that_there_is_not_is_refused(client: Client, given: dict[str, Any]) -> None:
+async def test_a_result_that_there_is_not_is_refused(client: Client) -> None:
     id_ = (await make(client, "nano_banana_image"))["task_id"]
-    assert "has 1 file" in read_refusal(await view(client, id_, **given))
+    for n in (2, 10**9, "2"):
+        assert "has 1 file" in read_refusal(await view(client, id_, n=n)), n
     for number in ("0", "9" * 5000):
         assert "has 1 file" in read_refusal(await view(client, f"task:{id_}#{number}"))
         assert "has 1 file" in read_refusal(await view(client, f"{id_} {id_}#{number}"))
@@ -321,13 +332,11 @@ def name_lines(*names: str) -> list[str]:
     return [f"{number}. {name}" for number, name in enumerate(names, start=1)]
 
 
-@pytest.mark.parametrize(
-    "reference", ["kie://tasks/{id}/media/2", "{id}#2", "task:{id}#2"], ids=["address", "id", "reference"]
-)
-async def test_one_result_is_named_as_in_arguments_that_take_files(client: Client, reference: str) -> None:
+async def test_one_result_is_named_as_in_arguments_that_take_files(client: Client) -> None:
     made = await make(client, "z_image")
     again = await make(client, "seedream_image", count=2)
-    shown = read_picture(await view(client, reference.format(id=again["task_id"])))[1]
-    assert shown.startswith(f"task:{again['task_id']}#2, ")
+    for reference in ("kie://tasks/{id}/media/2", "{id}#2", "task:{id}#2"):
+        shown = read_picture(await view(client, reference.format(id=again["task_id"])))[1]
+        assert shown.startswith(f"task:{again['task_id']}#2, "), reference
     result = await client.call_tool("view_media", {"task_ids": [made["task_id"], again["task_id"]]})
     assert f"{again['task_id']}#2" in read_picture(result)[1]

@@ -227,7 +227,8 @@ class Family:
         if not named:
             # Some clients fill numbers with 0. A model that has the argument gets the 0, but no model is chosen for it.
             return holder.is_default(name, read) or (type(read) in (int, float) and read == 0)
-        sisters = [each for each in holders if strip_mode(each) in map(strip_mode, named)]
+        ids = {strip_mode(each) for each in named}
+        sisters = [each for each in holders if strip_mode(each) in ids]
         return all(each.is_default(name, each.read(name, value)) for each in sisters or holders)
 
     def _choose(self, name: object, given: Collection[str], idle: Collection[str] = frozenset()) -> type[KieModel]:

@@ -324,6 +324,11 @@ def list_thing_words() -> frozenset[str]:
     return frozenset(word for need in NEEDS for phrase in need.phrases for word in split_words(phrase))
 
 
+@cache
+def _list_verbs() -> frozenset[str]:
+    return frozenset(VERBS.split())
+
+
 def _find_places(phrase: list[str], words: list[str], taken: set[int]) -> set[int]:
     """Return the places of a phrase's words in a search, but none of those in `taken`; empty if it does not occur.
 
@@ -333,7 +338,7 @@ def _find_places(phrase: list[str], words: list[str], taken: set[int]) -> set[in
         places = range(start, start + len(phrase))
         if all(map(_is_form, words[start : places.stop], phrase)) and not taken.intersection(places):
             return set(places)
-    if phrase[0] not in VERBS.split():
+    if phrase[0] not in _list_verbs():
         return set()
     free = [place for place in range(len(words)) if place not in taken]
     found = [next((place for place in free if _is_form(words[place], word)), None) for word in phrase]

@@ -1,6 +1,7 @@
 """The table of all models' prices: rates, assumed lengths, and the credits of each model's most expensive call."""
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from itertools import product
 from types import NoneType
 from typing import Any, get_args
@@ -87,7 +88,9 @@ def list_unpriced(model: type[KieModel]) -> list[str]:
     return unpriced
 
 
+@lru_cache(maxsize=1)
 def _estimates(model: type[KieModel]) -> list[Estimate]:
+    # The last answer is kept, because `format_prices` needs it twice for each model.
     return [_estimate(call) for call in _calls(model)]
 
 

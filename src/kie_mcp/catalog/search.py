@@ -58,9 +58,7 @@ class Entry:
         Case and punctuation may differ: `Kling 2.6 Text to Video` is a name of `kling-2.6/text-to-video`. The part of
         an id before `/` may be missing.
         """
-        brand = self.family.tool.partition("_")[0]
-        tails = (tail for each in self.names if brand in (tail := each.rpartition("/")[2]))
-        return _squash(name) in {_squash(each) for each in (*self.names, *tails)}
+        return _squash(name) in _squash_names(self)
 
     @property
     def search_text(self) -> str:
@@ -70,6 +68,13 @@ class Entry:
     def mentions(self, word: str) -> bool:
         """Tell whether a word of the search text is this word, or begins with it."""
         return bool(re.search(rf"(?<![^\W_]){re.escape(word)}", self.search_text))
+
+
+@cache
+def _squash_names(entry: Entry) -> frozenset[str]:
+    brand = entry.family.tool.partition("_")[0]
+    tails = (tail for each in entry.names if brand in (tail := each.rpartition("/")[2]))
+    return frozenset(map(_squash, (*entry.names, *tails)))
 
 
 @cache
