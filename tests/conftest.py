@@ -3,6 +3,7 @@
 import gc
 import sys
 from collections.abc import AsyncIterator, Generator, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import httpx2
@@ -84,6 +85,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         prefer_newest_ffmpeg()
         trust_nobody()
+    if not find_spec("sniffio"):
+        # httpx2 tries to import it at each request to the sandbox in this process, and Python would search all folders.
+        sys.modules["sniffio"] = None  # type: ignore[assignment]
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -2,7 +2,7 @@
 
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from functools import cache
 from pathlib import Path
@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from kie_mcp.ledger.migrations import migrate
 from kie_mcp.ledger.sqlite import FILE_NAME
+from kie_mcp.ledger.sqlite_dialect import LedgerDialect
 from support.ledgers import NewLedgers
 
 
@@ -41,13 +42,13 @@ def _new_ledger() -> bytes:
         return path.read_bytes()
 
 
-def _fill_new_file(dialect: sa.Dialect, _: object, arguments: Sequence[Any], __: Mapping[str, Any]) -> None:
+def _connect(dialect: LedgerDialect, path: str, *arguments: Any, **named: Any) -> Any:
     """Write the tables into the empty file that the ledger has just created, before SQLite opens it."""
-    if NewLedgers.are_copies and dialect.driver == "aiosqlite":
-        path = Path(arguments[0])
-        if path.name == FILE_NAME and path.exists() and not path.stat().st_size:
-            path.write_bytes(_new_ledger())
+    file = Path(path)
+    if NewLedgers.are_copies and file.name == FILE_NAME and file.exists() and not file.stat().st_size:
+        file.write_bytes(_new_ledger())
+    return _connect_as_it_is(dialect, path, *arguments, **named)
 
 
-# The event's first listener that returns a connection is the last one, so this one has to be called before the clock's.
-sa.event.listen(sa.Engine, "do_connect", _fill_new_file, insert=True)
+_connect_as_it_is = LedgerDialect.connect
+LedgerDialect.connect = _connect  # type: ignore[assignment,method-assign]

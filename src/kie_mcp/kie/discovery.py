@@ -358,12 +358,14 @@ def mean_recent_rate(points: list[Any], now: float) -> float | None:
         now: The time now, in seconds since 1970.
     """
     intervals = [
-        (parse_time(point.get("end")) or 0, success, parse_number(point.get("errorRate")) or 0)
+        (success, parse_number(point.get("errorRate")) or 0)
         for point in points
-        if isinstance(point, dict) and (success := parse_number(point.get("successRate"))) is not None
+        if isinstance(point, dict)
+        and (parse_time(point.get("end")) or 0) > now - HOUR
+        and (success := parse_number(point.get("successRate"))) is not None
     ]
     # Intervals in which both rates are 0 are skipped, because nobody used the model in them.
-    recent = [(success, failure) for end, success, failure in intervals if end > now - HOUR and success + failure]
+    recent = [(success, failure) for success, failure in intervals if success + failure]
     if not recent:
         return None
     # KIE's documentation does not say whether a rate of 50 % is the number 0.5 or 50, so both are understood.
