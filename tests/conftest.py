@@ -79,8 +79,6 @@ def _find_run_folder(config: pytest.Config, tmp_path_factory: pytest.TempPathFac
 
 def pytest_configure(config: pytest.Config) -> None:
     Effort.is_thorough = config.getoption("thorough")
-    # httpx would look for this package in all folders at each request to an ASGI application, though nothing needs it.
-    sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
     # The processes of this run inherit the PATH of the first one.
     if not hasattr(config, "workerinput"):
         prefer_newest_ffmpeg()
