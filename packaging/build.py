@@ -21,9 +21,10 @@ MCPB = ROOT / ".node" / "node_modules" / ".bin" / "mcpb"
 LEFT_BEHIND = shutil.ignore_patterns("__pycache__", ".venv", "uv.lock")
 
 
-def build_python_packages(root: Path, into: Path) -> list[Path]:
-    """Build the wheel and the sdist of a checkout, and return their paths."""
+def build_python_packages(root: Path, into: Path, *only: str) -> list[Path]:
+    """Build the wheel and the sdist of a checkout, or only one of them, and return their paths."""
     command = [sys.executable, "-m", "hatchling", "build", "--directory", str(into)]
+    command += [word for kind in only for word in ("--target", kind)]
     subprocess.run(command, cwd=root, check=True, capture_output=True)
     return sorted([*into.glob("*.whl"), *into.glob("*.tar.gz")])
 

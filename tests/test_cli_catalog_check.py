@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.commands import COMMAND, environment, run_command, serve_command
+from support.commands import environment, run_command, serve_command
+from support.preloaded import preloaded_command
 
 
 def check(folder: Path, *models: str, **settings: Any) -> subprocess.CompletedProcess[str]:
@@ -50,7 +51,7 @@ def test_a_person_sees_how_far_it_is(tmp_path: Path) -> None:
     settings = environment(KIE_MCP_SANDBOX="1", KIE_MCP_DATA_DIR=str(tmp_path), TERM="xterm")
     with os.fdopen(ours, "rb", buffering=0) as terminal:
         run = subprocess.run(
-            [*COMMAND, "catalog", "check", "--model", "z-image"],
+            [*preloaded_command(), "catalog", "check", "--model", "z-image"],
             env=settings,
             stdout=subprocess.PIPE,
             stderr=theirs,

@@ -1,9 +1,9 @@
 """Drives servers in other processes, which may be killed between any two steps."""
 
 import json
+import re
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,22 +13,26 @@ import killable_server
 from support.effort import Effort
 from support.kie_server import KieServer
 from support.ledgers import find_url
+from support.preloaded import preloaded_command
 
 Call = tuple[str, Mapping[str, Any]]
 
 DAY = 24 * 3600
 
 
-def choose_moments(passed: Sequence[str]) -> list[int]:
+def choose_moments(passed: Sequence[str], twice: str = "") -> list[int]:
     """Return the numbers, from 1 on, of the moments at which a server is to be killed, of those that another passed.
 
-    These are the first and the last one of each kind, or with `--thorough` all of them.
+    These are the last one of each kind, and the first one of the kinds that match `twice`. What comes after a step is
+    left out if the next step, which nothing lasting precedes, is among them. With `--thorough`, these are all moments.
     """
     if Effort.is_thorough:
         return [*range(1, len(passed) + 1)]
-    first = {moment: number for number, moment in reversed([*enumerate(passed, 1)])}
     last = {moment: number for number, moment in enumerate(passed, 1)}
-    return sorted({*first.values(), *last.values()})
+    first = {moment: passed.index(moment) + 1 for moment in last if re.search(twice, moment)}
+    chosen = {*first.values(), *last.values()}
+    same = {number - 1 for number in chosen if passed[number - 1].startswith("before ")}
+    return sorted(number for number in chosen if number not in same or not passed[number - 1].startswith("after "))
 
 
 class Driver:
@@ -61,6 +65,6 @@ class Driver:
 
 @contextmanager
 def driving() -> Iterator[Driver]:
-    command = [sys.executable, killable_server.__file__]
+    command = preloaded_command(killable_server.__file__)
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         yield Driver(process)

@@ -1,7 +1,7 @@
 """A server that can be killed between any two steps: each line of standard input is a run in a process of its own.
 
-What a run has to tell comes as one line of JSON, and after it, once the process is gone, its exit code. The imports
-take a second, so they are made once and inherited.
+What a run has to tell comes as one line of JSON, and after it, once the process is gone, its exit code. What takes
+long at the start of a server is done once and inherited.
 """
 
 import gc

@@ -108,13 +108,13 @@ async def assert_saved(folder: Path, sandbox: Sandbox, task: Task) -> None:
 async def test_a_server_killed_at_any_kind_of_step_of_a_long_speech_pays_no_part_twice(
     served: KieServer, driver: Driver, tmp_path: Path, share: int
 ) -> None:
-    """The first and the last moment of each kind, or with `--thorough` every moment."""
+    """The last moment of each kind, and the first around a commit or a request, or with `--thorough` every moment."""
     tmp_path.joinpath("0").mkdir()
     served.restart(seconds=0)
     driver.start(tmp_path / "0", served, SPEECH, since=time.time(), speed=HURRY)
     passed = driver.told()["passed"]
     assert passed.count(f"before {CREATE}") == len(TEXTS)
-    for number in choose_moments(passed)[share - 1 :: SHARES]:
+    for number in choose_moments(passed, twice="commit|POST")[share - 1 :: SHARES]:
         folder = tmp_path / str(number)
         folder.mkdir()
         sandbox, since = served.restart(seconds=0), time.time()

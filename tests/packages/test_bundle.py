@@ -174,7 +174,7 @@ def test_the_registry_gives_the_image_a_place_for_all_that_it_keeps(tmp_path: Pa
 
 
 async def test_uvx_starts_the_wheel_as_the_plugin_asks(tmp_path: Path) -> None:
-    build.build_python_packages(ROOT, tmp_path / "dist")
+    build.build_python_packages(ROOT, tmp_path / "dist", "wheel")
     plugin = ROOT / "packaging" / "claude-plugin" / ".claude-plugin" / "plugin.json"
     config = json.loads(plugin.read_text(encoding="utf-8"))["mcpServers"]["kie"]
     command = [str(BIN / config["command"]), *config["args"]]

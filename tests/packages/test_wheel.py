@@ -58,7 +58,7 @@ def test_the_sdist_makes_the_same_wheel(packages: dict[str, Path], tmp_path: Pat
     with tarfile.open(packages["sdist"]) as sdist:
         sdist.extractall(tmp_path, filter="data")
     (unpacked,) = tmp_path.iterdir()
-    made = [each for each in build_python_packages(unpacked, tmp_path / "dist") if each.suffix == ".whl"]
+    made = build_python_packages(unpacked, tmp_path / "dist", "wheel")
     assert [each.read_bytes() for each in made] == [packages["wheel"].read_bytes()]
 
 

@@ -30,6 +30,10 @@ CALL = {"name": "find_models", "arguments": {"query": "a fox"}}
 GALLERY = {"extensions": {Apps.identifier: {"mimeTypes": [APP_MIME_TYPE]}}}
 CLIENTS = [*product(("2024-11-05", "2025-11-25", "2026-07-28"), ({}, GALLERY))]
 """Each version and both capabilities are tried, and each week all of these."""
+PROBES = ("server/discover",), LISTS
+FROM_FILE, FROM_SDK = (tuple(product((tools,), (True, False), PROBES)) for tools in ("standard", "image"))
+PROBING = [*(FROM_FILE if Effort.is_thorough else FROM_FILE[::3]), *FROM_SDK]
+"""All are tried with tools from the SDK; with those from the file, each way and each probe is, and each week all."""
 
 
 @pytest.fixture
@@ -180,9 +184,7 @@ def test_the_sdk_goes_on_with_the_client_that_it_did_not_meet(
         assert talk.end() == (0, b"")
 
 
-@pytest.mark.parametrize("tools", ["standard", "image"], ids=["from the file", "from the SDK"])
-@pytest.mark.parametrize("at_once", [True, False])
-@pytest.mark.parametrize("probes", [("server/discover",), LISTS], ids=["discover", "lists"])
+@pytest.mark.parametrize(("tools", "at_once", "probes"), PROBING)
 def test_a_client_that_probes_and_then_initializes_is_connected(
     environment: dict[str, str], tools: str, at_once: bool, probes: tuple[str, ...]
 ) -> None:

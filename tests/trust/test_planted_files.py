@@ -18,6 +18,7 @@ from support.effort import examples
 from support.ledgers import task as build_task
 from support.media_files import midi, picture, sound
 from support.paths import ROOT
+from support.preloaded import preloaded_command
 
 from kie_mcp import disk
 from kie_mcp.config import Settings
@@ -325,16 +326,14 @@ async def test_the_ledger_is_in_the_folder_that_was_named(
 
 async def test_a_working_folder_that_is_deleted_costs_no_server(tmp_path: Path) -> None:
     """A server that was started in a folder goes on when the folder is deleted, and says what is wrong."""
-    script = (
-        "import os, subprocess, sys\n"
-        "os.chdir(sys.argv[1]); os.rmdir(sys.argv[1])\n"
-        "os.execv(sys.executable, [sys.executable, '-P', '-m', 'kie_mcp', *sys.argv[2:]])\n"
-    )
-    for number, output in enumerate((str(tmp_path / "out"), "relative")):
+    script = "import os, sys\nos.chdir(sys.argv[1]); os.rmdir(sys.argv[1])\nos.execv(sys.argv[2], sys.argv[2:])\n"
+    # One of them imports everything in this folder.
+    commands = (sys.executable, "-P", "-m", "kie_mcp"), preloaded_command()
+    for number, (output, command) in enumerate(zip((str(tmp_path / "out"), "relative"), commands, strict=True)):
         (gone := tmp_path / f"gone-{number}").mkdir()
         started = StdioServerParameters(
             command=sys.executable,
-            args=["-c", script, str(gone)],
+            args=["-c", script, str(gone), *command],
             env=environment(
                 KIE_MCP_SANDBOX="1",
                 KIE_MCP_SANDBOX_SECONDS="0.1",

@@ -1,4 +1,4 @@
-"""The process that has imported everything: it forks one process for each relay, and ends with its stdin."""
+"""The process that has imported everything: it forks one process for each relay, and ends with its last user."""
 
 import fcntl
 import gc
@@ -6,6 +6,7 @@ import importlib
 import marshal
 import os
 import pkgutil
+import runpy
 import selectors
 import shutil
 import signal
@@ -33,6 +34,7 @@ class Wanted(NamedTuple):
     """What a forked process gets from its relay."""
 
     arguments: list[str]
+    """The path of a script, or an empty text for the kie-mcp command; then what it gets."""
     environment: dict[str, str]
     descriptors: list[int]
     """Stdin, stdout, stderr and the folder."""
@@ -51,32 +53,46 @@ class Parent:
         ended.setblocking(False)
         signal.set_wakeup_fd(ended.detach())
         signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._users: list[object] = []
+        """Connections of processes that want this one to stay."""
         self._relays: dict[int, socket.socket] = {}
         """The relay that each forked process works for."""
 
     def serve(self) -> Wanted | None:
-        """Fork until stdin is closed; return what is wanted in each forked process, and None in this one."""
-        for file in (sys.stdin, self._listener, self._ended):
+        """Fork until no user is left; return what is wanted in each forked process, and None in this one."""
+        for file in (self._listener, self._ended):
             self._selector.register(file, selectors.EVENT_READ)
         while True:
             for key, _ in self._selector.select():
-                if key.fileobj is sys.stdin:
-                    return None
                 if key.fileobj is self._listener:
-                    if wanted := self._fork():
+                    if wanted := self._accept():
                         return wanted
                 elif key.fileobj is self._ended:
                     self._ended.recv(1)
                     self._tell_ends()
+                elif key.fileobj in self._users:
+                    self._selector.unregister(key.fileobj)
+                    self._users.remove(key.fileobj)
+                    if not self._users:
+                        return None
                 elif key.data in self._relays:
                     # A relay that is gone was killed.
                     os.kill(key.data, ord(self._relays[key.data].recv(1) or bytes([signal.SIGKILL])))
 
-    def _fork(self) -> Wanted | None:
-        relay, _ = self._listener.accept()
-        size, descriptors, *_ = socket.recv_fds(relay, SIZE_BYTES, 4)
+    def _accept(self) -> Wanted | None:
+        connection, _ = self._listener.accept()
+        size, descriptors, *_ = socket.recv_fds(connection, SIZE_BYTES, 4)
+        if descriptors:
+            return self._fork(connection, int.from_bytes(size), descriptors)
+        self._users.append(connection)
+        self._selector.register(connection, selectors.EVENT_READ)
+        # As long as no user has heard this, this process may be about to end.
+        connection.sendall(size)
+        return None
+
+    def _fork(self, relay: socket.socket, size: int, descriptors: list[int]) -> Wanted | None:
         with relay.makefile("rb") as file:
-            arguments, environment = marshal.loads(file.read(int.from_bytes(size)))
+            arguments, environment = marshal.loads(file.read(size))
         child = os.fork()
         if not child:
             signal.set_wakeup_fd(-1)
@@ -118,7 +134,7 @@ def become(wanted: Wanted) -> None:
     encoding = wanted.environment.get("PYTHONIOENCODING", "utf-8")
     sys.stdout = os.fdopen(1, "w", encoding=encoding, closefd=False)
     sys.stderr = os.fdopen(2, "w", encoding=encoding, errors="backslashreplace", closefd=False)
-    sys.argv = ["kie-mcp", *wanted.arguments]
+    sys.argv = ["kie-mcp", *wanted.arguments[1:]]
 
 
 def take_terminal() -> None:
@@ -153,7 +169,10 @@ def main() -> None:
     wanted = parent.serve()
     if wanted:
         become(wanted)
-        program.main()
+        if script := wanted.arguments[0]:
+            runpy.run_path(script, run_name="__main__")
+        else:
+            program.main()
     else:
         shutil.rmtree(folder)
 
