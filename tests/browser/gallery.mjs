@@ -67,7 +67,7 @@ async function open(browser, { width = 760, height = 900, system = "light", cloc
     async accessible(what) {
       const inner = page.frames().find((frame) => frame.parentFrame());
       await inner.evaluate(AXE);
-      const { violations } = await inner.evaluate(() => axe.run());
+      const { violations } = await inner.evaluate(() => axe.run({ resultTypes: ["violations"] }));
       assert.deepEqual(violations.map(({ id, nodes }) => `${what}: ${id} ${nodes.map((each) => each.html).slice(0, 2)}`), []);
     },
     async photo(name) {
