@@ -29,18 +29,20 @@ async function openPage(browser) {
       body: Buffer.from(await response.arrayBuffer()),
     });
   });
-  return context.newPage();
+  const page = await context.newPage();
+  await page.goto(site);
+  return page;
 }
 
-// A page of the host with the gallery in it. What moves all the time would be drawn sixty times a second.
-async function open(browser, { width = 760, height = 200, system = "light", clock = false, ...shown } = {}) {
+// A page of the host with the gallery in it, so high that the gallery's own window over its cards is within.
+// What moves all the time would be drawn sixty times a second.
+async function open(browser, { width = 760, height = 900, system = "light", clock = false, ...shown } = {}) {
   const page = idle.pop() ?? await openPage(browser);
   const trouble = [];
   page.removeAllListeners("pageerror").on("pageerror", (error) => trouble.push(error.message));
   await page.setViewportSize({ width, height });
   await page.emulateMedia({ colorScheme: system, reducedMotion: "reduce" });
   if (clock) await page.clock.install();
-  await page.goto(site);
   await page.evaluate((options) => chat.show(options), shown);
   const view = page.frameLocator("iframe");
   const inHost = (expression, given) => page.evaluate(expression, given);
@@ -55,17 +57,17 @@ async function open(browser, { width = 760, height = 200, system = "light", cloc
     result: (params) => inHost((result) => chat.tell("ui/notifications/tool-result", result), params),
     tell: (method, params) => inHost(([name, given]) => chat.tell(name, given), [method, params]),
     refuse: (refusing) => inHost((flag) => { chat.refusing = flag; }, refusing),
-    asked: (method) => inHost((name) => chat.asked.filter((each) => each.method === name).map((each) => each.params), method),
+    asked: (method) => inHost((name) => chat.heard(name), method),
     state: (word, nth = 0) => view.locator(".state", { hasText: word }).nth(nth).waitFor(),
     frames: (state) => view.locator(`#cards .frame[data-state="${state}"]`),
     button: (name) => view.getByRole("button", { name, exact: true }),
     buttons: async () => view.locator("#cards .acts:not([hidden]) button").allTextContents(),
-    said: async () => (await inHost(() => chat.asked.filter((each) => each.method === "ui/message").map((each) => each.params.content[0].text))),
+    said: () => inHost(async () => (await chat.heard("ui/message")).map(({ content }) => content[0].text)),
     inner: () => page.frames().find((frame) => frame.parentFrame()),
     async accessible(what) {
       const inner = page.frames().find((frame) => frame.parentFrame());
       await inner.evaluate(AXE);
-      const { violations } = await inner.evaluate(() => axe.run());
+      const { violations } = await inner.evaluate(() => axe.run({ resultTypes: ["violations"] }));
       assert.deepEqual(violations.map(({ id, nodes }) => `${what}: ${id} ${nodes.map((each) => each.html).slice(0, 2)}`), []);
     },
     async photo(name) {
@@ -213,11 +215,11 @@ const scenes = {
     await at.photo("four-wide-dark");
     const lefts = async () => new Set(await at.view.locator("#cards .frame").evaluateAll((all) => all.map((each) => each.getBoundingClientRect().left))).size;
     assert.equal(await lefts(), 4);
-    await at.page.setViewportSize({ width: 320, height: 200 });
+    await at.page.setViewportSize({ width: 320, height: 900 });
     await at.photo("four-narrow-dark");
     assert.equal(await lefts(), 2);
     await at.fits();
-    await at.page.setViewportSize({ width: 720, height: 200 });
+    await at.page.setViewportSize({ width: 720, height: 900 });
     assert.equal(await at.view.locator("#cards .acts").count(), 1);
     await at.button("Save all").click();
     const [{ contents }] = await at.asked("ui/download-file");
@@ -237,7 +239,7 @@ const scenes = {
   },
 
   async "an edit is laid on what it was made from"(browser) {
-    const at = await open(browser);
+    const at = await open(browser, { height: 1600 });
     const { task_id: fox } = await at.run("nano_banana_image", { prompt: "a fox by day" });
     await at.frames("shown").waitFor();
     await at.run("nano_banana_image", { prompt: "make it night", images: [`task:${fox}#1`] });
@@ -269,7 +271,7 @@ const scenes = {
     assert.equal(await at.view.locator("audio[controls]").count(), 2);
     assert.match((await at.view.locator(".song .name").allTextContents()).join(), /\d:\d\d.*\d:\d\d/);
     await at.photo("video-and-sound");
-    await at.page.setViewportSize({ width: 320, height: 200 });
+    await at.page.setViewportSize({ width: 320, height: 900 });
     await at.tell("ui/notifications/host-context-changed", { theme: "dark" });
     await at.photo("video-and-sound-narrow-dark");
     await at.fits();
