@@ -1,5 +1,6 @@
 """The streamable HTTP transport: an ASGI application with a bearer token and DNS rebinding protection."""
 
+import gc
 import ipaddress
 import logging
 import sys
@@ -122,6 +123,8 @@ def build_worker(selection: Selection, host: str, token: str, session: str) -> A
 
 def _build_observed_app(app: App, host: str, token: str) -> ASGIApp:
     asgi = build_http_app(app, host=host, token=token, metrics=start_operation(app, host))
+    # As on stdio, `warm_up.warm_up()` turns this on, after the import of objects that are never freed.
+    gc.disable()
     if not app.settings.traces:
         return asgi
     from kie_mcp.server.operation.collector import flush_at_end

@@ -25,7 +25,7 @@ def serve_stdio(tools: str, prefix: str) -> None:
         prefix: A word to put before the names of all tools; empty for none.
     """
     # Imports create hundreds of thousands of objects that are never freed. Garbage collection would take 0.1 s to
-    # search these objects and would free nothing, so it is off until `warm_up.open_early()` turns it on.
+    # search these objects and would free nothing, so it is off until `warm_up.warm_up()` turns it on.
     gc.disable()
     # Ctrl-C ends the process at once, because a normal end would wait for the thread that reads stdin. Nothing is lost,
     # because all state is in the ledger.
