@@ -109,9 +109,10 @@ async def recount(ledger: Ledger, ended: Task) -> None:
 
     # Most parts end before their parent task, and then nothing has to be done. So the parent task is read first,
     # without the lock for which `change()` waits.
-    parent = await ledger.find(ended.parent) if ended.parent else None
     if ended.in_parts and ended.credits is None:
-        parent = ended
+        parent: Task | None = ended
+    else:
+        parent = await ledger.find(ended.parent) if ended.parent else None
     if parent and parent.final:
         await ledger.change(parent.id, count)
 
