@@ -175,7 +175,7 @@ def build_site(folder: Path, into: Path) -> None:
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(picture, place)
     (folder / "zensical.toml").write_text(write_configuration(pages), encoding="utf-8")
-    command = [str(Path(sys.executable).parent / "zensical"), "build", "--strict", "--clean"]
+    command = [sys.executable, "-m", "zensical", "build", "--strict", "--clean"]
     subprocess.run(command, cwd=folder, check=True)
     shutil.rmtree(into, ignore_errors=True)
     shutil.move(folder / "site", into)

@@ -32,6 +32,7 @@ class Links(HTMLParser):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("zensical", reason="zensical needs Python 3.11.5 or newer")
     folder = tmp_path_factory.mktemp("docs")
     build_site(folder / "sources", folder / "site")
     return folder / "site"
