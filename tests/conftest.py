@@ -112,9 +112,10 @@ def pytest_make_collect_report(
 
 
 def pytest_collection_finish() -> None:
-    # Without this, each garbage collection would go through the thousands of collected tests.
+    # Without this, garbage would be collected for each 700 new objects, and the collected tests searched for it.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(50_000)
 
 
 def pytest_sessionfinish() -> None:
