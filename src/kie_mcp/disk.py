@@ -46,15 +46,21 @@ def open_own_file(path: Path, *, private: bool = True) -> IO[bytes]:
         private: True to let only the owner read the file; False to give it the user's default permissions.
 
     Raises:
+        FileExistsError: When another process creates the file at this moment.
         OSError: When the file cannot be opened, or something else at its path cannot be removed.
     """
-    with suppress(OSError):
+    try:
         file = _open(path, os.O_RDWR, "r+b")
         if _is_own(os.fstat(file.fileno())):
             if private and hasattr(os, "fchmod"):
                 os.fchmod(file.fileno(), 0o600)
             return file
         file.close()
+    except FileNotFoundError:
+        # What is there in the next moment is another process's file, which is not removed.
+        return create_file(path, private=private)
+    except OSError:
+        pass
     path.unlink(missing_ok=True)
     return create_file(path, private=private)
 

@@ -2,9 +2,13 @@
 
 import json
 from base64 import b64encode
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
+import anyio
 import pytest
 from support.clock import JumpingClock
 from support.runners import full_disk, model_call, run_runner, run_to_end, saved_files
@@ -96,6 +100,26 @@ async def test_writing_it_again_makes_no_second_one(sandbox: Sandbox, clock: Jum
         before = sorted((tmp_path / "out").iterdir())
         await Downloader(runner.client, FolderStorage(tmp_path / "out")).write_sidecars(made, [])
     assert sorted((tmp_path / "out").iterdir()) == before
+
+
+def test_two_servers_that_save_one_task_at_once_write_one(tmp_path: Path) -> None:
+    """As each of them does when the other one's lease has ended, because the clock was set forward."""
+    storage, ours = (
+        FolderStorage(tmp_path),
+        [task(id=f"t_{number}", results=[Result("")]) for number in range(100)],
+    )
+    begin = Barrier(2)
+
+    def keep_all(server: str) -> None:
+        for each in ours:
+            begin.wait(10)
+            # One of them may find that the other's partial file is gone.
+            with suppress(OSError):
+                anyio.run(storage.keep_sidecar, str(tmp_path / each.id), build_sidecar(each, 1, [server]), each)
+
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(keep_all, ("one", "two")))
+    assert {file.name for file in tmp_path.iterdir()} == {f"{each.id}.json" for each in ours}
 
 
 async def test_where_it_cannot_be_written_the_file_is_saved_all_the_same(

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import anyio
 import pytest
 from mcp import Client, MCPError, StdioServerParameters
 from support.answers import answer, text
@@ -29,7 +30,6 @@ from kie_mcp.server.app import App
 from kie_mcp.server.build import build_server
 from kie_mcp.tasks import partial_files
 from kie_mcp.tasks.allowed_folders import AllowedFolders
-from kie_mcp.tasks.sidecar import belongs_to
 from kie_mcp.tasks.storage import FolderStorage
 
 pytestmark = pytest.mark.anyio
@@ -124,19 +124,20 @@ def test_a_file_is_not_written_through_what_stands_in_the_place_of_its_parts(
 def test_a_sidecar_is_not_written_through_what_stands_in_its_place(
     tmp_path: Path, secret: Path, plant: Callable[[Path, Path], None]
 ) -> None:
-    plant(beside := tmp_path / "heron.png.json", secret)
-    assert not belongs_to(beside, build_task("t_1"))
-    partial_files.replace_file(b"{}", beside)
-    assert beside.read_bytes() == b"{}"
-    assert stat.S_ISREG(beside.lstat().st_mode)
+    plant(tmp_path / "heron.png.json", secret)
+    anyio.run(FolderStorage(tmp_path).keep_sidecar, str(tmp_path / "heron.png"), b"{}", build_task("t_1"))
+    written = tmp_path / "heron.png-2.json"
+    assert written.read_bytes() == b"{}"
+    assert stat.S_ISREG(written.lstat().st_mode)
     assert secret.read_bytes() == SECRET
 
 
 def test_a_sidecar_that_is_written_again_takes_away_what_a_crash_has_left(tmp_path: Path) -> None:
-    beside = partial_files.write_file(b"{}", tmp_path, "heron.png", "json", private=True)
-    os.link(beside, tmp_path / ".heron.png.part")
-    partial_files.replace_file(b"[]", beside)
-    assert [(place.name, place.read_bytes()) for place in tmp_path.iterdir()] == [("heron.png.json", b"[]")]
+    storage, place, ours = FolderStorage(tmp_path), str(tmp_path / "heron.png"), build_task("t_1")
+    anyio.run(storage.keep_sidecar, place, b'{"task_id": "t_1"}', ours)
+    os.link(beside := tmp_path / "heron.png.json", tmp_path / ".heron.png.part")
+    anyio.run(storage.keep_sidecar, place, b"{}", ours)
+    assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [("heron.png.json", b"{}")]
     assert mode(beside) == 0o600
 
 
@@ -307,7 +308,8 @@ def test_an_output_folder_of_our_own_is_made_private_later_too(tmp_path: Path) -
     (tmp_path / "Downloads").mkdir(mode=0o755)
     own = tmp_path / "Downloads" / disk.OWN_FOLDER
     own.mkdir(mode=0o755)
-    partial_files.write_file(b"heron", own, "heron", "txt")
+    with partial_files.open_partial_file(own, "heron"):
+        pass
     assert (mode(own), mode(own.parent)) == (0o700, 0o755)
 
 
@@ -404,7 +406,9 @@ print('planted')
     assert run_as_nobody(script, str(shared)) == "planted\n"
     planted = {place.name: place.stat().st_ino for place in shared.iterdir()}
     with (shared / ".heron.part").open("rb") as theirs:
-        saved = partial_files.write_file(picture(), shared, "heron", "png")
+        with partial_files.open_partial_file(shared, "heron") as part:
+            part.file.write(picture())
+            saved = part.commit(shared, "heron", "png")
         assert theirs.read() == b""
     assert saved.name == "heron-2.png"
     assert saved.stat().st_uid == os.getuid()

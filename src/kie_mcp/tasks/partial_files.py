@@ -125,11 +125,15 @@ def _open_alone(place: Path, *, private: bool) -> IO[bytes]:
     Raises:
         BlockingIOError: When another process is downloading into the file.
     """
-    file = disk.open_own_file(place, private=private)
+    in_use = BlockingIOError(errno.EAGAIN, "Another server is saving this file")
+    try:
+        file = disk.open_own_file(place, private=private)
+    except FileExistsError:
+        raise in_use from None
     try:
         _lock(file)
         if not disk.is_same_file(file, place):
-            raise BlockingIOError(errno.EAGAIN, "Another server is saving this file")
+            raise in_use
     except OSError:
         file.close()
         raise
@@ -158,40 +162,12 @@ def remove_partial_file(place: Path) -> None:
         _note_of(place).unlink(missing_ok=True)
 
 
-def write_file(content: bytes, folder: Path, stem: str, extension: str, *, private: bool = False) -> Path:
-    """Write a file under a name that no other file in the folder has, and return its path.
-
-    Args:
-        content: The bytes of the file.
-        folder: Where to write the file.
-        stem: The name without its extension; a number is added if another file has this name.
-        extension: The end of the name, without its dot.
-        private: True to let only the owner of the file read it.
-    """
-    with open_partial_file(folder, stem, private=private) as part:
-        part.begin("", None)
-        part.file.write(content)
-        return part.commit(folder, stem, extension)
-
-
 @contextmanager
 def open_complete_file(place: Path) -> Iterator[PartialFile]:
     """Open a complete file of this machine as a `PartialFile`, so that a `Storage` can give the file its final name."""
     # On Windows, `os.fsync()` needs a file that is open for writing.
     with disk.open_file(place, writable=True) as file:
         yield PartialFile(file, place)
-
-
-def replace_file(content: bytes, place: Path) -> None:
-    """Replace a file that `write_file()` wrote with `private=True`; a crash leaves either the old or the new file.
-
-    The partial file has the same name as in `write_file()`, so that the next call reuses a partial file that a crash
-    has left behind.
-    """
-    with open_partial_file(place.parent, place.stem, private=True) as part:
-        part.begin("", None)
-        part.file.write(content)
-        part.replace(place)
 
 
 def _commit_name(part: IO[bytes], place: Path, folder: Path, stem: str, extension: str) -> Path:

@@ -208,11 +208,16 @@ class FolderStorage(Storage):
         """Write the sidecar into the folder of the result's file."""
         file = Path(place)
         beside = file.with_name(f"{file.name}.json")
-        if sidecar.belongs_to(beside, task):
-            # An existing sidecar is replaced, because an earlier process may have known less about the task.
-            partial_files.replace_file(content, beside)
-        else:
-            partial_files.write_file(content, file.parent, file.name, "json", private=True)
+        # If another server is writing this sidecar, one of the two is enough.
+        with suppress(BlockingIOError), partial_files.open_partial_file(file.parent, file.name, private=True) as part:
+            part.begin("", None)
+            part.file.write(content)
+            # Only now, with the partial file locked, can no other process be writing this sidecar.
+            if sidecar.belongs_to(beside, task):
+                # An existing sidecar is replaced, because an earlier process may have known less about the task.
+                part.replace(beside)
+            else:
+                part.commit(file.parent, file.name, "json")
 
     async def check(self) -> None:
         """Create the folder, if it does not exist yet."""
