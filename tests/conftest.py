@@ -78,6 +78,8 @@ def _find_run_folder(config: pytest.Config, tmp_path_factory: pytest.TempPathFac
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # What is collected stays until the end, and to look for garbage in it would take as long as collecting it.
+    gc.disable()
     Effort.is_thorough = config.getoption("thorough")
     # The processes of this run inherit the PATH of the first one.
     if not hasattr(config, "workerinput"):
@@ -113,9 +115,9 @@ def pytest_make_collect_report(
 
 def pytest_collection_finish() -> None:
     # Without this, garbage would be collected for each 700 new objects, and the collected tests searched for it.
-    gc.collect()
     gc.freeze()
     gc.set_threshold(50_000)
+    gc.enable()
 
 
 def pytest_sessionfinish() -> None:
