@@ -80,7 +80,8 @@ def _find_run_folder(config: pytest.Config, tmp_path_factory: pytest.TempPathFac
 def pytest_configure(config: pytest.Config) -> None:
     # What is collected stays until the end, and to look for garbage in it would take as long as collecting it.
     gc.disable()
-    Effort.is_thorough = config.getoption("thorough")
+    # The table of faults has every case.
+    Effort.is_thorough = config.getoption("thorough") or config.getoption("write_reliability")
     # The processes of this run inherit the PATH of the first one.
     if not hasattr(config, "workerinput"):
         prefer_newest_ffmpeg()
