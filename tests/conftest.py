@@ -78,7 +78,10 @@ def _find_run_folder(config: pytest.Config, tmp_path_factory: pytest.TempPathFac
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    Effort.is_thorough = config.getoption("thorough")
+    # What is collected stays until the end, and to look for garbage in it would take as long as collecting it.
+    gc.disable()
+    # The table of faults has every case.
+    Effort.is_thorough = config.getoption("thorough") or config.getoption("write_reliability")
     # The processes of this run inherit the PATH of the first one.
     if not hasattr(config, "workerinput"):
         prefer_newest_ffmpeg()
@@ -113,9 +116,9 @@ def pytest_make_collect_report(
 
 def pytest_collection_finish() -> None:
     # Without this, garbage would be collected for each 700 new objects, and the collected tests searched for it.
-    gc.collect()
     gc.freeze()
     gc.set_threshold(50_000)
+    gc.enable()
 
 
 def pytest_sessionfinish() -> None:

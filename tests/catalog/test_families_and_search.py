@@ -17,7 +17,6 @@ from kie_mcp.catalog.arguments import coerce_arguments
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.registry import FAMILIES, MODELS, STANDARD
-from kie_mcp.catalog.schema import plain_schema
 from kie_mcp.catalog.schema_text import describe_constraint, name_models
 from kie_mcp.server.generate import QUICK_SECONDS
 
@@ -179,7 +178,7 @@ def test_every_name_of_a_model_leads_to_it_in_any_case(family: Family) -> None:
 def test_a_tool_s_schema_admits_whatever_one_of_its_models_admits(family: Family) -> None:
     joint = family.input_schema
     for model in family.models:
-        schema = plain_schema(model)
+        schema = model.plain_schema()
         assert set(joint["required"]) <= set(schema.get("required", ()))
         for name, field in schema["properties"].items():
             wide = joint["properties"][name]
@@ -331,7 +330,7 @@ def test_a_description_of_a_model_fits_into_600_tokens_and_lists_all_it_takes(mo
     assert entry
     assert entry.model is model
     text = search.format_description(search.describe_model(model, entry.family.tool))
-    for name, field in plain_schema(model)["properties"].items():
+    for name, field in model.plain_schema()["properties"].items():
         star = "*" if name in required(model) else ""
         assert f"\n{name}{star}: " in text
         assert all(str(value) in text for value in field.get("enum", ()))

@@ -9,7 +9,6 @@ from support.cases import for_each
 from kie_mcp.catalog.family import Family
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.registry import FAMILIES
-from kie_mcp.catalog.schema import plain_schema
 
 Schema = dict[str, Any]
 
@@ -55,7 +54,7 @@ def break_limits(schema: Schema, step: int = 1) -> Iterator[tuple[str, Any]]:
 def list_broken() -> Iterator[tuple[Family, type[KieModel], str, Any, str]]:
     for family in FAMILIES:
         for model in family.models:
-            for name, field in plain_schema(model)["properties"].items():
+            for name, field in model.plain_schema()["properties"].items():
                 for words, value in break_limits(field, STEPS.get(name, 1)):
                     yield family, model, name, value, words
 
@@ -64,7 +63,7 @@ def list_broken() -> Iterator[tuple[Family, type[KieModel], str, Any, str]]:
 def test_a_refusal_names_the_argument_and_its_limit(
     family: Family, model: type[KieModel], name: str, value: Any, words: str
 ) -> None:
-    schema = plain_schema(model)
+    schema = model.plain_schema()
     given = {each: sample(schema["properties"][each]) for each in schema.get("required", ())}
     named = {"model": model.id} if len(family.models) > 1 else {}
     with pytest.raises(ValueError, match=rf"\b{name}\b") as refused:

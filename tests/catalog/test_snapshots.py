@@ -17,7 +17,6 @@ from support.snapshots import matches_snapshot
 
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.registry import MODELS
-from kie_mcp.catalog.schema import plain_schema
 from kie_mcp.kie import routes
 from kie_mcp.server.tools import tool_list
 
@@ -41,7 +40,7 @@ def representative(model: type[KieModel]) -> dict[str, Any]:
 
 def samples(model: type[KieModel]) -> Iterator[dict[str, Any]]:
     """An argument for each field, not its default where there is another."""
-    for name, field in plain_schema(model)["properties"].items():
+    for name, field in model.plain_schema()["properties"].items():
         match field:
             case {"enum": [*values]}:
                 yield {name: next((each for each in reversed(values) if each != field.get("default")), values[0])}

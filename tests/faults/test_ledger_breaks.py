@@ -10,6 +10,7 @@ import anyio
 import pytest
 from reconciliation import Compare, locked, order, settle, tasks
 from support.clock import JumpingClock, wait_until
+from support.effort import Effort
 from support.ledgers import find_database
 from support.postgresql import PostgresqlServer
 from support.runners import InterceptedKie, full_disk, run_runner, run_to_end
@@ -44,15 +45,19 @@ TROUBLE: dict[str, Callable[[Path], AbstractContextManager[None]]] = {
     "no connection to PostgreSQL left": lambda folder: on_server(PostgresqlServer.use_up_connections, folder),
     "serialization errors of PostgreSQL": lambda folder: on_server(PostgresqlServer.refuse_writing, folder),
 }
-EITHER = pytest.mark.parametrize(
-    ("database", "fault"),
-    [
-        ("sqlite", "disk full"),
-        ("sqlite", "ledger locked"),
-        *(("postgresql", fault) for fault in TROUBLE if fault != "disk full"),
-    ],
-    indirect=["database"],
-)
+FAULTS = [
+    ("sqlite", "disk full"),
+    ("sqlite", "ledger locked"),
+    *(("postgresql", fault) for fault in TROUBLE if fault != "disk full"),
+]
+EITHER = pytest.mark.parametrize(("database", "fault"), FAULTS, indirect=["database"])
+ENDS = [
+    ("at the end", JOBS.status, False),
+    ("saving", MEDIA_PATH, True),
+    ("at the end", JOBS.status, True),
+    ("saving", MEDIA_PATH, False),
+]
+"""When a fault of the ledger begins that lasts until it can be written, and whether by then the server is another."""
 
 
 class Trap:
@@ -176,9 +181,11 @@ async def test_what_kie_accepted_is_written_down_as_soon_as_that_goes(
     )
 
 
-@EITHER
-@pytest.mark.parametrize(("moment", "path"), [("at the end", JOBS.status), ("saving", MEDIA_PATH)])
-@pytest.mark.parametrize("restart", [False, True])
+@pytest.mark.parametrize(
+    ("database", "fault", "moment", "path", "restart"),
+    [(*fault, *end) for fault in FAULTS for end in (ENDS if fault[0] == "sqlite" or Effort.is_thorough else ENDS[:2])],
+    indirect=["database"],
+)
 async def test_the_end_and_the_files_wait_until_they_can_be_written(
     sandbox: Sandbox,
     clock: JumpingClock,

@@ -6,7 +6,7 @@ import time
 import traceback
 import tracemalloc
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -178,19 +178,23 @@ async def test_an_answer_that_cannot_be_unpacked_leaves_a_create_unknown_and_a_r
     assert len(told.requests) == 1 + READ_ATTEMPTS
 
 
-BOMB = Response(gzip.compress(bytes(200_000_000), 1), headers={"content-encoding": "gzip"})
+def build_bomb() -> Response:
+    """Return an answer whose few bytes become 200 MB."""
+    return Response(gzip.compress(bytes(200_000_000), 1), headers={"content-encoding": "gzip"})
+
+
 OVERSIZED = {
-    "200 MB in a small gzip": (BOMB, "larger than 16 MB"),
-    "just too much": (Response(bytes(16_000_001)), "larger than 16 MB"),
-    "five million values": (Response(b"[" + b"{}," * 5_000_000 + b"{}]"), "more than 1,000,000 values"),
+    "200 MB in a small gzip": (build_bomb, "larger than 16 MB"),
+    "just too much": (lambda: Response(bytes(16_000_001)), "larger than 16 MB"),
+    "five million values": (lambda: Response(b"[" + b"{}," * 5_000_000 + b"{}]"), "more than 1,000,000 values"),
 }
 
 
-@pytest.mark.parametrize(("answer", "reason"), OVERSIZED.values(), ids=OVERSIZED)
+@pytest.mark.parametrize(("build_answer", "reason"), OVERSIZED.values(), ids=OVERSIZED)
 async def test_an_answer_too_large_to_be_read_leaves_a_create_unknown_and_a_read_to_be_repeated(
-    answer: Response, reason: str
+    build_answer: Callable[[], Response], reason: str
 ) -> None:
-    kie = ScriptedKie(answer)
+    kie = ScriptedKie(build_answer())
     tracemalloc.start()
     async with client_for(kie) as client:
         with pytest.raises(UnknownOutcome, match=reason):

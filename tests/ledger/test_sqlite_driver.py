@@ -6,20 +6,22 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from support.ledgers import open_ledger
 
+from kie_mcp.ledger.compiled import COMPILED
 from kie_mcp.ledger.ledger import Ledger
-from kie_mcp.ledger.sqlite_dialect import COMPILED
 from kie_mcp.ledger.sqlite_driver import StatementConnection
 from kie_mcp.ledger.tables import tasks
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_statement_is_compiled_once_for_all_ledgers_of_a_process(tmp_path: Path) -> None:
-    query = sa.select(tasks.c.id.label("compiled_once"))
+@pytest.mark.on_postgresql
+async def test_a_statement_is_compiled_once_for_all_ledgers_of_a_process(tmp_path: Path, database: str) -> None:
+    query = sa.select(tasks.c.id.label(f"compiled_once_by_{database}"))
     sizes = [len(COMPILED)]
     for name in ("one", "two"):
-        ledger = await Ledger.open(tmp_path / name)
+        ledger = await open_ledger(tmp_path / name)
         assert await ledger.database.select(query) == []
         await ledger.close()
         sizes.append(len(COMPILED))

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from support.answers import answer
 from support.clock import JumpingClock, wait_until
 from support.echoing_kie import EchoingKie
+from support.effort import Effort
 from support.media_files import picture
 from support.runners import InterceptedKie, model_call
 from support.servers import serve_app
@@ -471,10 +472,16 @@ async def test_callers_with_keys_may_come_from_elsewhere_without_a_token(setting
             build_http_app(App(unsafe, local_files=False), host="0.0.0.0", token=token)
 
 
-@pytest.mark.on_postgresql
-@pytest.mark.parametrize("key", [SecretStr(ANNS_KEY), None], ids=["the tenants' own", "the operator's"])
+KEYS = {"the tenants' own": SecretStr(ANNS_KEY), "the operator's": None}
+
+
+@pytest.mark.parametrize(
+    ("database", "key"),
+    [*(product if Effort.is_thorough else zip)(("sqlite", "postgresql"), KEYS)],
+    indirect=["database"],
+)
 async def test_tenants_with_one_key_share_its_limits_in_all_processes(
-    settings: Settings, clock: JumpingClock, key: SecretStr | None
+    settings: Settings, clock: JumpingClock, key: str
 ) -> None:
     sandbox = Sandbox(seconds=12, clock=clock.time)
     times: dict[str, list[float]] = {JOBS.create: [], JOBS.status: []}
@@ -484,7 +491,7 @@ async def test_tenants_with_one_key_share_its_limits_in_all_processes(
             times[path].append(clock.now)
 
     transport = httpx2.ASGITransport(app=InterceptedKie(sandbox.app, get=note, post=note))
-    ann, bob = Caller("ann", key=key), Caller("bob", key=key)
+    ann, bob = Caller("ann", key=KEYS[key]), Caller("bob", key=KEYS[key])
     unsaved = settings.model_copy(update={"save": False, "sandbox_seconds": 4})
     async with (
         run_tenants(build_app(unsaved, transport, clock)) as one,

@@ -5,13 +5,12 @@ from random import Random
 from typing import Any
 
 from kie_mcp.catalog.model import KieModel
-from kie_mcp.catalog.schema import plain_schema
 
 
 def draw_calls(model: type[KieModel], count: int) -> Iterator[dict[str, Any]]:
     """Yield this number of arguments that the schema of a model allows, though rules between them may not."""
     random = Random(model.id)
-    schema = plain_schema(model)
+    schema = model.plain_schema()
     for _ in range(count):
         yield draw_object(schema, random)
 

@@ -14,7 +14,7 @@ from kie_mcp.catalog.names import name_model
 from kie_mcp.catalog.part import Part
 from kie_mcp.catalog.price import AS_OF, Estimate, Price, Rate, add_estimates
 from kie_mcp.catalog.registry import MODELS
-from kie_mcp.catalog.schema import plain_schema, walk_annotation
+from kie_mcp.catalog.schema import walk_annotation
 from kie_mcp.catalog.sentences import LONGEST_SPEECH
 
 QUANTITIES = ("duration", "count", "prompt", "images", "sequence", "frames", "fps", "lines")
@@ -82,7 +82,8 @@ def list_unpriced(model: type[KieModel]) -> list[str]:
     calls = list(_calls(model))
     unpriced = []
     for field in filter(model.model_fields.__contains__, conditions):
-        priced = {getattr(call, field) for call in calls if _estimate(call).high is not None}
+        estimated = zip(calls, _estimates(model), strict=True)
+        priced = {getattr(call, field) for call, estimate in estimated if estimate.high is not None}
         values = dict.fromkeys(getattr(call, field) for call in calls)
         unpriced += [_format_condition(field, value) for value in values if value not in priced]
     return unpriced
@@ -90,7 +91,7 @@ def list_unpriced(model: type[KieModel]) -> list[str]:
 
 @lru_cache(maxsize=1)
 def _estimates(model: type[KieModel]) -> list[Estimate]:
-    # The last answer is kept, because `format_prices` needs it twice for each model.
+    # The last answer is kept, because `format_prices` needs it more than once for each model.
     return [_estimate(call) for call in _calls(model)]
 
 
@@ -106,7 +107,7 @@ def _calls(model: type[KieModel]) -> Iterator[KieModel]:
     """
     conditions = {field for rate in model.price.rates for field, _ in rate.when}
     names = [name for name in model.model_fields if name in {*QUANTITIES, *model.price.of, *conditions}]
-    schemas: Mapping[str, Any] = plain_schema(model)["properties"]
+    schemas: Mapping[str, Any] = model.plain_schema()["properties"]
     choices = [tuple(_extreme_values(model, name, schemas[name])) for name in names]
     # Some of these calls are forbidden by the model. They do not change the result, because they have no rate, or the
     # same rate as an allowed call.

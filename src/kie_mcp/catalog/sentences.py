@@ -131,6 +131,8 @@ def _blanks(text: str) -> Iterator[int]:
 
 
 def _characters(text: str) -> Iterator[int]:
+    if text.isascii():
+        return iter(range(1, len(text)))
     return (place for place in range(1, len(text)) if not _is_one(text[place - 1], text[place]))
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.ledger.async_engine import AsyncConnection, AsyncEngine, create_async_engine
 from kie_mcp.ledger.changes import CALLBACK_PREFIX, Changes
+from kie_mcp.ledger.compiled import COMPILED
 from kie_mcp.ledger.database import BUSY_SECONDS, Database, Query, dispose, fetch_rows
 from kie_mcp.ledger.migrations import BESIDE_NEWER, REVISIONS, Revisions, find_version, migrate
 from kie_mcp.ledger.tables import IS_PART, parts_index
@@ -318,6 +319,7 @@ def create_engine(url: str, busy_seconds: float) -> AsyncEngine:
     engine = create_async_engine(
         parsed.set(drivername=f"postgresql+{DRIVER}", query=given),
         isolation_level="READ COMMITTED",
+        execution_options={"compiled_cache": COMPILED},
         # The parameters of statements are hidden in error messages, so that prompts do not get into the log.
         hide_parameters=True,
         pool_size=CONNECTIONS,

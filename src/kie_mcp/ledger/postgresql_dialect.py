@@ -7,11 +7,13 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql.psycopg import PGDialectAsync_psycopg
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
+from kie_mcp.ledger.compiled import SharedDialect
+
 DRIVER = "kie_mcp"
 """Name of `LedgerDialect` in database URLs, such as `postgresql+kie_mcp://…`."""
 
 
-class LedgerDialect(PGDialectAsync_psycopg):
+class LedgerDialect(SharedDialect, PGDialectAsync_psycopg):
     """SQLAlchemy's dialect for psycopg; it sends a test query only on connections that may have been closed."""
 
     supports_statement_cache = True

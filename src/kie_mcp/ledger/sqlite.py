@@ -15,11 +15,12 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from kie_mcp import disk
 from kie_mcp.errors import ConfigurationError
 from kie_mcp.ledger.async_engine import AsyncConnection, AsyncEngine, create_async_engine
+from kie_mcp.ledger.compiled import COMPILED
 from kie_mcp.ledger.database import BUSY_SECONDS, Database, dispose
 from kie_mcp.ledger.folder import create_folder
 from kie_mcp.ledger.migrations import BESIDE_NEWER, REVISIONS, Revisions, find_version, migrate
 from kie_mcp.ledger.search_index import fold
-from kie_mcp.ledger.sqlite_dialect import COMPILED, DRIVER
+from kie_mcp.ledger.sqlite_dialect import DRIVER
 from kie_mcp.ledger.sqlite_driver import StatementConnection
 from kie_mcp.ledger.tables import parse_json
 

@@ -5,12 +5,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite.aiosqlite import SQLiteDialect_aiosqlite
 from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
-from sqlalchemy.util import LRUCache
+
+from kie_mcp.ledger.compiled import SharedDialect
 
 DRIVER = "kie_mcp"
 """Name of `LedgerDialect` in URLs."""
-COMPILED: LRUCache[Any, Any] = LRUCache(500)
-"""The compiled SQL statements of all ledgers of this process."""
 
 
 class _Compiler(SQLiteCompiler):
@@ -20,21 +19,11 @@ class _Compiler(SQLiteCompiler):
         return text
 
 
-class LedgerDialect(SQLiteDialect_aiosqlite):
-    """SQLAlchemy's dialect, with which all ledgers of this process share compiled SQL statements.
-
-    A statement takes longer to compile than to run, and a server with many tenants has many ledgers. SQLAlchemy uses a
-    compiled statement for all engines with equal dialects, and all objects of this class are equal.
-    """
+class LedgerDialect(SharedDialect, SQLiteDialect_aiosqlite):
+    """SQLAlchemy's dialect, which compiles a statement once for all ledgers and writes hints into queries."""
 
     supports_statement_cache = True
     statement_compiler = _Compiler
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, LedgerDialect)
-
-    def __hash__(self) -> int:
-        return hash(LedgerDialect)
 
 
 sa.dialects.registry.register(f"sqlite.{DRIVER}", __name__, LedgerDialect.__name__)

@@ -15,7 +15,6 @@ from kie_mcp.catalog.fields import TaskRef, Track, find_file_type
 from kie_mcp.catalog.model import KieModel
 from kie_mcp.catalog.price import Estimate, Unit
 from kie_mcp.catalog.registry import MODELS
-from kie_mcp.catalog.schema import plain_schema
 from kie_mcp.catalog.schema_check import SchemaCheck
 from kie_mcp.catalog.sentences import LONGEST_SPEECH
 from kie_mcp.catalog.wire_schema import wire_schema
@@ -221,7 +220,7 @@ def find_offers(path: str, body: Json) -> list[Offer]:
 
 @cache
 def _allowed_values(model: type[KieModel], name: str) -> list[Any]:
-    values: list[Any] = plain_schema(model)["properties"][name]["enum"]
+    values: list[Any] = model.plain_schema()["properties"][name]["enum"]
     return values
 
 
@@ -240,7 +239,7 @@ def build_minimal_call(model: type[KieModel]) -> KieModel | None:
     Returns:
         The instance, or None if the model class does not accept these values.
     """
-    schema = plain_schema(model)
+    schema = model.plain_schema()
     needed = {name: _example_value(schema["properties"][name]) for name in schema.get("required", ())}
     for more in ({}, {"prompt": "x"}):
         with contextlib.suppress(ValidationError):
