@@ -12,11 +12,13 @@ try {
   for (const { address, file, size: [width, height], whole, frame, until } of JSON.parse(wanted)) {
     await page.setViewportSize({ width, height });
     await page.goto(address);
-    if (until) await (frame ? page.frameLocator(frame) : page).locator(until).first().waitFor();
-    await page.waitForLoadState("networkidle");
-    // The page in the chat tells its height after its picture has come.
-    await page.waitForTimeout(500);
+    if (until) {
+      await (frame ? page.frameLocator(frame) : page).locator(until).first().waitFor();
+      await page.waitForLoadState("networkidle");
+    }
     if (whole) {
+      // The page in the chat tells its height after its picture has come.
+      await page.waitForTimeout(500);
       // Beyond the window a frame is not painted.
       await page.setViewportSize({ width, height: await page.evaluate(() => document.documentElement.scrollHeight) });
       await page.waitForTimeout(500);

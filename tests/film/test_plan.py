@@ -11,6 +11,7 @@ import PIL.Image
 import pytest
 from pydantic import ValidationError
 from support import media_files
+from support.cases import for_each
 
 from kie_mcp.child_process import Finished
 from kie_mcp.errors import InvalidCall
@@ -93,7 +94,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@for_each("name", REFUSED)
 def test_a_timeline_that_cannot_be_made_is_refused_before_anything_runs(name: str) -> None:
     timeline, words = REFUSED[name]
     long = Facts(replace(PICTURE, seconds=1000.0, frames=25_000), None)
@@ -172,7 +173,7 @@ COPIED: dict[str, tuple[dict[str, Any], bool, bool]] = {
 }
 
 
-@pytest.mark.parametrize("name", COPIED)
+@for_each("name", COPIED)
 def test_what_need_not_be_encoded_is_copied(name: str) -> None:
     more, picture, sound = COPIED[name]
     planned = plan({"clips": [{"source": "a"}, {"source": "b"}]} | more)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import anyio.to_thread
 import pytest
+from support.cases import for_each
 from support.encoded_media import BOTH, CLIPS, PATTERN, SECONDS, SINE, SOUNDS, TYPES, encode, run_ffmpeg
 from support.programs import needs_ffmpeg
 
@@ -34,7 +35,7 @@ async def fit(given: Content, limits: Limits, *, keep_metadata: bool = False) ->
 
 
 @needs_ffmpeg
-@pytest.mark.parametrize("name", [*SOUNDS, *CLIPS, "covered.mp3", "padded.mp3"])
+@for_each("name", [*SOUNDS, *CLIPS, "covered.mp3", "padded.mp3"])
 async def test_each_clip_or_sound_becomes_one_that_the_model_takes(name: str, tmp_path: Path) -> None:
     limits = CLIP if TYPES[name].startswith("video") else SOUND
     data, fitted, done = await fit(content(encode(name)), limits)
@@ -63,8 +64,8 @@ async def test_a_clip_of_3840_x_2160_pixels_and_10_bits_is_encoded_again_within_
     assert (fitted.mime_type, done) == ("video/mp4", "MKV made MP4")
 
 
-@pytest.mark.parametrize(
-    ("mime_type", "formats", "expected"),
+@for_each(
+    "mime_type, formats, expected",
     [
         ("video/x-matroska", "mp4 quicktime", "video/mp4"),
         ("video/x-matroska", "mp4 quicktime x-matroska", "video/x-matroska"),

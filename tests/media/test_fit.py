@@ -12,6 +12,7 @@ import PIL.ImageCms
 import PIL.ImageOps
 import PIL.PngImagePlugin
 import pytest
+from support.cases import for_each
 from support.encoded_media import (
     HEIGHT,
     PICTURES,
@@ -73,7 +74,7 @@ def brightness(image: PIL.Image.Image, x: int) -> int:
     return int(ground.convert("L").getpixel((x, image.height // 2)))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", [*PICTURES, *BY_HAND])
+@for_each("name", [*PICTURES, *BY_HAND])
 def test_each_kind_of_picture_becomes_one_that_the_model_takes(name: str) -> None:
     fitted = fit(encode(name))
     image = look(fitted)
@@ -89,15 +90,15 @@ def test_each_kind_of_picture_becomes_one_that_the_model_takes(name: str) -> Non
         assert 100 < brightness(image, image.width // 2) < 155
 
 
-@pytest.mark.parametrize("name", UNCHANGED)
+@for_each("name", UNCHANGED)
 def test_a_picture_that_fits_is_sent_as_it_is(name: str) -> None:
     fitted = fit(encode(name))
     assert read(fitted) == encode(name)
     assert fitted.done == ""
 
 
-@pytest.mark.parametrize(
-    ("name", "formats", "expected"),
+@for_each(
+    "name, formats, expected",
     [
         ("a.heic", "jpeg png webp heic heif", "image/jpeg"),
         ("a.heic", "png", "image/png"),
@@ -122,8 +123,8 @@ def test_where_there_is_no_transparency_it_becomes_white() -> None:
     assert brightness(image, 1) > 225
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIC"])
+@for_each("orientation", range(1, 9))
+@for_each("image_format", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIC"])
 def test_a_turned_picture_becomes_upright(image_format: str, orientation: int) -> None:
     exif = phone_exif(orientation)
     jpeg = encode_picture(paint("RGB"), "JPEG", exif=exif)
@@ -267,7 +268,7 @@ def test_a_picture_with_numbers_of_32_bits_is_as_bright_as_the_numbers_that_it_u
     assert image.convert("L").getextrema() == pytest.approx((0, 255), abs=3)
 
 
-@pytest.mark.parametrize("name", [*PICTURES, *BY_HAND])
+@for_each("name", [*PICTURES, *BY_HAND])
 def test_a_picture_that_was_cut_is_not_sent(name: str) -> None:
     data = encode(name)
     with pytest.raises(UnreadablePicture, match=r"broken or cut off|no picture|breaks off|cannot be decoded"):

@@ -2,6 +2,7 @@ import io
 import random
 
 import pytest
+from support.cases import for_each
 from support.encoded_media import MADE_HERE, encode
 from support.media_files import box, clip, mp3
 from support.programs import needs_ffmpeg
@@ -56,8 +57,8 @@ def test_what_the_sandbox_makes_is_known(name: str, expected: str | None) -> Non
     assert formats.detect_mime_type(render_file(name, WORK)) == expected
 
 
-@pytest.mark.parametrize(
-    ("content", "expected"),
+@for_each(
+    "content, expected",
     [
         (midi.build_midi_file("[]"), "audio/midi"),
         (b"MM\x00*" + bytes(3) + b"\x08\0\x01" + bytes(16), "image/tiff"),
@@ -81,7 +82,7 @@ def test_the_first_bytes_tell_the_format(content: bytes, expected: str) -> None:
     assert formats.detect_mime_type(content) == expected
 
 
-@pytest.mark.parametrize(
+@for_each(
     "content",
     [
         b"",

@@ -5,6 +5,7 @@ import struct
 from pathlib import Path
 
 import pytest
+from support.cases import for_each
 from support.encoded_media import (
     BOTH,
     CLIPS,
@@ -51,7 +52,7 @@ def measure(path: Path, content: bytes) -> float | None:
 
 
 @needs_ffmpeg
-@pytest.mark.parametrize("name", [*SOUNDS, *CLIPS, "padded.mp3", "covered.mp3", "piped.wav"])
+@for_each("name", [*SOUNDS, *CLIPS, "padded.mp3", "covered.mp3", "piped.wav"])
 def test_the_length_of_each_kind_of_file_is_known_with_ffmpeg(name: str, tmp_path: Path) -> None:
     # Encoders add up to 0.1 s of silence, or a frame.
     assert measure(tmp_path / name, encode(name)) == pytest.approx(SECONDS, abs=0.15)
@@ -59,7 +60,7 @@ def test_the_length_of_each_kind_of_file_is_known_with_ffmpeg(name: str, tmp_pat
 
 @needs_ffmpeg
 @pytest.mark.usefixtures("without_ffmpeg")
-@pytest.mark.parametrize("name", [*SOUNDS, *CLIPS, "padded.mp3", "covered.mp3"])
+@for_each("name", [*SOUNDS, *CLIPS, "padded.mp3", "covered.mp3"])
 def test_without_ffmpeg_a_length_is_right_or_unknown(name: str, tmp_path: Path) -> None:
     seconds = measure(tmp_path / name, encode(name))
     assert seconds is None or seconds == pytest.approx(SECONDS, abs=0.15)
@@ -152,7 +153,7 @@ def test_a_length_that_no_header_has_is_unknown(name: str, tmp_path: Path) -> No
     assert measure(tmp_path / name, encode(name)) is None
 
 
-@pytest.mark.parametrize(
+@for_each(
     "content",
     [
         b"",

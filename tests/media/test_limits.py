@@ -1,6 +1,7 @@
 import io
 
 import pytest
+from support.cases import for_each
 from support.media_files import picture, sound
 
 from kie_mcp.catalog.fields import Limits
@@ -16,8 +17,8 @@ def content(data: bytes) -> Content:
     return Content(io.BytesIO(data), "a", formats.detect_mime_type(data[: formats.HEAD_BYTES]) or "", len(data))
 
 
-@pytest.mark.parametrize(
-    ("data", "limits", "expected"),
+@for_each(
+    "data, limits, expected",
     [
         (picture(9, 9, "GIF"), Limits("jpeg png"), "is gif; the model takes jpeg, png"),
         (sound(1), Limits("png"), "is wav; the model takes png"),

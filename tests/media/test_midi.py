@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from support.cases import for_each
 
 from kie_mcp.media import midi
 
@@ -142,7 +143,7 @@ def test_a_note_from_before_the_beginning_starts_with_it() -> None:
     assert [event[0] for event in played(note(start=-3, end=1))] == [0, 960]
 
 
-@pytest.mark.parametrize(
+@for_each(
     "text",
     [
         "",

@@ -4,6 +4,7 @@ from io import BytesIO
 
 import pytest
 from support import media_files
+from support.cases import for_each
 
 from kie_mcp.media.result_types import choose_extension, identify, read_declared_type
 
@@ -15,8 +16,8 @@ COMMENTS = b"<!---->" * 500
 BINARY = b"\x93\x01\x02\x03 no magic"
 
 
-@pytest.mark.parametrize(
-    ("content", "declared", "name", "expected"),
+@for_each(
+    "content, declared, name, expected",
     [
         (PNG, "text/html", "a.html", "image/png"),
         (media_files.sound(0.1), "", "a", "audio/wav"),
@@ -53,19 +54,15 @@ def test_what_a_model_made_is_known_by_its_content(content: bytes, declared: str
     assert identify(BytesIO(content), declared=declared, url=url) == expected
 
 
-@pytest.mark.parametrize("kind", ["", "text", "image"])
-@pytest.mark.parametrize("declared", ["image/png", "text/html", "application/octet-stream", ""])
-@pytest.mark.parametrize(
-    "content", [b"", b" \r\n", PAGE, DENIED, PAGE.decode().encode("utf-16"), b"<html>\xb4\xed", COMMENTS]
-)
+@for_each("kind", ["", "text", "image"])
+@for_each("declared", ["image/png", "text/html", "application/octet-stream", ""])
+@for_each("content", [b"", b" \r\n", PAGE, DENIED, PAGE.decode().encode("utf-16"), b"<html>\xb4\xed", COMMENTS])
 def test_a_web_page_is_no_result_whatever_the_host_calls_it(content: bytes, declared: str, kind: str) -> None:
     assert identify(BytesIO(content), declared=declared, url="https://files.example/1.png", kind=kind) == ""
 
 
-@pytest.mark.parametrize("declared", ["image/png", "application/json", "text/plain", ""])
-@pytest.mark.parametrize(
-    "content", [ERROR, b"[]", b"Not Found", b"error code: 1010", b"[Verse]\nA heron", "Нет файла".encode(), b"?"]
-)
+@for_each("declared", ["image/png", "application/json", "text/plain", ""])
+@for_each("content", [ERROR, b"[]", b"Not Found", b"error code: 1010", b"[Verse]\nA heron", "Нет файла".encode(), b"?"])
 def test_text_is_a_result_only_of_a_task_that_makes_text(content: bytes, declared: str) -> None:
     url = "https://files.example/1"
     assert identify(BytesIO(content), declared=declared, url=url) == ""
@@ -129,8 +126,8 @@ def test_a_file_is_named_by_its_type_or_else_as_the_host_names_it(mime_type: str
     assert choose_extension(mime_type, f"https://files.example/{name}") == expected
 
 
-@pytest.mark.parametrize(
-    ("declared", "meant"),
+@for_each(
+    "declared, meant",
     [
         ("Image/PNG; charset=utf-8", "image/png"),
         ("audio/vnd.wave", "audio/vnd.wave"),

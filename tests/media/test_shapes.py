@@ -1,12 +1,13 @@
 import pytest
+from support.cases import for_each
 
 from kie_mcp.media.shapes import find_nearest_ratio, parse_ratio
 
 USUAL = ("1:1", "16:9", "9:16", "4:3", "3:4", "3:2", "2:3", "21:9")
 
 
-@pytest.mark.parametrize(
-    ("width", "height", "choices", "expected"),
+@for_each(
+    "width, height, choices, expected",
     [
         (3024, 4032, USUAL, "3:4"),
         (4032, 3024, USUAL, "4:3"),

@@ -10,6 +10,7 @@ import pytest
 from mcp import Client
 from PIL.PngImagePlugin import PngInfo
 from support.answers import answer, text
+from support.cases import for_each
 from support.encoded_media import BOTH, PATTERN, SINE, encode_picture, heic, paint, phone_exif, run_ffmpeg
 from support.programs import needs_ffmpeg
 
@@ -51,7 +52,7 @@ MADE: dict[str, Callable[[], bytes]] = {
 
 
 @needs_ffmpeg
-@pytest.mark.parametrize("name", MADE)
+@for_each("name", MADE)
 async def test_no_upload_has_metadata(
     client: Client, transport: httpx2.ASGITransport, tmp_path: Path, name: str
 ) -> None:
