@@ -5,7 +5,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,7 +99,9 @@ class Cluster:
 
 
 @contextmanager
-def run_cluster(folder: Path, *, seconds: float, replicas: int = 2, with_login: bool = False) -> Iterator[Cluster]:
+def run_cluster(
+    folder: Path, *, seconds: float, replicas: int = 2, with_login: bool = False, kie_mcp: Sequence[str] = COMMAND
+) -> Iterator[Cluster]:
     """Run all processes until the block ends.
 
     Args:
@@ -107,6 +109,7 @@ def run_cluster(folder: Path, *, seconds: float, replicas: int = 2, with_login: 
         seconds: Seconds that a task takes in the sandbox.
         replicas: Number of servers.
         with_login: Whether people log in at a provider; otherwise, all callers have one token.
+        kie_mcp: The command of the sandbox and of the servers.
     """
     kie_port, proxy_port, *ports = _free_ports(2 + replicas)
     kie, proxy = (f"http://127.0.0.1:{port}" for port in (kie_port, proxy_port))
@@ -128,12 +131,12 @@ def run_cluster(folder: Path, *, seconds: float, replicas: int = 2, with_login: 
         if bucket:
             settings |= {"KIE_MCP_STORAGE": f"s3://{BUCKET}/{PREFIX}", **bucket.environment()}
         sandbox = {"KIE_MCP_DATA_DIR": str(folder / "kie")}
-        command = ("sandbox", "--port", str(kie_port), "--seconds", str(seconds), "--credits", "100000")
-        running.enter_context(_run([*COMMAND, *command], folder / "kie.log", **sandbox))
+        arguments = ("sandbox", "--port", str(kie_port), "--seconds", str(seconds), "--credits", "100000")
+        running.enter_context(_run([*kie_mcp, *arguments], folder / "kie.log", **sandbox))
         started = []
         for port in ports:
             log = folder / f"replica-{port}.log"
-            server = _run([*COMMAND, "serve", "--http", "--port", str(port)], log, **settings)
+            server = _run([*kie_mcp, "serve", "--http", "--port", str(port)], log, **settings)
             started.append(Replica(f"http://127.0.0.1:{port}", running.enter_context(server), log))
         running.enter_context(_run_nginx(folder / "nginx", proxy_port, ports))
         _wait_for(lambda: all(each.is_ready() for each in started), folder)

@@ -19,6 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from support.accounts import log_in, needs_provider
 from support.paths import ROOT
+from support.preloaded import preloaded_command
 from support.servers import serve_at
 
 from cluster.cluster import NO_NGINX, TOKEN, find_nginx, run_cluster
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.mark.skipif(not find_nginx(), reason=NO_NGINX)
 async def test_a_task_goes_on_when_its_replica_ends(tmp_path: Path) -> None:
-    with run_cluster(tmp_path, seconds=6) as cluster:
+    with run_cluster(tmp_path, seconds=6, kie_mcp=preloaded_command()) as cluster:
         # A file of a caller is larger than any other request; the proxy lets it through, and the server looks at it.
         async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {TOKEN}"}) as http:
             refused = await http.post(cluster.url.replace("/mcp", "/uploads?name=a.png"), content=bytes(6_000_000))
@@ -54,7 +55,7 @@ async def test_a_task_goes_on_when_its_replica_ends(tmp_path: Path) -> None:
 @needs_provider
 @pytest.mark.skipif(not find_nginx(), reason=NO_NGINX)
 async def test_people_log_in_through_the_proxy_and_see_what_only_they_made_at_every_replica(tmp_path: Path) -> None:
-    with run_cluster(tmp_path, seconds=1, with_login=True) as cluster:
+    with run_cluster(tmp_path, seconds=1, with_login=True, kie_mcp=preloaded_command()) as cluster:
         made = await follow(cluster, (await make(cluster, "nano_banana_image"))["task_id"])
         assert made["status"] == "succeeded"
         root = cluster.url.removesuffix("/mcp")

@@ -54,7 +54,9 @@ class Played:
             self.wrong = f"{cost}, {self.wrong}" if self.wrong else cost
 
 
-def environment(host: Host, model: str, scene: Scene, data: Path, seconds: float) -> dict[str, str]:
+def environment(
+    host: Host, model: str, scene: Scene, data: Path, seconds: float, command: Sequence[str]
+) -> dict[str, str]:
     """Return the driver's environment: the server's configuration, the model's address, and nothing of the user's."""
     settings = {
         "KIE_MCP_SANDBOX": "1",
@@ -63,7 +65,7 @@ def environment(host: Host, model: str, scene: Scene, data: Path, seconds: float
         "KIE_MCP_OUTPUT_DIR": str(scene.output),
         "KIE_MCP_READ_DIRS": str(scene.photo.parent),
     }
-    server = {"command": str(Path(sys.executable).parent / "kie-mcp"), "args": [], "env": settings}
+    server = {"command": command[0], "args": command[1:], "env": settings}
     programs = [host.folder / "node_modules" / ".bin", ROOT / ".node" / "node_modules" / ".bin"]
     return {
         "HOME": str(data.parent),
@@ -74,8 +76,16 @@ def environment(host: Host, model: str, scene: Scene, data: Path, seconds: float
     }
 
 
-def play(host: Host, wishes: Sequence[str] = tuple(BY_NAME), seconds: float = SECONDS) -> list[Played]:
-    """Play wishes in a host; return what came of each. What the host prints is kept beside its packages."""
+def play(
+    host: Host,
+    wishes: Sequence[str] = tuple(BY_NAME),
+    seconds: float = SECONDS,
+    command: Sequence[str] = (str(Path(sys.executable).parent / "kie-mcp"),),
+) -> list[Played]:
+    """Play wishes in a host that starts the server by a command; return what came of each.
+
+    What the host prints is kept beside its packages.
+    """
     played = {name: Played(BY_NAME[name]) for name in wishes}
     begun: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="hosts-") as folder:
@@ -90,7 +100,7 @@ def play(host: Host, wishes: Sequence[str] = tuple(BY_NAME), seconds: float = SE
             return reply(scene, turn)
 
         with serve_model(answer) as model:
-            variables = environment(host, model.url, scene, Path(folder, "data"), seconds)
+            variables = environment(host, model.url, scene, Path(folder, "data"), seconds, command)
             told = run_driver([*host.command(), *wishes], variables, Path(folder), host.folder / "log.txt")
         for name, each in played.items():
             each.error = told.get(name, "its driver does not get so far")

@@ -74,7 +74,9 @@ def build_environment(home: Path) -> dict[str, str]:
     own = {name: value for name, value in machine.items() if not name.startswith(("KIE_", "VIRTUAL_ENV", "PYTHON"))}
     cache = subprocess.run([BIN / "uv", "cache", "dir"], capture_output=True, text=True, check=True).stdout.strip()
     path = f"{BIN}{os.pathsep}{own.get('PATH', '')}"
-    return {**own, "HOME": str(home), "UV_CACHE_DIR": cache, "UV_PYTHON": sys.executable, "PATH": path}
+    # The SDK's client is answered after seconds otherwise, on a busy machine before all is saved.
+    patient = {"KIE_MCP_WAIT_SECONDS": "60"}
+    return {**own, **patient, "HOME": str(home), "UV_CACHE_DIR": cache, "UV_PYTHON": sys.executable, "PATH": path}
 
 
 async def list_and_make(server: StdioServerParameters) -> tuple[int, str]:
@@ -83,7 +85,7 @@ async def list_and_make(server: StdioServerParameters) -> tuple[int, str]:
         tools = (await client.list_tools()).tools
         made = await client.call_tool("nano_banana_image", {"prompt": "a red fox"})
         id_ = (made.structured_content or {})["task_id"]
-        ended = await client.call_tool("get_task", {"task_ids": [id_], "wait_seconds": 30})
+        ended = await client.call_tool("get_task", {"task_ids": [id_], "wait_seconds": 60})
         assert client.server_info is not None
         assert client.server_info.version == PROJECT.version
         return len(tools), str((ended.structured_content or {})["status"])

@@ -5,7 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import check_jsonschema
 import pytest
+from click.testing import CliRunner
+from support.commands import run_command
 from support.paths import ROOT
 
 FORGE = ROOT / ".github"
@@ -45,9 +48,8 @@ def test_zizmor_finds_no_weakness() -> None:
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_the_forge_takes_its_files(schema: str, files: list[Path]) -> None:
-    command: list[str | Path] = [BIN / "check-jsonschema", "--builtin-schema", f"vendor.{schema}", *files]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert ran.returncode == 0, ran.stdout
+    ran = CliRunner().invoke(check_jsonschema.main, ["--builtin-schema", f"vendor.{schema}", *map(str, files)])
+    assert ran.exit_code == 0, ran.output
 
 
 def test_an_action_is_one_commit_everywhere_and_its_version_is_told() -> None:
@@ -69,7 +71,5 @@ def test_every_script_that_a_workflow_runs_exists() -> None:
 def test_the_weekly_check_asks_for_a_command_that_exists() -> None:
     workflow = (FORGE / "workflows" / "weekly.yml").read_text(encoding="utf-8")
     assert "kie-mcp catalog check >found.txt" in workflow
-    ran = subprocess.run(
-        [sys.executable, "-m", "kie_mcp", "catalog", "check", "--help"], capture_output=True, text=True, check=True
-    )
+    ran = run_command("catalog", "check", "--help")
     assert "exit status is 1 when any model differs" in " ".join(ran.stdout.split())

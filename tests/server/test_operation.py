@@ -173,7 +173,8 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Observed:
             seen.log, [*COMMAND, "serve", "--http", "--port", "0", *options], settings
         ) as url:
             anyio.run(make_pictures, url)
-            with httpx2.Client() as http:
+            # One worker may have made all pictures before the other has started.
+            with httpx2.Client(transport=httpx2.HTTPTransport(retries=7)) as http:
                 seen.numbers = [http.get(f"http://127.0.0.1:{port + each}/metrics").text for each in range(2)]
         seen.spans, seen.raw_spans = collector.spans, b"".join(collector.bodies)
         seen.collector = collector

@@ -419,10 +419,14 @@ print('planted')
 def test_the_demo_runs_nothing_from_the_folder_that_it_is_called_from(tmp_path: Path) -> None:
     for name in ("typer", "venv", "pip", "ensurepip", "anyio", "kie_mcp"):
         (tmp_path / f"{name}.py").write_text("open('was-run', 'w').close(); raise SystemExit(9)")
+    # A browser takes long to start, and shows only a page that is written before.
+    (browser := tmp_path / "bin" / "chromium").parent.mkdir()
+    browser.write_text("#!/bin/sh\n")
+    browser.chmod(0o755)
     ran = subprocess.run(
         [ROOT / "scripts" / "demo", "--seconds", "0.1"],
         cwd=tmp_path,
-        env=environment(HOME=str(tmp_path)),
+        env=environment(HOME=str(tmp_path), PATH=f"{browser.parent}{os.pathsep}{os.environ['PATH']}"),
         capture_output=True,
         text=True,
         check=False,
