@@ -116,7 +116,7 @@ def next_poll(age: float, duration: DurationEstimate, *, relaxed: bool = False) 
     relaxation = RELAXATION if relaxed else 1
     shape = LOGISTIC / duration.spread
     # This formula was chosen so that a task needs as many polls as with a poll every 3 s; see benchmarks/polling.py.
-    patience = min(MAX_PATIENCE, 1.25 / math.pow(duration.seconds, 0.9)) * relaxation**2
+    patience = min(MAX_PATIENCE, 1.21 / math.pow(duration.seconds, 0.893)) * relaxation**2
     # The next lines compute the time of the first poll. Soon after the start, the share of tasks that have ended is
     # about (age / duration) ** shape. The integral of this share up to the first poll is the expected delay in seconds.
     share = math.pow(FIRST_PATIENCE * patience * (shape + 1) / duration.seconds, 1 / (shape + 1))
