@@ -65,6 +65,14 @@ def test_directions_and_characters_stay_whole(text: str, most: int) -> None:
         assert sum(len(re.findall(each, part)) for part in parts) == len(re.findall(each, text))
 
 
+@for_each("character", ["👩‍👩‍👧‍👦", "🇺🇦", "👍🏽", "❤️", "e\u0301", "नि"])
+def test_a_row_of_characters_without_blanks_is_cut_between_them(character: str) -> None:
+    for most in range(10, 30):
+        parts = split_text(character * 40, most)
+        assert "".join(parts) == character * 40
+        assert all(len(part) <= most and len(part) % len(character) == 0 for part in parts), parts
+
+
 @for_each(
     "text, most, parts",
     [

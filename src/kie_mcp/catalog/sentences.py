@@ -36,7 +36,9 @@ _NO_END = re.compile(
 )
 """Matches a text, such as `Dr`, `e.g` or `J`, after which a full stop does not end the sentence."""
 _LONGEST_ABBREVIATION = 12
-_JOINER, _REGIONAL, _SKIN_TONES = "\u200d", range(0x1F1E6, 0x1F200), range(0x1F3FB, 0x1F400)
+_JOINER, _SKIN_TONES = "\u200d", range(0x1F3FB, 0x1F400)
+_FLAG = re.compile("[\U0001f1e6-\U0001f1ff]{2}")
+"""Matches a flag: two regional indicators; flags may follow each other without anything between them."""
 
 
 def split_text(text: str, most: int) -> list[str]:
@@ -133,14 +135,15 @@ def _blanks(text: str) -> Iterator[int]:
 def _characters(text: str) -> Iterator[int]:
     if text.isascii():
         return iter(range(1, len(text)))
-    return (place for place in range(1, len(text)) if not _is_one(text[place - 1], text[place]))
+    in_flags = {match.start() + 1 for match in _FLAG.finditer(text)}
+    places = (place for place in range(1, len(text)) if place not in in_flags)
+    return (place for place in places if not _is_one(text[place - 1], text[place]))
 
 
 def _is_one(before: str, after: str) -> bool:
-    """Tell whether two code points may belong to one visible character (grapheme), such as an emoji or a flag."""
-    flags = ord(before) in _REGIONAL and ord(after) in _REGIONAL
+    """Tell whether two code points may belong to one visible character (grapheme), such as an emoji."""
     joined = _JOINER in (before, after) or ord(after) in _SKIN_TONES
-    return flags or joined or unicodedata.category(after) in ("Mn", "Mc", "Me")
+    return joined or unicodedata.category(after) in ("Mn", "Mc", "Me")
 
 
 def _is_inside(place: int, spans: Sequence[tuple[int, int]]) -> bool:
