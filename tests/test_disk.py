@@ -1,7 +1,10 @@
 """Files that are opened safely."""
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -26,3 +29,25 @@ def test_a_link_is_not_opened(tmp_path: Path, *, writable: bool) -> None:
     (tmp_path / "b").symlink_to("a")
     with pytest.raises(OSError, match="regular file"):
         disk.open_file(tmp_path / "b", writable=writable)
+
+
+def test_a_file_that_another_process_creates_at_this_moment_is_not_removed(tmp_path: Path) -> None:
+    places, meet = [tmp_path / str(number) for number in range(300)], Barrier(2)
+
+    def open_all(_: int) -> list[bool]:
+        stayed = []
+        for place in places:
+            meet.wait(10)
+            file = None
+            with suppress(FileExistsError):
+                file = disk.open_own_file(place)
+            meet.wait(10)
+            if file:
+                stayed.append(disk.is_same_file(file, place))
+                file.close()
+        return stayed
+
+    with ThreadPoolExecutor() as threads:
+        one, two = threads.map(open_all, range(2))
+    assert len(one) + len(two) >= len(places)
+    assert all([*one, *two])
